@@ -1,0 +1,82 @@
+# The front door of plank, thin over cargo. `make help` lists the targets.
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test test-rust test-browser test-deploy lint bench install clean
+
+# What the tests use that a build does not. Without these a test says `skipped:`; with CI=true it fails.
+TEST_TOOLS = nginx chromium node python3 curl
+# The same features everywhere, so that nothing is compiled twice.
+CARGO_FLAGS = --locked --all-features
+
+DESTDIR ?=
+PREFIX ?= /usr
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# DATABASE_URL often belongs to another project; PLANK_DATABASE_URL is meant for plank, and wins over the private one.
+run: ## build and start plank with a PostgreSQL of its own (ARGS="--listen ..." for more)
+	@scripts/need.sh cargo cc postgresql
+	cargo build --release --locked
+	env -u DATABASE_URL target/release/plank serve $(ARGS)
+
+build: ## target/release/plank
+	@scripts/need.sh cargo cc
+	cargo build --release --locked
+
+test: ## everything: unit, integration, browser, deploy; installs what is missing
+	@scripts/need.sh cargo cc postgresql
+	@scripts/need.sh $(TEST_TOOLS) || true
+	$(MAKE) test-rust
+	$(MAKE) test-browser
+	$(MAKE) test-deploy
+
+# As root the databases of the tests run as the user postgres, like those of plank itself.
+test-rust: ## unit and integration tests
+	cargo test $(CARGO_FLAGS) $(ARGS)
+
+# --no-run builds target/debug/plank just as `cargo test` does, so after test-rust it is there already.
+test-browser: ## the dashboard in a real Chromium
+	cargo test $(CARGO_FLAGS) --no-run
+	@if scripts/need.sh --check node chromium; then \
+		cd tests/browser && npm ci --no-audit --no-fund && node --test dashboard.mjs; \
+	else \
+		scripts/skip.sh "dashboard in a browser" "Chromium or Node.js is missing"; \
+	fi
+
+test-deploy: ## the systemd unit, and nginx in front of plank
+	cargo test $(CARGO_FLAGS) --no-run
+	tests/deploy/units.sh
+	tests/deploy/nginx.sh
+
+lint: ## format, clippy, dependencies, shell scripts, vendored files
+	@scripts/need.sh cargo cc
+	@scripts/need.sh shellcheck || true
+	cargo fmt --all --check
+	cargo clippy --all-targets $(CARGO_FLAGS) -- -D warnings
+	scripts/lint-files.sh
+	scripts/deny.sh
+
+bench: ## benchmarks (ARGS="--bench load" for one)
+	@scripts/need.sh cargo cc postgresql
+	cargo bench --locked $(ARGS)
+
+# Builds nothing: `sudo make install` after `make build` needs no cargo for root. The settings of a running
+# installation are kept, and nothing is started.
+install: ## binary, unit, settings, nginx example, licences (DESTDIR, PREFIX)
+	@test -x target/release/plank || { echo "make install: run \`make build\` first" >&2; exit 1; }
+	install -D -m 755 target/release/plank $(DESTDIR)$(PREFIX)/bin/plank
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/plank
+	sed -e 's|/usr/bin/plank|$(PREFIX)/bin/plank|' -e 's|/etc/plank/|$(SYSCONFDIR)/plank/|' systemd/plank.service \
+		> $(DESTDIR)$(UNITDIR)/plank.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/plank.service
+	test -e $(DESTDIR)$(SYSCONFDIR)/plank/plank.env || \
+		install -m 600 systemd/plank.env $(DESTDIR)$(SYSCONFDIR)/plank/plank.env
+	install -D -m 644 nginx/plank.conf $(DESTDIR)$(PREFIX)/share/doc/plank/nginx/plank.conf
+	install -m 644 systemd/plank.env LICENSE-MIT LICENSE-APACHE $(DESTDIR)$(PREFIX)/share/doc/plank/
+
+clean: ## what was built, and the packages of the browser test
+	cargo clean
+	rm -rf tests/browser/node_modules

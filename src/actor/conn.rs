@@ -1,0 +1,447 @@
+//! One connected client as its shard sees it: the socket, what it is subscribed to, and, while the socket is full, how
+//! far it has got. Used by one thread only.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::task::Waker;
+
+use bytes::{Buf, Bytes};
+use smallvec::SmallVec;
+
+use crate::feed::TopicId;
+use crate::limits::{CONTROL_BYTES_MAX, DRAIN_BYTES};
+use crate::wire::close::CloseCode;
+use crate::wire::frame;
+
+use super::backlog::{Backlog, Segment};
+use super::socket::Socket;
+
+/// Slices of one vectored write.
+const SLICES_MAX: usize = 32;
+
+/// A client's subscription.
+#[derive(Debug)]
+pub struct Subscription {
+    /// Unique in the shard.
+    pub serial: u64,
+    /// The client's name for it.
+    pub id: Box<str>,
+    /// None until the hub has answered.
+    pub topic: Option<TopicId>,
+    /// The first segment of the backlog that is for it.
+    pub from: u64,
+}
+
+/// What is yet to be written, while the socket is full.
+#[derive(Debug, Default)]
+struct Queue {
+    /// The next segment of the backlog, and how much of it has been written.
+    segment: u64,
+    offset: usize,
+    /// The rest of a reply that has been begun.
+    begun: Bytes,
+    /// Replies, each with the segment before which it goes out.
+    replies: VecDeque<(u64, Bytes)>,
+    reply_bytes: usize,
+}
+
+/// How far a write got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrote {
+    /// Nothing is left to write.
+    All,
+    /// The socket is full.
+    Blocked,
+    /// The socket is broken.
+    Dead,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Conn {
+    socket: Socket,
+    subscriptions: RefCell<SmallVec<[Subscription; 1]>>,
+    /// Only while the socket is full: an idle client has no queue.
+    queue: RefCell<Option<Box<Queue>>>,
+    /// Seconds of the shard's clock at the last byte read.
+    read_at: Cell<u32>,
+    /// Seconds of the shard's clock at the last byte written, or at the moment when the socket became full.
+    written_at: Cell<u32>,
+    /// The flush that has written to it last.
+    pub(super) flushed: Cell<u64>,
+    /// How many clients of the shard have a queue.
+    blocked: Rc<Cell<usize>>,
+    /// Set when a close frame has been queued, or the socket is given up.
+    closing: Cell<Option<CloseCode>>,
+    dead: Cell<bool>,
+    /// Of the session's task, for as long as it waits.
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Conn {
+    /// A new client; `now` is the shard's clock, `blocked` its count of clients whose socket is full.
+    pub fn new(socket: Socket, now: u32, blocked: Rc<Cell<usize>>) -> Self {
+        Self {
+            socket,
+            subscriptions: RefCell::default(),
+            queue: RefCell::default(),
+            read_at: Cell::new(now),
+            written_at: Cell::new(now),
+            flushed: Cell::new(0),
+            blocked,
+            closing: Cell::new(None),
+            dead: Cell::new(false),
+            waker: RefCell::default(),
+        }
+    }
+
+    /// The socket, for reading.
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// The subscriptions.
+    pub fn subscriptions(&self) -> &RefCell<SmallVec<[Subscription; 1]>> {
+        &self.subscriptions
+    }
+
+    /// Whether the socket is full.
+    pub fn is_blocked(&self) -> bool {
+        self.queue.borrow().is_some()
+    }
+
+    /// Whether nothing may be written any more.
+    pub fn is_over(&self) -> bool {
+        self.dead.get() || self.closing.get().is_some()
+    }
+
+    /// Whether the socket is broken or given up.
+    pub fn is_dead(&self) -> bool {
+        self.dead.get()
+    }
+
+    /// The code of the close frame that was queued.
+    pub fn close_code(&self) -> Option<CloseCode> {
+        self.closing.get()
+    }
+
+    /// A byte has been read.
+    pub fn touch_read(&self, now: u32) {
+        self.read_at.set(now);
+    }
+
+    /// Seconds since the last byte read.
+    pub fn silent_s(&self, now: u32) -> u32 {
+        now.saturating_sub(self.read_at.get())
+    }
+
+    /// Seconds for which the socket has been full without taking a byte.
+    pub fn stalled_s(&self, now: u32) -> u32 {
+        if self.is_blocked() {
+            now.saturating_sub(self.written_at.get())
+        } else {
+            0
+        }
+    }
+
+    /// Whether so many replies wait that no more requests should be read.
+    pub fn replies_full(&self) -> bool {
+        self.queue
+            .borrow()
+            .as_ref()
+            .is_some_and(|q| q.reply_bytes > CONTROL_BYTES_MAX)
+    }
+
+    /// The task to wake when there is something to do.
+    pub fn set_waker(&self, waker: &Waker) {
+        let mut slot = self.waker.borrow_mut();
+        if !slot.as_ref().is_some_and(|w| w.will_wake(waker)) {
+            *slot = Some(waker.clone());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Writes segments of the running flush to a socket that is not full: `segments` as `(number, bytes)`, all for this
+    /// client. What the kernel does not take stays in the backlog, and the session writes it later.
+    pub fn write_flush(&self, segments: &[(u64, &Bytes)], now: u32) -> Wrote {
+        debug_assert!(!self.is_blocked());
+        let written = match segments {
+            [(_, bytes)] => self.socket.try_write(bytes),
+            _ => {
+                let slices: SmallVec<[IoSlice<'_>; 8]> =
+                    segments.iter().map(|(_, b)| IoSlice::new(b)).collect();
+                self.socket.try_write_vectored(&slices)
+            }
+        };
+        let mut rest = match written {
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => {
+                self.give_up();
+                return Wrote::Dead;
+            }
+        };
+        for (number, bytes) in segments {
+            if rest < bytes.len() {
+                self.block(
+                    Queue {
+                        segment: *number,
+                        offset: rest,
+                        ..Queue::default()
+                    },
+                    now,
+                );
+                return Wrote::Blocked;
+            }
+            rest -= bytes.len();
+        }
+        Wrote::All
+    }
+
+    fn block(&self, queue: Queue, now: u32) {
+        self.written_at.set(now);
+        self.blocked.set(self.blocked.get() + 1);
+        *self.queue.borrow_mut() = Some(Box::new(queue));
+        self.wake();
+    }
+
+    /// Sends a reply, after everything that was flushed before it. `head` is the number of the next segment.
+    pub fn reply(&self, bytes: Bytes, head: u64, now: u32) {
+        if self.is_over() {
+            return;
+        }
+        if let Some(queue) = self.queue.borrow_mut().as_mut() {
+            queue.reply_bytes += bytes.len();
+            queue.replies.push_back((head, bytes));
+            return;
+        }
+        match self.socket.try_write(&bytes) {
+            Ok(n) if n == bytes.len() => {}
+            Ok(n) => self.block(
+                Queue {
+                    segment: head,
+                    begun: bytes.slice(n..),
+                    ..Queue::default()
+                },
+                now,
+            ),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                self.block(
+                    Queue {
+                        segment: head,
+                        begun: bytes,
+                        ..Queue::default()
+                    },
+                    now,
+                );
+            }
+            Err(_) => self.give_up(),
+        }
+    }
+
+    /// Sends a close frame after everything that was flushed before; nothing leaves after it.
+    pub fn close(&self, code: CloseCode, reason: &str, head: u64, now: u32) {
+        self.reply(frame::close(code, reason), head, now);
+        self.finish(Some(code));
+    }
+
+    /// Nothing leaves after what has been queued. `code` is that of the close frame in it; without one the client has
+    /// gone, and there is nobody to write to.
+    pub fn finish(&self, code: Option<CloseCode>) {
+        match code {
+            _ if self.is_over() => {}
+            Some(_) => self.closing.set(code),
+            None => self.give_up(),
+        }
+        self.wake();
+    }
+
+    /// The backlog has been cut: `cut` are the segments from number `first` on, `head` is the number of the next one.
+    /// A client that still needed them gets the rest of the frame that it is in the middle of, and a close frame.
+    pub fn lag(&self, cut: &[Segment], first: u64, head: u64, now: u32) {
+        if let Some(queue) = self
+            .queue
+            .borrow_mut()
+            .as_mut()
+            .filter(|q| q.segment < first + cut.len() as u64)
+        {
+            if queue.offset > 0 {
+                let place = queue
+                    .segment
+                    .checked_sub(first)
+                    .and_then(|n| cut.get(usize::try_from(n).ok()?));
+                queue.begun = place
+                    .map(|s| s.bytes.slice(queue.offset..))
+                    .unwrap_or_default();
+            }
+            (queue.segment, queue.offset) = (head, 0);
+            queue.replies.clear();
+            queue.reply_bytes = 0;
+        } else {
+            return;
+        }
+        self.close(
+            CloseCode::LAGGING,
+            "too far behind; come back with the last cursor",
+            head,
+            now,
+        );
+    }
+
+    /// Closes at once and without a close frame: the socket is jammed or broken, or the client can't be brought to a
+    /// frame boundary.
+    pub fn abort(&self, code: CloseCode) {
+        self.closing.set(Some(code));
+        self.give_up();
+    }
+
+    /// Writes no more: the socket is broken.
+    pub fn give_up(&self) {
+        self.dead.set(true);
+        self.unblock();
+        self.wake();
+    }
+
+    fn unblock(&self) {
+        if self.queue.borrow_mut().take().is_some() {
+            self.blocked.set(self.blocked.get() - 1);
+        }
+    }
+
+    /// Goes on writing, as far as the socket takes it. Called by the session when its socket has room.
+    pub fn drain(&self, backlog: &Backlog, now: u32) -> Wrote {
+        loop {
+            let mut slot = self.queue.borrow_mut();
+            let Some(queue) = slot.as_mut() else {
+                return Wrote::All;
+            };
+            debug_assert!(
+                queue.segment >= backlog.base(),
+                "Conn::lag moves those that are cut off"
+            );
+            let next = queue.next(backlog, |topic, number| self.is_for(topic, number));
+            if next.is_empty() {
+                drop(slot);
+                self.unblock();
+                return Wrote::All;
+            }
+            let slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> =
+                next.iter().map(|(_, b)| IoSlice::new(b)).collect();
+            match self.socket.try_write_vectored(&slices) {
+                Ok(0) => {}
+                Ok(n) => {
+                    self.written_at.set(now);
+                    queue.advance(&next, n);
+                    continue;
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Wrote::Blocked,
+                Err(_) => {}
+            }
+            drop(slot);
+            self.give_up();
+            return Wrote::Dead;
+        }
+    }
+
+    fn is_for(&self, topic: TopicId, number: u64) -> bool {
+        self.subscriptions
+            .borrow()
+            .iter()
+            .any(|s| s.topic == Some(topic) && s.from <= number)
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        self.unblock();
+    }
+}
+
+/// Where a slice of a vectored write comes from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Begun,
+    Reply,
+    /// Its number.
+    Segment(u64),
+}
+
+type Slices = SmallVec<[(Source, Bytes); SLICES_MAX]>;
+
+impl Queue {
+    /// What goes out next, at most [`DRAIN_BYTES`] unless a single piece is larger. Skips segments that are not for
+    /// this client, but finishes one that has been begun.
+    fn next(&mut self, backlog: &Backlog, is_for: impl Fn(TopicId, u64) -> bool) -> Slices {
+        let mut slices = Slices::new();
+        let mut bytes = 0;
+        let mut add = |source, piece: Bytes| {
+            bytes += piece.len();
+            slices.push((source, piece));
+            slices.len() < SLICES_MAX && bytes < DRAIN_BYTES
+        };
+        if !self.begun.is_empty() && !add(Source::Begun, self.begun.clone()) {
+            return slices;
+        }
+        let (mut number, mut offset) = (self.segment, self.offset);
+        let mut replies = self.replies.iter().peekable();
+        loop {
+            // Nothing may stand between the parts of a segment.
+            if offset == 0 {
+                while let Some((_, reply)) = replies.next_if(|(before, _)| *before <= number) {
+                    if !add(Source::Reply, reply.clone()) {
+                        return slices;
+                    }
+                }
+            }
+            let Some(segment) = backlog.get(number) else {
+                return slices;
+            };
+            if offset > 0 || is_for(segment.topic, number) {
+                if !add(Source::Segment(number), segment.bytes.slice(offset..)) {
+                    return slices;
+                }
+            } else if self.segment == number {
+                self.segment += 1;
+            }
+            (number, offset) = (number + 1, 0);
+        }
+    }
+
+    /// `n` bytes of `slices` have been written.
+    fn advance(&mut self, slices: &Slices, mut n: usize) {
+        for (source, bytes) in slices {
+            let part = n.min(bytes.len());
+            let whole = part == bytes.len();
+            match source {
+                Source::Begun => self.begun.advance(part),
+                Source::Reply if part > 0 => {
+                    if let Some((_, reply)) = self.replies.pop_front() {
+                        self.reply_bytes -= reply.len();
+                        self.begun = reply.slice(part..);
+                    }
+                }
+                Source::Segment(number) if whole => (self.segment, self.offset) = (number + 1, 0),
+                Source::Segment(number) if part > 0 => {
+                    let before = if *number == self.segment {
+                        self.offset
+                    } else {
+                        0
+                    };
+                    (self.segment, self.offset) = (*number, before + part);
+                }
+                Source::Reply | Source::Segment(_) => {}
+            }
+            n -= part;
+            if !whole {
+                return;
+            }
+        }
+    }
+}

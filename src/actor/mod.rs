@@ -1,0 +1,17 @@
+//! The actors: who owns what, and what they tell each other (`message`).
+//!
+//! - [`listener`] owns the LISTEN connection and reads the log with it. Supervised; never touches a session.
+//! - [`hub`] owns the topics: encodes each batch once per topic and hands it to the shards.
+//! - [`shard`], one per worker thread, owns the sockets of that thread and writes to them.
+//! - [`session`], one per WebSocket, reads what its client says, and writes on when its socket was full.
+//!
+//! Nothing sends an actor message to a session: a broadcast costs one message per shard.
+
+pub mod backlog;
+pub mod conn;
+pub mod hub;
+pub mod listener;
+pub mod message;
+pub mod session;
+pub mod shard;
+pub mod socket;

@@ -1,0 +1,320 @@
+//! One WebSocket. The actor understands what the client says; the task around it moves the bytes.
+//!
+//! The actor's context is the `HttpContext` of actix-web-actors, which is a stream of the bytes that the actor writes.
+//! Here it does not feed a response body of the HTTP/1 dispatcher, but the socket itself: the dispatcher, with its two
+//! buffers of 8 KiB, is gone as soon as the handshake is over. Only replies go this way; changes are written by the shard.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context as Task, Poll, ready};
+
+use actix::prelude::*;
+use actix_web_actors::HttpContext;
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::time::{Sleep, sleep};
+
+use crate::limits::{LINGER_BYTES_MAX, LINGER_MAX, READ_BYTES};
+use crate::wire::close::CloseCode;
+use crate::wire::decode::Decoder;
+use crate::wire::event::Event;
+use crate::wire::frame;
+use crate::wire::message::{self, ClientMessage, Refusal, Subscribe};
+use crate::wire::violation::Violation;
+
+use super::conn::{Conn, Wrote};
+use super::shard::Local;
+use super::socket::Socket;
+
+thread_local! {
+    /// All sessions of a thread read into this, so that an idle one has no buffer.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+}
+
+/// What one read from the socket held.
+#[derive(Debug)]
+struct Inbound {
+    events: Vec<Event>,
+    violation: Option<Violation>,
+}
+
+/// The actor.
+#[derive(Debug)]
+struct Session {
+    slot: usize,
+    conn: Rc<Conn>,
+    shard: Rc<Local>,
+    /// What the address of the socket asked for.
+    first: Option<Result<Subscribe, Refusal>>,
+    /// The code of the close frame that has been written.
+    closed: Rc<std::cell::Cell<Option<CloseCode>>>,
+}
+
+impl Session {
+    fn subscribe(&self, wanted: Subscribe, ctx: &mut HttpContext<Self>) {
+        if let Err(refusal) = self.shard.subscribe(self.slot, &self.conn, wanted) {
+            ctx.write(message::error(&refusal));
+        }
+    }
+
+    fn say(&self, text: &str, ctx: &mut HttpContext<Self>) {
+        match ClientMessage::parse(text) {
+            Ok(ClientMessage::Ping) => ctx.write(message::pong()),
+            Ok(ClientMessage::Subscribe(wanted)) => self.subscribe(wanted, ctx),
+            Ok(ClientMessage::Unsubscribe(id)) => {
+                let reply = self.shard.unsubscribe(self.slot, &self.conn, &id);
+                ctx.write(reply.unwrap_or_else(|refusal| message::error(&refusal)));
+            }
+            Err(refusal) => ctx.write(message::error(&refusal)),
+        }
+    }
+
+    fn close(&self, frame: Bytes, code: CloseCode, ctx: &mut HttpContext<Self>) {
+        ctx.write(frame);
+        self.closed.set(Some(code));
+        ctx.stop();
+    }
+}
+
+impl Actor for Session {
+    type Context = HttpContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.write(message::welcome(&uuid::Uuid::new_v4().to_string()));
+        match self.first.take() {
+            Some(Ok(wanted)) => self.subscribe(wanted, ctx),
+            Some(Err(refusal)) => ctx.write(message::error(&refusal)),
+            None => {}
+        }
+    }
+}
+
+/// The end of the stream is the end of the socket: the default `finished` stops the actor.
+impl StreamHandler<Inbound> for Session {
+    fn handle(&mut self, inbound: Inbound, ctx: &mut Self::Context) {
+        for event in inbound.events {
+            match event {
+                Event::Text(text) => self.say(&text, ctx),
+                Event::Ping(payload) => ctx.write(frame::pong(&payload)),
+                Event::Pong(_) => {}
+                Event::Close(reason) => {
+                    let code = reason.as_ref().map_or(CloseCode::NORMAL, |r| r.code);
+                    return self.close(frame::close_reply(reason.as_ref()), code, ctx);
+                }
+                Event::Binary(_) | Event::Compressed { .. } => {
+                    let code = CloseCode::UNSUPPORTED;
+                    return self.close(frame::close(code, "plank.v1 is JSON text"), code, ctx);
+                }
+            }
+        }
+        if let Some(violation) = inbound.violation {
+            let code = violation.close_code();
+            self.close(frame::close(code, &violation.to_string()), code, ctx);
+        }
+    }
+}
+
+/// What the client sends, a read at a time.
+struct Reader {
+    conn: Rc<Conn>,
+    shard: Rc<Local>,
+    decoder: Decoder,
+    /// What had been read together with the request.
+    early: Bytes,
+}
+
+impl Reader {
+    fn decode(&mut self, mut bytes: &[u8]) -> Inbound {
+        self.conn.touch_read(self.shard.now());
+        let mut inbound = Inbound {
+            events: Vec::new(),
+            violation: None,
+        };
+        loop {
+            match self.decoder.next(&mut bytes) {
+                Ok(Some(event)) => inbound.events.push(event),
+                Ok(None) => return inbound,
+                Err(violation) => {
+                    inbound.violation = Some(violation);
+                    return inbound;
+                }
+            }
+        }
+    }
+}
+
+impl Stream for Reader {
+    type Item = Inbound;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Option<Inbound>> {
+        if !self.early.is_empty() {
+            let early = std::mem::take(&mut self.early);
+            return Poll::Ready(Some(self.decode(&early)));
+        }
+        loop {
+            // A client that asks and does not read the answers is not read either. `Io` polls again after it has.
+            if self.conn.replies_full() {
+                return Poll::Pending;
+            }
+            if ready!(self.conn.socket().poll_read_ready(cx)).is_err() {
+                return Poll::Ready(None);
+            }
+            let inbound =
+                SCRATCH.with_borrow_mut(|scratch| match self.conn.socket().try_read(scratch) {
+                    Ok(0) => Some(None),
+                    Ok(n) => Some(Some(self.decode(&scratch[..n]))),
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
+                    Err(_) => Some(None),
+                });
+            match inbound {
+                None => {}
+                Some(Some(i)) if i.events.is_empty() && i.violation.is_none() => {}
+                Some(end_or_events) => return Poll::Ready(end_or_events),
+            }
+        }
+    }
+}
+
+/// Where the task of a session is.
+enum Phase {
+    /// The actor lives.
+    Open(Pin<Box<dyn Stream<Item = Result<Bytes, actix_web::Error>>>>),
+    /// A close frame is on its way.
+    Closing,
+    /// It has been written. A socket that is dropped with unread bytes resets the connection, and the close frame would
+    /// be lost, so the peer gets time to close its side (RFC 6455, section 7.1.1).
+    Lingering(Pin<Box<Sleep>>, usize),
+}
+
+/// The task of one session.
+struct Io {
+    slot: usize,
+    conn: Rc<Conn>,
+    shard: Rc<Local>,
+    closed: Rc<std::cell::Cell<Option<CloseCode>>>,
+    phase: Phase,
+}
+
+/// Serves a WebSocket whose handshake is over. `early` is what had been read behind the request, `first` the
+/// subscription that its address asked for. The caller has taken a place in [`crate::health::Health`].
+pub fn serve(
+    socket: impl Into<Socket>,
+    early: Bytes,
+    first: Option<Result<Subscribe, Refusal>>,
+    shard: Rc<Local>,
+) {
+    let (slot, conn) = shard.attach(socket.into());
+    let closed = Rc::default();
+    let reader = Reader {
+        conn: conn.clone(),
+        shard: shard.clone(),
+        decoder: Decoder::new(shard.message_bytes_max),
+        early,
+    };
+    let session = Session {
+        slot,
+        conn: conn.clone(),
+        shard: shard.clone(),
+        first,
+        closed: Rc::clone(&closed),
+    };
+    let replies = HttpContext::with_factory(move |ctx: &mut HttpContext<Session>| {
+        ctx.add_stream(reader);
+        session
+    });
+    actix_rt::spawn(Io {
+        slot,
+        conn,
+        shard,
+        closed,
+        phase: Phase::Open(Box::pin(replies)),
+    });
+}
+
+impl Io {
+    /// Lets the actor run, and takes its replies. True while it lives.
+    fn poll_actor(&mut self, cx: &mut Task<'_>) -> bool {
+        let Phase::Open(replies) = &mut self.phase else {
+            return false;
+        };
+        while !self.conn.is_over() {
+            match replies.as_mut().poll_next(cx) {
+                Poll::Pending => return true,
+                Poll::Ready(Some(Ok(bytes))) => self.shard.reply(&self.conn, bytes),
+                Poll::Ready(Some(Err(_)) | None) => self.conn.finish(self.closed.get()),
+            }
+        }
+        self.phase = Phase::Closing;
+        false
+    }
+
+    /// Writes on if the socket is full. Ready when nothing is left to write.
+    fn poll_drain(&self, cx: &mut Task<'_>) -> Poll<()> {
+        while self.conn.is_blocked() {
+            if ready!(self.conn.socket().poll_write_ready(cx)).is_err() {
+                self.conn.give_up();
+            } else if self.shard.drain(&self.conn) != Wrote::Blocked {
+                break;
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Reads and throws away until the peer closes its side. Ready when it has, or has had its chance.
+    fn poll_linger(&mut self, cx: &mut Task<'_>) -> Poll<()> {
+        let Phase::Lingering(deadline, left) = &mut self.phase else {
+            return Poll::Ready(());
+        };
+        if deadline.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        loop {
+            if ready!(self.conn.socket().poll_read_ready(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            match SCRATCH.with_borrow_mut(|scratch| self.conn.socket().try_read(scratch)) {
+                Ok(n) if n > 0 && n <= *left => *left -= n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+impl Future for Io {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<()> {
+        self.conn.set_waker(cx.waker());
+        loop {
+            let was_full = self.conn.replies_full();
+            let lives = self.poll_actor(cx);
+            let drained = self.poll_drain(cx);
+            if self.conn.is_dead() {
+                return Poll::Ready(());
+            }
+            if lives && was_full && !self.conn.replies_full() {
+                continue;
+            }
+            if lives || drained.is_pending() {
+                return Poll::Pending;
+            }
+            if let Phase::Lingering(..) = self.phase {
+                return self.poll_linger(cx);
+            }
+            if self.conn.socket().shutdown_write().is_err() {
+                return Poll::Ready(());
+            }
+            self.phase = Phase::Lingering(Box::pin(sleep(LINGER_MAX)), LINGER_BYTES_MAX);
+        }
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        self.shard.detach(self.slot);
+    }
+}

@@ -1,0 +1,561 @@
+//! The sockets of one worker thread, and who of them gets what.
+//!
+//! A push only queues; the flush runs after the mailbox has been emptied. So an idle system writes at once, and a busy
+//! one joins whatever has come in meanwhile into one write per socket, without any timer.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use actix::prelude::*;
+use bytes::{Bytes, BytesMut};
+use slab::Slab;
+
+use crate::feed::TopicId;
+use crate::health::Health;
+use crate::limits::{
+    BACKLOG_BYTES_MAX, HEARTBEAT, SHARD_MAILBOX_MAX, SILENCE_MAX, STALL_MAX, SUBSCRIPTIONS_MAX,
+};
+use crate::metrics::{CloseLabel, Metrics, TransportLabel};
+use crate::wire::close::CloseCode;
+use crate::wire::message::{self, Refusal, Subscribe as Wanted};
+
+use super::backlog::{Backlog, Segment};
+use super::conn::{Conn, Subscription, Wrote};
+use super::hub::Hub;
+use super::message::*;
+use super::socket::Socket;
+
+/// Clients are told to come back within this time after a restart, each at a moment of its own.
+const RETRY_SPREAD_MS: u64 = 5_000;
+
+/// What the shard and the sessions of its thread share.
+#[derive(Debug)]
+pub struct Local {
+    id: ShardId,
+    hub: Addr<Hub>,
+    pub(super) metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    /// Longest inbound message, in bytes.
+    pub(super) message_bytes_max: usize,
+    conns: RefCell<Slab<Rc<Conn>>>,
+    /// The slots of each topic's subscribers, each once.
+    topics: RefCell<HashMap<TopicId, Vec<usize>>>,
+    /// Subscriptions that have ended since the hub was last told.
+    left: RefCell<HashMap<TopicId, usize>>,
+    backlog: RefCell<Backlog>,
+    /// How many sockets are full.
+    blocked: Rc<Cell<usize>>,
+    serial: Cell<u64>,
+    started: Instant,
+}
+
+impl Local {
+    /// Seconds since the shard started.
+    pub fn now(&self) -> u32 {
+        self.started.elapsed().as_secs() as u32
+    }
+
+    fn head(&self) -> u64 {
+        self.backlog.borrow().head()
+    }
+
+    /// Takes over a socket. The caller has taken a place for it in [`Health`].
+    pub(super) fn attach(&self, socket: Socket) -> (usize, Rc<Conn>) {
+        let conn = Rc::new(Conn::new(socket, self.now(), self.blocked.clone()));
+        self.metrics
+            .sessions
+            .get_or_create(&TransportLabel {
+                transport: "websocket",
+            })
+            .inc();
+        (self.conns.borrow_mut().insert(conn.clone()), conn)
+    }
+
+    /// Lets a socket go.
+    pub(super) fn detach(&self, slot: usize) {
+        let conn = self.conns.borrow_mut().remove(slot);
+        let subscriptions = std::mem::take(&mut *conn.subscriptions().borrow_mut());
+        for (i, subscription) in subscriptions.iter().enumerate() {
+            let again = subscriptions[i + 1..]
+                .iter()
+                .any(|s| s.topic == subscription.topic);
+            self.forget(slot, subscription, !again);
+        }
+        self.metrics
+            .sessions
+            .get_or_create(&TransportLabel {
+                transport: "websocket",
+            })
+            .dec();
+        let code = conn.close_code().map_or("abnormal", CloseCode::label);
+        self.metrics
+            .closes
+            .get_or_create(&CloseLabel { code })
+            .inc();
+        self.health.release_session();
+    }
+
+    /// A subscription of the client at `slot` has ended; `was_last` says that it was the last one of its topic.
+    fn forget(&self, slot: usize, subscription: &Subscription, was_last: bool) {
+        self.metrics.subscriptions.dec();
+        // One that the hub has not answered yet is counted when the answer comes.
+        let Some(topic) = subscription.topic else {
+            return;
+        };
+        *self.left.borrow_mut().entry(topic).or_default() += 1;
+        if was_last {
+            let mut topics = self.topics.borrow_mut();
+            if let Some(members) = topics.get_mut(&topic) {
+                if let Some(place) = members.iter().position(|s| *s == slot) {
+                    members.swap_remove(place);
+                }
+                if members.is_empty() {
+                    topics.remove(&topic);
+                }
+            }
+        }
+    }
+
+    /// Asks the hub for a subscription. Its answer goes straight to the socket.
+    pub(super) fn subscribe(
+        &self,
+        slot: usize,
+        conn: &Conn,
+        wanted: Wanted,
+    ) -> Result<(), Refusal> {
+        let mut subscriptions = conn.subscriptions().borrow_mut();
+        if subscriptions.iter().any(|s| *s.id == *wanted.id) {
+            return Err(Refusal::of(
+                &wanted.id,
+                "duplicate_id",
+                "there is a subscription of this id already",
+            ));
+        }
+        if subscriptions.len() >= SUBSCRIPTIONS_MAX {
+            self.metrics.limit("subscriptions");
+            let message = format!(
+                "this socket has {SUBSCRIPTIONS_MAX} subscriptions, and no more are allowed"
+            );
+            return Err(Refusal::of(&wanted.id, "too_many_subscriptions", message));
+        }
+        let serial = self.serial.get() + 1;
+        self.serial.set(serial);
+        let id: Box<str> = wanted.id.as_str().into();
+        let key = SubscriptionKey { slot, serial };
+        if self
+            .hub
+            .try_send(Subscribe {
+                shard: self.id,
+                key,
+                wanted,
+            })
+            .is_err()
+        {
+            self.metrics.limit("hub_mailbox");
+            return Err(Refusal::of(
+                &id,
+                "busy",
+                "the server is overloaded; try again in a moment",
+            ));
+        }
+        subscriptions.push(Subscription {
+            serial,
+            id,
+            topic: None,
+            from: 0,
+        });
+        self.metrics.subscriptions.inc();
+        Ok(())
+    }
+
+    /// Ends a subscription of a client.
+    pub(super) fn unsubscribe(&self, slot: usize, conn: &Conn, id: &str) -> Result<Bytes, Refusal> {
+        let mut subscriptions = conn.subscriptions().borrow_mut();
+        let Some(place) = subscriptions.iter().position(|s| *s.id == *id) else {
+            return Err(Refusal::of(
+                id,
+                "unknown_subscription",
+                "there is no subscription of this id",
+            ));
+        };
+        let gone = subscriptions.remove(place);
+        self.forget(
+            slot,
+            &gone,
+            !subscriptions.iter().any(|s| s.topic == gone.topic),
+        );
+        Ok(message::unsubscribed(id))
+    }
+
+    /// Sends a reply to a client, after everything that was flushed before.
+    pub(super) fn reply(&self, conn: &Conn, bytes: Bytes) {
+        conn.reply(bytes, self.head(), self.now());
+    }
+
+    /// Goes on writing to a socket that was full.
+    pub(super) fn drain(&self, conn: &Conn) -> Wrote {
+        let wrote = conn.drain(&self.backlog.borrow(), self.now());
+        if self.blocked.get() == 0 {
+            self.backlog.borrow_mut().trim(false);
+        }
+        wrote
+    }
+
+    /// The client, and the place of the subscription that `key` names, if both are still there.
+    fn find(&self, key: SubscriptionKey) -> Option<(Rc<Conn>, usize)> {
+        let conn = self.conns.borrow().get(key.slot)?.clone();
+        let place = conn
+            .subscriptions()
+            .borrow()
+            .iter()
+            .position(|s| s.serial == key.serial)?;
+        Some((conn, place))
+    }
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct Shard {
+    local: Rc<Local>,
+    pending: Vec<TopicFrame>,
+    flush_is_due: bool,
+    flushes: u64,
+    /// Everything up to here has been pushed; none in the middle of a batch, and before the first one.
+    cursor: Option<Arc<str>>,
+    ticks: u64,
+    /// Slow sockets and bytes of backlog, as of the last tick.
+    reported: (i64, i64),
+}
+
+impl Shard {
+    /// Starts the shard of this worker thread and makes it known to the hub.
+    pub fn start_on_this_thread(
+        id: ShardId,
+        hub: Addr<Hub>,
+        metrics: Arc<Metrics>,
+        health: Arc<Health>,
+        message_bytes_max: usize,
+    ) -> Rc<Local> {
+        let local = Rc::new(Local {
+            id,
+            hub: hub.clone(),
+            metrics,
+            health,
+            message_bytes_max,
+            conns: RefCell::default(),
+            topics: RefCell::default(),
+            left: RefCell::default(),
+            backlog: RefCell::new(Backlog::new(BACKLOG_BYTES_MAX)),
+            blocked: Rc::default(),
+            serial: Cell::new(0),
+            started: Instant::now(),
+        });
+        let shard = Self {
+            local: local.clone(),
+            pending: vec![],
+            flush_is_due: false,
+            flushes: 0,
+            cursor: None,
+            ticks: 0,
+            reported: (0, 0),
+        };
+        hub.do_send(Attach {
+            id,
+            shard: shard.start(),
+        });
+        local
+    }
+
+    /// Writes what is pending: one write per socket.
+    fn flush(&mut self) {
+        self.flush_is_due = false;
+        if self.pending.is_empty() {
+            return;
+        }
+        let local = &self.local;
+        let (now, first) = (local.now(), local.head());
+        let topics = local.topics.borrow();
+        let (mut segments, mut delivered) = (Vec::new(), 0);
+        for joined in join(&mut self.pending) {
+            let Some(members) = topics.get(&joined.topic) else {
+                continue;
+            };
+            delivered += joined.changes * members.len();
+            local.metrics.delivery_seconds.observe(age_s(joined.at_us));
+            segments.push(Segment {
+                topic: joined.topic,
+                bytes: joined.frame,
+            });
+        }
+        for segment in &segments {
+            local.backlog.borrow_mut().push(segment.clone());
+        }
+        self.flushes += 1;
+        let conns = local.conns.borrow();
+        for (number, segment) in (first..).zip(&segments) {
+            for slot in &topics[&segment.topic] {
+                let conn = &conns[*slot];
+                // One that lags finds the segment in the backlog when its turn comes.
+                if conn.flushed.replace(self.flushes) == self.flushes
+                    || conn.is_blocked()
+                    || conn.is_over()
+                {
+                    continue;
+                }
+                if segments.len() == 1 || conn.subscriptions().borrow().len() == 1 {
+                    conn.write_flush(&[(number, &segment.bytes)], now);
+                } else {
+                    let subscriptions = conn.subscriptions().borrow();
+                    let wanted =
+                        |s: &Segment| subscriptions.iter().any(|sub| sub.topic == Some(s.topic));
+                    let own = (first..)
+                        .zip(&segments)
+                        .filter(|(_, s)| wanted(s))
+                        .map(|(n, s)| (n, &s.bytes));
+                    conn.write_flush(&own.collect::<Vec<_>>(), now);
+                }
+            }
+        }
+        local.metrics.deliveries.inc_by(delivered as u64);
+        self.trim(now);
+    }
+
+    /// Cuts the backlog to its bound, and closes those that fall behind it.
+    fn trim(&self, now: u32) {
+        let local = &self.local;
+        let first = local.backlog.borrow().base();
+        let cut = local.backlog.borrow_mut().trim(local.blocked.get() > 0);
+        if cut.is_empty() {
+            return;
+        }
+        local.metrics.limit("backlog_bytes");
+        let head = local.head();
+        for (_, conn) in local.conns.borrow().iter().filter(|(_, c)| c.is_blocked()) {
+            conn.lag(&cut, first, head, now);
+        }
+    }
+
+    /// Once a second: heartbeats for a share of the sockets, and an end for those that are dead.
+    fn tick(&mut self) {
+        self.flush();
+        let local = &self.local;
+        let (now, head) = (local.now(), local.head());
+        self.ticks += 1;
+        let period = HEARTBEAT.as_secs();
+        let heartbeat = message::heartbeat(self.cursor.as_deref());
+        for (slot, conn) in local.conns.borrow().iter() {
+            if u64::from(conn.stalled_s(now)) >= STALL_MAX.as_secs() {
+                local.metrics.limit("stall");
+                conn.abort(CloseCode::SLOW);
+            } else if u64::from(conn.silent_s(now)) >= SILENCE_MAX.as_secs() {
+                conn.close(CloseCode::PONG_TIMEOUT, "no answer to a ping", head, now);
+            } else if slot as u64 % period == self.ticks % period && !conn.is_blocked() {
+                conn.reply(heartbeat.clone(), head, now);
+            }
+        }
+        let topics: Vec<_> = local.left.borrow_mut().drain().collect();
+        if !topics.is_empty() {
+            local.hub.do_send(Left {
+                shard: local.id,
+                topics,
+            });
+        }
+        // The gauges are of all shards: each adds what has changed in it since its last tick.
+        let (slow, bytes) = (
+            local.blocked.get() as i64,
+            local.backlog.borrow().bytes() as i64,
+        );
+        local.metrics.slow_sessions.inc_by(slow - self.reported.0);
+        local.metrics.backlog_bytes.inc_by(bytes - self.reported.1);
+        self.reported = (slow, bytes);
+    }
+
+    /// The clients that are subscribed to a topic.
+    fn members(&self, topic: TopicId) -> Vec<Rc<Conn>> {
+        let (topics, conns) = (self.local.topics.borrow(), self.local.conns.borrow());
+        topics
+            .get(&topic)
+            .into_iter()
+            .flatten()
+            .map(|slot| conns[*slot].clone())
+            .collect()
+    }
+}
+
+/// Joins the frames of each topic into one; the topics stay in the order of their first frame.
+fn join(pending: &mut Vec<TopicFrame>) -> Vec<TopicFrame> {
+    if pending.len() == 1 {
+        return std::mem::take(pending);
+    }
+    let mut places: HashMap<TopicId, usize> = HashMap::new();
+    let mut groups: Vec<Vec<TopicFrame>> = Vec::new();
+    for frame in pending.drain(..) {
+        let place = *places.entry(frame.topic).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some(group) => group.push(frame),
+            None => groups.push(vec![frame]),
+        }
+    }
+    let joined = |group: Vec<TopicFrame>| {
+        let mut bytes = BytesMut::with_capacity(group.iter().map(|f| f.frame.len()).sum());
+        group.iter().for_each(|f| bytes.extend_from_slice(&f.frame));
+        let changes = group.iter().map(|f| f.changes).sum();
+        let at_us = group.iter().map(|f| f.at_us).max().unwrap_or_default();
+        TopicFrame {
+            topic: group[0].topic,
+            frame: bytes.freeze(),
+            changes,
+            at_us,
+        }
+    };
+    groups
+        .into_iter()
+        .map(|mut group| {
+            if group.len() == 1 {
+                group.remove(0)
+            } else {
+                joined(group)
+            }
+        })
+        .collect()
+}
+
+/// Seconds since a moment in microseconds of Unix time; 0 for the future.
+fn age_s(at_us: i64) -> f64 {
+    let at = Duration::from_micros(at_us.unsigned_abs());
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    now.saturating_sub(at).as_secs_f64()
+}
+
+impl Actor for Shard {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(SHARD_MAILBOX_MAX);
+        ctx.run_interval(Duration::from_secs(1), |shard, _| shard.tick());
+    }
+}
+
+impl Handler<Push> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, push: Push, ctx: &mut Self::Context) {
+        self.pending.extend(push.frames);
+        self.cursor = push.cursor;
+        if !self.flush_is_due {
+            self.flush_is_due = true;
+            ctx.spawn(async {}.into_actor(self).map(|(), shard, _| shard.flush()));
+        }
+    }
+}
+
+impl Handler<Advance> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, advance: Advance, _: &mut Self::Context) {
+        self.cursor = Some(advance.cursor);
+    }
+}
+
+impl Handler<Joined> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, joined: Joined, _: &mut Self::Context) {
+        // What is pending is from before, and not for this subscription.
+        self.flush();
+        let Joined { key, topic, reply } = joined;
+        let local = &self.local;
+        let Some((conn, place)) = local.find(key) else {
+            *local.left.borrow_mut().entry(topic).or_default() += 1;
+            return;
+        };
+        let mut subscriptions = conn.subscriptions().borrow_mut();
+        let is_first = !subscriptions.iter().any(|s| s.topic == Some(topic));
+        (subscriptions[place].topic, subscriptions[place].from) = (Some(topic), local.head());
+        if is_first {
+            local
+                .topics
+                .borrow_mut()
+                .entry(topic)
+                .or_default()
+                .push(key.slot);
+        }
+        local.reply(&conn, reply);
+    }
+}
+
+impl Handler<Refused> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, refused: Refused, _: &mut Self::Context) {
+        let local = &self.local;
+        let Some((conn, place)) = local.find(refused.key) else {
+            return;
+        };
+        conn.subscriptions().borrow_mut().remove(place);
+        local.metrics.subscriptions.dec();
+        local.reply(&conn, message::error(&refused.refusal));
+    }
+}
+
+impl Handler<Reset> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, reset: Reset, _: &mut Self::Context) {
+        self.flush();
+        let local = &self.local;
+        for conn in self.members(reset.topic) {
+            for subscription in conn
+                .subscriptions()
+                .borrow()
+                .iter()
+                .filter(|s| s.topic == Some(reset.topic))
+            {
+                local.reply(&conn, message::reset(&subscription.id, reset.reason));
+                local.reply(
+                    &conn,
+                    message::subscribed(&subscription.id, reset.topic, &reset.table, &reset.cursor),
+                );
+            }
+        }
+    }
+}
+
+impl Handler<Retire> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, retire: Retire, _: &mut Self::Context) {
+        self.flush();
+        let local = &self.local;
+        for conn in self.members(retire.topic) {
+            conn.subscriptions().borrow_mut().retain(|subscription| {
+                let ended = subscription.topic == Some(retire.topic);
+                if ended {
+                    local.reply(&conn, message::unsubscribed(&subscription.id));
+                    local.metrics.subscriptions.dec();
+                }
+                !ended
+            });
+        }
+        local.topics.borrow_mut().remove(&retire.topic);
+    }
+}
+
+impl Handler<Drain> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) {
+        self.flush();
+        let local = &self.local;
+        let (now, head) = (local.now(), local.head());
+        for (_, conn) in local.conns.borrow().iter() {
+            let reason = format!("{{\"retry_ms\":{}}}", fastrand::u64(0..RETRY_SPREAD_MS));
+            conn.close(CloseCode::RESTART, &reason, head, now);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What starts in which order, and how it ends.
+//!
+//! Up: the addresses are bound first, so that a mistake there shows at once; then the database, the hub, the listener,
+//! and the workers. Down: no new connections, a close frame for every WebSocket, the requests that are under way, the
+//! pool, the private PostgreSQL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix_server::ServerHandle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{interval, timeout};
+
+use crate::actor::hub::Hub;
+use crate::actor::listener::Listener;
+use crate::actor::message::Drain;
+use crate::config::{Config, Database, ListenAddress};
+use crate::health::Health;
+use crate::http::{State, server};
+use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX};
+use crate::metrics::Metrics;
+use crate::store::private::{self, PrivatePostgres};
+use crate::store::{ConnectError, Pool, connect, migrate};
+
+mod own_postgres;
+
+use own_postgres::OwnPostgres;
+
+/// Why plank could not start, or had to end. The text is for the operator.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct AppError(pub String);
+
+/// A plank that runs.
+pub struct App {
+    addresses: Vec<ListenAddress>,
+    server: ServerHandle,
+    /// Resolves when all workers have ended.
+    workers: JoinHandle<std::io::Result<()>>,
+    hub: Addr<Hub>,
+    pool: Pool,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    fatal: watch::Receiver<Option<String>>,
+    own_postgres: Option<OwnPostgres>,
+}
+
+/// The database to use: the configured one, or a private PostgreSQL that is started for it.
+///
+/// # Errors
+/// If that can't be started.
+pub async fn database(config: &Config) -> Result<(Database, Option<PrivatePostgres>), AppError> {
+    if let Some(database) = &config.database {
+        return Ok((database.clone(), None));
+    }
+    let data_dir = config.data_dir.clone().or_else(private::default_data_dir);
+    let data_dir = data_dir.ok_or_else(|| {
+        AppError("no place for the private PostgreSQL: neither HOME nor XDG_DATA_HOME is set; give --data-dir".into())
+    })?;
+    let postgres = PrivatePostgres::start(&data_dir)
+        .await
+        .map_err(|e| AppError(e.to_string()))?;
+    let database = Database {
+        requests: postgres.config(),
+        listen: postgres.config(),
+    };
+    Ok((database, Some(postgres)))
+}
+
+/// Connects once, checks the server and brings the schema up to date: the mistakes that waiting does not mend show now.
+///
+/// # Errors
+/// See [`ConnectError`].
+pub async fn prepare(database: &Database) -> Result<Vec<String>, ConnectError> {
+    let config = connect::harden(database.listen.clone(), "plank migrate");
+    let (mut client, connection) = connect::connect(&config).await?;
+    let driver = actix_rt::spawn(connection);
+    let result = async {
+        connect::check(&client, &config).await?;
+        migrate::run(&mut client, &config).await
+    };
+    let result = result.await;
+    drop(client);
+    // Until the server has seen the end of the session.
+    let _ = timeout(Duration::from_secs(1), driver).await;
+    result
+}
+
+/// Starts everything. Needs a running actix `System`.
+///
+/// # Errors
+/// What only the operator can mend. A database that is away is waited for, and is no error.
+pub async fn build(config: Config) -> Result<App, AppError> {
+    let mut bound = Vec::new();
+    for address in &config.listen {
+        bound.push((address, server::bind(address).map_err(AppError)?));
+    }
+    let addresses = bound
+        .iter()
+        .map(|(asked, bound)| bound.address(asked))
+        .collect();
+    let (database, postgres) = database(&config).await?;
+    match prepare(&database).await {
+        Ok(_) => {}
+        Err(ConnectError::Fatal(why)) => {
+            if let Some(postgres) = postgres {
+                let _ = postgres.stop().await;
+            }
+            return Err(AppError(why));
+        }
+        Err(ConnectError::Away(why)) => {
+            log::warn!("database away at start, plank waits for it reason=\"{why}\"")
+        }
+    }
+
+    let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::default()));
+    let (give_up, fatal) = watch::channel(None);
+    let own_postgres = postgres.map(|postgres| OwnPostgres::watch(postgres, give_up.clone()));
+    let pool = Pool::new(&database.requests).map_err(|e| AppError(e.to_string()))?;
+    let hub = Hub::new(metrics.clone(), health.clone()).start();
+    let (for_hub, for_metrics, for_health) = (hub.clone(), metrics.clone(), health.clone());
+    Supervisor::start(move |_| {
+        Listener::new(database.listen, for_hub, for_metrics, for_health, give_up)
+    });
+
+    let state = State {
+        pool: pool.clone(),
+        health: health.clone(),
+        metrics: metrics.clone(),
+        allowed_origins: config.allowed_origins.into(),
+        connections_max: config.connections_max,
+        message_bytes_max: config.message_bytes_max,
+        body_bytes_max: config.body_bytes_max,
+    };
+    let sockets = bound.into_iter().map(|(_, bound)| bound).collect();
+    let server = server::serve(sockets, config.workers, &state, &hub)
+        .map_err(|e| AppError(format!("can't listen: {e}")))?;
+    let (server, workers) = (server.handle(), actix_rt::spawn(server));
+    Ok(App {
+        addresses,
+        server,
+        workers,
+        hub,
+        pool,
+        health,
+        metrics,
+        fatal,
+        own_postgres,
+    })
+}
+
+impl App {
+    /// Where it listens, with the ports that were chosen.
+    pub fn addresses(&self) -> &[ListenAddress] {
+        &self.addresses
+    }
+
+    /// Who is alive.
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Runs until `shutdown`, then drains within [`DRAIN_MAX`].
+    ///
+    /// # Errors
+    /// Why it had to end before: the database will never let it in, or an actor is dead.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
+        let result = tokio::select! {
+            () = shutdown => Ok(()),
+            why = self.given_up() => Err(AppError(why)),
+        };
+        log::info!("plank stops sessions={}", self.health.sessions());
+        self.drain().await;
+        result
+    }
+
+    /// Resolves when there is no sense in going on.
+    async fn given_up(&mut self) -> String {
+        let mut look = interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                changed = self.fatal.changed() => {
+                    if let Some(why) = self.fatal.borrow_and_update().clone() {
+                        return why;
+                    }
+                    if changed.is_err() {
+                        return "the listener is gone".into();
+                    }
+                }
+                _ = look.tick() => {
+                    if let Some(part) = self.health.silent(ACTOR_SILENCE_MAX) {
+                        return format!("the {} does not answer any more; see the log above", part.as_str());
+                    }
+                    if !self.hub.connected() {
+                        return "the hub is gone; see the log above".into();
+                    }
+                }
+            }
+        }
+    }
+
+    async fn drain(self) {
+        // The listeners close with this call, before anything is waited for.
+        let stopped = self.server.stop(true);
+        let stopped = actix_rt::spawn(stopped);
+        let drained = async {
+            // Whoever joined in the last moment is told as well: the hub knows all shards, and asks again.
+            let mut again = interval(Duration::from_millis(100));
+            while self.health.sessions() > 0 {
+                again.tick().await;
+                self.hub.do_send(Drain);
+            }
+        };
+        if timeout(DRAIN_MAX, drained).await.is_err() {
+            log::warn!(
+                "clients did not leave in time, cut off sessions={}",
+                self.health.sessions()
+            );
+        }
+        if timeout(DRAIN_MAX, stopped).await.is_err()
+            || timeout(DRAIN_MAX, self.workers).await.is_err()
+        {
+            log::warn!("requests did not end in time, cut off");
+        }
+        self.pool.close();
+        if let Some(postgres) = self.own_postgres {
+            postgres.stop().await;
+        }
+    }
+}

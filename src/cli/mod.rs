@@ -1,0 +1,90 @@
+//! The command line: one file per subcommand.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{DatabaseArgs, ServeArgs};
+
+mod migrate;
+mod serve;
+
+/// Makes PostgreSQL tables live: every committed change reaches every browser that looks at it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "plank",
+    version,
+    about,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the dashboard, the API and the WebSocket (the default)
+    Serve(ServeArgs),
+    /// Bring the schema of the database up to date, and end
+    Migrate(DatabaseArgs),
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(args) => serve::run(&args),
+        Command::Migrate(args) => migrate::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("plank: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs go to standard error, what a person or a script reads to standard output.
+fn start_logger(filter: &str) {
+    let mut builder = env_logger::Builder::new();
+    // At debug these print every statement with its parameters, which are other people's data.
+    for module in ["tokio_postgres", "refinery_core"] {
+        builder.filter_module(module, log::LevelFilter::Warn);
+    }
+    builder.parse_filters(filter).format_target(false);
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        // The journal has its own time.
+        builder.format_timestamp(None);
+    } else {
+        builder.format_timestamp_millis();
+    }
+    // A second logger in the same process is a test's, and stays.
+    let _ = builder.try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_coherent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_the_default() {
+        assert!(Cli::parse_from(["plank"]).command.is_none());
+        assert!(matches!(
+            Cli::parse_from(["plank", "serve"]).command,
+            Some(Command::Serve(_))
+        ));
+        assert!(Cli::try_parse_from(["plank", "nope"]).is_err());
+    }
+}

@@ -1,0 +1,392 @@
+//! The settings: flag, else environment, else default. Checked as a whole before anything starts.
+
+use std::env;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+
+use crate::limits::{BODY_BYTES_MAX, CONNECTIONS_MAX, MESSAGE_BYTES_MAX};
+
+/// Which database. Shared by all subcommands that need one.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DatabaseArgs {
+    /// The database, as a URL or "key=value ..." [else: DATABASE_URL; none: plank runs a private PostgreSQL]
+    #[arg(
+        long,
+        env = "PLANK_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub database_url: Option<String>,
+
+    /// The same database, not through a pooler: LISTEN needs a session of its own [default: the database URL]
+    #[arg(
+        long,
+        env = "PLANK_LISTEN_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub listen_database_url: Option<String>,
+
+    /// Where the private PostgreSQL keeps its data [default: $XDG_DATA_HOME/plank; as root /var/lib/plank]
+    #[arg(long, env = "PLANK_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// The settings of `plank serve`.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub database: DatabaseArgs,
+
+    /// Where to listen: HOST:PORT, or unix:/PATH; may be repeated. A socket passed by systemd wins
+    #[arg(
+        long,
+        env = "PLANK_LISTEN",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS"
+    )]
+    pub listen: Vec<String>,
+
+    /// Worker threads [default: one per core]
+    #[arg(long, env = "PLANK_WORKERS", value_name = "N")]
+    pub workers: Option<usize>,
+
+    /// An origin, besides plank's own, whose pages may open a WebSocket, as https://HOST; may be repeated
+    #[arg(
+        long = "allowed-origin",
+        env = "PLANK_ALLOWED_ORIGINS",
+        value_delimiter = ',',
+        value_name = "ORIGIN"
+    )]
+    pub allowed_origins: Vec<String>,
+
+    /// WebSockets at once, over all workers; one more is answered with 503
+    #[arg(long, env = "PLANK_MAX_CONNECTIONS", default_value_t = CONNECTIONS_MAX, value_name = "N")]
+    pub max_connections: usize,
+
+    /// Bytes of one inbound WebSocket message; a longer one is closed with 1009
+    #[arg(long, env = "PLANK_MAX_MESSAGE_BYTES", default_value_t = MESSAGE_BYTES_MAX, value_name = "BYTES")]
+    pub max_message_bytes: usize,
+
+    /// Bytes of a request body; a longer one is answered with 413
+    #[arg(long, env = "PLANK_MAX_BODY_BYTES", default_value_t = BODY_BYTES_MAX, value_name = "BYTES")]
+    pub max_body_bytes: usize,
+
+    /// Allow an address beyond loopback although nobody has to log in
+    #[arg(long, env = "PLANK_INSECURE")]
+    pub insecure: bool,
+
+    /// What to log: error, warn, info, debug, or per module, as env_logger reads it
+    #[arg(
+        long = "log",
+        env = "RUST_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
+    pub log: String,
+}
+
+/// Why the settings can't be used. The text names the flag and says what to do.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+/// A place to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl ListenAddress {
+    /// Reads `HOST:PORT` or `unix:/PATH`. A name stands for the first address that it has.
+    fn parse(text: &str) -> Result<Self, ConfigError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return match path.starts_with('/') {
+                true => Ok(Self::Unix(path.into())),
+                false => Err(ConfigError(format!(
+                    "--listen {text}: a Unix socket needs an absolute path, as in unix:/run/plank.sock"
+                ))),
+            };
+        }
+        let resolved = text.to_socket_addrs().map_err(|e| {
+            ConfigError(format!("--listen {text}: {e}; write it as HOST:PORT, for example 127.0.0.1:8080, or as unix:/PATH"))
+        });
+        let first = resolved?.next();
+        first
+            .map(Self::Tcp)
+            .ok_or_else(|| ConfigError(format!("--listen {text}: this name has no address")))
+    }
+
+    /// Whether only this machine can reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => match address.ip() {
+                IpAddr::V6(ip) => ip
+                    .to_ipv4_mapped()
+                    .map_or(ip.is_loopback(), |v4| v4.is_loopback()),
+                IpAddr::V4(ip) => ip.is_loopback(),
+            },
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// The databases that were configured; none: a private PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// For requests.
+    pub requests: tokio_postgres::Config,
+    /// For LISTEN and the log.
+    pub listen: tokio_postgres::Config,
+}
+
+/// The settings, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// See [`Database`].
+    pub database: Option<Database>,
+    /// For the private PostgreSQL; none when it is not known where.
+    pub data_dir: Option<PathBuf>,
+    /// At least one.
+    pub listen: Vec<ListenAddress>,
+    /// At least one.
+    pub workers: usize,
+    /// In lower case, without a slash at the end.
+    pub allowed_origins: Vec<String>,
+    /// See [`ServeArgs::max_connections`].
+    pub connections_max: usize,
+    /// See [`ServeArgs::max_message_bytes`].
+    pub message_bytes_max: usize,
+    /// See [`ServeArgs::max_body_bytes`].
+    pub body_bytes_max: usize,
+}
+
+impl DatabaseArgs {
+    /// The databases, if any is configured.
+    ///
+    /// # Errors
+    /// If a URL can't be read. The text does not repeat it: it may hold a password.
+    pub fn resolve(&self) -> Result<Option<Database>, ConfigError> {
+        let fallback = || env::var("DATABASE_URL").ok();
+        let given = self
+            .database_url
+            .clone()
+            .or_else(fallback)
+            .filter(|url| !url.trim().is_empty());
+        let listen = self
+            .listen_database_url
+            .clone()
+            .filter(|url| !url.trim().is_empty());
+        let Some(requests) = given
+            .map(|url| parse_url("--database-url (PLANK_DATABASE_URL)", &url))
+            .transpose()?
+        else {
+            return match listen {
+                None => Ok(None),
+                Some(_) => Err(ConfigError("--listen-database-url is set, but --database-url is not; set both, or only the latter".into())),
+            };
+        };
+        let listen = listen
+            .map(|url| parse_url("--listen-database-url (PLANK_LISTEN_DATABASE_URL)", &url))
+            .transpose()?;
+        Ok(Some(Database {
+            listen: listen.unwrap_or_else(|| requests.clone()),
+            requests,
+        }))
+    }
+}
+
+impl Config {
+    /// For a subcommand that only needs the database.
+    ///
+    /// # Errors
+    /// See [`DatabaseArgs::resolve`].
+    pub fn for_database(args: &DatabaseArgs) -> Result<Self, ConfigError> {
+        Ok(Self {
+            database: args.resolve()?,
+            data_dir: args.data_dir.clone(),
+            listen: Vec::new(),
+            workers: 1,
+            allowed_origins: Vec::new(),
+            connections_max: CONNECTIONS_MAX,
+            message_bytes_max: MESSAGE_BYTES_MAX,
+            body_bytes_max: BODY_BYTES_MAX,
+        })
+    }
+}
+
+fn parse_url(name: &str, url: &str) -> Result<tokio_postgres::Config, ConfigError> {
+    let mut config = tokio_postgres::Config::from_str(url).map_err(|error| {
+        let cause = std::error::Error::source(&error)
+            .map(|cause| format!(": {cause}"))
+            .unwrap_or_default();
+        ConfigError(format!(
+            "{name} can't be read{cause}; write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+        ))
+    })?;
+    if config.get_hosts().is_empty() {
+        config.host_path("/var/run/postgresql");
+    }
+    if config.get_user().is_none() {
+        return Err(ConfigError(format!(
+            "{name} names no user; write it as postgresql://USER@HOST/DATABASE"
+        )));
+    }
+    Ok(config)
+}
+
+impl ServeArgs {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// The first that can't be used.
+    pub fn resolve(&self) -> Result<Config, ConfigError> {
+        let listen = self
+            .listen
+            .iter()
+            .map(|text| ListenAddress::parse(text.trim()))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(open) = listen
+            .iter()
+            .find(|address| !address.is_local() && !self.insecure)
+        {
+            return Err(ConfigError(format!(
+                "--listen {open} can be reached from other machines, and nobody has to log in; listen on 127.0.0.1 behind a \
+                 proxy that asks who is there, or say --insecure"
+            )));
+        }
+        for (name, value) in [
+            ("--workers", self.workers.unwrap_or(1)),
+            ("--max-connections", self.max_connections),
+            ("--max-message-bytes", self.max_message_bytes),
+            ("--max-body-bytes", self.max_body_bytes),
+        ] {
+            if value == 0 {
+                return Err(ConfigError(format!("{name} is 0; it has to be at least 1")));
+            }
+        }
+        let origin = |text: &String| {
+            let origin = text.trim().trim_end_matches('/').to_ascii_lowercase();
+            match origin.split_once("://") {
+                Some(("http" | "https", host)) if !host.is_empty() && !host.contains('/') => {
+                    Ok(origin)
+                }
+                _ => Err(ConfigError(format!(
+                    "--allowed-origin {text} is no origin; write it as https://HOST, with :PORT if it has one"
+                ))),
+            }
+        };
+        Ok(Config {
+            database: self.database.resolve()?,
+            data_dir: self.database.data_dir.clone(),
+            listen,
+            workers: self
+                .workers
+                .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+            allowed_origins: self
+                .allowed_origins
+                .iter()
+                .filter(|o| !o.trim().is_empty())
+                .map(origin)
+                .collect::<Result<_, _>>()?,
+            connections_max: self.max_connections,
+            message_bytes_max: self.max_message_bytes,
+            body_bytes_max: self.max_body_bytes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    fn resolve(args: &[&str]) -> Result<Config, ConfigError> {
+        Cli::parse_from([&["plank"], args].concat()).args.resolve()
+    }
+
+    #[test]
+    fn addresses_are_read() {
+        let config = resolve(&[
+            "--listen",
+            "127.0.0.1:0",
+            "--listen",
+            "unix:/run/p.sock",
+            "--listen",
+            "[::1]:80",
+        ])
+        .unwrap();
+        let shown: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            ["http://127.0.0.1:0", "unix:/run/p.sock", "http://[::1]:80"]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let cases: [(&[&str], &str); 8] = [
+            (&["--listen", "0.0.0.0:80"], "--insecure"),
+            (&["--listen", "[::]:80"], "--insecure"),
+            (&["--listen", "nonsense"], "HOST:PORT"),
+            (&["--listen", "unix:run"], "absolute path"),
+            (&["--workers", "0"], "--workers is 0"),
+            (&["--allowed-origin", "example.org"], "--allowed-origin"),
+            (
+                &["--database-url", "postgres://u:geheim@h:port/d"],
+                "PLANK_DATABASE_URL",
+            ),
+            (
+                &[
+                    "--database-url",
+                    "host=h",
+                    "--listen-database-url",
+                    "host=h",
+                ],
+                "names no user",
+            ),
+        ];
+        for (args, part) in cases {
+            let error = resolve(args).unwrap_err().to_string();
+            assert!(
+                error.contains(part) && !error.contains("geheim"),
+                "{args:?}: {error}"
+            );
+        }
+        assert!(resolve(&["--listen", "0.0.0.0:80", "--insecure"]).is_ok());
+    }
+
+    #[test]
+    fn an_origin_is_normalised() {
+        let config = resolve(&["--allowed-origin", "https://Example.org/,http://a:1"]).unwrap();
+        assert_eq!(
+            config.allowed_origins,
+            ["https://example.org", "http://a:1"]
+        );
+    }
+}

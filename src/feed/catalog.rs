@@ -1,0 +1,203 @@
+//! Which tables are watched, and what clients may know of them. Kept up to date by the log itself: `plank.watch` writes
+//! a description of the table into it, at the place from which on its changes are captured.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+/// A PostgreSQL object identifier.
+pub type Oid = u32;
+
+/// A column that clients may see.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Column {
+    /// As in `pg_attribute`, without quotes.
+    pub name: String,
+    /// As `format_type` writes it.
+    #[serde(rename = "type")]
+    pub type_name: String,
+}
+
+/// A watched table, as `plank.describe` writes it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Table {
+    /// Its own identifier, which the log names.
+    pub rel: Oid,
+    /// The partitioned table that it is a partition of, or itself.
+    pub root: Oid,
+    /// Schema, without quotes.
+    pub schema: String,
+    /// Name, without quotes.
+    pub name: String,
+    /// Schema and name as PostgreSQL would quote them: what clients are shown, and may send back.
+    pub quoted: String,
+    /// The columns of the primary key in its order; empty without one.
+    pub key: Vec<String>,
+    /// Whether an update logs the row before it.
+    pub old_rows: bool,
+    /// Whether `columns` is a part of the table's columns only.
+    pub narrowed: bool,
+    /// What clients may see.
+    pub columns: Vec<Column>,
+}
+
+impl Table {
+    /// The columns that leave, in the order of the key and then of the table, or none when rows leave as they are.
+    pub fn projection(&self, wanted: Option<&[String]>) -> Option<Vec<String>> {
+        if wanted.is_none() && !self.narrowed {
+            return None;
+        }
+        let visible = self.columns.iter().map(|c| &c.name);
+        let rest = visible
+            .filter(|name| !self.key.contains(name) && wanted.is_none_or(|w| w.contains(name)));
+        Some(self.key.iter().chain(rest).cloned().collect())
+    }
+
+    /// Whether clients may name this column.
+    pub fn has_column(&self, name: &str) -> bool {
+        self.columns.iter().any(|c| c.name == name)
+    }
+}
+
+/// All watched tables, by identifier.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    tables: HashMap<Oid, Arc<Table>>,
+}
+
+impl Catalog {
+    /// Adds a table, or replaces what was known of it.
+    pub fn insert(&mut self, table: Table) {
+        self.tables.insert(table.rel, Arc::new(table));
+    }
+
+    /// Forgets a table.
+    pub fn remove(&mut self, rel: Oid) {
+        self.tables.remove(&rel);
+    }
+
+    /// The table that clients know for the relation `rel`: a partition's root.
+    pub fn root_of(&self, rel: Oid) -> Option<&Arc<Table>> {
+        let table = self.tables.get(&rel)?;
+        self.tables.get(&table.root)
+    }
+
+    /// All tables that clients may name, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.values().filter(|t| t.rel == t.root)
+    }
+
+    /// Finds a table by the name that a client wrote, read as PostgreSQL reads a `regclass` with search path `public`.
+    pub fn resolve(&self, name: &str) -> Option<&Arc<Table>> {
+        let (schema, name) = parse_name(name)?;
+        let schema = schema.as_deref().unwrap_or("public");
+        self.iter().find(|t| t.schema == schema && t.name == name)
+    }
+}
+
+/// Splits `schema.name` or `name`: unquoted parts are folded to lower case, quoted ones are taken as they are with `""`
+/// for a quote (PostgreSQL, "Identifiers and Key Words"). None when it is no such name.
+fn parse_name(text: &str) -> Option<(Option<String>, String)> {
+    let (first, rest) = parse_part(text.trim())?;
+    let Some(rest) = rest.trim_start().strip_prefix('.') else {
+        return rest.trim().is_empty().then_some((None, first));
+    };
+    let (second, rest) = parse_part(rest.trim_start())?;
+    rest.trim().is_empty().then_some((Some(first), second))
+}
+
+fn parse_part(text: &str) -> Option<(String, &str)> {
+    let Some(mut rest) = text.strip_prefix('"') else {
+        let end = text
+            .find(|c: char| c == '.' || c == '"' || c.is_whitespace())
+            .unwrap_or(text.len());
+        return (end > 0).then(|| (text[..end].to_ascii_lowercase(), &text[end..]));
+    };
+    let mut part = String::new();
+    loop {
+        let end = rest.find('"')?;
+        part.push_str(&rest[..end]);
+        rest = &rest[end + 1..];
+        match rest.strip_prefix('"') {
+            Some(more) => {
+                part.push('"');
+                rest = more;
+            }
+            None => return (!part.is_empty()).then_some((part, rest)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(rel: Oid, root: Oid, schema: &str, name: &str) -> Table {
+        Table {
+            rel,
+            root,
+            schema: schema.into(),
+            name: name.into(),
+            quoted: format!("{schema}.{name}"),
+            key: vec!["id".into()],
+            old_rows: true,
+            narrowed: false,
+            columns: ["a", "id", "secret"]
+                .map(|n| Column {
+                    name: n.into(),
+                    type_name: "text".into(),
+                })
+                .into(),
+        }
+    }
+
+    #[test]
+    fn names_are_read_as_a_regclass() {
+        let cases = [
+            ("items", Some((None, "items"))),
+            ("Items", Some((None, "items"))),
+            ("\"Items\"", Some((None, "Items"))),
+            (
+                "sales.\"Order \"\"Lines\"\"\"",
+                Some((Some("sales"), "Order \"Lines\"")),
+            ),
+            (" public . items ", Some((Some("public"), "items"))),
+            ("", None),
+            ("\"\"", None),
+            ("\"open", None),
+            ("a.b.c", None),
+            ("a b", None),
+            (".a", None),
+            ("a.", None),
+        ];
+        for (text, expected) in cases {
+            let expected =
+                expected.map(|(s, n): (Option<&str>, &str)| (s.map(String::from), n.to_owned()));
+            assert_eq!(parse_name(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_partition_stands_for_its_root_and_has_no_name_of_its_own() {
+        let mut catalog = Catalog::default();
+        catalog.insert(table(1, 1, "public", "p"));
+        catalog.insert(table(2, 1, "public", "p1"));
+        assert_eq!(catalog.root_of(2).unwrap().name, "p");
+        assert!(catalog.resolve("p1").is_none());
+        assert_eq!(catalog.resolve("P").unwrap().rel, 1);
+        catalog.remove(1);
+        assert!(catalog.root_of(2).is_none());
+    }
+
+    #[test]
+    fn a_projection_always_has_the_key() {
+        let mut t = table(1, 1, "public", "t");
+        assert_eq!(t.projection(None), None);
+        assert_eq!(t.projection(Some(&["a".into()])).unwrap(), ["id", "a"]);
+        t.narrowed = true;
+        t.columns.pop();
+        assert_eq!(t.projection(None).unwrap(), ["id", "a"]);
+        assert!(!t.has_column("secret"));
+    }
+}

@@ -1,0 +1,52 @@
+//! A topic: what several subscriptions that ask for the same share, so that a frame is encoded once for all of them.
+
+use std::fmt;
+
+use super::catalog::Oid;
+
+/// Names a topic for the lifetime of the process; on the wire `t7`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicId(pub u32);
+
+impl fmt::Display for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "t{}", self.0)
+    }
+}
+
+/// What a subscription is about, normalised: equal subjects are one topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Subject {
+    /// The table; a partitioned one stands for all its partitions.
+    pub root: Oid,
+    /// The columns that the client asked for, sorted; none for all that it may see.
+    pub columns: Option<Vec<String>>,
+}
+
+impl Subject {
+    /// Normalises: the order in which a client lists columns does not matter.
+    pub fn new(root: Oid, columns: Option<Vec<String>>) -> Self {
+        let columns = columns.map(|mut list| {
+            list.sort();
+            list.dedup();
+            list
+        });
+        Self { root, columns }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_subjects_are_one_topic() {
+        let list = |names: &[&str]| Some(names.iter().map(|n| (*n).to_owned()).collect());
+        assert_eq!(
+            Subject::new(1, list(&["b", "a", "b"])),
+            Subject::new(1, list(&["a", "b"]))
+        );
+        assert_ne!(Subject::new(1, None), Subject::new(1, list(&["a"])));
+        assert_eq!(TopicId(7).to_string(), "t7");
+    }
+}

@@ -1,0 +1,79 @@
+//! Reads a request body as a JSON object, with one clear error for each way in which it can be something else.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::{HttpRequest, web};
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+
+use super::problem::Problem;
+
+/// For a body to arrive.
+const BODY_MAX: Duration = Duration::from_secs(20);
+
+/// The members of the body, which has to be an object of one of the media types `accepted`.
+///
+/// # Errors
+/// 415, 413, 408 or 400.
+pub async fn object(
+    request: &HttpRequest,
+    payload: web::Payload,
+    accepted: &[&str],
+    bytes_max: usize,
+) -> Result<Map<String, Value>, Problem> {
+    let content_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or("none");
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !accepted.iter().any(|a| a.eq_ignore_ascii_case(essence)) {
+        let detail = format!(
+            "the content type is {content_type}; send {}",
+            accepted.join(" or ")
+        );
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content-type",
+            detail,
+        ));
+    }
+    let too_large = || {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            format!("the body has more than {bytes_max} bytes"),
+        )
+    };
+    let declared = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|n| n > bytes_max as u64) {
+        return Err(too_large());
+    }
+    let bytes = match timeout(BODY_MAX, payload.to_bytes_limited(bytes_max)).await {
+        Ok(Ok(Ok(bytes))) => bytes,
+        Ok(Ok(Err(error))) => {
+            return Err(Problem::malformed(
+                "body",
+                format!("can't be read: {error}"),
+            ));
+        }
+        Ok(Err(_)) => return Err(too_large()),
+        Err(_) => {
+            return Err(Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout",
+                "the body did not arrive in time",
+            ));
+        }
+    };
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(_) => Err(Problem::malformed("body", "has to be a JSON object")),
+        Err(error) => Err(Problem::malformed("body", format!("is no JSON: {error}"))),
+    }
+}

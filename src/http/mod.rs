@@ -1,0 +1,42 @@
+//! HTTP: the routes, what goes wrong with a request, and the way to a WebSocket.
+//!
+//! - [`server`] binds the addresses and puts the services of a worker together.
+//! - [`ws`] takes a socket out of HTTP: it is the only way to a session.
+//! - [`items`], [`health`], [`assets`] are the routes.
+//! - [`body`], [`problem`], [`observe`] are what all of them share.
+
+use std::sync::Arc;
+
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::store::Pool;
+
+pub mod assets;
+pub mod body;
+pub mod health;
+pub mod items;
+mod list;
+pub mod observe;
+pub mod origin;
+pub mod problem;
+pub mod server;
+pub mod ws;
+
+/// What the handlers share.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Connections for requests.
+    pub pool: Pool,
+    /// Who is alive.
+    pub health: Arc<Health>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Origins besides plank's own whose pages may connect.
+    pub allowed_origins: Arc<[String]>,
+    /// Sockets at once.
+    pub connections_max: usize,
+    /// Bytes of one inbound WebSocket message.
+    pub message_bytes_max: usize,
+    /// Bytes of a request body.
+    pub body_bytes_max: usize,
+}

@@ -1,0 +1,211 @@
+//! Every error of a route, as `application/problem+json` (RFC 9457). Nothing internal leaves.
+
+use std::fmt;
+
+use actix_web::body::BoxBody;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+use crate::store::StoreError;
+
+/// Seconds after which a client should try again when the database is away.
+const RETRY_AFTER_S: &str = "2";
+
+/// One member of the request that is wrong.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+pub struct FieldError {
+    /// Its name; of a nested member with dots.
+    pub field: String,
+    /// What is wrong, for people.
+    pub detail: String,
+}
+
+/// See the module's documentation.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    status: StatusCode,
+    /// The last part of `type`: stable, for programs.
+    kind: &'static str,
+    detail: String,
+    errors: Vec<FieldError>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem whose `detail` is for people: what happened, and what to do.
+    pub fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// 400: the request can't be read; `field` is the part of it that is wrong.
+    pub fn malformed(field: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let mut problem = Self::new(
+            StatusCode::BAD_REQUEST,
+            "malformed",
+            format!("{field}: {detail}"),
+        );
+        problem.errors.push(FieldError {
+            field: field.into(),
+            detail,
+        });
+        problem
+    }
+
+    /// 422: the body was read, and these members can't be accepted.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let list: Vec<String> = errors
+            .iter()
+            .map(|e| format!("{} {}", e.field, e.detail))
+            .collect();
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", list.join("; "));
+        problem.errors = errors;
+        problem
+    }
+
+    /// 404.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+
+    /// 405; `allow` lists what would have been allowed.
+    pub fn method(allow: &'static str) -> Self {
+        let detail = format!("this address takes {allow}");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+            .with_header(header::ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// 503.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S))
+    }
+
+    /// Adds a header to the response.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The body.
+    pub fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            #[serde(rename = "type")]
+            kind: String,
+            title: &'a str,
+            status: u16,
+            detail: &'a str,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            errors: &'a [FieldError],
+        }
+        let body = Body {
+            kind: format!("urn:plank:problem:{}", self.kind),
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            errors: &self.errors,
+        };
+        // Strings and a number always serialise.
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+
+    /// The whole response, for a socket that has left actix-web already.
+    pub fn raw_response(&self) -> String {
+        let body = self.json();
+        let headers: String = (self.headers.iter())
+            .filter_map(|(name, value)| Some(format!("{name}: {}\r\n", value.to_str().ok()?)))
+            .collect();
+        format!(
+            "HTTP/1.1 {} {}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n{body}",
+            self.status.as_u16(),
+            self.status.canonical_reason().unwrap_or("Error"),
+            body.len()
+        )
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        let mut response = HttpResponse::build(self.status);
+        for (name, value) in &self.headers {
+            response.insert_header((name.clone(), value.clone()));
+        }
+        response
+            .content_type("application/problem+json")
+            .body(self.json())
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(why) => {
+                log::warn!("request refused, database away reason=\"{why}\"");
+                Self::unavailable("the database is away or too busy; try again in a moment")
+            }
+            StoreError::Invalid { field, detail } => {
+                Self::invalid(vec![FieldError { field, detail }])
+            }
+            StoreError::Internal(why) => {
+                log::error!("request failed reason=\"{why}\"");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "something went wrong here; the log of the server says what",
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_has_the_members_of_rfc_9457() {
+        let body: serde_json::Value =
+            serde_json::from_str(&Problem::malformed("id", "no \"number\"").json()).unwrap();
+        assert_eq!(body["type"], "urn:plank:problem:malformed");
+        assert_eq!(body["title"], "Bad Request");
+        assert_eq!(body["status"], 400);
+        assert_eq!(body["errors"][0]["field"], "id");
+    }
+
+    #[test]
+    fn nothing_internal_leaves() {
+        let problem = Problem::from(StoreError::Internal(
+            "relation \"secret\" does not exist".into(),
+        ));
+        assert!(!problem.json().contains("secret"));
+        assert!(
+            Problem::from(StoreError::Unavailable("10.0.0.7".into()))
+                .raw_response()
+                .contains("retry-after: 2\r\n")
+        );
+    }
+}

@@ -1,0 +1,258 @@
+//! Binds the addresses, and puts together what runs on each worker thread: the App for HTTP, the shard for WebSockets.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use actix::Addr;
+use actix_http::{HttpService, Protocol, Request};
+use actix_server::{Server, ServerBuilder};
+use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::{App, Error, HttpRequest, middleware, web};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::actor::hub::Hub;
+use crate::actor::message::ShardId;
+use crate::actor::shard::{Local, Shard};
+use crate::config::ListenAddress;
+use crate::limits::{DISCONNECT_MAX, DRAIN_MAX, REQUEST_HEAD_MAX};
+
+use super::problem::Problem;
+use super::{State, assets, health, items, observe, ws};
+
+/// Connections that the kernel keeps until they are accepted; more than `net.core.somaxconn` has no effect.
+const BACKLOG: i32 = 4_096;
+
+/// HTTP connections of one worker that are not WebSockets: those are counted by `--max-connections`.
+const HTTP_CONNECTIONS_MAX: usize = 10_000;
+
+/// An address that has been bound.
+#[derive(Debug)]
+pub enum Bound {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+/// Binds an address.
+///
+/// # Errors
+/// The text says which address, and what to do.
+pub fn bind(address: &ListenAddress) -> Result<Bound, String> {
+    let explain = |e: io::Error| match e.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!(
+                "{address} is in use by another program; stop that one, or choose another address with --listen"
+            )
+        }
+        io::ErrorKind::PermissionDenied => format!(
+            "{address} may not be used by this user; choose a port above 1023, or another path"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("{address} is no address of this machine; choose another one with --listen")
+        }
+        _ => format!("{address} can't be listened on: {e}"),
+    };
+    match address {
+        ListenAddress::Tcp(tcp) => bind_tcp(SockAddr::from(*tcp), Domain::for_address(*tcp))
+            .map(Bound::Tcp)
+            .map_err(explain),
+        ListenAddress::Unix(path) => bind_unix(path).map(Bound::Unix).map_err(explain),
+    }
+}
+
+fn bind_tcp(address: SockAddr, domain: Domain) -> io::Result<TcpListener> {
+    let socket = Socket::new(domain, Type::STREAM, None)?;
+    // A restart must not wait for the old connections to time out.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address)?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// A socket file that nobody answers on is of a plank that was killed.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let is_socket = path
+        .symlink_metadata()
+        .is_ok_and(|m| m.file_type().is_socket());
+    if is_socket && UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+impl Bound {
+    /// The address, with the port that was chosen where 0 was asked for.
+    pub fn address(&self, asked: &ListenAddress) -> ListenAddress {
+        match self {
+            Self::Tcp(listener) => listener
+                .local_addr()
+                .map_or_else(|_| asked.clone(), ListenAddress::Tcp),
+            Self::Unix(_) => asked.clone(),
+        }
+    }
+}
+
+thread_local! {
+    /// The shard of this worker thread: one, however many addresses are served. A thread belongs to one server.
+    static SHARD: RefCell<Option<Rc<Local>>> = const { RefCell::new(None) };
+}
+
+fn shard_of_this_thread(state: &State, hub: &Addr<Hub>) -> Rc<Local> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    SHARD.with_borrow_mut(|shard| {
+        let start = || {
+            let id = ShardId(NEXT.fetch_add(1, Ordering::Relaxed));
+            let (metrics, health) = (Arc::clone(&state.metrics), Arc::clone(&state.health));
+            Shard::start_on_this_thread(id, hub.clone(), metrics, health, state.message_bytes_max)
+        };
+        shard.get_or_insert_with(start).clone()
+    })
+}
+
+/// Serves all addresses until the returned server is stopped.
+///
+/// # Errors
+/// If the sockets can't be registered.
+pub fn serve(
+    bound: Vec<Bound>,
+    workers: usize,
+    state: &State,
+    hub: &Addr<Hub>,
+) -> io::Result<Server> {
+    let mut builder = Server::build()
+        .workers(workers)
+        .backlog(BACKLOG as u32)
+        .max_concurrent_connections(HTTP_CONNECTIONS_MAX)
+        .shutdown_timeout(DRAIN_MAX.as_secs())
+        .disable_signals();
+    for (i, bound) in bound.into_iter().enumerate() {
+        builder = match bound {
+            Bound::Tcp(listener) => serve_tcp(builder, i, listener, state.clone(), hub.clone())?,
+            Bound::Unix(listener) => serve_unix(builder, i, listener, state.clone(), hub.clone())?,
+        };
+    }
+    Ok(builder.run())
+}
+
+/// `HttpServer` has no way to take a socket out of HTTP/1; `HttpService` has.
+macro_rules! http_service {
+    ($state:expr, $hub:expr) => {{
+        let (state, shard) = ($state.clone(), shard_of_this_thread(&$state, &$hub));
+        let upgrade = move |(request, framed): (Request, _)| {
+            let (state, shard) = (state.clone(), shard.clone());
+            async move {
+                ws::accept(state, shard, request, framed).await;
+                Ok::<_, Error>(())
+            }
+        };
+        HttpService::build()
+            .client_request_timeout(REQUEST_HEAD_MAX)
+            .client_disconnect_timeout(DISCONNECT_MAX)
+            .tcp_nodelay(true)
+            .upgrade(fn_service(upgrade))
+            .finish(map_config(app($state.clone()), |()| AppConfig::default()))
+    }};
+}
+
+fn serve_tcp(
+    builder: ServerBuilder,
+    i: usize,
+    listener: TcpListener,
+    state: State,
+    hub: Addr<Hub>,
+) -> io::Result<ServerBuilder> {
+    builder.listen(format!("tcp-{i}"), listener, move || {
+        http_service!(state, hub).tcp()
+    })
+}
+
+fn serve_unix(
+    builder: ServerBuilder,
+    i: usize,
+    listener: UnixListener,
+    state: State,
+    hub: Addr<Hub>,
+) -> io::Result<ServerBuilder> {
+    builder.listen_uds(format!("unix-{i}"), listener, move || {
+        fn_service(|io: actix_rt::net::UnixStream| async { Ok((io, Protocol::Http1, None)) })
+            .and_then(http_service!(state, hub))
+    })
+}
+
+/// The routes.
+pub fn app(
+    state: State,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl actix_web::body::MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(web::Data::new(state))
+        .wrap(middleware::from_fn(observe::observe))
+        .service(
+            web::resource("/api/items")
+                .route(web::get().to(items::page))
+                .route(web::post().to(items::create))
+                .default_service(web::to(|| refuse("GET, POST"))),
+        )
+        .service(
+            web::resource("/api/items/{id}")
+                .route(web::get().to(items::read))
+                .route(web::put().to(items::replace))
+                .route(web::patch().to(items::patch))
+                .route(web::delete().to(items::delete))
+                .default_service(web::to(|| refuse("GET, PUT, PATCH, DELETE"))),
+        )
+        .service(read_only("/livez").route(web::get().to(health::livez)))
+        .service(read_only("/readyz").route(web::get().to(health::readyz)))
+        .service(read_only("/metrics").route(web::get().to(health::metrics)))
+        .service(read_only("/").route(web::get().to(assets::index)))
+        .service(read_only("/static/{path:.*}").route(web::get().to(assets::file)))
+        .service(read_only("/ws").route(web::get().to(upgrade_required)))
+        .default_service(web::to(nowhere))
+}
+
+fn read_only(path: &str) -> actix_web::Resource {
+    web::resource(path).default_service(web::to(|| refuse("GET")))
+}
+
+async fn refuse(allow: &'static str) -> Result<&'static str, Problem> {
+    Err(Problem::method(allow))
+}
+
+async fn upgrade_required() -> Result<&'static str, Problem> {
+    let detail = "this is a WebSocket; connect with ws:// and not with http://";
+    let problem = Problem::new(
+        actix_web::http::StatusCode::UPGRADE_REQUIRED,
+        "upgrade-required",
+        detail,
+    );
+    Err(problem.with_header(
+        actix_web::http::header::UPGRADE,
+        actix_web::http::header::HeaderValue::from_static("websocket"),
+    ))
+}
+
+async fn nowhere(request: HttpRequest) -> Result<&'static str, Problem> {
+    Err(Problem::not_found(format!(
+        "there is nothing at {}",
+        request.path()
+    )))
+}

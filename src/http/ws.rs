@@ -1,0 +1,210 @@
+//! `GET /ws`: checks the handshake, answers it, and hands the socket to a session. From then on HTTP knows nothing of it:
+//! the dispatcher and its buffers are gone.
+//!
+//! Every request with `Upgrade: websocket` comes here, whatever its path; middleware does not run for it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_codec::{AsyncRead, AsyncWrite, Framed};
+use actix_http::header::{self, HeaderMap};
+use actix_http::ws::{HandshakeError, hash_key, verify_handshake};
+use actix_http::{HttpMessage as _, Method, Request, StatusCode, h1};
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
+
+use crate::actor::session;
+use crate::actor::shard::Local;
+use crate::actor::socket::Socket;
+use crate::metrics::RequestLabels;
+use crate::wire::message::{Refusal, SUBPROTOCOL, Subscribe};
+
+use super::State;
+use super::origin;
+use super::problem::Problem;
+
+/// The `id` of a subscription that comes from the address.
+const URL_SUBSCRIPTION: &str = "url";
+
+/// For the response to be written; the socket is fresh, so its buffer is empty.
+const RESPOND_MAX: Duration = Duration::from_secs(5);
+
+/// Takes over a request with `Upgrade: websocket`.
+pub async fn accept<T>(
+    state: State,
+    shard: Rc<Local>,
+    request: Request,
+    framed: Framed<T, h1::Codec>,
+) where
+    T: AsyncRead + AsyncWrite + Unpin + Into<Socket>,
+{
+    let parts = framed.into_parts();
+    let mut io = parts.io;
+    let verdict = check(&state, &request);
+    let status = verdict
+        .as_ref()
+        .map_or_else(Problem::status, |_| StatusCode::SWITCHING_PROTOCOLS)
+        .as_u16();
+    let route = if request.path() == "/ws" {
+        "/ws"
+    } else {
+        "other"
+    };
+    state
+        .metrics
+        .requests
+        .get_or_create(&RequestLabels {
+            route: route.into(),
+            method: "GET",
+            status,
+        })
+        .inc();
+    let response = match &verdict {
+        Ok(response) => response.clone(),
+        Err(problem) => {
+            log::debug!("websocket refused reason=\"{problem}\"");
+            problem.raw_response()
+        }
+    };
+    let written = timeout(RESPOND_MAX, io.write_all(response.as_bytes())).await;
+    match verdict {
+        Ok(_) if matches!(written, Ok(Ok(()))) => {
+            let first = subscription(request.uri().query().unwrap_or_default());
+            session::serve(io, parts.read_buf.freeze(), first, shard);
+        }
+        Ok(_) => state.health.release_session(),
+        Err(_) => {
+            let _ = timeout(RESPOND_MAX, io.shutdown()).await;
+        }
+    }
+}
+
+/// The response head if the socket may become a session. Then a place has been taken for it.
+fn check(state: &State, request: &Request) -> Result<String, Problem> {
+    if request.path() != "/ws" {
+        return Err(Problem::not_found(
+            "there is no WebSocket here; connect to /ws",
+        ));
+    }
+    if request.method() != Method::GET {
+        return Err(Problem::method("GET"));
+    }
+    verify_handshake(request.head()).map_err(handshake_problem)?;
+    if !origin::is_allowed(request.headers(), &state.allowed_origins) {
+        let detail = "a page of another origin may not connect; --allowed-origin lets it";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "origin", detail));
+    }
+    let key = request
+        .headers()
+        .get(header::SEC_WEBSOCKET_KEY)
+        .map(|key| hash_key(key.as_bytes()));
+    let key = key.ok_or_else(|| Problem::malformed("Sec-WebSocket-Key", "is missing"))?;
+    if !state.health.take_session(state.connections_max) {
+        state.metrics.limit("connections");
+        log::warn!(
+            "websocket refused, too many limit=max-connections max={}",
+            state.connections_max
+        );
+        return Err(Problem::unavailable(
+            "too many clients are connected; try again in a moment",
+        ));
+    }
+    let protocol = if offers_subprotocol(request.headers()) {
+        format!("sec-websocket-protocol: {SUBPROTOCOL}\r\n")
+    } else {
+        String::new()
+    };
+    let key = String::from_utf8_lossy(&key);
+    Ok(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {key}\r\n{protocol}\r\n"
+    ))
+}
+
+fn handshake_problem(error: HandshakeError) -> Problem {
+    let status = match error {
+        HandshakeError::GetMethodRequired => return Problem::method("GET"),
+        HandshakeError::UnsupportedVersion => StatusCode::UPGRADE_REQUIRED,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let problem = Problem::new(
+        status,
+        "handshake",
+        format!("the WebSocket handshake is wrong: {error}"),
+    );
+    match status {
+        StatusCode::UPGRADE_REQUIRED => problem.with_header(
+            header::SEC_WEBSOCKET_VERSION,
+            header::HeaderValue::from_static("13"),
+        ),
+        _ => problem,
+    }
+}
+
+fn offers_subprotocol(headers: &HeaderMap) -> bool {
+    let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
+    offers
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|offer| offer.trim() == SUBPROTOCOL)
+}
+
+/// The subscription that the address asks for, `/ws?table=items&columns=id,name`, so that any WebSocket tool is a client.
+fn subscription(query: &str) -> Option<Result<Subscribe, Refusal>> {
+    let mut wanted = Subscribe {
+        id: URL_SUBSCRIPTION.into(),
+        ..Subscribe::default()
+    };
+    let mut is_any = false;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        is_any = true;
+        match &*name {
+            "table" => wanted.table = value.into_owned(),
+            "columns" => {
+                wanted.columns = Some(value.split(',').map(|c| c.trim().to_owned()).collect())
+            }
+            other => {
+                let message = format!(
+                    "{other} is not served by this version of plank; the parameters are table and columns"
+                );
+                return Some(Err(Refusal::of(URL_SUBSCRIPTION, "unsupported", message)));
+            }
+        }
+    }
+    if is_any && wanted.table.is_empty() {
+        return Some(Err(Refusal::of(
+            URL_SUBSCRIPTION,
+            "bad_message",
+            "table is missing",
+        )));
+    }
+    is_any.then_some(Ok(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_subscribe() {
+        assert_eq!(subscription(""), None);
+        let wanted = subscription("table=sales.%22Order+Lines%22&columns=id,%20a")
+            .unwrap()
+            .unwrap();
+        assert_eq!(wanted.table, "sales.\"Order Lines\"");
+        assert_eq!(wanted.columns.unwrap(), ["id", "a"]);
+        assert!(
+            subscription("columns=id")
+                .unwrap()
+                .unwrap_err()
+                .message
+                .contains("table")
+        );
+        assert!(
+            subscription("table=t&nope=eq.1")
+                .unwrap()
+                .unwrap_err()
+                .message
+                .contains("nope")
+        );
+    }
+}

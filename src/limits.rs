@@ -1,0 +1,141 @@
+//! Every bound of the process, in one place, with the reason for its size.
+//!
+//! What a person may want to change is a setting (`config`); its default stands here. A bound that is reached shows in
+//! a metric, in a close code or in a status: never in memory that grows.
+
+use std::time::Duration;
+
+/// Sockets that are served at once, over all workers, unless `--max-connections` says otherwise.
+///
+/// Below the 20,000 descriptors that many systems allow a process, with room for the database and for files.
+pub const CONNECTIONS_MAX: usize = 19_000;
+
+/// Bytes of one inbound WebSocket message, fragments joined. Clients send subscriptions, nothing large.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a request body on `/api`. One row of `items` fits many times over.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Subscriptions of one WebSocket.
+pub const SUBSCRIPTIONS_MAX: usize = 100;
+
+/// Bytes of the `id` that a client gives to a subscription.
+pub const SUBSCRIPTION_ID_BYTES_MAX: usize = 64;
+
+/// Column names in one subscription; PostgreSQL allows 1,600 columns in a table.
+pub const SUBSCRIPTION_COLUMNS_MAX: usize = 1_600;
+
+/// Bytes read from a socket at a time, into a buffer that all the sessions of a worker share.
+pub const READ_BYTES: usize = 64 * 1024;
+
+/// Bytes of replies (pong, error, subscribed) that may wait for a socket that accepts nothing. Beyond it nothing more
+/// is read from that socket until it has taken them.
+pub const CONTROL_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of frames that a worker keeps for the sockets that lag behind. One that falls behind it is closed with 4001.
+pub const BACKLOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes that are handed to a lagging socket in one call.
+pub const DRAIN_BYTES: usize = 256 * 1024;
+
+/// Bytes of rows after which the listener hands what it has read to the hub: a batch of any size passes in such chunks.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Bytes of rows that wait for the end of their UPDATE statement because it changes keys: the old keys have to go out
+/// before the new ones. A statement beyond it is refused service by closing the sockets that watch the table.
+pub const KEY_CHANGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Messages in the mailbox of the hub: room for all sessions to subscribe at once. Beyond it a client is told `busy`.
+pub const HUB_MAILBOX_MAX: usize = 65_536;
+
+/// Messages in the mailbox of a shard. The hub waits for each push to be taken, and answers each subscription once, so
+/// it can't be reached; it only has to be above the number of subscriptions.
+pub const SHARD_MAILBOX_MAX: usize = 1 << 22;
+
+/// Subscriptions that wait for the listener to be live before they are refused.
+pub const PENDING_SUBSCRIPTIONS_MAX: usize = 100_000;
+
+/// Between two heartbeats of a session. Below the 60 s after which nginx and most firewalls forget a quiet connection.
+pub const HEARTBEAT: Duration = Duration::from_secs(25);
+
+/// Without a single byte from a client for this long it is dead (4002). Two heartbeats may get lost.
+pub const SILENCE_MAX: Duration = Duration::from_secs(65);
+
+/// A socket that has accepted no byte for this long, with bytes waiting, is closed (4000).
+pub const STALL_MAX: Duration = Duration::from_secs(20);
+
+/// After a close frame the peer has this long to close its side, so that it can read the frame.
+pub const LINGER_MAX: Duration = Duration::from_secs(1);
+
+/// Bytes that are read and thrown away meanwhile.
+pub const LINGER_BYTES_MAX: usize = 256 * 1024;
+
+/// For the head of a request to arrive.
+pub const REQUEST_HEAD_MAX: Duration = Duration::from_secs(10);
+
+/// For the rest of a request, and for a response to be written, when a socket is being closed.
+pub const DISCONNECT_MAX: Duration = Duration::from_secs(3);
+
+/// From the stop signal to the end of the process.
+pub const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// One connection attempt to PostgreSQL.
+pub const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// One statement of a request, set as `statement_timeout` in the pool's sessions.
+pub const STATEMENT_MAX: Duration = Duration::from_secs(10);
+
+/// For a request to get a connection from the pool.
+pub const POOL_WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// Connections of the pool for requests.
+pub const POOL_CONNECTIONS_MAX: usize = 16;
+
+/// For another node's migrations to end.
+pub const MIGRATION_LOCK_MAX: Duration = Duration::from_secs(60);
+
+/// For all migrations to run.
+pub const MIGRATION_MAX: Duration = Duration::from_secs(600);
+
+/// Between two probes of an idle listener connection, and for the answer to one: a link that swallows packets is noticed
+/// after the sum of both at the latest.
+pub const PING_INTERVAL: Duration = Duration::from_secs(4);
+/// See [`PING_INTERVAL`].
+pub const PING_MAX: Duration = Duration::from_secs(3);
+
+/// For the next row of a read of the log to arrive while the log is being followed: a link that swallows packets.
+pub const READ_MAX: Duration = Duration::from_secs(6);
+
+/// The same for the first read of a connection, when the server may have to sort a backlog of many million rows.
+pub const CATCH_UP_READ_MAX: Duration = Duration::from_secs(300);
+
+/// Between two reads of the log that no doorbell asked for. They find nothing unless a bell was missed, which is counted.
+pub const SAFETY_READ_INTERVAL: Duration = Duration::from_secs(30);
+
+/// First and longest delay between two attempts of the listener to connect; doubled each time, with full jitter.
+pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
+/// See [`RECONNECT_FIRST`].
+pub const RECONNECT_LONGEST: Duration = Duration::from_secs(5);
+
+/// An actor that has not answered for this long is dead or stuck: `/livez` fails and the process ends.
+pub const ACTOR_SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// Rows of a page of `/api/items`, at most and by default.
+pub const PAGE_ROWS_MAX: u32 = 200;
+/// See [`PAGE_ROWS_MAX`].
+pub const PAGE_ROWS_DEFAULT: u32 = 50;
+
+/// What `/readyz` tolerates between a change's commit and its arrival at the hub.
+pub const LAG_MAX: Duration = Duration::from_secs(10);
+
+const _: () = assert!(
+    PING_INTERVAL.as_secs() + PING_MAX.as_secs() < 10,
+    "a black-holed link is noticed within 10 s"
+);
+const _: () = assert!(READ_MAX.as_secs() < 10, "also in the middle of a read");
+const _: () = assert!(
+    SILENCE_MAX.as_secs() > 2 * HEARTBEAT.as_secs(),
+    "two heartbeats may get lost"
+);
+const _: () = assert!(DRAIN_BYTES < BACKLOG_BYTES_MAX);
+const _: () = assert!(MESSAGE_BYTES_MAX >= READ_BYTES);

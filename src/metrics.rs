@@ -1,0 +1,293 @@
+//! What `/metrics` shows (DESIGN, section 7). A value of a label comes from a fixed list, never from a client.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// `{transport}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct TransportLabel {
+    /// `websocket`
+    pub transport: &'static str,
+}
+
+/// `{table,op}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ChangeLabels {
+    /// As PostgreSQL quotes it.
+    pub table: String,
+    /// `insert`, `update`, `delete`, `truncate`
+    pub op: &'static str,
+}
+
+/// `{code}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct CloseLabel {
+    /// The label in the registry of close codes.
+    pub code: &'static str,
+}
+
+/// `{limit}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct LimitLabel {
+    /// The name of the bound that was reached.
+    pub limit: &'static str,
+}
+
+/// `{route,method,status}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// The pattern of the route, `/api/items/{id}`, or `other`.
+    pub route: String,
+    /// `GET`, ..., or `other`.
+    pub method: &'static str,
+    /// The status.
+    pub status: u16,
+}
+
+/// `{route}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RouteLabel {
+    /// See [`RequestLabels::route`].
+    pub route: String,
+}
+
+/// Makes the histograms of a family, which all have the same buckets.
+#[derive(Clone, Debug)]
+pub struct RequestBuckets;
+
+impl MetricConstructor<Histogram> for RequestBuckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new([
+            0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+        ])
+    }
+}
+
+/// All metrics of one [`crate::app::App`].
+#[derive(Debug)]
+#[allow(missing_docs)] // Each one's help text is in `new`.
+pub struct Metrics {
+    registry: Registry,
+    pub sessions: Family<TransportLabel, Gauge>,
+    pub subscriptions: Gauge,
+    pub topics: Gauge,
+    pub changes: Family<ChangeLabels, Counter>,
+    pub deliveries: Counter,
+    pub delivery_seconds: Histogram,
+    pub listener_up: Gauge,
+    pub listener_reconnects: Counter,
+    pub listener_lag_seconds: Seconds,
+    pub bell_missed: Counter,
+    pub backlog_bytes: Gauge,
+    pub slow_sessions: Gauge,
+    pub closes: Family<CloseLabel, Counter>,
+    pub limits: Family<LimitLabel, Counter>,
+    pub requests: Family<RequestLabels, Counter>,
+    pub request_seconds: Family<RouteLabel, Histogram, RequestBuckets>,
+    process_resident_memory: Gauge,
+    process_open_fds: Gauge,
+    process_cpu_seconds: Seconds,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut m = Self {
+            registry: Registry::default(),
+            sessions: Family::default(),
+            subscriptions: Gauge::default(),
+            topics: Gauge::default(),
+            changes: Family::default(),
+            deliveries: Counter::default(),
+            delivery_seconds: Histogram::new([
+                0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
+                2.5, 10.0,
+            ]),
+            listener_up: Gauge::default(),
+            listener_reconnects: Counter::default(),
+            listener_lag_seconds: Seconds::default(),
+            bell_missed: Counter::default(),
+            backlog_bytes: Gauge::default(),
+            slow_sessions: Gauge::default(),
+            closes: Family::default(),
+            limits: Family::default(),
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(RequestBuckets),
+            process_resident_memory: Gauge::default(),
+            process_open_fds: Gauge::default(),
+            process_cpu_seconds: Seconds::default(),
+        };
+        let r = &mut m.registry;
+        r.register(
+            "plank_sessions",
+            "Clients being served, by transport",
+            m.sessions.clone(),
+        );
+        r.register(
+            "plank_subscriptions",
+            "Subscriptions of all sessions",
+            m.subscriptions.clone(),
+        );
+        r.register(
+            "plank_topics",
+            "Distinct subscriptions that share their frames",
+            m.topics.clone(),
+        );
+        r.register(
+            "plank_changes",
+            "Changes read from the log",
+            m.changes.clone(),
+        );
+        r.register(
+            "plank_deliveries",
+            "Changes handed to sockets, each socket counted",
+            m.deliveries.clone(),
+        );
+        r.register(
+            "plank_delivery_seconds",
+            "From a transaction's time (its start) to the moment its changes were handed to the sockets",
+            m.delivery_seconds.clone(),
+        );
+        r.register(
+            "plank_listener_up",
+            "1 while the log is being followed",
+            m.listener_up.clone(),
+        );
+        r.register(
+            "plank_listener_reconnects",
+            "Times the listener came back",
+            m.listener_reconnects.clone(),
+        );
+        r.register(
+            "plank_listener_lag_seconds",
+            "Age of the newest change when it was read from the log",
+            m.listener_lag_seconds.clone(),
+        );
+        r.register(
+            "plank_bell_missed",
+            "Changes found by the slow safety read although no bell had rung; has to stay 0",
+            m.bell_missed.clone(),
+        );
+        r.register(
+            "plank_backlog_bytes",
+            "Frames kept for sockets that lag behind",
+            m.backlog_bytes.clone(),
+        );
+        r.register(
+            "plank_slow_sessions",
+            "Sockets that lag behind",
+            m.slow_sessions.clone(),
+        );
+        r.register(
+            "plank_closes",
+            "Sockets closed by the server or the client, by close code",
+            m.closes.clone(),
+        );
+        r.register(
+            "plank_limits",
+            "Times a bound was reached, by its name",
+            m.limits.clone(),
+        );
+        r.register(
+            "plank_http_requests",
+            "Requests, by route pattern",
+            m.requests.clone(),
+        );
+        r.register(
+            "plank_http_request_seconds",
+            "Time to the response",
+            m.request_seconds.clone(),
+        );
+        r.register(
+            "process_resident_memory_bytes",
+            "Resident memory",
+            m.process_resident_memory.clone(),
+        );
+        r.register(
+            "process_open_fds",
+            "Open file descriptors",
+            m.process_open_fds.clone(),
+        );
+        r.register(
+            "process_cpu_seconds",
+            "User and system time so far",
+            m.process_cpu_seconds.clone(),
+        );
+        m
+    }
+}
+
+impl Metrics {
+    /// Counts a bound that was reached.
+    pub fn limit(&self, limit: &'static str) {
+        self.limits.get_or_create(&LimitLabel { limit }).inc();
+    }
+
+    /// The text that Prometheus reads (OpenMetrics).
+    pub fn render(&self) -> String {
+        self.read_process();
+        let mut text = String::new();
+        // Writing into a String can't fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    /// Linux only; elsewhere the gauges stay 0.
+    fn read_process(&self) {
+        if let Ok(stat) = std::fs::read_to_string("/proc/self/statm")
+            && let Some(pages) = stat.split(' ').nth(1).and_then(|n| n.parse::<i64>().ok())
+        {
+            self.process_resident_memory.set(pages * 4096);
+        }
+        if let Ok(dir) = std::fs::read_dir("/proc/self/fd") {
+            self.process_open_fds.set(dir.count() as i64);
+        }
+        if let Ok(stat) = std::fs::read_to_string("/proc/self/stat")
+            && let Some((_, rest)) = stat.rsplit_once(") ")
+        {
+            // Fields 14 and 15, utime and stime, in ticks of 1/100 s (proc(5)); `rest` begins with field 3.
+            let ticks: u64 = rest
+                .split(' ')
+                .skip(11)
+                .take(2)
+                .filter_map(|n| n.parse::<u64>().ok())
+                .sum();
+            self.process_cpu_seconds.set(ticks as f64 / 100.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_has_the_names_of_the_contract() {
+        let metrics = Metrics::default();
+        metrics
+            .changes
+            .get_or_create(&ChangeLabels {
+                table: "public.\"a\nb\"".into(),
+                op: "insert",
+            })
+            .inc();
+        metrics.limit("sessions");
+        let text = metrics.render();
+        for name in [
+            "plank_changes_total{table=",
+            "plank_limits_total{limit=\"sessions\"} 1",
+            "process_resident_memory_bytes ",
+        ] {
+            assert!(text.contains(name), "{name} is missing in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

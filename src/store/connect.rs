@@ -1,0 +1,179 @@
+//! Connections to PostgreSQL, and what it means when one can't be had: wait and try again, or tell the operator.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_postgres::config::Host;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
+
+use crate::limits::{CONNECT_MAX, PING_INTERVAL, PING_MAX};
+
+/// The oldest server that plank works with, as `server_version_num`.
+pub const VERSION_MIN: i32 = 140_000;
+
+/// Why there is no connection. The text is for people and has no secret in it.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// It may work later: try again.
+    #[error("{0}")]
+    Away(String),
+    /// It will not work until somebody changes something.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+impl ConnectError {
+    /// What an error means that came up while talking to the server of `config`.
+    pub fn of(error: &tokio_postgres::Error, config: &Config) -> Self {
+        let (place, user) = (
+            place(config),
+            config.get_user().unwrap_or("(the system user)"),
+        );
+        let database = config.get_dbname().unwrap_or(user);
+        let Some(db) = error.as_db_error() else {
+            let text = chain(error);
+            // tokio-postgres has no kind for these: the configuration itself is wrong.
+            return match text.contains("invalid configuration")
+                || text.contains("password missing")
+                || text.contains("TLS")
+            {
+                true => Self::Fatal(format!(
+                    "can't connect to {place}: {text}; correct PLANK_DATABASE_URL"
+                )),
+                false => Self::Away(format!(
+                    "PostgreSQL at {place} is out of reach: {text}; is it running, and is the address right?"
+                )),
+            };
+        };
+        let said = db.message();
+        match *db.code() {
+            SqlState::INVALID_PASSWORD => Self::Fatal(format!(
+                "PostgreSQL at {place} refused the password of user {user:?}: {said}; correct the password in PLANK_DATABASE_URL"
+            )),
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Self::Fatal(format!(
+                "PostgreSQL at {place} does not let user {user:?} in: {said}; create the role, or allow it in pg_hba.conf"
+            )),
+            SqlState::INVALID_CATALOG_NAME => Self::Fatal(format!(
+                "there is no database {database:?} at {place}; create it (createdb {database}), or correct PLANK_DATABASE_URL"
+            )),
+            SqlState::INSUFFICIENT_PRIVILEGE => Self::Fatal(format!(
+                "user {user:?} lacks a right in database {database:?}: {said}; plank has to own the database, or: \
+                 grant create on database {database} to {user}; grant create on schema public to {user}"
+            )),
+            _ => Self::Away(format!(
+                "PostgreSQL at {place} said: {said} (SQLSTATE {})",
+                db.code().code()
+            )),
+        }
+    }
+}
+
+/// An error and what caused it, on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Where the server is, for people.
+pub fn place(config: &Config) -> String {
+    let ports = config.get_ports();
+    let port = |i: usize| ports.get(i).or(ports.first()).copied().unwrap_or(5432);
+    let hosts = config
+        .get_hosts()
+        .iter()
+        .enumerate()
+        .map(|(i, host)| match host {
+            Host::Tcp(name) => format!("{name}:{}", port(i)),
+            Host::Unix(dir) => format!("{}/.s.PGSQL.{}", dir.display(), port(i)),
+        });
+    hosts.collect::<Vec<_>>().join(", ")
+}
+
+/// The settings that make a dead link show: keepalives, and an end for bytes that nobody acknowledges.
+pub fn harden(mut config: Config, application: &str) -> Config {
+    if config.get_application_name().is_none() {
+        config.application_name(application);
+    }
+    config
+        .connect_timeout(CONNECT_MAX)
+        .keepalives(true)
+        .keepalives_idle(PING_INTERVAL)
+        .keepalives_interval(Duration::from_secs(2))
+        .keepalives_retries(2)
+        .tcp_user_timeout(PING_INTERVAL + PING_MAX);
+    config
+}
+
+/// Connects. The connection has to be polled for the client to work.
+///
+/// # Errors
+/// Says whether it makes sense to try again.
+pub async fn connect(
+    config: &Config,
+) -> Result<(Client, Connection<Socket, NoTlsStream>), ConnectError> {
+    let hosts = config.get_hosts().len().max(1) as u32;
+    match timeout(
+        CONNECT_MAX * hosts + Duration::from_secs(1),
+        config.connect(NoTls),
+    )
+    .await
+    {
+        Ok(connected) => connected.map_err(|e| ConnectError::of(&e, config)),
+        Err(_) => Err(ConnectError::Away(format!(
+            "PostgreSQL at {} does not answer; is a firewall in the way, or the server overloaded?",
+            place(config)
+        ))),
+    }
+}
+
+/// Checks that this is a server that plank can work with: new enough, and a primary.
+///
+/// # Errors
+/// Fatal if it is too old. A standby may be promoted, so it is waited for.
+pub async fn check(client: &Client, config: &Config) -> Result<(), ConnectError> {
+    let sql = "select current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery()";
+    let row = client
+        .query_one(sql, &[])
+        .await
+        .map_err(|e| ConnectError::of(&e, config))?;
+    let (number, name, is_standby): (i32, &str, bool) = (row.get(0), row.get(1), row.get(2));
+    if number < VERSION_MIN {
+        return Err(ConnectError::Fatal(format!(
+            "PostgreSQL at {} is version {name}; plank needs {} or newer",
+            place(config),
+            VERSION_MIN / 10_000
+        )));
+    }
+    if is_standby {
+        return Err(ConnectError::Away(format!(
+            "PostgreSQL at {} is a standby, where LISTEN does not work; point plank at the primary \
+             (a list of hosts with target_session_attrs=read-write finds it)",
+            place(config)
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_names_every_host() {
+        let config: Config = "host=a,/run/pg port=1,2 user=u".parse().unwrap();
+        assert_eq!(place(&config), "a:1, /run/pg/.s.PGSQL.2");
+        let config: Config = "host=a,b port=7 user=u".parse().unwrap();
+        assert_eq!(place(&config), "a:7, b:7");
+    }
+}

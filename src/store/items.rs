@@ -1,0 +1,432 @@
+//! The table `public.items`. Rows leave as JSON text that PostgreSQL wrote, the same as on the WebSocket.
+
+use std::fmt::Write as _;
+
+use deadpool_postgres::GenericClient;
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{Json, ToSql};
+
+use super::pool::{Pool, StoreError};
+
+/// A row, as JSON text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The primary key.
+    pub id: i64,
+    /// Rises with every update.
+    pub version: i32,
+    /// The whole row.
+    pub json: String,
+}
+
+/// What a request wants to write. A member that is none stays as it is, or has its default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fields {
+    /// 1 to 200 characters.
+    pub name: Option<String>,
+    /// Any text; the inner none is null.
+    pub description: Option<Option<String>>,
+    /// `open`, `active` or `done`.
+    pub status: Option<String>,
+    /// An object. In [`Write::Merge`] a merge patch (RFC 7396).
+    pub data: Option<serde_json::Value>,
+}
+
+/// How an update treats what is not mentioned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// PUT: it gets its default.
+    Replace,
+    /// PATCH: it stays.
+    Merge,
+}
+
+/// Which versions a request accepts (`If-Match`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Expect {
+    /// Any.
+    #[default]
+    Anything,
+    /// One of these.
+    Versions(Vec<i32>),
+}
+
+impl Expect {
+    fn accepts(&self, version: i32) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Versions(list) => list.contains(&version),
+        }
+    }
+}
+
+/// What became of an update or a delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done; the row as it is now, or as it was before it was deleted.
+    Done(Item),
+    /// There is no such row.
+    Missing,
+    /// The row has another version than was expected.
+    Changed(Item),
+}
+
+/// A column that a list can be sorted by: all are indexed together with `id`.
+pub const SORTS: [&str; 3] = ["created_at", "updated_at", "id"];
+
+/// The columns that a list can be filtered by, with their types.
+pub const COLUMNS: [(&str, &str); 7] = [
+    ("id", "bigint"),
+    ("name", "text"),
+    ("description", "text"),
+    ("status", "text"),
+    ("version", "int"),
+    ("created_at", "timestamptz"),
+    ("updated_at", "timestamptz"),
+];
+
+/// One condition: `column operator value`. All three have been checked: only the value comes from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// One of [`COLUMNS`].
+    pub column: &'static str,
+    /// Its type.
+    pub type_name: &'static str,
+    /// An operator of SQL.
+    pub operator: &'static str,
+    /// As text; PostgreSQL reads it as the column's type.
+    pub value: String,
+}
+
+/// A page of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// All have to hold.
+    pub conditions: Vec<Condition>,
+    /// One of [`SORTS`].
+    pub sort: &'static str,
+    /// Largest first.
+    pub descending: bool,
+    /// The sort value, as text, and the id of the last row of the page before.
+    pub after: Option<(String, i64)>,
+    /// Rows.
+    pub limit: u32,
+}
+
+/// The rows of a page, and the place of the last one if there are more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// In the order of the query.
+    pub items: Vec<Item>,
+    /// For [`Query::after`].
+    pub next: Option<(String, i64)>,
+}
+
+const ROW: &str = "id, version, row_to_json(items)::text as json";
+
+fn item(row: &Row) -> Item {
+    Item {
+        id: row.get("id"),
+        version: row.get("version"),
+        json: row.get("json"),
+    }
+}
+
+/// What a violated constraint or a value that does not fit means for the client.
+fn write_error(error: tokio_postgres::Error) -> StoreError {
+    let invalid = |field: &str, detail: &str| StoreError::Invalid {
+        field: field.into(),
+        detail: detail.into(),
+    };
+    match error.as_db_error() {
+        Some(db) if *db.code() == SqlState::CHECK_VIOLATION => match db.constraint() {
+            Some("items_name_length") => invalid("name", "has to have 1 to 200 characters"),
+            Some("items_status_known") => invalid("status", "has to be open, active or done"),
+            Some("items_data_object") => invalid("data", "has to be an object"),
+            _ => error.into(),
+        },
+        Some(db) if *db.code() == SqlState::UNTRANSLATABLE_CHARACTER => {
+            invalid("data", "can't hold the character U+0000")
+        }
+        // A number in data that numeric can't hold.
+        Some(db) if *db.code() == SqlState::NUMERIC_VALUE_OUT_OF_RANGE => {
+            invalid("data", "has a number out of range")
+        }
+        _ => error.into(),
+    }
+}
+
+/// Adds a row.
+///
+/// # Errors
+/// [`StoreError::Invalid`] names the member that the table refuses.
+pub async fn create(pool: &Pool, fields: &Fields) -> Result<Item, StoreError> {
+    let client = pool.get().await?;
+    let sql = format!(
+        "insert into public.items (name, description, status, data) \
+         values ($1, $2, coalesce($3, 'open'), coalesce($4::jsonb, '{{}}')) returning {ROW}"
+    );
+    let statement = client.prepare_cached(&sql).await?;
+    let (name, description) = (
+        fields.name.as_deref().unwrap_or_default(),
+        fields.description.clone().flatten(),
+    );
+    let data = fields.data.as_ref().map(Json);
+    let row = client
+        .query_one(&statement, &[&name, &description, &fields.status, &data])
+        .await
+        .map_err(write_error)?;
+    Ok(item(&row))
+}
+
+/// One row.
+///
+/// # Errors
+/// When the database is away.
+pub async fn get(pool: &Pool, id: i64) -> Result<Option<Item>, StoreError> {
+    let client = pool.get().await?;
+    let statement = client
+        .prepare_cached(&format!("select {ROW} from public.items where id = $1"))
+        .await?;
+    Ok(client
+        .query_opt(&statement, &[&id])
+        .await?
+        .as_ref()
+        .map(item))
+}
+
+/// The row, locked, if there is one of an expected version.
+async fn lock(
+    client: &impl GenericClient,
+    id: i64,
+    expect: &Expect,
+) -> Result<Result<Item, Outcome>, StoreError> {
+    let sql = format!("select {ROW} from public.items where id = $1 for update");
+    Ok(
+        match client.query_opt(&sql, &[&id]).await?.as_ref().map(item) {
+            None => Err(Outcome::Missing),
+            Some(found) if !expect.accepts(found.version) => Err(Outcome::Changed(found)),
+            Some(found) => Ok(found),
+        },
+    )
+}
+
+/// Changes a row.
+///
+/// # Errors
+/// [`StoreError::Invalid`] names the member that the table refuses.
+pub async fn update(
+    pool: &Pool,
+    id: i64,
+    fields: &Fields,
+    write: Write,
+    expect: &Expect,
+) -> Result<Outcome, StoreError> {
+    let mut client = pool.get().await?;
+    let transaction = client.transaction().await?;
+    let found = match lock(&transaction, id, expect).await? {
+        Ok(found) => found,
+        Err(outcome) => return Ok(outcome),
+    };
+    let mut fields = fields.clone();
+    if write == Write::Merge {
+        let unread = |e| StoreError::Internal(format!("a row of items is no JSON: {e}"));
+        let old: serde_json::Value = serde_json::from_str(&found.json).map_err(unread)?;
+        let text = |name: &str| old[name].as_str().map(String::from);
+        fields.name = fields.name.or_else(|| text("name"));
+        fields.description = fields.description.or_else(|| Some(text("description")));
+        fields.status = fields.status.or_else(|| text("status"));
+        let mut data = old["data"].clone();
+        if let Some(patch) = &fields.data {
+            merge(&mut data, patch);
+        }
+        fields.data = Some(data);
+    }
+    let sql = format!(
+        "update public.items set name = $2, description = $3, status = coalesce($4, 'open'), data = coalesce($5::jsonb, '{{}}') \
+         where id = $1 returning {ROW}"
+    );
+    let (name, description) = (
+        fields.name.as_deref().unwrap_or_default(),
+        fields.description.flatten(),
+    );
+    let data = fields.data.as_ref().map(Json);
+    let row = transaction
+        .query_one(&sql, &[&id, &name, &description, &fields.status, &data])
+        .await
+        .map_err(write_error)?;
+    transaction.commit().await?;
+    Ok(Outcome::Done(item(&row)))
+}
+
+/// Applies a merge patch (RFC 7396, section 2): null takes a member away, an object goes deeper, all else replaces.
+fn merge(target: &mut serde_json::Value, patch: &serde_json::Value) {
+    let serde_json::Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = serde_json::Value::Object(serde_json::Map::new());
+    }
+    let Some(target) = target.as_object_mut() else {
+        return;
+    };
+    for (name, value) in patch {
+        match value.is_null() {
+            true => drop(target.remove(name)),
+            false => merge(
+                target
+                    .entry(name.clone())
+                    .or_insert(serde_json::Value::Null),
+                value,
+            ),
+        }
+    }
+}
+
+/// Takes a row away.
+///
+/// # Errors
+/// When the database is away.
+pub async fn delete(pool: &Pool, id: i64, expect: &Expect) -> Result<Outcome, StoreError> {
+    let mut client = pool.get().await?;
+    let transaction = client.transaction().await?;
+    let found = match lock(&transaction, id, expect).await? {
+        Ok(found) => found,
+        Err(outcome) => return Ok(outcome),
+    };
+    transaction
+        .execute("delete from public.items where id = $1", &[&id])
+        .await?;
+    transaction.commit().await?;
+    Ok(Outcome::Done(found))
+}
+
+/// A page of rows. Sorted by the column and the id, so that no row is missed or shown twice between pages.
+///
+/// # Errors
+/// [`StoreError::Invalid`] names the column whose value does not fit its type.
+pub async fn list(pool: &Pool, query: &Query) -> Result<Page, StoreError> {
+    let client = pool.get().await?;
+    let (order, compare) = if query.descending {
+        ("desc", "<")
+    } else {
+        ("asc", ">")
+    };
+    let mut sql = format!(
+        "select {ROW}, {}::text as place from public.items where true",
+        query.sort
+    );
+    let mut params: Vec<&(dyn ToSql + Sync)> = Vec::new();
+    for condition in &query.conditions {
+        params.push(&condition.value);
+        // Writing into a String can't fail.
+        let _ = write!(
+            sql,
+            " and {} {} ${}::text::{}",
+            condition.column,
+            condition.operator,
+            params.len(),
+            condition.type_name
+        );
+    }
+    if let Some((place, id)) = &query.after {
+        params.extend([place as &(dyn ToSql + Sync), id]);
+        let sort_type = COLUMNS
+            .iter()
+            .find(|(name, _)| *name == query.sort)
+            .map_or("text", |(_, t)| t);
+        let (n, sort) = (params.len(), query.sort);
+        let _ = write!(
+            sql,
+            " and ({sort}, id) {compare} (${}::text::{sort_type}, ${n}::bigint)",
+            n - 1
+        );
+    }
+    let one_more = i64::from(query.limit) + 1;
+    params.push(&one_more);
+    let _ = write!(
+        sql,
+        " order by {} {order}, id {order} limit ${}",
+        query.sort,
+        params.len()
+    );
+
+    let statement = client.prepare_cached(&sql).await?;
+    let rows = client.query(&statement, &params).await.map_err(|error| {
+        match error.as_db_error().map(|db| db.code().code()) {
+            // Class 22: data exception. The only data are the values of the query.
+            Some(code) if code.starts_with("22") => {
+                let text = error
+                    .as_db_error()
+                    .map(|db| db.message().to_owned())
+                    .unwrap_or_default();
+                let field = query
+                    .conditions
+                    .iter()
+                    .find(|c| text.contains(&c.value))
+                    .map_or("after", |c| c.column);
+                StoreError::Invalid {
+                    field: field.into(),
+                    detail: text,
+                }
+            }
+            _ => error.into(),
+        }
+    })?;
+    let limit = query.limit as usize;
+    let items: Vec<Item> = rows.iter().take(limit).map(item).collect();
+    let next = (rows.len() > limit)
+        .then(|| {
+            rows.get(limit - 1)
+                .map(|row| (row.get("place"), row.get("id")))
+        })
+        .flatten();
+    Ok(Page { items, next })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_merge_patch_is_applied_as_the_standard_says() {
+        // RFC 7396, appendix A, as far as objects go.
+        let cases = [
+            (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
+            (
+                json!({"a": "b"}),
+                json!({"b": "c"}),
+                json!({"a": "b", "b": "c"}),
+            ),
+            (
+                json!({"a": "b", "b": "c"}),
+                json!({"a": null}),
+                json!({"b": "c"}),
+            ),
+            (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
+            (
+                json!({"a": {"b": "c"}}),
+                json!({"a": {"b": "d", "c": null}}),
+                json!({"a": {"b": "d"}}),
+            ),
+            (
+                json!({"a": [1]}),
+                json!({"a": {"b": {"c": null}}}),
+                json!({"a": {"b": {}}}),
+            ),
+            (
+                json!({"e": null}),
+                json!({"a": 1}),
+                json!({"e": null, "a": 1}),
+            ),
+        ];
+        for (mut target, patch, expected) in cases {
+            merge(&mut target, &patch);
+            assert_eq!(target, expected, "{patch}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Everything that talks SQL. Nothing above this module sees a statement, and nothing in it knows of actors or HTTP.
+//!
+//! - [`connect`]: a connection, and what its failure means for people.
+//! - [`migrate`]: the schema, from `sql/migrations`.
+//! - [`log`]: the LISTEN connection, and reading the change log by cursor.
+//! - [`pool`], [`items`]: the requests.
+//! - [`private`]: a PostgreSQL of plank's own.
+
+pub mod connect;
+pub mod items;
+pub mod log;
+pub mod migrate;
+pub mod pool;
+pub mod private;
+
+pub use connect::ConnectError;
+pub use pool::{Pool, StoreError};

@@ -1,0 +1,112 @@
+//! Connections for requests, and what a failed statement means for them.
+
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Object, RecyclingMethod, Runtime, Timeouts,
+};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Config, NoTls};
+
+use crate::limits::{CONNECT_MAX, POOL_CONNECTIONS_MAX, POOL_WAIT_MAX, STATEMENT_MAX};
+
+use super::connect::{chain, harden};
+
+/// Why a request can't be served by the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Away, or too busy: try again later. The text is for the log.
+    #[error("the database is away: {0}")]
+    Unavailable(String),
+    /// A value that does not fit: the field and what is wrong with it.
+    #[error("{field}: {detail}")]
+    Invalid {
+        /// The member of the body or of the query.
+        field: String,
+        /// For people.
+        detail: String,
+    },
+    /// A bug, or a schema that is not plank's. The text is for the log.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(db) = error.as_db_error() else {
+            // Without an answer of the server, the connection is what has failed.
+            return Self::Unavailable(chain(&error));
+        };
+        let text = format!("{} (SQLSTATE {})", db.message(), db.code().code());
+        match *db.code() {
+            SqlState::QUERY_CANCELED
+            | SqlState::ADMIN_SHUTDOWN
+            | SqlState::CRASH_SHUTDOWN
+            | SqlState::CANNOT_CONNECT_NOW
+            | SqlState::TOO_MANY_CONNECTIONS
+            | SqlState::READ_ONLY_SQL_TRANSACTION
+            | SqlState::LOCK_NOT_AVAILABLE
+            | SqlState::T_R_DEADLOCK_DETECTED
+            | SqlState::DISK_FULL
+            | SqlState::OUT_OF_MEMORY => Self::Unavailable(text),
+            _ => Self::Internal(text),
+        }
+    }
+}
+
+/// Connections for requests, at most [`POOL_CONNECTIONS_MAX`]. LISTEN never goes through it.
+#[derive(Clone, Debug)]
+pub struct Pool(deadpool_postgres::Pool);
+
+impl Pool {
+    /// A pool on the database of `config`. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// Never in practice: only a pool with timeouts and without a runtime can't be built.
+    pub fn new(config: &Config) -> Result<Self, StoreError> {
+        let manager = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let manager = Manager::from_config(harden(config.clone(), "plank"), NoTls, manager);
+        let settings = format!(
+            "set timezone = 'UTC'; set statement_timeout = {0}; set lock_timeout = {0}; set idle_in_transaction_session_timeout = {0}",
+            STATEMENT_MAX.as_millis()
+        );
+        let prepare = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+            let settings = settings.clone();
+            Box::pin(async move {
+                client
+                    .batch_execute(&settings)
+                    .await
+                    .map_err(HookError::Backend)
+            })
+        });
+        let timeouts = Timeouts {
+            wait: Some(POOL_WAIT_MAX),
+            create: Some(CONNECT_MAX),
+            recycle: Some(POOL_WAIT_MAX),
+        };
+        let pool = deadpool_postgres::Pool::builder(manager)
+            .max_size(POOL_CONNECTIONS_MAX)
+            .runtime(Runtime::Tokio1)
+            .timeouts(timeouts)
+            .post_create(prepare)
+            .build();
+        pool.map(Self)
+            .map_err(|e| StoreError::Internal(e.to_string()))
+    }
+
+    /// A connection.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when none can be had within [`POOL_WAIT_MAX`].
+    pub async fn get(&self) -> Result<Object, StoreError> {
+        self.0
+            .get()
+            .await
+            .map_err(|e| StoreError::Unavailable(chain(&e)))
+    }
+
+    /// Closes all connections; requests that want one fail from then on.
+    pub fn close(&self) {
+        self.0.close();
+    }
+}

@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# nginx/plank.conf in a real nginx in front of a real plank with a private PostgreSQL: HTTP, a WebSocket, the log.
+# PLANK_BIN is the program to test. Nothing outside a temporary directory is touched.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+# On other systems the tools differ, and nobody runs a server there.
+[ "$(uname)" = Linux ] || { scripts/skip.sh "nginx in front of plank" "this is no Linux"; exit; }
+plank_bin=${PLANK_BIN:-target/debug/plank}
+nginx_bin=$(PATH="$PATH:/usr/sbin:/sbin" command -v nginx) || { scripts/skip.sh "nginx in front of plank" "nginx is missing"; exit; }
+for tool in curl python3; do
+    command -v $tool >/dev/null || { scripts/skip.sh "nginx in front of plank" "$tool is missing"; exit; }
+done
+
+# As root plank drops to the user postgres for its PostgreSQL, and nginx to one for its workers: both must get in.
+tmp=$(mktemp -d /tmp/plank-deploy.XXXXXX)
+chmod 755 "$tmp"
+plank_pid=
+
+cleanup() {
+    local status=$?
+    trap - EXIT
+    [ ! -s "$tmp/nginx.pid" ] || kill "$(cat "$tmp/nginx.pid")" || true
+    if [ -n "$plank_pid" ]; then
+        kill "$plank_pid" 2>/dev/null || true
+        # plank stops its PostgreSQL before it ends; without this the directory would go away under it.
+        wait "$plank_pid" 2>/dev/null || true
+    fi
+    if [ $status -ne 0 ]; then
+        echo "nginx.sh failed; the last lines of each log:" >&2
+        tail -n 20 "$tmp"/*.log >&2 || true
+    fi
+    rm -rf "$tmp"
+    exit $status
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# make_config UPSTREAM: the site file as it is, but for the addresses and the place of its log.
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+make_config() {
+    sed -e "s|listen 80;|listen 127.0.0.1:$port;|" -e '/listen \[::\]:80;/d' -e "s|server 127.0.0.1:8080;|server $1;|" \
+        -e "s|/var/log/nginx/|$tmp/|" nginx/plank.conf >"$tmp/site.conf"
+    cat >"$tmp/nginx.conf" <<CONF
+pid $tmp/nginx.pid;
+error_log $tmp/error.log;
+events { worker_connections 256; }
+http {
+    client_body_temp_path $tmp/body;
+    proxy_temp_path $tmp/proxy;
+    fastcgi_temp_path $tmp/fastcgi;
+    uwsgi_temp_path $tmp/uwsgi;
+    scgi_temp_path $tmp/scgi;
+    include $tmp/site.conf;
+}
+CONF
+}
+
+run_nginx() {
+    "$nginx_bin" -p "$tmp" -e "$tmp/error.log" -c "$tmp/nginx.conf" "$@"
+}
+
+make_config 127.0.0.1:8080
+run_nginx -t -q
+echo "ok: nginx accepts nginx/plank.conf"
+
+[ -x "$plank_bin" ] || { scripts/skip.sh "nginx in front of plank" "$plank_bin is missing (make build, or cargo build)"; exit; }
+
+# A database that the developer's environment names must never be the one under test.
+unset DATABASE_URL
+for variable in ${!PLANK_*}; do unset "$variable"; done
+exec 3< <(exec "$plank_bin" serve --listen 127.0.0.1:0 --data-dir "$tmp/data" 2>"$tmp/plank.log")
+plank_pid=$!
+ready='plank is live at http://'
+address=
+while [ -z "$address" ]; do
+    IFS= read -r -t 60 line <&3 || { echo "plank did not say that it is live" >&2; exit 1; }
+    case $line in "$ready"*) address=${line#"$ready"} ;; esac
+done
+echo "ok: plank is live"
+
+# nginx goes to the background by itself, once it listens.
+make_config "${address%/}"
+run_nginx
+base=http://127.0.0.1:$port
+fetch=(curl --silent --show-error --noproxy '*' --max-time 10)
+
+"${fetch[@]}" --fail --output /dev/null "$base/livez"
+echo "ok: GET /livez through nginx"
+
+status=$("${fetch[@]}" --output "$tmp/item.log" --write-out '%{http_code}' --header 'Content-Type: application/json' \
+    --data '{"name": "posted through nginx"}' "$base/api/items")
+[ "$status" = 201 ] || { echo "POST /api/items: status $status, not 201" >&2; exit 1; }
+echo "ok: POST /api/items through nginx is a 201"
+
+python3 tests/deploy/ws.py "$base"
+echo "ok: a WebSocket through nginx: welcome, subscribed, changes"
+
+# The WebSocket is logged when it has ended, so wait for nginx to end as well: SIGQUIT lets it finish first.
+nginx_pid=$(cat "$tmp/nginx.pid")
+run_nginx -s quit
+timeout 20 tail --pid="$nginx_pid" --follow /dev/null || { echo "nginx did not stop" >&2; exit 1; }
+grep -q '"GET /ws" 101' "$tmp/plank.access.log"
+if grep -F 'table=items' "$tmp/plank.access.log"; then
+    echo "the access log shows a query string" >&2
+    exit 1
+fi
+echo "ok: the access log has the WebSocket, without its query string"
+
+kill -TERM "$plank_pid"
+code=0
+wait "$plank_pid" || code=$?
+plank_pid=
+[ $code -eq 0 ] || { echo "plank ended with $code on SIGTERM, not with 0" >&2; exit 1; }
+echo "ok: plank stops on SIGTERM"
