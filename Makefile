@@ -1,10 +1,16 @@
 # The front door of plank, thin over cargo. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-rust test-browser test-deploy lint bench install clean
+.PHONY: help run build test test-needs test-rust test-browser test-deploy lint bench install clean
+# The parts of `make test` share the processors and target/: one after the other, also under -j.
+.NOTPARALLEL:
 
 # What the tests use that a build does not. Without these a test says `skipped:`; with CI=true it fails.
-TEST_TOOLS = nginx chromium node python3 curl
+TEST_TOOLS = chromium node
+# A server runs on Linux, so only there are its operations tested.
+ifeq ($(shell uname),Linux)
+TEST_TOOLS += nginx curl python3 systemd-analyze
+endif
 # The same features everywhere, so that nothing is compiled twice.
 CARGO_FLAGS = --locked --all-features
 
@@ -18,7 +24,7 @@ help: ## this list
 
 # DATABASE_URL often belongs to another project; PLANK_DATABASE_URL is meant for plank, and wins over the private one.
 run: ## build and start plank with a PostgreSQL of its own (ARGS="--listen ..." for more)
-	@scripts/need.sh cargo cc postgresql
+	@scripts/need.sh cargo cc $(if $(PLANK_DATABASE_URL),,postgresql)
 	cargo build --release --locked
 	env -u DATABASE_URL target/release/plank serve $(ARGS)
 
@@ -26,22 +32,22 @@ build: ## target/release/plank
 	@scripts/need.sh cargo cc
 	cargo build --release --locked
 
-test: ## everything: unit, integration, browser, deploy; installs what is missing
+# Stops at the first part that fails; with --keep-going the others still run, and it fails at the end.
+test: test-needs test-rust test-browser test-deploy ## everything: unit, integration, browser, deploy; installs what is missing
+
+test-needs:
 	@scripts/need.sh cargo cc postgresql
 	@scripts/need.sh $(TEST_TOOLS) || true
-	$(MAKE) test-rust
-	$(MAKE) test-browser
-	$(MAKE) test-deploy
 
 # As root the databases of the tests run as the user postgres, like those of plank itself.
 test-rust: ## unit and integration tests
 	cargo test $(CARGO_FLAGS) $(ARGS)
 
 # --no-run builds target/debug/plank just as `cargo test` does, so after test-rust it is there already.
-test-browser: ## the dashboard in a real Chromium
+test-browser: ## the dashboard in a real Chromium, and its client
 	cargo test $(CARGO_FLAGS) --no-run
 	@if scripts/need.sh --check node chromium; then \
-		cd tests/browser && npm ci --no-audit --no-fund && node --test dashboard.mjs; \
+		cd tests/browser && npm ci --no-audit --no-fund && npm test --silent; \
 	else \
 		scripts/skip.sh "dashboard in a browser" "Chromium or Node.js is missing"; \
 	fi

@@ -29,6 +29,8 @@ begin
     execute format('alter %s %s owner to plank_owner', thing.kind, thing.name);
   end loop;
 
+  perform plank.permit(rel) from plank.watched where exists (select from pg_class where oid = rel);
+
   if not (select rolsuper from pg_roles where rolname = current_user) then
     execute format('revoke create on database %I from plank_owner', current_database());
   end if;

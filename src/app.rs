@@ -40,6 +40,8 @@ pub struct App {
     /// Resolves when all workers have ended.
     workers: JoinHandle<std::io::Result<()>>,
     hub: Addr<Hub>,
+    /// A supervisor ends with the last address of its actor.
+    listener: Addr<Listener>,
     pool: Pool,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
@@ -121,7 +123,7 @@ pub async fn build(config: Config) -> Result<App, AppError> {
     let pool = Pool::new(&database.requests).map_err(|e| AppError(e.to_string()))?;
     let hub = Hub::new(metrics.clone(), health.clone()).start();
     let (for_hub, for_metrics, for_health) = (hub.clone(), metrics.clone(), health.clone());
-    Supervisor::start(move |_| {
+    let listener = Supervisor::start(move |_| {
         Listener::new(database.listen, for_hub, for_metrics, for_health, give_up)
     });
 
@@ -143,6 +145,7 @@ pub async fn build(config: Config) -> Result<App, AppError> {
         server,
         workers,
         hub,
+        listener,
         pool,
         health,
         metrics,
@@ -198,8 +201,8 @@ impl App {
                     if let Some(part) = self.health.silent(ACTOR_SILENCE_MAX) {
                         return format!("the {} does not answer any more; see the log above", part.as_str());
                     }
-                    if !self.hub.connected() {
-                        return "the hub is gone; see the log above".into();
+                    if !self.hub.connected() || !self.listener.connected() {
+                        return "the hub or the listener is gone; see the log above".into();
                     }
                 }
             }
@@ -207,9 +210,8 @@ impl App {
     }
 
     async fn drain(self) {
-        // The listeners close with this call, before anything is waited for.
-        let stopped = self.server.stop(true);
-        let stopped = actix_rt::spawn(stopped);
+        // No new connections. The workers go on: stopping them now would cut the sockets before their close frames.
+        self.server.pause().await;
         let drained = async {
             // Whoever joined in the last moment is told as well: the hub knows all shards, and asks again.
             let mut again = interval(Duration::from_millis(100));
@@ -224,9 +226,11 @@ impl App {
                 self.health.sessions()
             );
         }
-        if timeout(DRAIN_MAX, stopped).await.is_err()
-            || timeout(DRAIN_MAX, self.workers).await.is_err()
-        {
+        let stopped = async {
+            self.server.stop(true).await;
+            self.workers.await
+        };
+        if timeout(DRAIN_MAX, stopped).await.is_err() {
             log::warn!("requests did not end in time, cut off");
         }
         self.pool.close();

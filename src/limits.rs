@@ -112,7 +112,7 @@ pub const CATCH_UP_READ_MAX: Duration = Duration::from_secs(300);
 /// Between two reads of the log that no doorbell asked for. They find nothing unless a bell was missed, which is counted.
 pub const SAFETY_READ_INTERVAL: Duration = Duration::from_secs(30);
 
-/// First and longest delay between two attempts of the listener to connect; doubled each time, with full jitter.
+/// First and longest delay between two attempts of the listener to connect; doubled each time, plus as much jitter.
 pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 /// See [`RECONNECT_FIRST`].
 pub const RECONNECT_LONGEST: Duration = Duration::from_secs(5);

@@ -15,6 +15,20 @@ create function plank.describe(t oid) returns json language sql stable set searc
   where w.rel = t
 $$;
 
+-- Lets the owner of this schema read a table: for the state of now of a row (see plank.log_again_sql), and for snapshots.
+-- Where rows are hidden by policies, one more of them shows them all to that role, which nobody can log in as.
+create function plank.permit(t regclass) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  owner name := (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'plank');
+  in_schema regnamespace := (select relnamespace from pg_class where oid = t);
+begin
+  if not has_schema_privilege(owner, in_schema::oid, 'usage') then execute format('grant usage on schema %s to %I', in_schema, owner); end if;
+  if not has_table_privilege(owner, t, 'select') then execute format('grant select on %s to %I', t, owner); end if;
+  if (select relrowsecurity from pg_class where oid = t) and not exists (select from pg_policy where polrelid = t and polname = 'plank_reads') then
+    execute format('create policy plank_reads on %s for select to %I using (true)', t, owner);
+  end if;
+end $$;
+
 -- The capture triggers of one table. ENABLE ALWAYS: also where session_replication_role is replica.
 create function plank.attach(t regclass, root regclass, old_rows boolean, level text) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -22,6 +36,7 @@ declare
   trigger_name text;
 begin
   perform plank.detach(t);
+  perform plank.permit(t);
   if level = 'row' and t <> root then
     null;   -- row triggers of a partitioned table are inherited by its partitions
   elsif level = 'row' then
@@ -57,6 +72,12 @@ begin
   loop
     execute format('drop trigger %I on %s', trigger_name, t);
   end loop;
+  if exists (select from pg_policy where polrelid = t and polname = 'plank_reads') then
+    execute format('drop policy plank_reads on %s', t);
+  end if;
+  if (select relowner from pg_class where oid = t) <> (select nspowner from pg_namespace where nspname = 'plank') then
+    execute format('revoke select on %s from %I', t, (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'plank'));
+  end if;
 end $$;
 
 -- Tells the servers, at the right place in the log, that the set of watched tables has changed.

@@ -147,6 +147,11 @@ impl Hub {
                 self.catalog.remove(row.rel);
                 self.retire(row.rel);
             }
+            LogOp::Reset => {
+                if let Some(root) = self.catalog.root_of(row.rel).map(|table| table.rel) {
+                    self.reset(root, ResetReason::Schema);
+                }
+            }
             _ => {
                 // A table that is not watched any more may still have rows in the log.
                 let Some(table) = self.catalog.root_of(row.rel).cloned() else {

@@ -120,7 +120,7 @@ impl Listener {
     }
 }
 
-/// Full jitter, so that many nodes don't come back at the same moment.
+/// With jitter, so that many nodes don't come back at the same moment.
 fn backoff() -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(RECONNECT_FIRST)

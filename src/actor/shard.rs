@@ -356,6 +356,10 @@ impl Shard {
                 conn.reply(heartbeat.clone(), head, now);
             }
         }
+        // The last one that lagged may have gone without a word.
+        if local.blocked.get() == 0 {
+            local.backlog.borrow_mut().trim(false);
+        }
         let topics: Vec<_> = local.left.borrow_mut().drain().collect();
         if !topics.is_empty() {
             local.hub.do_send(Left {

@@ -22,6 +22,8 @@ pub enum LogOp {
     Watch,
     /// `X`: the table is not watched any more.
     Unwatch,
+    /// `R`: something happened that can't be told row by row.
+    Reset,
 }
 
 impl LogOp {
@@ -34,6 +36,7 @@ impl LogOp {
             b'T' => Self::Truncate,
             b'W' => Self::Watch,
             b'X' => Self::Unwatch,
+            b'R' => Self::Reset,
             _ => return None,
         })
     }
@@ -255,7 +258,7 @@ impl Expander {
                 table.clone(),
                 change(Op::Update, new_key, log.row, log.old, seq),
             )),
-            LogOp::Watch | LogOp::Unwatch => {}
+            LogOp::Watch | LogOp::Unwatch | LogOp::Reset => {}
         }
         Ok(())
     }

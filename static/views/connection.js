@@ -8,6 +8,8 @@ import { ready } from "../api.js";
 import { clock, html, now } from "./html.js";
 
 const READY_EVERY_MS = 10_000;
+/** While something is amiss: the page should not go on saying so for long after it is mended. */
+const READY_SOON_MS = 3_000;
 /** After this long without a server, "reconnecting" would be too hopeful a word. */
 const OFFLINE_AFTER_MS = 30_000;
 
@@ -54,15 +56,21 @@ function seconds(at_ms, now_ms) {
 function useDatabaseAway(state, items) {
   const away_since = useSignal(null);
   useEffect(() => {
-    const ask = async () => {
-      if (document.hidden || state.value.phase !== "open" || items.phase.value === "failed") return;
-      const is_ready = await ready();
-      away_since.value = is_ready ? null : (away_since.value ?? Date.now());
-    };
-    const timer = setInterval(ask, READY_EVERY_MS);
+    let timer = setTimeout(ask, READY_SOON_MS);
+    let is_over = false;
+    async function ask() {
+      if (!document.hidden && state.value.phase === "open" && items.phase.value !== "failed") {
+        const is_ready = await ready();
+        away_since.value = is_ready ? null : (away_since.value ?? Date.now());
+      }
+      clearTimeout(timer);
+      const is_well = items.phase.value === "live" && away_since.value === null;
+      if (!is_over) timer = setTimeout(ask, is_well ? READY_EVERY_MS : READY_SOON_MS);
+    }
     document.addEventListener("visibilitychange", ask);
     return () => {
-      clearInterval(timer);
+      is_over = true;
+      clearTimeout(timer);
       document.removeEventListener("visibilitychange", ask);
     };
   }, []);

@@ -31,14 +31,14 @@ export function rebase(draft, base, current) {
   return merged;
 }
 
-/** Errors for the inputs that there are, and one sentence for all the rest. */
+/** Errors for the inputs that there are, and one sentence for all the rest. A detail goes on where the field's name ends. */
 export function sortErrors(problem) {
   if (problem instanceof SyntaxError) return { fields: { data: "This is no JSON: " + problem.message }, sentence: null };
   const fields = {};
   const others = [];
   for (const [field, detail] of Object.entries(problem.fields ?? {})) {
-    if (field in EMPTY_DRAFT) fields[field] = detail;
-    else others.push(`${field}: ${detail}`);
+    if (field in EMPTY_DRAFT) fields[field] = `${field[0].toUpperCase()}${field.slice(1)} ${detail}`;
+    else others.push(`${field} ${detail}`);
   }
   const is_shown = Object.keys(fields).length > 0 && others.length === 0;
   return { fields, sentence: is_shown ? null : others.join("; ") || problem.sentence || problem.message };

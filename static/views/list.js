@@ -94,7 +94,7 @@ function Meta({ items, found, total }) {
   const is_stale = items.known.value && items.phase.value !== "live" && items.as_of.value;
   return html`
     <p class="meta">
-      <span>${items.known.value && (found.value.length >= total ? `${total} ${total === 1 ? "item" : "items"}` : `${found.value.length} of ${total} items`)}</span>
+      <span>${items.known.value && total > 0 && (found.value.length >= total ? `${total} ${total === 1 ? "item" : "items"}` : `${found.value.length} of ${total} items`)}</span>
       ${is_stale
         ? html`<span class="meta-stale">Rows as of ${clock(items.as_of.value)}</span>`
         : latest && html`<span class="meta-latest">${clock(latest.at)} <b>${latest.name}</b> ${DEEDS[latest.op]}</span>`}

@@ -93,7 +93,7 @@ export function Row({ entry, items }) {
       </div>
       <${Status} row=${row} onStatus=${setStatus} />
       <span class="row-version"><span class="sr-only">version </span>v${row.version}</span>
-      <${Age} text=${row.updated_at} />
+      <${Age} row=${entry.row} />
       <div class="row-actions">
         ${asking.value
           ? html`
@@ -137,7 +137,9 @@ function Data({ data }) {
 }
 
 /** Its own component, so that time passing redraws these few letters and no row. */
-function Age({ text }) {
-  const words = useComputed(() => ago(text, now_coarse.value));
+function Age({ row }) {
+  // From the signal: a value that the function merely closes over would not make it run again.
+  const words = useComputed(() => ago(row.value.updated_at, now_coarse.value));
+  const text = row.value.updated_at;
   return html`<time class="row-age" datetime=${text} title=${`updated ${inFull(text)}`}>${words}</time>`;
 }

@@ -130,6 +130,7 @@ function suite() {
     await a.page.getByRole("button", { name: "Add item" }).click();
     const input = a.page.getByLabel("Name", { exact: true });
     await a.page.locator("#new-name-error").waitFor();
+    assert.match(await a.page.locator("#new-name-error").textContent(), /^Name has /);
     assert.equal(await input.getAttribute("aria-invalid"), "true");
     assert.equal(await input.getAttribute("aria-describedby"), "new-name-error");
     await until("the field has the focus", () => input.evaluate((element) => element === document.activeElement));
@@ -203,6 +204,17 @@ function suite() {
     await b.row("Kept").waitFor();
   });
 
+  test("a server that has lost its database is not called live, until it has it again", async () => {
+    a.allow(/status of 503/);
+    await a.page.route("**/readyz", (route) => route.fulfill({ status: 503, contentType: "application/json", body: '{"status":"not ready"}' }));
+    // A tab that comes back asks at once.
+    await a.page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+    await a.state("away");
+    assert.match(await a.page.locator(".connection-text").textContent(), /^Changes delayed since /);
+    await a.page.unroute("**/readyz");
+    await a.page.locator('.connection[data-state="live"]').waitFor({ timeout: 5_000 });
+  });
+
   test("everything can be done with the keyboard alone", async () => {
     await a.page.getByLabel("Name", { exact: true }).focus();
     await a.page.keyboard.type("By keyboard");
@@ -270,6 +282,24 @@ function suite() {
     assert.deepEqual((await late.rows()).map(({ name }) => name), ["Added", "New name", "Kept"]);
     assert.deepEqual(late.faults(), []);
     await late.context.close();
+  });
+
+  test("a row that changes is young at once", async () => {
+    const row = await item("Paint the fence");
+    const old = await Watched.open(browser, server.url, { viewport: WIDE }, (page) =>
+      page.route("**/api/items?*", async (route) => {
+        const response = await route.fetch();
+        const listing = await response.json();
+        for (const listed of listing.items) listed.updated_at = new Date(Date.now() - 90 * 60_000).toISOString();
+        await route.fulfill({ response, json: listing });
+      }),
+    );
+    await old.row("1 h ago").waitFor();
+    await change(row, { status: "done" });
+    await old.page.locator('.row[data-status="done"]').waitFor();
+    assert.match(await old.row("Paint the fence").textContent(), /just now/);
+    assert.deepEqual(old.faults(), []);
+    await old.context.close();
   });
 
   test("pages work under a path of a reverse proxy", async () => {

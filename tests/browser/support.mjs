@@ -4,16 +4,16 @@
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import http from "node:http";
 import net from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 export const PLANK_BIN = process.env.PLANK_BIN ?? fileURLToPath(new URL("../../target/debug/plank", import.meta.url));
-export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+export const CHROMIUM = process.env.CHROMIUM ?? inPath("chromium", "chromium-browser", "google-chrome");
 
 const READY_MAX_MS = 60_000;
 const STOP_MAX_MS = 30_000;
@@ -33,9 +33,15 @@ export const CHROMIUM_ARGS = [
 export const WIDE = { width: 1440, height: 900 };
 export const NARROW = { width: 390, height: 844 };
 
+/** The first of these programs that PATH leads to, or null. */
+function inPath(...names) {
+  const dirs = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
+  return names.flatMap((name) => dirs.map((dir) => join(dir, name))).find((path) => existsSync(path)) ?? null;
+}
+
 /** Why the tests can't run here, or null. */
 export function missing() {
-  if (!existsSync(CHROMIUM)) return `no Chromium at ${CHROMIUM} (set CHROMIUM)`;
+  if (!CHROMIUM || !existsSync(CHROMIUM)) return `no Chromium${CHROMIUM ? ` at ${CHROMIUM}` : ""} (set CHROMIUM)`;
   if (!existsSync(PLANK_BIN)) return `no plank at ${PLANK_BIN} (build it, or set PLANK_BIN)`;
   return null;
 }
@@ -52,6 +58,8 @@ export class Server {
     const server = new Server();
     server.#dir = await mkdtemp(join(tmpdir(), "plank-browser-"));
     try {
+      // As root plank drops to the user postgres for its PostgreSQL, who must get through here.
+      await chmod(server.#dir, 0o711);
       await server.start("127.0.0.1:0");
     } catch (error) {
       await server.#clear();
@@ -62,9 +70,11 @@ export class Server {
 
   async start(listen = new URL(this.url).host) {
     const environment = { ...process.env };
-    // The tests need a table of their own, whatever the shell that runs them points at.
-    for (const name of Object.keys(environment)) if (name.startsWith("PLANK_") || name === "DATABASE_URL") delete environment[name];
-    const child = spawn(PLANK_BIN, ["serve", "--listen", listen, "--data-dir", this.#dir], {
+    // The tests need a table of their own, whatever the shell that runs them points at. Where PostgreSQL is stays.
+    for (const name of Object.keys(environment)) {
+      if (name === "DATABASE_URL" || (name.startsWith("PLANK_") && name !== "PLANK_PG_BIN")) delete environment[name];
+    }
+    const child = spawn(PLANK_BIN, ["serve", "--listen", listen, "--data-dir", join(this.#dir, "data")], {
       env: environment,
       stdio: ["ignore", "pipe", "pipe"],
     });

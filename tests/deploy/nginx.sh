@@ -66,9 +66,9 @@ echo "ok: nginx accepts nginx/plank.conf"
 
 [ -x "$plank_bin" ] || { scripts/skip.sh "nginx in front of plank" "$plank_bin is missing (make build, or cargo build)"; exit; }
 
-# A database that the developer's environment names must never be the one under test.
+# A database that the developer's environment names must never be the one under test. Where PostgreSQL is stays.
 unset DATABASE_URL
-for variable in ${!PLANK_*}; do unset "$variable"; done
+for variable in ${!PLANK_*}; do [ "$variable" = PLANK_PG_BIN ] || unset "$variable"; done
 exec 3< <(exec "$plank_bin" serve --listen 127.0.0.1:0 --data-dir "$tmp/data" 2>"$tmp/plank.log")
 plank_pid=$!
 ready='plank is live at http://'

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# systemd/plank.service as systemd reads it, its sandbox by systemd's own score, and plank.env against `plank --help`.
+# systemd/plank.service as systemd reads it, its sandbox by systemd's own score, plank.env against `plank --help`, and
+# what plank says to systemd.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -19,6 +20,11 @@ if [ -x "$plank_bin" ]; then
     echo "ok: plank.env has only settings that plank knows"
 else
     scripts/skip.sh "plank.env against plank --help" "$plank_bin is missing"
+fi
+if [ -x "$plank_bin" ] && [ "$(uname)" = Linux ] && command -v python3 >/dev/null; then
+    python3 tests/deploy/notify.py "$plank_bin"
+else
+    scripts/skip.sh "what plank says to systemd" "$plank_bin, Linux or python3 is missing"
 fi
 
 command -v systemd-analyze >/dev/null || { scripts/skip.sh "systemd unit" "systemd-analyze is missing"; exit; }

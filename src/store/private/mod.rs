@@ -31,6 +31,8 @@ use self::error::chain;
 use self::pid_file::{Found, look};
 use self::server::Server;
 
+/// How long to wait for another plank to let go of the data directory.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a server may take until it gives a first answer.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long it may take when it answers that it is still recovering (or has just been told to shut down).
@@ -71,7 +73,17 @@ impl PrivatePostgres {
 
     /// As [`start`](Self::start), with binaries from where `search` says.
     pub async fn start_with(data_dir: &Path, search: &BinarySearch) -> Result<Self, PrivateError> {
-        let cluster = Cluster::open(data_dir)?;
+        let started = Instant::now();
+        let cluster = loop {
+            match Cluster::open(data_dir) {
+                // A child that is just being started has the lock too, until it executes; and a plank that is
+                // being replaced may need a moment to end.
+                Err(PrivateError::InUse { .. }) if started.elapsed() < LOCK_TIMEOUT => {
+                    sleep(ATTEMPT_INTERVAL).await;
+                }
+                opened => break opened?,
+            }
+        };
         let started = Instant::now();
         loop {
             let mut server = launch(&cluster, search).await?;

@@ -1,0 +1,294 @@
+//! What the triggers log: the cases in which a naive trigger is wrong.
+
+use serde_json::{Value, json};
+
+use crate::live::watched;
+use crate::support::cluster::connect;
+use crate::support::{Cluster, TestApp};
+
+/// Applies changes by key, as a client does; the rows in the order of their keys.
+fn state(changes: &[Value]) -> Vec<Value> {
+    let mut rows = std::collections::BTreeMap::new();
+    for change in changes {
+        let key = change["key"].to_string();
+        match change["op"].as_str().unwrap() {
+            "delete" => drop(rows.remove(&key)),
+            "truncate" => rows.clear(),
+            _ => drop(rows.insert(key, change["row"].clone())),
+        }
+    }
+    rows.into_values().collect()
+}
+
+/// Reads until a marker in `items` arrives, and gives what came before it.
+async fn until_marker(app: &TestApp, client: &mut crate::support::WsClient) -> Vec<Value> {
+    app.execute("insert into items (name) values ('marker')")
+        .await;
+    let mut changes = Vec::new();
+    loop {
+        for change in client.batch().await {
+            if change["row"]["name"] == "marker" {
+                return changes;
+            }
+            changes.push(change);
+        }
+    }
+}
+
+async fn table_is_followed(setup: &str, table: &str, statements: &[&str]) {
+    let app = TestApp::start().await;
+    app.execute(setup).await;
+    app.execute(&format!("select plank.watch('{table}')")).await;
+    let mut client = watched(&app, table).await;
+    client.subscribe("marker", "items").await;
+    let mut changes = Vec::new();
+    for statement in statements {
+        app.execute(statement).await;
+        changes.extend(until_marker(&app, &mut client).await);
+        let sql = format!("select coalesce(jsonb_agg(t), '[]')::text from {table} t");
+        let mut table: Vec<Value> =
+            serde_json::from_str(app.sql.query_one(&sql, &[]).await.unwrap().get(0)).unwrap();
+        let mut rows = state(&changes);
+        rows.sort_by_key(Value::to_string);
+        table.sort_by_key(Value::to_string);
+        assert_eq!(rows, table, "after: {statement}");
+    }
+}
+
+#[actix_web::test]
+async fn a_trigger_that_changes_its_own_table_again() {
+    table_is_followed(
+        "create table n (id int primary key, v int);
+         create function again() returns trigger language plpgsql as $$ begin
+           if new.v between 1 and 9 then update n set v = v + 10 where id = new.id; end if;
+           if new.v = 100 then delete from n where id = new.id; end if; return null; end $$;
+         create trigger again after insert or update on n for each row execute function again()",
+        "n",
+        &[
+            "insert into n values (1, 1), (2, 20)",
+            "update n set v = 3 where id = 1",
+            "begin; insert into n values (3, 1); update n set v = v + 1; update n set v = 4 where id = 2; commit",
+            "insert into n values (9, 100)",
+            "update n set v = 100 where id = 3",
+            "delete from n where id = 1",
+        ],
+    )
+    .await;
+}
+
+#[actix_web::test]
+async fn upsert_merge_and_writable_ctes() {
+    table_is_followed(
+        "create table u (id int primary key, v int)",
+        "u",
+        &[
+            "insert into u select i, 0 from generate_series(1, 10) i",
+            "insert into u select i, 1 from generate_series(6, 15) i on conflict (id) do update set v = u.v + excluded.v",
+            "insert into u values (1, 9) on conflict do nothing",
+            "merge into u using generate_series(10, 20) s on u.id = s when matched and s < 12 then delete when matched then update set v = 7 when not matched then insert values (s, 3)",
+            "with gone as (delete from u where id < 5 returning *), back as (insert into u select id + 100, v from gone) update u set v = 8 where id = 7",
+        ],
+    )
+    .await;
+}
+
+#[actix_web::test]
+async fn partitions_are_their_root() {
+    table_is_followed(
+        "create table p (id int, k int, v text, primary key (id, k)) partition by list (k);
+         create table p1 partition of p for values in (1); create table p2 partition of p for values in (2) partition by list (id);
+         create table p2a partition of p2 for values in (1, 2, 3); create table p2b partition of p2 default",
+        "p",
+        &[
+            "insert into p values (1, 1, 'a'), (2, 1, 'b'), (3, 2, 'c')",
+            "insert into p2 values (7, 2, 'direct')",
+            "update p set k = 2 where id = 1",
+            "update p2a set v = 'there'",
+            "delete from p1",
+            "insert into p values (5, 1, 'x')",
+            "truncate p1",
+            "truncate p2",
+            "insert into p values (6, 1, 'y'), (6, 2, 'z')",
+            "truncate p2b, p",
+            "insert into p values (8, 1, 'y')",
+        ],
+    )
+    .await;
+}
+
+#[actix_web::test]
+async fn names_that_need_quotes_and_composite_keys() {
+    table_is_followed(
+        "create schema \"Sales \"\"x\"\"\"; create table \"Sales \"\"x\"\"\".\"Order Lines\" (\"select\" int, \"ü\"\"n\" text, \"new_rows\" int generated always as (\"select\" * 2) stored, primary key (\"ü\"\"n\", \"select\"))",
+        "\"Sales \"\"x\"\"\".\"Order Lines\"",
+        &[
+            "insert into \"Sales \"\"x\"\"\".\"Order Lines\" values (1, 'a'), (2, 'b')",
+            "update \"Sales \"\"x\"\"\".\"Order Lines\" set \"select\" = \"select\" + 1",
+            "delete from \"Sales \"\"x\"\"\".\"Order Lines\" where \"select\" = 2",
+        ],
+    )
+    .await;
+}
+
+#[actix_web::test]
+async fn foreign_keys_cascade() {
+    table_is_followed(
+        "create table f (id int primary key, parent int references f on delete cascade on update cascade)",
+        "f",
+        &[
+            "insert into f values (1, null), (2, 1), (3, 2), (4, 1), (5, null)",
+            "update f set id = 10 where id = 1",
+            "delete from f where id = 10",
+        ],
+    )
+    .await;
+}
+
+#[actix_web::test]
+async fn columns_come_and_go_without_failing_writers() {
+    table_is_followed(
+        "create table c (id int primary key, a int, b int)",
+        "c",
+        &[
+            "insert into c values (1, 1, 1)",
+            "alter table c add column d text default 'new'; update c set d = 'x'",
+            "alter table c drop column a; insert into c values (2, 2, 'y'); update c set d = 'z' where id = 1",
+            "alter table c rename column b to e; update c set e = 5; delete from c where id = 1",
+        ],
+    )
+    .await;
+}
+
+#[actix_web::test]
+async fn a_writer_needs_no_right_and_can_read_nothing() {
+    let app = TestApp::start().await;
+    app.execute("create role mere_writer login password 'secret'; grant insert, select on items to mere_writer").await;
+    let mut config = Cluster::shared().config(&app.database);
+    let writer = connect(config.user("mere_writer").password("secret")).await;
+    let mut client = app.subscribed("items").await;
+    writer
+        .execute("insert into items (name) values ('by a mere writer')", &[])
+        .await
+        .unwrap();
+    assert_eq!(client.change().await["row"]["name"], "by a mere writer");
+    for sql in [
+        "select * from plank.log",
+        "select plank.watch('items')",
+        "select nextval('plank.seq')",
+        "create table mine (a int); create trigger t after insert on mine for each statement execute function plank.capture_insert()",
+    ] {
+        assert!(writer.batch_execute(sql).await.is_err(), "{sql}");
+    }
+}
+
+#[actix_web::test]
+async fn a_writer_that_prefers_its_own_schema_changes_nothing() {
+    let app = TestApp::start().await;
+    let mut client = app.subscribed("items").await;
+    app.execute("create temp table log (a int); create schema evil; create function evil.row_to_json(record) returns json language plpgsql as $$ begin return '{}'; end $$; \
+        create function evil.pg_notify(text, text) returns void language sql as $$ select 1/0 $$; set search_path = evil, pg_temp, public, pg_catalog; \
+        insert into public.items (name) values ('safe')").await;
+    assert_eq!(client.change().await["row"]["name"], "safe");
+}
+
+#[actix_web::test]
+async fn what_cannot_be_watched_says_why() {
+    let app = TestApp::start().await;
+    app.execute(
+        "create view v as select 1 a; create temp table tt (a int); create table nokey (a int)",
+    )
+    .await;
+    for (sql, part) in [
+        ("select plank.watch('v')", "not a table"),
+        ("select plank.watch('tt')", "temporary"),
+        ("select plank.watch('plank.log')", "belongs to plank"),
+        (
+            "select plank.watch('items', columns => '{nope}')",
+            "no column nope",
+        ),
+        (
+            "select plank.watch('items', level => 'page')",
+            "level is page",
+        ),
+        (
+            "select plank.watch('items', old_rows => false, level => 'row')",
+            "old rows",
+        ),
+        ("select plank.unwatch('nokey')", "not watched"),
+    ] {
+        let error = app.sql.batch_execute(sql).await.unwrap_err();
+        let message = error.as_db_error().unwrap().message();
+        assert!(
+            message.starts_with("plank: ") && message.contains(part),
+            "{sql}: {message}"
+        );
+    }
+    app.execute("select plank.watch('nokey')").await;
+    let mut client = watched(&app, "nokey").await;
+    app.execute("insert into nokey values (1), (1)").await;
+    assert!(
+        client
+            .changes(2)
+            .await
+            .iter()
+            .all(|c| c["key"].is_null() && c["row"] == json!({"a": 1}))
+    );
+}
+
+#[actix_web::test]
+async fn secret_columns_stay_secret_and_unwatch_ends_it() {
+    let app = TestApp::start().await;
+    app.execute("create table s (id int primary key, name text, secret text); select plank.watch('s', columns => '{name}')").await;
+    let mut client = watched(&app, "s").await;
+    client
+        .send(json!({"type": "subscribe", "id": "b", "table": "s", "columns": ["secret"]}))
+        .await;
+    assert_eq!(client.expect("error").await["code"], "unknown_column");
+    app.execute("insert into s values (1, 'n', 'x'); update s set secret = 'y'; delete from s")
+        .await;
+    let changes = client.changes(3).await;
+    assert!(
+        changes.iter().all(|c| !c.to_string().contains("secret")),
+        "{changes:?}"
+    );
+    assert_eq!(changes[0]["row"], json!({"id": 1, "name": "n"}));
+    assert_eq!(changes[2]["old"], json!({"id": 1, "name": "n"}));
+
+    app.execute("select plank.unwatch('s'); insert into s values (2, 'after', 'x')")
+        .await;
+    assert_eq!(client.expect("unsubscribed").await["id"], "a");
+    client.nothing().await;
+    let left: i64 = app
+        .sql
+        .query_one(
+            "select count(*) from pg_trigger where tgrelid = 's'::regclass",
+            &[],
+        )
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(left, 0);
+    client
+        .send(json!({"type": "subscribe", "id": "c", "table": "s"}))
+        .await;
+    assert_eq!(client.expect("error").await["code"], "unknown_table");
+}
+
+#[actix_web::test]
+async fn the_row_level_serves_a_replica() {
+    let app = TestApp::start().await;
+    app.execute(
+        "create table r (id int primary key, v int); select plank.watch('r', level => 'row')",
+    )
+    .await;
+    let mut client = watched(&app, "r").await;
+    app.execute("set session_replication_role = replica; insert into r values (1, 1), (2, 2); update r set v = 3 where id = 1; update r set id = 9 where id = 2; delete from r where id = 1; truncate r").await;
+    let changes = client.changes(7).await;
+    let ops: Vec<&str> = changes.iter().map(|c| c["op"].as_str().unwrap()).collect();
+    assert_eq!(
+        ops,
+        [
+            "insert", "insert", "update", "delete", "insert", "delete", "truncate"
+        ]
+    );
+}

@@ -1,0 +1,198 @@
+//! The program: what a person sees who starts it, rightly or wrongly.
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::support::program::{Dir, Program, run};
+use crate::support::{Cluster, WsClient};
+
+#[actix_web::test]
+async fn it_starts_with_nothing_and_keeps_its_rows() {
+    let dir = Dir::new("keeps");
+    let args = ["--data-dir", &format!("{}/data", dir.path())];
+    let http = reqwest::Client::new();
+    let plank = Program::serve(&args).await;
+    let url = format!("http://{}/api/items", plank.address);
+    assert_eq!(
+        http.post(&url)
+            .json(&json!({"name": "kept"}))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        201
+    );
+    assert_eq!(plank.end(Signal::SIGTERM).await, Some(0), "an orderly end");
+
+    let plank = Program::serve(&args).await;
+    let url = format!("http://{}/api/items", plank.address);
+    assert_eq!(
+        http.post(&url)
+            .json(&json!({"name": "kept too"}))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        201
+    );
+    assert_eq!(plank.end(Signal::SIGKILL).await, None);
+
+    // The PostgreSQL of the killed one still runs, and is taken over.
+    let plank = Program::serve(&args).await;
+    let mut client = WsClient::connect(plank.address.parse().unwrap(), "/ws?table=items").await;
+    client.expect("welcome").await;
+    client.expect("subscribed").await;
+    let url = format!("http://{}/api/items?order=id", plank.address);
+    let page: Value = http.get(&url).send().await.unwrap().json().await.unwrap();
+    let names: Vec<&Value> = page["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| &row["name"])
+        .collect();
+    assert_eq!(names, ["kept", "kept too"]);
+    assert_eq!(plank.end(Signal::SIGINT).await, Some(0));
+    assert_eq!(client.closed().await.code, 1012);
+}
+
+#[actix_web::test]
+async fn a_mistake_ends_it_with_a_reason() {
+    let database = Cluster::shared().empty_database().await;
+    let good = Cluster::shared().url(&database);
+    let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let occupied = occupied.local_addr().unwrap().to_string();
+    let admin = crate::support::cluster::connect(&Cluster::shared().config("postgres")).await;
+    admin
+        .batch_execute("create role with_password login password 'right'")
+        .await
+        .unwrap();
+    let wrong_password = good.replace("postgres@", "with_password:wrong@");
+    let unknown_role = good.replace("postgres@", "nobody_here:x@");
+    let no_database = good.replace(&format!("/{database}?"), "/nowhere?");
+    for (args, part) in [
+        (
+            vec!["--listen", &occupied, "--database-url", &good],
+            "is in use by another program",
+        ),
+        (
+            vec!["--listen", "0.0.0.0:0", "--database-url", &good],
+            "--insecure",
+        ),
+        (
+            vec![
+                "--listen",
+                "1.2.3.4:80",
+                "--insecure",
+                "--database-url",
+                &good,
+            ],
+            "no address of this machine",
+        ),
+        (
+            vec!["--database-url", &wrong_password],
+            "refused the password of user \"with_password\"",
+        ),
+        (vec!["--database-url", &unknown_role], "\"nobody_here\""),
+        (
+            vec!["--database-url", &no_database],
+            "there is no database \"nowhere\"",
+        ),
+        (
+            vec!["--database-url", "postgres://:::"],
+            "PLANK_DATABASE_URL",
+        ),
+        (vec!["--workers", "0"], "--workers is 0"),
+    ] {
+        let listen = if args.contains(&"--listen") {
+            vec![]
+        } else {
+            vec!["--listen", "127.0.0.1:0"]
+        };
+        let (status, out, err) = run(&[&["serve"][..], &args, &listen].concat()).await;
+        let said = err
+            .lines()
+            .find(|line| line.starts_with("plank: "))
+            .unwrap_or_else(|| panic!("{args:?}: {out}{err}"));
+        assert!(
+            status == 1 && said.contains(part),
+            "{args:?}: {status} {err}"
+        );
+        assert!(!err.contains("wrong@") && !out.contains("live"), "{err}");
+    }
+}
+
+#[actix_web::test]
+async fn a_database_out_of_reach_is_said_plainly_and_waited_for() {
+    for (url, part) in [
+        ("postgres://u@127.0.0.1:1/d", "127.0.0.1:1 is out of reach"),
+        (
+            "postgres://u@no-such-host.invalid/d",
+            "no-such-host.invalid:5432 is out of reach",
+        ),
+        (
+            "host=/nowhere user=u",
+            "/nowhere/.s.PGSQL.5432 is out of reach",
+        ),
+    ] {
+        use tokio::io::{AsyncBufReadExt, BufReader};
+        let mut child = crate::support::program::command(&[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--database-url",
+            url,
+        ])
+        .spawn()
+        .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        loop {
+            let line = crate::support::within("the warning", lines.next_line())
+                .await
+                .unwrap()
+                .expect("plank goes on");
+            if line.contains(part) {
+                break;
+            }
+        }
+        assert!(child.try_wait().unwrap().is_none());
+    }
+}
+
+#[actix_web::test]
+async fn migrate_says_what_it_did() {
+    let database = Cluster::shared().empty_database().await;
+    let url = Cluster::shared().url(&database);
+    let (status, out, _) = run(&["migrate", "--database-url", &url]).await;
+    assert_eq!(
+        (status, out.as_str()),
+        (0, "applied V1__items\napplied V2__log\napplied V3__watch\n")
+    );
+    let (status, out, _) = run(&["migrate", "--database-url", &url]).await;
+    assert_eq!((status, out.as_str()), (0, "the schema is up to date\n"));
+}
+
+#[actix_web::test]
+async fn help_lists_every_setting() {
+    let (status, out, _) = run(&["serve", "--help"]).await;
+    assert_eq!(status, 0);
+    for name in [
+        "PLANK_DATABASE_URL",
+        "PLANK_LISTEN_DATABASE_URL",
+        "PLANK_DATA_DIR",
+        "PLANK_LISTEN",
+        "PLANK_WORKERS",
+        "PLANK_ALLOWED_ORIGINS",
+        "PLANK_MAX_CONNECTIONS",
+        "PLANK_MAX_MESSAGE_BYTES",
+        "PLANK_INSECURE",
+        "RUST_LOG",
+    ] {
+        assert!(out.contains(name), "{name} is missing");
+    }
+    let (status, out, _) = run(&["--version"]).await;
+    assert_eq!(
+        (status, out.trim()),
+        (0, concat!("plank ", env!("CARGO_PKG_VERSION")))
+    );
+    assert_eq!(run(&["frobnicate"]).await.0, 2);
+}

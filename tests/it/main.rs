@@ -1,0 +1,17 @@
+//! One binary, a file per feature. Everything here talks to a real PostgreSQL and to the server as `plank::app` builds
+//! it, on a database of its own and on a port that the system chose.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod architecture;
+mod capture;
+mod cli;
+mod items;
+mod live;
+mod migrate;
+mod private;
+mod protocol;
+mod reconnect;
+mod slow;
+mod support;
+mod ui;

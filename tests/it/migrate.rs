@@ -1,0 +1,120 @@
+//! The schema: by whoever is first, with the rights that there are.
+
+use plank::app::prepare;
+use plank::config::Database;
+use tokio_postgres::Config;
+
+use crate::support::cluster::connect;
+use crate::support::{Cluster, TestApp};
+
+fn both(config: Config) -> Database {
+    Database {
+        requests: config.clone(),
+        listen: config,
+    }
+}
+
+/// A role of this test's own, which may do what `rights` say; how it connects to `database`.
+async fn role(name: &str, rights: &str, database: &str) -> Config {
+    let admin = connect(&Cluster::shared().config("postgres")).await;
+    admin
+        .batch_execute(&format!(
+            "create role {name} login {rights} password 'secret'"
+        ))
+        .await
+        .unwrap();
+    let mut config = Cluster::shared().config(database);
+    config.user(name).password("secret");
+    config
+}
+
+#[actix_web::test]
+async fn several_nodes_may_start_at_once() {
+    let database = Cluster::shared().empty_database().await;
+    let target = both(Cluster::shared().config(&database));
+    let (a, b, c) = tokio::join!(prepare(&target), prepare(&target), prepare(&target));
+    let mut counts = [a.unwrap().len(), b.unwrap().len(), c.unwrap().len()];
+    counts.sort_unstable();
+    assert_eq!(counts, [0, 0, 3], "one of them has done it all");
+    let sql = connect(&target.listen).await;
+    let owner: String = sql
+        .query_one(
+            "select nspowner::regrole::text from pg_namespace where nspname = 'plank'",
+            &[],
+        )
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(owner, "plank_owner");
+}
+
+#[actix_web::test]
+async fn the_owner_of_the_database_needs_no_other_right() {
+    let database = Cluster::shared().empty_database().await;
+    let config = role("owner_of_db", "", &database).await;
+    let admin = connect(&Cluster::shared().config(&database)).await;
+    admin
+        .batch_execute(&format!("alter database {database} owner to owner_of_db"))
+        .await
+        .unwrap();
+    assert_eq!(prepare(&both(config.clone())).await.unwrap().len(), 3);
+    let app = TestApp::build(config.clone(), connect(&config).await, database, |_| {}).await;
+    app.ready().await;
+    let mut client = app.subscribed("items").await;
+    app.execute("create table mine (id int primary key); select plank.watch('mine'); insert into items (name) values ('a')").await;
+    assert_eq!(client.change().await["row"]["name"], "a");
+    let secret = admin.query_one("select rolname::text from pg_roles r join pg_namespace n on n.nspowner = r.oid where nspname = 'plank'", &[]).await.unwrap();
+    assert_eq!(secret.get::<_, String>(0), "owner_of_db");
+}
+
+#[actix_web::test]
+async fn one_that_may_create_roles_gives_the_schema_away() {
+    let database = Cluster::shared().empty_database().await;
+    let config = role("role_maker", "createrole", &database).await;
+    let admin = connect(&Cluster::shared().config(&database)).await;
+    admin
+        .batch_execute(&format!("alter database {database} owner to role_maker"))
+        .await
+        .unwrap();
+    prepare(&both(config.clone())).await.unwrap();
+    let sql = "select count(*) from pg_proc where pronamespace = 'plank'::regnamespace and proowner <> 'plank_owner'::regrole";
+    assert_eq!(admin.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
+    let app = TestApp::build(config.clone(), connect(&config).await, database, |_| {}).await;
+    app.ready().await;
+    let mut client = app.subscribed("items").await;
+    app.execute("insert into items (name) values ('a'); create table t (id int primary key); select plank.watch('t'); select plank.unwatch('t')").await;
+    assert_eq!(client.change().await["row"]["name"], "a");
+}
+
+#[actix_web::test]
+async fn a_missing_right_is_named() {
+    let database = Cluster::shared().empty_database().await;
+    let config = role("has_nothing", "", &database).await;
+    let error = prepare(&both(config)).await.unwrap_err().to_string();
+    assert!(
+        error.contains("has_nothing") && error.contains("grant create on database"),
+        "{error}"
+    );
+}
+
+#[actix_web::test]
+async fn a_foreign_table_named_items_is_not_touched() {
+    let database = Cluster::shared().empty_database().await;
+    let config = Cluster::shared().config(&database);
+    let sql = connect(&config).await;
+    sql.batch_execute("create table items (a int); insert into items values (7)")
+        .await
+        .unwrap();
+    let error = prepare(&both(config)).await.unwrap_err().to_string();
+    assert!(
+        error.contains("public.items") && error.contains("rename it"),
+        "{error}"
+    );
+    assert_eq!(
+        sql.query_one("select a from items", &[])
+            .await
+            .unwrap()
+            .get::<_, i32>(0),
+        7
+    );
+}

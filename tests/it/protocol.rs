@@ -1,0 +1,329 @@
+//! The WebSocket protocol, version plank.v1: docs/PROTOCOL.md.
+
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::support::raw::{RawClient, frame, handshake};
+use crate::support::{TestApp, until};
+
+#[actix_web::test]
+async fn a_url_is_enough_to_subscribe() {
+    let app = TestApp::start().await;
+    let mut client = app.ws("/ws?table=items&columns=name,id").await;
+    let welcome = client.expect("welcome").await;
+    assert_eq!(
+        (&welcome["protocol"], &welcome["heartbeat_s"]),
+        (&json!("plank.v1"), &json!(25))
+    );
+    let subscribed = client.expect("subscribed").await;
+    assert_eq!(
+        (&subscribed["id"], &subscribed["table"], &subscribed["key"]),
+        (&json!("url"), &json!("public.items"), &json!(["id"]))
+    );
+    assert!(!subscribed["cursor"].as_str().unwrap().is_empty());
+    app.execute("insert into items (name) values ('a')").await;
+    assert_eq!(client.change().await["row"], json!({"id": 1, "name": "a"}));
+}
+
+#[actix_web::test]
+async fn a_write_after_subscribed_is_always_seen() {
+    let app = TestApp::start().await;
+    for round in 0..50 {
+        let mut client = app.subscribed("items").await;
+        app.execute(&format!("insert into items (name) values ('r{round}')"))
+            .await;
+        let name = client.batch().await.last().unwrap()["row"]["name"].clone();
+        assert_eq!(name, format!("r{round}"));
+    }
+}
+
+#[actix_web::test]
+async fn subscriptions_come_and_go() {
+    let app = TestApp::start().await;
+    let mut client = app.subscribed("items").await;
+    let mut stays = app.subscribed("items").await;
+    client.send(json!({"type": "unsubscribe", "id": "a"})).await;
+    assert_eq!(client.expect("unsubscribed").await["id"], "a");
+    app.execute("insert into items (name) values ('unseen')")
+        .await;
+    stays.change().await;
+    client.nothing().await;
+    client.subscribe("a", "items").await;
+    app.execute("insert into items (name) values ('seen')")
+        .await;
+    assert_eq!(client.change().await["row"]["name"], "seen");
+    drop((client, stays));
+    until("topics are forgotten", async || {
+        app.metric("plank_topics").await == 0.0 && app.metric("plank_subscriptions").await == 0.0
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_mistake_is_named_and_the_socket_stays_open() {
+    let app = TestApp::start().await;
+    let mut client = app.subscribed("items").await;
+    let many: Vec<String> = (0..2000).map(|i| format!("c{i}")).collect();
+    for (message, code, part) in [
+        (
+            json!({"type": "subscribe", "id": "b", "table": "nope"}),
+            "unknown_table",
+            "\"nope\"",
+        ),
+        (
+            json!({"type": "subscribe", "id": "b", "table": "pg_class"}),
+            "unknown_table",
+            "pg_class",
+        ),
+        (
+            json!({"type": "subscribe", "id": "b", "table": "items; drop table items"}),
+            "unknown_table",
+            "items",
+        ),
+        (
+            json!({"type": "subscribe", "id": "b", "table": "items", "columns": ["id", "secret"]}),
+            "unknown_column",
+            "\"secret\"",
+        ),
+        (
+            json!({"type": "subscribe", "id": "b", "table": "items", "columns": many}),
+            "bad_message",
+            "columns",
+        ),
+        (
+            json!({"type": "subscribe", "id": "a", "table": "items"}),
+            "duplicate_id",
+            "id",
+        ),
+        (
+            json!({"type": "subscribe", "table": "items"}),
+            "bad_message",
+            "id",
+        ),
+        (
+            json!({"type": "unsubscribe", "id": "zzz"}),
+            "unknown_subscription",
+            "id",
+        ),
+        (json!({"type": "shout"}), "unknown_type", "\"shout\""),
+        (json!(["subscribe"]), "bad_message", "object"),
+        (json!({}), "bad_message", "type"),
+    ] {
+        client.send(message.clone()).await;
+        let error = client.expect("error").await;
+        assert_eq!(error["code"], code, "{message}");
+        assert!(error["message"].as_str().unwrap().contains(part), "{error}");
+        assert_eq!(error.get("id"), message.get("id"), "{message}");
+    }
+    client.send_raw(Message::text("{not json")).await;
+    assert_eq!(client.expect("error").await["code"], "bad_message");
+    app.execute("insert into items (name) values ('alive')")
+        .await;
+    assert_eq!(client.change().await["row"]["name"], "alive");
+}
+
+#[actix_web::test]
+async fn subscriptions_of_a_socket_are_bounded() {
+    let app = TestApp::start().await;
+    let mut client = app.ws("/ws").await;
+    client.expect("welcome").await;
+    for i in 0..=plank::limits::SUBSCRIPTIONS_MAX {
+        client
+            .send(json!({"type": "subscribe", "id": i.to_string(), "table": "items"}))
+            .await;
+    }
+    let (mut live, mut refused) = (0, 0);
+    while live + refused <= plank::limits::SUBSCRIPTIONS_MAX {
+        let message = client.next().await.unwrap();
+        match message["type"].as_str().unwrap() {
+            "subscribed" => live += 1,
+            _ => {
+                assert_eq!(message["code"], "too_many_subscriptions");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!((live, refused), (plank::limits::SUBSCRIPTIONS_MAX, 1));
+    app.execute("insert into items (name) values ('once')")
+        .await;
+    assert_eq!(client.batch().await.len(), 1, "one topic, one frame");
+    client.nothing().await;
+}
+
+#[actix_web::test]
+async fn a_protocol_violation_gets_its_close_code() {
+    let app = TestApp::start().await;
+    let unmasked = b"\x81\x02hi".to_vec();
+    let declared_1_gib = [&[0x81, 0xff][..], &(1u64 << 30).to_be_bytes(), &[0; 4]].concat();
+    let fragments = [
+        frame(0x01, &vec![b'x'; 60_000]),
+        frame(0x80, &vec![b'x'; 6_000]),
+    ]
+    .concat();
+    for (bytes, code, what) in [
+        (unmasked, 1002, "unmasked"),
+        (frame(0xc1, b"x"), 1002, "a reserved bit"),
+        (frame(0x83, b""), 1002, "an unknown opcode"),
+        (frame(0x80, b""), 1002, "a stray continuation"),
+        (frame(0x89, &[0; 126]), 1002, "a long ping"),
+        (frame(0x88, &[3]), 1002, "a close of one byte"),
+        (
+            frame(0x88, &1005u16.to_be_bytes()),
+            1002,
+            "an illegal close code",
+        ),
+        (frame(0x82, b"x"), 1003, "binary"),
+        (frame(0x81, b"\xff"), 1007, "invalid UTF-8"),
+        (
+            frame(
+                0x01,
+                b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80",
+            ),
+            1007,
+            "invalid UTF-8 in a fragment",
+        ),
+        (declared_1_gib, 1009, "a declared length of 1 GiB"),
+        (fragments, 1009, "fragments that are too long together"),
+    ] {
+        let mut client = RawClient::upgraded(app.address).await;
+        client.send(&bytes).await;
+        assert_eq!(client.close_code().await, code, "{what}");
+    }
+    assert!(app.metric("plank_closes_total{code=\"too_big\"}").await >= 2.0);
+}
+
+#[actix_web::test]
+async fn control_frames_are_answered() {
+    let app = TestApp::start().await;
+    let mut client = RawClient::upgraded(app.address).await;
+    // A ping between the fragments of a message, all in one write.
+    client
+        .send(
+            &[
+                frame(0x01, b"{\"type\":"),
+                frame(0x89, b"hello"),
+                frame(0x80, b"\"ping\"}"),
+            ]
+            .concat(),
+        )
+        .await;
+    assert_eq!(client.frame().await, (0x8a, b"hello".to_vec()));
+    assert_eq!(
+        client.frame().await,
+        (0x81, b"{\"type\":\"pong\"}".to_vec())
+    );
+    client
+        .send(&frame(0x88, &[&1000u16.to_be_bytes()[..], b"bye"].concat()))
+        .await;
+    assert_eq!(client.close_code().await, 1000);
+}
+
+#[actix_web::test]
+async fn a_frame_in_any_pieces_is_the_same_frame() {
+    let app = TestApp::start().await;
+    let mut client = RawClient::connect(app.address).await;
+    let subscribe = frame(0x81, br#"{"type":"subscribe","id":"a","table":"items"}"#);
+    // The first frame comes in one packet with the request, as a hasty client sends it.
+    client
+        .send(&[handshake("/ws", "").as_bytes(), &subscribe[..10]].concat())
+        .await;
+    client.head().await;
+    client.frame().await;
+    for byte in &subscribe[10..] {
+        client.send(&[*byte]).await;
+    }
+    assert!(
+        String::from_utf8(client.frame().await.1)
+            .unwrap()
+            .contains("\"subscribed\"")
+    );
+}
+
+#[actix_web::test]
+async fn the_handshake_is_checked() {
+    let app = TestApp::start().await;
+    let ok = handshake("/ws", "");
+    for (request, status) in [
+        (handshake("/wss", ""), "404"),
+        (ok.replace("GET", "POST"), "405"),
+        (ok.replace("Version: 13", "Version: 8"), "426"),
+        (
+            ok.replace("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""),
+            "400",
+        ),
+        (ok.replace("dGhlIHNhbXBsZSBub25jZQ==", "short"), "400"),
+        (handshake("/ws", "Origin: https://evil.example\r\n"), "403"),
+        (
+            handshake("/ws", "Origin: https://allowed.example\r\n"),
+            "101",
+        ),
+        (handshake("/ws", "Origin: http://plank.test\r\n"), "101"),
+    ] {
+        let mut client = RawClient::connect(app.address).await;
+        client.send(request.as_bytes()).await;
+        let head = client.head().await;
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{request}{head}"
+        );
+        assert!(
+            status == "101" || head.contains("application/problem+json"),
+            "{head}"
+        );
+    }
+    let mut client = RawClient::connect(app.address).await;
+    client
+        .send(handshake("/ws", "Sec-WebSocket-Protocol: other, plank.v1\r\n").as_bytes())
+        .await;
+    assert!(
+        client
+            .head()
+            .await
+            .contains("sec-websocket-protocol: plank.v1\r\n")
+    );
+    assert_eq!(app.request("GET", "/ws", None).await.0, 426);
+}
+
+#[actix_web::test]
+async fn a_full_server_says_503_before_the_upgrade() {
+    let app = TestApp::start_with(|config| config.connections_max = 2).await;
+    let (one, two) = (app.subscribed("items").await, app.subscribed("items").await);
+    let mut third = RawClient::connect(app.address).await;
+    third.send(handshake("/ws", "").as_bytes()).await;
+    let head = third.head().await;
+    assert!(
+        head.starts_with("HTTP/1.1 503 ") && head.contains("retry-after"),
+        "{head}"
+    );
+    assert_eq!(
+        app.metric("plank_limits_total{limit=\"connections\"}")
+            .await,
+        1.0
+    );
+    drop(one);
+    until("a place is free again", async || app.health.sessions() == 1).await;
+    app.subscribed("items").await;
+    drop(two);
+}
+
+#[actix_web::test]
+async fn the_end_of_the_server_is_a_close_frame_with_a_hint() {
+    let app = TestApp::start().await;
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        clients.push(app.subscribed("items").await);
+    }
+    let (stopped, closes) = tokio::join!(app.stop(), async {
+        let mut closes = Vec::new();
+        for client in &mut clients {
+            closes.push(client.closed().await);
+        }
+        closes
+    });
+    stopped.unwrap();
+    for closed in closes {
+        assert_eq!(closed.code, 1012);
+        let hint: serde_json::Value = serde_json::from_str(&closed.reason).unwrap();
+        assert!(hint["retry_ms"].as_u64().unwrap() < 5_000);
+    }
+}

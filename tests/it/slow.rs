@@ -1,0 +1,114 @@
+//! A client that does not read costs a bounded amount of memory, delays nobody, and is told to come back.
+
+use tokio::io::AsyncWriteExt;
+
+use crate::support::raw::{RawClient, frame, handshake};
+use crate::support::{TestApp, until};
+
+async fn stalled(app: &TestApp) -> RawClient {
+    let mut client = RawClient::connect(app.address).await;
+    client
+        .send(handshake("/ws?table=items", "").as_bytes())
+        .await;
+    client.head().await;
+    client.frame().await;
+    assert!(
+        String::from_utf8(client.frame().await.1)
+            .unwrap()
+            .contains("\"subscribed\"")
+    );
+    client
+}
+
+#[actix_web::test]
+async fn guarantee_5_a_client_that_reads_late_gets_everything_in_order() {
+    let app = TestApp::start().await;
+    let (mut slow, mut quick) = (stalled(&app).await, app.subscribed("items").await);
+    for round in 0..20 {
+        app.execute(&format!("insert into items (name, description) select 'r{round}', repeat('x', 1000) from generate_series(1, 1000)")).await;
+        assert_eq!(
+            quick.changes(1000).await[999]["row"]["name"],
+            format!("r{round}")
+        );
+    }
+    until("it lags", async || {
+        app.metric("plank_slow_sessions").await == 1.0
+    })
+    .await;
+    assert!(app.metric("plank_backlog_bytes").await > 1e6);
+    let mut ids = Vec::new();
+    while ids.len() < 20_000 {
+        let (_, payload) = slow.frame().await;
+        let message: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        ids.extend(
+            message["changes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|c| c["key"]["id"].as_i64().unwrap()),
+        );
+    }
+    assert!(ids.iter().copied().eq(1..=20_000), "all, once, in order");
+    until("it has caught up", async || {
+        app.metric("plank_slow_sessions").await == 0.0
+            && app.metric("plank_backlog_bytes").await == 0.0
+    })
+    .await;
+    slow.send(&frame(0x81, br#"{"type":"ping"}"#)).await;
+    assert_eq!(slow.frame().await.1, br#"{"type":"pong"}"#);
+}
+
+#[actix_web::test]
+async fn one_that_falls_behind_the_backlog_is_closed_with_4001() {
+    let app = TestApp::start().await;
+    let (mut slow, mut quick) = (stalled(&app).await, app.subscribed("items").await);
+    for _ in 0..5 {
+        app.execute("insert into items (name, description) select 'n', repeat('x', 2000) from generate_series(1, 10000)").await;
+        quick.changes(10_000).await;
+    }
+    assert!(app.metric("plank_backlog_bytes").await <= plank::limits::BACKLOG_BYTES_MAX as f64);
+    assert!(
+        app.metric("plank_limits_total{limit=\"backlog_bytes\"}")
+            .await
+            >= 1.0
+    );
+    // Whole frames up to the close frame: it is never cut in the middle of one.
+    loop {
+        let (first, payload) = slow.frame().await;
+        if first == 0x88 {
+            assert_eq!(payload[..2], 4001u16.to_be_bytes());
+            break;
+        }
+        serde_json::from_slice::<serde_json::Value>(&payload).unwrap();
+    }
+    until("its memory is given back", async || {
+        app.metric("plank_backlog_bytes").await == 0.0
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn one_that_asks_and_does_not_read_is_not_read_either() {
+    let app = TestApp::start().await;
+    let mut client = RawClient::upgraded(app.address).await;
+    let flood = frame(0x81, br#"{"type":"ping"}"#).repeat(4096);
+    let mut sent = 0usize;
+    // 64 MiB of questions would be 50 MB of answers; the server stops reading long before.
+    let stopped = async {
+        while sent < 64 << 20 {
+            match tokio::time::timeout(
+                std::time::Duration::from_secs(2),
+                client.stream.write_all(&flood),
+            )
+            .await
+            {
+                Ok(result) => result.unwrap(),
+                Err(_) => return true,
+            }
+            sent += flood.len();
+        }
+        false
+    };
+    assert!(stopped.await, "{sent} bytes were taken");
+    app.subscribed("items").await.nothing().await;
+}

@@ -1,0 +1,187 @@
+//! A plank as `plank::app` builds it, on a database of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use plank::app;
+use plank::config::{Config, Database, ListenAddress};
+use plank::health::Health;
+use plank::limits::{BODY_BYTES_MAX, CONNECTIONS_MAX, MESSAGE_BYTES_MAX};
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
+
+use super::cluster::{Cluster, connect};
+use super::{WsClient, until, within};
+
+/// See the module's documentation.
+pub struct TestApp {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// A connection to its database.
+    pub sql: Client,
+    /// The name of its database.
+    pub database: String,
+    /// Who is alive.
+    pub health: Arc<Health>,
+    /// For HTTP.
+    pub http: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    run: JoinHandle<Result<(), app::AppError>>,
+}
+
+/// The settings of a test's plank.
+pub fn config(database: tokio_postgres::Config) -> Config {
+    Config {
+        database: Some(Database {
+            requests: database.clone(),
+            listen: database,
+        }),
+        data_dir: None,
+        listen: vec![ListenAddress::Tcp("127.0.0.1:0".parse().unwrap())],
+        workers: 2,
+        allowed_origins: vec!["https://allowed.example".into()],
+        connections_max: CONNECTIONS_MAX,
+        message_bytes_max: MESSAGE_BYTES_MAX,
+        body_bytes_max: BODY_BYTES_MAX,
+    }
+}
+
+impl TestApp {
+    /// On a new database of the shared cluster.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let database = Cluster::shared().database().await;
+        let target = Cluster::shared().config(&database);
+        let app = Self::build(target.clone(), connect(&target).await, database, change).await;
+        app.ready().await;
+        app
+    }
+
+    /// On the database `plank` of a cluster of the test's own. Does not wait until it is ready.
+    pub async fn start_on(cluster: &Cluster) -> Self {
+        let target = cluster.config("plank");
+        Self::build(
+            target.clone(),
+            connect(&target).await,
+            "plank".into(),
+            |_| {},
+        )
+        .await
+    }
+
+    /// On a database that is reached in another way than by the test itself. Does not wait until it is ready.
+    pub async fn build(
+        target: tokio_postgres::Config,
+        sql: Client,
+        database: String,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        // Shown for a test that fails.
+        let _ = env_logger::Builder::new()
+            .parse_filters("plank=debug")
+            .is_test(true)
+            .try_init();
+        let mut config = config(target);
+        change(&mut config);
+        let app = within("a start", app::build(config)).await.unwrap();
+        let ListenAddress::Tcp(address) = app.addresses()[0] else {
+            panic!("TCP was asked for")
+        };
+        let health = app.health().clone();
+        let (stop, stopped) = oneshot::channel();
+        let run = actix_rt::spawn(app.run(async {
+            let _ = stopped.await;
+        }));
+        let http = reqwest::Client::builder()
+            .timeout(super::DEADLINE)
+            .build()
+            .unwrap();
+        Self {
+            address,
+            sql,
+            database,
+            health,
+            http,
+            stop: Some(stop),
+            run,
+        }
+    }
+
+    /// Waits until changes are being followed.
+    pub async fn ready(&self) {
+        until("ready", async || self.health.is_live()).await;
+    }
+
+    /// An address.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A WebSocket; `target` is its path and query.
+    pub async fn ws(&self, target: &str) -> WsClient {
+        WsClient::connect(self.address, target).await
+    }
+
+    /// A WebSocket that is subscribed to a table, after `subscribed`.
+    pub async fn subscribed(&self, table: &str) -> WsClient {
+        let mut client = self.ws("/ws").await;
+        client.expect("welcome").await;
+        client.subscribe("a", table).await;
+        client
+    }
+
+    /// A request; the status and the body as JSON.
+    pub async fn request(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let mut request = self.http.request(method.parse().unwrap(), self.url(path));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// SQL that has to work.
+    pub async fn execute(&self, sql: &str) {
+        within(sql, self.sql.batch_execute(sql))
+            .await
+            .unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+    }
+
+    /// Cuts the listener's connection in the server; how many there were.
+    pub async fn cut_listener(&self) -> i64 {
+        let sql = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+            where application_name = 'plank listener' and datname = current_database()";
+        self.sql.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    /// The value of a metric, as its line has it.
+    pub async fn metric(&self, line: &str) -> f64 {
+        let text = self
+            .http
+            .get(self.url("/metrics"))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        let value = text
+            .lines()
+            .find_map(|l| l.strip_prefix(line)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or(0.0)
+    }
+
+    /// Tells it to stop, and waits until it has.
+    pub async fn stop(mut self) -> Result<(), app::AppError> {
+        let _ = self.stop.take().unwrap().send(());
+        within("a stop", &mut self.run).await.unwrap()
+    }
+}

@@ -1,0 +1,203 @@
+//! PostgreSQL clusters: one that all tests share, with a template database that has been migrated once, and others for
+//! tests that restart theirs.
+
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use plank::config::Database;
+use plank::store::private::PrivatePostgres;
+use tokio::runtime::Runtime;
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::within;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A cluster in a directory of its own, which goes with the process, however that ends.
+pub struct Cluster {
+    runtime: Option<Runtime>,
+    postgres: Option<PrivatePostgres>,
+    dir: PathBuf,
+    /// A shell that waits for the end of this process, or of this value, and clears up.
+    reaper: Child,
+}
+
+impl Cluster {
+    /// Starts one. fsync is on, as everywhere.
+    pub fn start() -> Self {
+        let dir = PathBuf::from(format!(
+            "/tmp/plank-it-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        ));
+        fs::create_dir(&dir).unwrap();
+        fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
+        let script = r#"read -r _; pid=$(head -n 1 "$0/data/pgdata/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid"; sleep 0.2; rm -rf "$0""#;
+        let reaper = Command::new("sh")
+            .args(["-c", script])
+            .arg(&dir)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Its own runtime, since a test's ends with the test.
+        let runtime = Runtime::new().unwrap();
+        let data = dir.join("data");
+        let postgres = std::thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    runtime
+                        .block_on(PrivatePostgres::start(&data))
+                        .expect("the tests need PostgreSQL")
+                })
+                .join()
+                .unwrap()
+        });
+        Self {
+            runtime: Some(runtime),
+            postgres: Some(postgres),
+            dir,
+            reaper,
+        }
+    }
+
+    /// The one that all tests share.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            let cluster = Self::start();
+            cluster.block_on(async {
+                let admin = connect(&cluster.config("postgres")).await;
+                admin
+                    .batch_execute("alter system set max_connections = 500")
+                    .await
+                    .unwrap();
+            });
+            cluster.restarted().with_template()
+        })
+    }
+
+    fn block_on<T: Send>(&self, future: impl Future<Output = T> + Send) -> T {
+        let runtime = self.runtime.as_ref().unwrap();
+        std::thread::scope(|scope| scope.spawn(|| runtime.block_on(future)).join().unwrap())
+    }
+
+    fn restarted(mut self) -> Self {
+        let (postgres, data) = (self.postgres.take().unwrap(), self.dir.join("data"));
+        self.postgres = Some(self.block_on(async move {
+            postgres.stop().await.unwrap();
+            PrivatePostgres::start(&data).await.unwrap()
+        }));
+        self
+    }
+
+    fn with_template(self) -> Self {
+        let template = self.config("plank");
+        let database = Database {
+            requests: template.clone(),
+            listen: template,
+        };
+        let migrate = || {
+            actix_rt::System::new()
+                .block_on(async { plank::app::prepare(&database).await.map(|_| ()) })
+        };
+        std::thread::scope(|scope| scope.spawn(migrate).join().unwrap()).unwrap();
+        self
+    }
+
+    /// How to connect to a database of it.
+    pub fn config(&self, database: &str) -> Config {
+        let mut config = self.postgres.as_ref().unwrap().config();
+        config.dbname(database);
+        config
+    }
+
+    /// The same for psql.
+    pub fn url(&self, database: &str) -> String {
+        self.postgres
+            .as_ref()
+            .unwrap()
+            .url()
+            .replace("/plank?", &format!("/{database}?"))
+    }
+
+    /// A new database, migrated.
+    pub async fn database(&self) -> String {
+        self.create("template plank").await
+    }
+
+    /// A new database with nothing in it.
+    pub async fn empty_database(&self) -> String {
+        self.create("").await
+    }
+
+    async fn create(&self, with: &str) -> String {
+        let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let admin = connect(&self.config("postgres")).await;
+        admin
+            .batch_execute(&format!("create database {name} {with}"))
+            .await
+            .unwrap();
+        name
+    }
+
+    /// Restarts the server: every connection is cut.
+    pub async fn restart(&mut self) {
+        let (postgres, data) = (self.postgres.take().unwrap(), self.dir.join("data"));
+        let restart = async move {
+            postgres.stop().await.unwrap();
+            PrivatePostgres::start(&data).await.unwrap()
+        };
+        let restarted = within("a restart", self.runtime.as_ref().unwrap().spawn(restart)).await;
+        self.postgres = Some(restarted.unwrap());
+    }
+
+    /// Stops the server.
+    pub async fn stop(&mut self) {
+        let postgres = self.postgres.take().unwrap();
+        within(
+            "a stop",
+            self.runtime.as_ref().unwrap().spawn(postgres.stop()),
+        )
+        .await
+        .unwrap()
+        .unwrap();
+    }
+
+    /// Starts it again.
+    pub async fn start_again(&mut self) {
+        let data = self.dir.join("data");
+        let start = async move { PrivatePostgres::start(&data).await.unwrap() };
+        self.postgres = Some(
+            within("a start", self.runtime.as_ref().unwrap().spawn(start))
+                .await
+                .unwrap(),
+        );
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // A runtime must not end within another one.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        let _ = self
+            .reaper
+            .stdin
+            .take()
+            .map(|mut pipe| pipe.write_all(b"\n"));
+        let _ = self.reaper.wait();
+    }
+}
+
+/// A client of its own connection, which is driven in the background.
+pub async fn connect(config: &Config) -> Client {
+    let (client, connection) = within("a connection", config.connect(NoTls)).await.unwrap();
+    tokio::spawn(connection);
+    client
+}

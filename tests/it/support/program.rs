@@ -1,0 +1,118 @@
+//! The program itself, as a person starts it.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::within;
+
+/// A plank that runs as a child process; killed with this value.
+pub struct Program {
+    child: Child,
+    /// Where it listens, as it said.
+    pub address: String,
+}
+
+/// A command with nothing of this process's settings.
+pub fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plank"));
+    for name in [
+        "PLANK_DATABASE_URL",
+        "DATABASE_URL",
+        "PLANK_LISTEN_DATABASE_URL",
+        "PLANK_DATA_DIR",
+        "PLANK_LISTEN",
+        "RUST_LOG",
+    ] {
+        command.env_remove(name);
+    }
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs it to its end: the exit status, standard output and standard error.
+pub async fn run(args: &[&str]) -> (i32, String, String) {
+    let output = within("the end of plank", command(args).output())
+        .await
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap_or(-1),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+impl Program {
+    /// Starts `plank serve` on a free port and waits until it is live.
+    pub async fn serve(args: &[&str]) -> Self {
+        let mut child = command(&[&["serve", "--listen", "127.0.0.1:0"], args].concat())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = within("the line that it is live", lines.next_line())
+            .await
+            .unwrap();
+        let Some(line) = line else {
+            let mut log = String::new();
+            let _ = child.stderr.take().unwrap().read_to_string(&mut log).await;
+            panic!("plank ended: {log}");
+        };
+        let address = line
+            .strip_prefix("plank is live at http://")
+            .expect(&line)
+            .to_owned();
+        // Somebody has to read the log, or it stops when the pipe is full.
+        let mut log = child.stderr.take().unwrap();
+        tokio::spawn(async move { tokio::io::copy(&mut log, &mut tokio::io::sink()).await });
+        Self { child, address }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().unwrap() as i32)
+    }
+
+    /// Sends a signal and waits for the end; the exit status, none after a kill.
+    pub async fn end(mut self, signal: Signal) -> Option<i32> {
+        kill(self.pid(), signal).unwrap();
+        within("the end of plank", self.child.wait())
+            .await
+            .unwrap()
+            .code()
+    }
+}
+
+/// A directory in which the server's user may work; removed with this value.
+pub struct Dir(pub PathBuf);
+
+impl Dir {
+    /// Named after the test.
+    pub fn new(test: &str) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = PathBuf::from(format!("/tmp/plank-cli-{}-{test}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Self(dir)
+    }
+
+    /// As text.
+    pub fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

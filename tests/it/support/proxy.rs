@@ -1,0 +1,95 @@
+//! Stands between plank and PostgreSQL: passes everything on, until it is told to swallow it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixStream};
+use tokio_postgres::Config;
+use tokio_postgres::config::Host;
+
+/// See the module's documentation.
+pub struct PgProxy {
+    address: SocketAddr,
+    black_hole: Arc<AtomicBool>,
+    /// Bytes that have come from the server.
+    answered: Arc<AtomicUsize>,
+}
+
+impl PgProxy {
+    /// Stands before the server of `target`, which listens on a Unix socket.
+    pub async fn start(target: &Config) -> Self {
+        let [Host::Unix(dir)] = target.get_hosts() else {
+            panic!("a Unix socket")
+        };
+        let path: PathBuf = dir.join(".s.PGSQL.5432");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (black_hole, answered) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicUsize::new(0)),
+        );
+        let (swallow, count) = (black_hole.clone(), answered.clone());
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                // While it swallows, even a new connection gets no answer.
+                let Ok(server) = UnixStream::connect(&path).await else {
+                    continue;
+                };
+                let (from_client, to_client) = client.into_split();
+                let (from_server, to_server) = server.into_split();
+                tokio::spawn(pass(
+                    from_client,
+                    to_server,
+                    swallow.clone(),
+                    Arc::default(),
+                ));
+                tokio::spawn(pass(from_server, to_client, swallow.clone(), count.clone()));
+            }
+        });
+        Self {
+            address,
+            black_hole,
+            answered,
+        }
+    }
+
+    /// How to connect through it.
+    pub fn config(&self, user: &str, database: &str) -> Config {
+        let mut config = Config::new();
+        config
+            .host(self.address.ip().to_string())
+            .port(self.address.port())
+            .user(user)
+            .dbname(database);
+        config
+    }
+
+    /// From now on bytes vanish, and connections stay open.
+    pub fn swallow(&self, swallow: bool) {
+        self.black_hole.store(swallow, Ordering::Relaxed);
+    }
+
+    /// Bytes that have come from the server so far.
+    pub fn answered(&self) -> usize {
+        self.answered.load(Ordering::Relaxed)
+    }
+}
+
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    swallow: Arc<AtomicBool>,
+    count: Arc<AtomicUsize>,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(n @ 1..) = from.read(&mut buffer).await {
+        count.fetch_add(n, Ordering::Relaxed);
+        if !swallow.load(Ordering::Relaxed) && to.write_all(&buffer[..n]).await.is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown().await;
+}
