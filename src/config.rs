@@ -43,7 +43,7 @@ pub struct ServeArgs {
     #[allow(missing_docs)]
     pub database: DatabaseArgs,
 
-    /// Where to listen: HOST:PORT, or unix:/PATH; may be repeated. A socket passed by systemd wins
+    /// Where to listen: HOST:PORT, or unix:/PATH; may be repeated
     #[arg(
         long,
         env = "PLANK_LISTEN",

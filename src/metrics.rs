@@ -1,6 +1,7 @@
 //! What `/metrics` shows (DESIGN, section 7). A value of a label comes from a fixed list, never from a client.
 
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -95,7 +96,7 @@ pub struct Metrics {
     pub request_seconds: Family<RouteLabel, Histogram, RequestBuckets>,
     process_resident_memory: Gauge,
     process_open_fds: Gauge,
-    process_cpu_seconds: Seconds,
+    process_cpu_seconds: Counter<f64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -123,7 +124,7 @@ impl Default for Metrics {
             request_seconds: Family::new_with_constructor(RequestBuckets),
             process_resident_memory: Gauge::default(),
             process_open_fds: Gauge::default(),
-            process_cpu_seconds: Seconds::default(),
+            process_cpu_seconds: Counter::default(),
         };
         let r = &mut m.registry;
         r.register(
@@ -260,7 +261,9 @@ impl Metrics {
                 .take(2)
                 .filter_map(|n| n.parse::<u64>().ok())
                 .sum();
-            self.process_cpu_seconds.set(ticks as f64 / 100.0);
+            self.process_cpu_seconds
+                .inner()
+                .store((ticks as f64 / 100.0).to_bits(), Relaxed);
         }
     }
 }

@@ -204,12 +204,17 @@ impl Hub {
 
     /// The streams of a table have broken, and go on from the end of this batch.
     fn reset(&mut self, root: u32, reason: ResetReason) {
+        let cursor = self
+            .batch
+            .as_ref()
+            .map_or(&self.cursor_text, Batch::cursor)
+            .clone();
         for (topic, table, shards) in self.topics.of(root) {
             if let Some(batch) = &mut self.batch {
-                batch.discard(topic);
+                batch.mute(topic);
             }
             for shard in shards {
-                let (table, cursor) = (table.clone(), self.cursor_text.clone());
+                let (table, cursor) = (table.clone(), cursor.clone());
                 self.tell(
                     shard,
                     Reset {
@@ -226,7 +231,7 @@ impl Hub {
     fn retire(&mut self, root: u32) {
         for (topic, _, shards) in self.topics.of(root) {
             if let Some(batch) = &mut self.batch {
-                batch.discard(topic);
+                batch.mute(topic);
             }
             for shard in shards {
                 self.tell(shard, Retire { topic });

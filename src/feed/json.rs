@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 ///
 /// # Errors
 /// If `row` is no JSON object. PostgreSQL's `row_to_json` writes nothing else.
-fn pick<'a>(
-    row: &'a str,
+fn pick(
+    row: &str,
     wanted: impl Fn(&str) -> Option<usize>,
-) -> Result<Vec<(usize, &'a str)>, serde_json::Error> {
+) -> Result<Vec<(usize, &str)>, serde_json::Error> {
     struct Pick<F>(F);
 
     impl<'de, F: Fn(&str) -> Option<usize>> Visitor<'de> for Pick<F> {

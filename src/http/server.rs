@@ -1,9 +1,10 @@
 //! Binds the addresses, and puts together what runs on each worker thread: the App for HTTP, the shard for WebSockets.
 
 use std::cell::RefCell;
+use std::fs::Permissions;
 use std::io;
 use std::net::TcpListener;
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::rc::Rc;
@@ -15,7 +16,7 @@ use actix_http::{HttpService, Protocol, Request};
 use actix_server::{Server, ServerBuilder};
 use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::{App, Error, HttpRequest, middleware, web};
+use actix_web::{App, Error, HttpRequest, Route, guard, middleware, web};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::actor::hub::Hub;
@@ -88,6 +89,8 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
         std::fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;
+    // As open as a port on loopback: who may come near it is up to the directory, and not to a service's umask.
+    std::fs::set_permissions(path, Permissions::from_mode(0o666))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
@@ -208,29 +211,34 @@ pub fn app(
         .wrap(middleware::from_fn(observe::observe))
         .service(
             web::resource("/api/items")
-                .route(web::get().to(items::page))
+                .route(get().to(items::page))
                 .route(web::post().to(items::create))
-                .default_service(web::to(|| refuse("GET, POST"))),
+                .default_service(web::to(|| refuse("GET, HEAD, POST"))),
         )
         .service(
             web::resource("/api/items/{id}")
-                .route(web::get().to(items::read))
+                .route(get().to(items::read))
                 .route(web::put().to(items::replace))
                 .route(web::patch().to(items::patch))
                 .route(web::delete().to(items::delete))
-                .default_service(web::to(|| refuse("GET, PUT, PATCH, DELETE"))),
+                .default_service(web::to(|| refuse("GET, HEAD, PUT, PATCH, DELETE"))),
         )
-        .service(read_only("/livez").route(web::get().to(health::livez)))
-        .service(read_only("/readyz").route(web::get().to(health::readyz)))
-        .service(read_only("/metrics").route(web::get().to(health::metrics)))
-        .service(read_only("/").route(web::get().to(assets::index)))
-        .service(read_only("/static/{path:.*}").route(web::get().to(assets::file)))
-        .service(read_only("/ws").route(web::get().to(upgrade_required)))
+        .service(read_only("/livez").route(get().to(health::livez)))
+        .service(read_only("/readyz").route(get().to(health::readyz)))
+        .service(read_only("/metrics").route(get().to(health::metrics)))
+        .service(read_only("/").route(get().to(assets::index)))
+        .service(read_only("/static/{path:.*}").route(get().to(assets::file)))
+        .service(read_only("/ws").route(get().to(upgrade_required)))
         .default_service(web::to(nowhere))
 }
 
+/// GET, and HEAD, for which actix-http leaves the body away.
+fn get() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
 fn read_only(path: &str) -> actix_web::Resource {
-    web::resource(path).default_service(web::to(|| refuse("GET")))
+    web::resource(path).default_service(web::to(|| refuse("GET, HEAD")))
 }
 
 async fn refuse(allow: &'static str) -> Result<&'static str, Problem> {

@@ -1,6 +1,6 @@
 //! One batch on its way out: a message per topic, cut into several where it is long.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::feed::{Change, Table, TopicId};
@@ -18,6 +18,7 @@ pub struct Batch {
     /// In the order in which the topics came up.
     open: Vec<Open>,
     places: HashMap<TopicId, usize>,
+    muted: HashSet<TopicId>,
     /// Whole messages that have not been taken yet.
     ready: Vec<TopicFrame>,
 }
@@ -37,6 +38,7 @@ impl Batch {
             cursor,
             open: Vec::new(),
             places: HashMap::new(),
+            muted: HashSet::new(),
             ready: Vec::new(),
         }
     }
@@ -53,6 +55,9 @@ impl Batch {
     ) -> Result<(), serde_json::Error> {
         let mut texts: Vec<(Option<&Arc<[String]>>, String)> = Vec::new();
         for (topic, projection) in topics.projections(table.rel) {
+            if self.muted.contains(&topic) {
+                continue;
+            }
             let place = match texts.iter().position(|(p, _)| *p == projection) {
                 Some(place) => place,
                 None => {
@@ -85,8 +90,9 @@ impl Batch {
         }
     }
 
-    /// Forgets what is to go out for a topic: its stream is reset, or has ended.
-    pub fn discard(&mut self, topic: TopicId) {
+    /// Nothing more of this batch goes out for a topic: its stream has ended, or goes on behind the batch.
+    pub fn mute(&mut self, topic: TopicId) {
+        self.muted.insert(topic);
         self.ready.retain(|f| f.topic != topic);
         if let Some(place) = self.places.remove(&topic) {
             self.open.swap_remove(place);
@@ -94,6 +100,11 @@ impl Batch {
                 self.places.insert(moved.topic, place);
             }
         }
+    }
+
+    /// The cursor after it.
+    pub fn cursor(&self) -> &Arc<str> {
+        &self.cursor
     }
 
     /// The messages that are whole by now. The batch goes on.
