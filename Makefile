@@ -65,9 +65,9 @@ lint: ## format, clippy, dependencies, shell scripts, vendored files
 	scripts/lint-files.sh
 	scripts/deny.sh
 
-bench: ## benchmarks (ARGS="--bench load" for one)
+bench: ## benchmarks (ARGS="latency --check" for one)
 	@scripts/need.sh cargo cc postgresql
-	cargo bench --locked $(ARGS)
+	cargo bench --locked --bench load -- $(ARGS)
 
 # Builds nothing: `sudo make install` after `make build` needs no cargo for root. The settings of a running
 # installation are kept, and nothing is started.

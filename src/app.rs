@@ -19,7 +19,7 @@ use crate::actor::message::Drain;
 use crate::config::{Config, Database, ListenAddress};
 use crate::health::Health;
 use crate::http::{State, server};
-use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX};
+use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX, START_MAX};
 use crate::metrics::Metrics;
 use crate::store::private::{self, PrivatePostgres};
 use crate::store::{ConnectError, Pool, connect, migrate};
@@ -104,7 +104,14 @@ pub async fn build(config: Config) -> Result<App, AppError> {
         .map(|(asked, bound)| bound.address(asked))
         .collect();
     let (database, postgres) = database(&config).await?;
-    match prepare(&database).await {
+    // A migration that another node runs, or a long one of our own, does not keep the health routes waiting: the
+    // listener tries again, and waits as long as it takes.
+    let prepared = timeout(START_MAX, prepare(&database)).await;
+    match prepared.unwrap_or_else(|_| {
+        Err(ConnectError::Away(
+            "it takes long to prepare the database".into(),
+        ))
+    }) {
         Ok(_) => {}
         Err(ConnectError::Fatal(why)) => {
             if let Some(postgres) = postgres {
@@ -210,6 +217,7 @@ impl App {
     }
 
     async fn drain(self) {
+        self.listener.do_send(Drain);
         // No new connections. The workers go on: stopping them now would cut the sockets before their close frames.
         self.server.pause().await;
         let drained = async {

@@ -1,9 +1,12 @@
 //! Who is alive: each actor leaves the time of its last tick here, and the health routes, systemd's watchdog and the
 //! process itself look at it. Lock-free, since it is read while something may hang.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Without a look for this long, the process stood still.
+const STANDSTILL: Duration = Duration::from_secs(5);
 
 /// What ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +37,10 @@ pub struct Health {
     ticks: [AtomicU64; 2],
     /// The listener reads the log and hears the doorbell.
     live: AtomicBool,
-    /// Microseconds of Unix time of the newest change, and how late it was seen.
-    lag_us: AtomicI64,
+    /// Milliseconds since `started` when the listener last stood at the end of the log.
+    caught_up: AtomicU64,
+    /// Milliseconds since `started` when somebody last looked at the ticks.
+    looked: AtomicU64,
     /// Sockets being served.
     sessions: AtomicU64,
     /// Why the database can't be used, for people; empty while it can.
@@ -48,7 +53,8 @@ impl Default for Health {
             started: Instant::now(),
             ticks: [AtomicU64::new(0), AtomicU64::new(0)],
             live: AtomicBool::new(false),
-            lag_us: AtomicI64::new(0),
+            caught_up: AtomicU64::new(0),
+            looked: AtomicU64::new(0),
             sessions: AtomicU64::new(0),
             trouble: Mutex::new(String::new()),
         }
@@ -58,18 +64,21 @@ impl Default for Health {
 impl Health {
     /// `part` is alive.
     pub fn tick(&self, part: Part) {
-        self.ticks[part as usize].store(self.started.elapsed().as_millis() as u64, Relaxed);
+        self.ticks[part as usize].store(self.now_ms(), Relaxed);
     }
 
-    /// The first part that has not ticked for longer than `silence`.
+    /// The first part that has not ticked for longer than `silence`. Somebody has to look every second: when nobody has
+    /// for a while, the whole process stood still (SIGSTOP, a suspended machine), and no part is to blame.
     pub fn silent(&self, silence: Duration) -> Option<Part> {
-        let now = self.started.elapsed();
-        let quiet = |part: &Part| {
-            now.saturating_sub(Duration::from_millis(
-                self.ticks[*part as usize].load(Relaxed),
-            ))
+        let now = self.now_ms();
+        if now.saturating_sub(self.looked.swap(now, Relaxed)) > STANDSTILL.as_millis() as u64 {
+            Part::ALL.iter().for_each(|part| self.tick(*part));
+        }
+        let is_silent = |part: &Part| {
+            let quiet = now.saturating_sub(self.ticks[*part as usize].load(Relaxed));
+            u128::from(quiet) > silence.as_millis()
         };
-        Part::ALL.into_iter().find(|part| quiet(part) > silence)
+        Part::ALL.into_iter().find(is_silent)
     }
 
     /// The listener is connected and has caught up with its start.
@@ -102,14 +111,19 @@ impl Health {
             .clone()
     }
 
-    /// A batch has been read whose newest change is this old.
-    pub fn set_lag(&self, lag: Duration) {
-        self.lag_us.store(lag.as_micros() as i64, Relaxed);
+    /// There is nothing in the log that has not been read: a read has ended, or the server has answered while no bell
+    /// had rung.
+    pub fn set_caught_up(&self) {
+        self.caught_up.store(self.now_ms(), Relaxed);
     }
 
-    /// How old the newest change was when it was read.
+    /// For how long that has not been so. A little more than zero while all is well.
     pub fn lag(&self) -> Duration {
-        Duration::from_micros(self.lag_us.load(Relaxed).unsigned_abs())
+        Duration::from_millis(self.now_ms().saturating_sub(self.caught_up.load(Relaxed)))
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
     }
 
     /// Takes a place for a socket, if one of `max` is free. [`Self::release_session`] gives it back.

@@ -25,8 +25,15 @@ pub const SUBSCRIPTION_ID_BYTES_MAX: usize = 64;
 /// Column names in one subscription; PostgreSQL allows 1,600 columns in a table.
 pub const SUBSCRIPTION_COLUMNS_MAX: usize = 1_600;
 
-/// Bytes read from a socket at a time, into a buffer that all the sessions of a worker share.
-pub const READ_BYTES: usize = 64 * 1024;
+/// Bytes of those names together.
+pub const SUBSCRIPTION_COLUMNS_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of the name of a table: two quoted names of 63 bytes, each of which might be a quote.
+pub const TABLE_NAME_BYTES_MAX: usize = 300;
+
+/// Bytes read from a socket at a time, into a buffer that all the sessions of a worker share. After each read the
+/// others get their turn.
+pub const READ_BYTES: usize = 16 * 1024;
 
 /// Bytes of replies (pong, error, subscribed) that may wait for a socket that accepts nothing. Beyond it nothing more
 /// is read from that socket until it has taken them.
@@ -73,6 +80,9 @@ pub const LINGER_BYTES_MAX: usize = 256 * 1024;
 /// For the head of a request to arrive.
 pub const REQUEST_HEAD_MAX: Duration = Duration::from_secs(10);
 
+/// For the first attempt to prepare the database, before plank goes on and waits for it in the background.
+pub const START_MAX: Duration = Duration::from_secs(10);
+
 /// For the rest of a request, and for a response to be written, when a socket is being closed.
 pub const DISCONNECT_MAX: Duration = Duration::from_secs(3);
 
@@ -112,7 +122,7 @@ pub const CATCH_UP_READ_MAX: Duration = Duration::from_secs(300);
 /// Between two reads of the log that no doorbell asked for. They find nothing unless a bell was missed, which is counted.
 pub const SAFETY_READ_INTERVAL: Duration = Duration::from_secs(30);
 
-/// First and longest delay between two attempts of the listener to connect; doubled each time, plus as much jitter.
+/// First and longest delay between two attempts of the listener to connect; doubled each time, and between half and all of it.
 pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 /// See [`RECONNECT_FIRST`].
 pub const RECONNECT_LONGEST: Duration = Duration::from_secs(5);

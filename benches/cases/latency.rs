@@ -56,38 +56,11 @@ pub async fn run() -> Outcome<Report> {
         receiver: Receiver::Plank(Subscriber::connect(bed.address, "items").await?),
         samples: vec![],
     };
-    let mut other = bed.database();
-    other.dbname("postgres");
-    let (writer2, c2) = other.connect(NoTls).await?;
-    tokio::spawn(c2);
-    writer2.batch_execute("create table items(  id bigint generated always as identity primary key,
-  name        text not null constraint items_name_length check (char_length(name) between 1 and 200),
-  description text,
-  status      text not null default 'open' constraint items_status_known check (status in ('open', 'active', 'done')),
-  data        jsonb not null default '{}' constraint items_data_object check (jsonb_typeof(data) = 'object'),
-  version     int not null default 1,
-  created_at  timestamptz not null default now(),
-  updated_at  timestamptz not null default now());create index items_created_at on public.items (created_at, id);
-create index items_updated_at on public.items (updated_at, id);
-create index items_status on public.items (status, id);").await?;
-    writer2.batch_execute(FLOOR).await?;
-    let (lc, lconn) = other.connect(NoTls).await?;
-    let mut floor2 = Target {
-        insert: insert_into(&writer2, "bench_floor").await?,
-        receiver: Receiver::Bare(Listener {
-            client: lc,
-            connection: lconn,
-        }),
-        samples: vec![],
-    };
-    floor2.round(&writer2, WARM_UP).await?;
-    floor2.samples.clear();
     for target in [&mut floor, &mut plank] {
         target.round(&writer, WARM_UP).await?;
         target.samples.clear();
     }
     for round in 0..ROUNDS {
-        floor2.round(&writer2, CHANGES_PER_ROUND).await?;
         let order = match round % 2 {
             0 => [&mut floor, &mut plank],
             _ => [&mut plank, &mut floor],
@@ -97,11 +70,6 @@ create index items_status on public.items (status, id);").await?;
         }
     }
     let facts = bed.database_facts().await?;
-    let f2 = Latencies::new(floor2.samples);
-    eprintln!(
-        "own database: {:?}",
-        PERCENTILES.map(|p| ms(f2.percentile(p)))
-    );
     let (floor, plank) = (Latencies::new(floor.samples), Latencies::new(plank.samples));
     bed.stop().await?;
     Ok(report(&floor, &plank, facts))

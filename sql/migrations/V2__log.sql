@@ -152,8 +152,8 @@ begin
     insert into plank.log (slot, rel, op, row, old)
       select s.last_value, tg_relid, 'U', n.r, o.r
       from plank.slot s,
-        (select row_to_json(x) as r, row_number() over () as at from old_rows x) o
-        full join (select row_to_json(x) as r, row_number() over () as at from new_rows x) n using (at);
+        (select row_to_json(x.*) as r, row_number() over () as at from old_rows x) o
+        full join (select row_to_json(x.*) as r, row_number() over () as at from new_rows x) n using (at);
     get diagnostics touched = row_count;
   end if;
   if touched > 0 and (select last_value from plank.bell) <> 0 then perform pg_notify('plank', ''); end if;
@@ -241,7 +241,7 @@ create function plank.capture_row() returns trigger language plpgsql security de
 begin
   insert into plank.log (slot, rel, op, row, old)
     select s.last_value, tg_relid, left(tg_op, 1)::"char",
-      case when tg_op <> 'DELETE' then row_to_json(new.*) end, case when tg_op <> 'INSERT' then row_to_json(old.*) end
+      case when tg_op <> 'DELETE' then row_to_json(new) end, case when tg_op <> 'INSERT' then row_to_json(old) end
     from plank.slot s;
   if (select last_value from plank.bell) <> 0 then perform pg_notify('plank', ''); end if;
   return null;

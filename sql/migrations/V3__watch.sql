@@ -89,7 +89,8 @@ end $$;
 
 -- Makes table t live. columns: what clients may see (the key is always among them), null for all. old_rows: log the row
 -- before an update as well; without it the table takes no filter and no policy. level: 'row' for tables that a
--- logical-replication apply worker writes. Calling it again changes the settings. It waits for the writers of the table
+-- logical-replication apply worker writes: row by row, so a statement that hands keys on from row to row (set id = id + 1)
+-- can't be told from several statements there. Calling it again changes the settings. It waits for the writers of the table
 -- that are under way (SHARE ROW EXCLUSIVE), so every later change is captured.
 create function plank.watch(t regclass, columns name[] default null, old_rows boolean default true, level text default 'statement')
   returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -115,6 +116,9 @@ begin
   end if;
   if level = 'row' and not old_rows then
     raise exception 'plank: level row always logs old rows' using errcode = 'invalid_parameter_value';
+  end if;
+  if columns = '{}' then
+    raise exception 'plank: columns is empty' using hint = 'leave it out for all columns', errcode = 'invalid_parameter_value';
   end if;
   select c into missing from unnest(columns) c
     where not exists (select from pg_attribute where attrelid = t and attname = c and attnum > 0 and not attisdropped) limit 1;

@@ -27,7 +27,7 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// An empty one that never keeps more than `bytes_max`.
+    /// An empty one that keeps at most `bytes_max`, or one segment.
     pub fn new(bytes_max: usize) -> Self {
         Self {
             segments: VecDeque::new(),
@@ -64,7 +64,8 @@ impl Backlog {
             .get(usize::try_from(number.checked_sub(self.base)?).ok()?)
     }
 
-    /// Forgets the oldest segments: all of them when nobody lags, else until the rest fits the bound. Gives those that
+    /// Forgets the oldest segments: all of them when nobody lags, else until the rest fits the bound or
+    /// is a single one. Gives those that
     /// somebody may still need, of which the first had the number [`Self::base`] before the call.
     pub fn trim(&mut self, somebody_lags: bool) -> Vec<Segment> {
         let mut cut = Vec::new();
@@ -73,7 +74,9 @@ impl Backlog {
             self.segments.clear();
             self.bytes = 0;
         }
+        // Never the newest: whoever is in the middle of it is not behind.
         while self.bytes > self.bytes_max
+            && self.segments.len() > 1
             && let Some(segment) = self.segments.pop_front()
         {
             self.bytes -= segment.bytes.len();
@@ -108,11 +111,11 @@ mod tests {
         assert!(backlog.trim(false).is_empty());
         assert_eq!((backlog.base(), backlog.head(), backlog.bytes()), (3, 3, 0));
         backlog.push(segment(11));
-        assert_eq!(
-            backlog.trim(true).len(),
-            1,
-            "a segment above the bound is not kept either"
+        assert!(
+            backlog.trim(true).is_empty(),
+            "the newest is kept, whatever its size"
         );
-        assert_eq!(backlog.bytes(), 0);
+        backlog.push(segment(1));
+        assert_eq!((backlog.trim(true).len(), backlog.bytes()), (1, 1));
     }
 }

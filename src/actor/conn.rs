@@ -30,6 +30,9 @@ pub struct Subscription {
     pub id: Box<str>,
     /// None until the hub has answered.
     pub topic: Option<TopicId>,
+    /// The client has ended it before the hub has answered. It keeps its place until then, so that what one client can
+    /// make the hub remember stays bounded.
+    pub is_cancelled: bool,
     /// The first segment of the backlog that is for it.
     pub from: u64,
 }
@@ -282,8 +285,11 @@ impl Conn {
                     .unwrap_or_default();
             }
             (queue.segment, queue.offset) = (head, 0);
-            queue.replies.clear();
-            queue.reply_bytes = 0;
+            // A close frame that waits already is the end as well.
+            if self.closing.get().is_none() {
+                queue.replies.clear();
+                queue.reply_bytes = 0;
+            }
         } else {
             return;
         }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_postgres::Config;
@@ -22,7 +21,7 @@ use crate::store::ConnectError;
 use crate::store::log::{Interrupted, LogReader};
 
 use super::hub::Hub;
-use super::message::{Chunk, Live, Lost};
+use super::message::{Chunk, Drain, Live, Lost};
 
 /// After a safety read that found something: the time for its doorbell to arrive, before it counts as missed.
 const BELL_LATE_MAX: Duration = Duration::from_secs(1);
@@ -45,8 +44,9 @@ pub struct Listener {
     /// Tells the process to end: waiting will not help.
     fatal: watch::Sender<Option<String>>,
     place: Place,
-    backoff: ExponentialBackoff,
     attempt: u32,
+    /// What follows the log, for as long as there is a connection.
+    following: Option<SpawnHandle>,
 }
 
 impl Listener {
@@ -65,8 +65,8 @@ impl Listener {
             health,
             fatal,
             place: Place::default(),
-            backoff: backoff(),
             attempt: 0,
+            following: None,
         }
     }
 
@@ -88,17 +88,16 @@ impl Listener {
             };
             (follower, error)
         };
-        ctx.spawn(
-            follow
-                .into_actor(self)
-                .map(|(follower, error), listener, ctx| {
-                    listener.place = follower.place;
-                    if follower.was_live {
-                        (listener.backoff, listener.attempt) = (backoff(), 0);
-                    }
-                    listener.lost(&error, ctx);
-                }),
-        );
+        let following = ctx.spawn(follow.into_actor(self).map(
+            |(follower, error), listener, ctx| {
+                listener.place = follower.place;
+                if follower.was_live {
+                    listener.attempt = 0;
+                }
+                listener.lost(&error, ctx);
+            },
+        ));
+        self.following = Some(following);
     }
 
     fn lost(&mut self, error: &ConnectError, ctx: &mut Context<Self>) {
@@ -120,15 +119,13 @@ impl Listener {
     }
 }
 
-/// With jitter, so that many nodes don't come back at the same moment.
-fn backoff() -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(RECONNECT_FIRST)
-        .with_max_delay(RECONNECT_LONGEST)
-        .with_factor(2.0)
-        .with_jitter()
-        .without_max_times()
-        .build()
+/// Before attempt number `attempt`: doubled each time up to the longest, and between half and all of that, so that many
+/// nodes don't come back at the same moment.
+fn delay(attempt: u32) -> Duration {
+    let doubled = RECONNECT_FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(16));
+    doubled
+        .min(RECONNECT_LONGEST)
+        .mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 impl Actor for Listener {
@@ -142,17 +139,24 @@ impl Actor for Listener {
         if self.attempt == 0 {
             return self.follow(ctx);
         }
-        let delay = self
-            .backoff
-            .next()
-            .unwrap_or(RECONNECT_LONGEST)
-            .min(RECONNECT_LONGEST);
+        let delay = delay(self.attempt);
         log::info!(
             "listener reconnects attempt={} delay_ms={}",
             self.attempt,
             delay.as_millis()
         );
         ctx.run_later(delay, |listener, ctx| listener.follow(ctx));
+    }
+}
+
+/// Lets go of the connection without a word: plank ends, and the database may end before it.
+impl Handler<Drain> for Listener {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+        if let Some(following) = self.following.take() {
+            ctx.cancel_future(following);
+        }
     }
 }
 
@@ -175,27 +179,30 @@ impl Follower {
     async fn run(&mut self) -> Result<Never, ConnectError> {
         // LISTEN comes first, then the catch-up: a doorbell between the two is heard.
         let reader = LogReader::connect(&self.config).await?;
-        let known = self
-            .place
-            .cursor
-            .take()
-            .filter(|cursor| cursor.epoch == reader.epoch());
+        let now = reader.now().await?;
+        let before = self.place.cursor.take();
+        // After a crash the server may have forgotten what it had only promised (synchronous_commit=off).
+        let is_known =
+            |cursor: &Cursor| cursor.epoch == now.epoch && now.snapshot.covers(&cursor.snapshot);
+        let is_broken = before.as_ref().is_some_and(|cursor| !is_known(cursor));
+        let known = before.filter(is_known);
         let is_resumed = known.is_some();
         let cursor = match known {
             Some(cursor) => cursor,
             None => {
                 self.place.interrupted = None;
-                reader.now().await?
+                now
             }
         };
-        // Behind the cursor, the log itself says which tables are watched and which are not any more.
-        let catalog = if is_resumed {
-            None
-        } else {
-            Some(reader.catalog().await?)
-        };
+        // Read after the cursor was taken: what is watched from then on, the log itself tells.
+        let catalog = reader.catalog().await?;
         self.place.cursor = Some(cursor.clone());
-        self.tell(Live { cursor, catalog }).await?;
+        self.tell(Live {
+            cursor,
+            catalog,
+            is_broken,
+        })
+        .await?;
         if is_resumed {
             self.metrics.listener_reconnects.inc();
         }
@@ -208,24 +215,45 @@ impl Follower {
         let mut safety = Instant::now() + SAFETY_READ_INTERVAL;
         loop {
             tokio::select! {
-                () = reader.bell() => {
-                    if let Some(why) = reader.ended() {
-                        return Err(ConnectError::Away(format!("the connection was lost: {why}")));
-                    }
-                    self.read(&reader, READ_MAX).await?;
+                () = reader.bell() => self.answer(&reader).await?,
+                () = sleep(PING_INTERVAL) => {
+                    reader.ping().await?;
+                    self.metrics.listener_lag_seconds.set(0.0);
+                    self.health.set_caught_up();
                 }
-                () = sleep(PING_INTERVAL) => reader.ping().await?,
                 () = sleep_until(safety) => {
-                    if self.read(&reader, READ_MAX).await? > 0 && timeout(BELL_LATE_MAX, reader.bell()).await.is_err() {
-                        self.metrics.bell_missed.inc();
-                        log::error!("changes found without a doorbell, they came late by up to {} s", SAFETY_READ_INTERVAL.as_secs());
-                    }
+                    safety = Instant::now() + SAFETY_READ_INTERVAL;
+                    self.read_unasked(&reader).await?;
                 }
-            }
-            if Instant::now() >= safety {
-                safety = Instant::now() + SAFETY_READ_INTERVAL;
             }
         }
+    }
+
+    /// The bell has rung, or the connection has ended.
+    async fn answer(&mut self, reader: &LogReader) -> Result<(), ConnectError> {
+        if let Some(why) = reader.ended() {
+            return Err(ConnectError::Away(format!(
+                "the connection was lost: {why}"
+            )));
+        }
+        self.read(reader, READ_MAX).await.map(|_| ())
+    }
+
+    /// The slow read that finds nothing unless a bell was missed. One that is on its way is not missed yet.
+    async fn read_unasked(&mut self, reader: &LogReader) -> Result<(), ConnectError> {
+        if self.read(reader, READ_MAX).await? == 0 {
+            return Ok(());
+        }
+        if timeout(BELL_LATE_MAX, reader.bell()).await.is_ok() {
+            // It may be that of a later change.
+            return self.answer(reader).await;
+        }
+        self.metrics.bell_missed.inc();
+        log::error!(
+            "changes found without a doorbell, late by up to {} s",
+            SAFETY_READ_INTERVAL.as_secs()
+        );
+        Ok(())
     }
 
     /// Reads a batch and hands it to the hub; the number of rows.
@@ -259,6 +287,7 @@ impl Follower {
             count += 1;
             rows.push(row);
         }
+        self.health.set_caught_up();
         if count > 0 || self.place.interrupted.is_some() || *next != cursor {
             self.hand_on(rows, &next, true).await?;
             self.place = Place {
@@ -295,5 +324,19 @@ impl Follower {
                 "the hub does not answer; plank can't go on".into(),
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delay_grows_to_its_bound_and_varies() {
+        for _ in 0..100 {
+            assert!((RECONNECT_FIRST / 2..=RECONNECT_FIRST).contains(&delay(1)));
+            assert!((RECONNECT_LONGEST / 2..=RECONNECT_LONGEST).contains(&delay(u32::MAX)));
+        }
+        assert_ne!(delay(20), delay(20));
     }
 }

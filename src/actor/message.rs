@@ -41,8 +41,11 @@ pub struct SubscriptionKey {
 pub struct Live {
     /// Where it reads on from.
     pub cursor: Cursor,
-    /// All watched tables; none when the log itself tells what has changed since the last `Live`.
-    pub catalog: Option<Catalog>,
+    /// The tables that are watched now. The log tells what changes from the cursor on, so a table that is missing here
+    /// may still have changes to come.
+    pub catalog: Catalog,
+    /// What was delivered before does not lead to this cursor: another log, or one that has lost its end.
+    pub is_broken: bool,
 }
 
 /// The database is out of reach. What is subscribed stays subscribed.

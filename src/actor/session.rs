@@ -4,7 +4,7 @@
 //! Here it does not feed a response body of the HTTP/1 dispatcher, but the socket itself: the dispatcher, with its two
 //! buffers of 8 KiB, is gone as soon as the handshake is over. Only replies go this way; changes are written by the shard.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -15,6 +15,7 @@ use actix::prelude::*;
 use actix_web_actors::HttpContext;
 use bytes::Bytes;
 use futures_util::Stream;
+use smallvec::SmallVec;
 use tokio::time::{Sleep, sleep};
 
 use crate::limits::{LINGER_BYTES_MAX, LINGER_MAX, READ_BYTES};
@@ -50,7 +51,7 @@ struct Session {
     /// What the address of the socket asked for.
     first: Option<Result<Subscribe, Refusal>>,
     /// The code of the close frame that has been written.
-    closed: Rc<std::cell::Cell<Option<CloseCode>>>,
+    closed: Rc<Cell<Option<CloseCode>>>,
 }
 
 impl Session {
@@ -117,8 +118,19 @@ impl StreamHandler<Inbound> for Session {
     }
 }
 
+/// Between the reader and the task around it.
+#[derive(Debug, Default)]
+struct Gate {
+    /// Set for each turn of the task: one read, and then it is the others' turn. A client that never stops talking
+    /// keeps nobody else waiting.
+    may_read: Cell<bool>,
+    /// The reader waits until the client has taken its replies.
+    is_waiting: Cell<bool>,
+}
+
 /// What the client sends, a read at a time.
 struct Reader {
+    gate: Rc<Gate>,
     conn: Rc<Conn>,
     shard: Rc<Local>,
     decoder: Decoder,
@@ -155,8 +167,13 @@ impl Stream for Reader {
             return Poll::Ready(Some(self.decode(&early)));
         }
         loop {
-            // A client that asks and does not read the answers is not read either. `Io` polls again after it has.
+            // A client that asks and does not read the answers is not read either. `Io` polls again when it has.
             if self.conn.replies_full() {
+                self.gate.is_waiting.set(true);
+                return Poll::Pending;
+            }
+            if !self.gate.may_read.get() {
+                cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
             if ready!(self.conn.socket().poll_read_ready(cx)).is_err() {
@@ -170,9 +187,14 @@ impl Stream for Reader {
                     Err(_) => Some(None),
                 });
             match inbound {
-                None => {}
-                Some(Some(i)) if i.events.is_empty() && i.violation.is_none() => {}
-                Some(end_or_events) => return Poll::Ready(end_or_events),
+                None => continue,
+                Some(Some(i)) if i.events.is_empty() && i.violation.is_none() => {
+                    self.gate.may_read.set(false);
+                }
+                Some(end_or_events) => {
+                    self.gate.may_read.set(false);
+                    return Poll::Ready(end_or_events);
+                }
             }
         }
     }
@@ -191,10 +213,11 @@ enum Phase {
 
 /// The task of one session.
 struct Io {
+    gate: Rc<Gate>,
     slot: usize,
     conn: Rc<Conn>,
     shard: Rc<Local>,
-    closed: Rc<std::cell::Cell<Option<CloseCode>>>,
+    closed: Rc<Cell<Option<CloseCode>>>,
     phase: Phase,
 }
 
@@ -208,7 +231,9 @@ pub fn serve(
 ) {
     let (slot, conn) = shard.attach(socket.into());
     let closed = Rc::default();
+    let gate = Rc::<Gate>::default();
     let reader = Reader {
+        gate: gate.clone(),
         conn: conn.clone(),
         shard: shard.clone(),
         decoder: Decoder::new(shard.message_bytes_max),
@@ -226,6 +251,7 @@ pub fn serve(
         session
     });
     actix_rt::spawn(Io {
+        gate,
         slot,
         conn,
         shard,
@@ -235,20 +261,32 @@ pub fn serve(
 }
 
 impl Io {
-    /// Lets the actor run, and takes its replies. True while it lives.
+    /// Lets the actor run for one read, and sends its replies in one write. True while it lives.
     fn poll_actor(&mut self, cx: &mut Task<'_>) -> bool {
-        let Phase::Open(replies) = &mut self.phase else {
+        let Phase::Open(actor) = &mut self.phase else {
             return false;
         };
-        while !self.conn.is_over() {
-            match replies.as_mut().poll_next(cx) {
-                Poll::Pending => return true,
-                Poll::Ready(Some(Ok(bytes))) => self.shard.reply(&self.conn, bytes),
-                Poll::Ready(Some(Err(_)) | None) => self.conn.finish(self.closed.get()),
+        let mut replies: SmallVec<[Bytes; 4]> = SmallVec::new();
+        self.gate.may_read.set(true);
+        let ended = loop {
+            match actor.as_mut().poll_next(cx) {
+                Poll::Pending => break false,
+                Poll::Ready(Some(Ok(bytes))) => replies.push(bytes),
+                Poll::Ready(Some(Err(_)) | None) => break true,
             }
+        };
+        match replies.len() {
+            0 => {}
+            1 => self.shard.reply(&self.conn, replies.remove(0)),
+            _ => self.shard.reply(&self.conn, replies.concat().into()),
         }
-        self.phase = Phase::Closing;
-        false
+        if ended {
+            self.conn.finish(self.closed.get());
+        }
+        if self.conn.is_over() {
+            self.phase = Phase::Closing;
+        }
+        !self.conn.is_over()
     }
 
     /// Writes on if the socket is full. Ready when nothing is left to write.
@@ -290,13 +328,12 @@ impl Future for Io {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<()> {
         self.conn.set_waker(cx.waker());
         loop {
-            let was_full = self.conn.replies_full();
             let lives = self.poll_actor(cx);
             let drained = self.poll_drain(cx);
             if self.conn.is_dead() {
                 return Poll::Ready(());
             }
-            if lives && was_full && !self.conn.replies_full() {
+            if lives && !self.conn.replies_full() && self.gate.is_waiting.take() {
                 continue;
             }
             if lives || drained.is_pending() {

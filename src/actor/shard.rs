@@ -127,7 +127,10 @@ impl Local {
         wanted: Wanted,
     ) -> Result<(), Refusal> {
         let mut subscriptions = conn.subscriptions().borrow_mut();
-        if subscriptions.iter().any(|s| *s.id == *wanted.id) {
+        if subscriptions
+            .iter()
+            .any(|s| *s.id == *wanted.id && !s.is_cancelled)
+        {
             return Err(Refusal::of(
                 &wanted.id,
                 "duplicate_id",
@@ -165,6 +168,7 @@ impl Local {
             serial,
             id,
             topic: None,
+            is_cancelled: false,
             from: 0,
         });
         self.metrics.subscriptions.inc();
@@ -174,13 +178,20 @@ impl Local {
     /// Ends a subscription of a client.
     pub(super) fn unsubscribe(&self, slot: usize, conn: &Conn, id: &str) -> Result<Bytes, Refusal> {
         let mut subscriptions = conn.subscriptions().borrow_mut();
-        let Some(place) = subscriptions.iter().position(|s| *s.id == *id) else {
+        let Some(place) = subscriptions
+            .iter()
+            .position(|s| *s.id == *id && !s.is_cancelled)
+        else {
             return Err(Refusal::of(
                 id,
                 "unknown_subscription",
                 "there is no subscription of this id",
             ));
         };
+        if subscriptions[place].topic.is_none() {
+            subscriptions[place].is_cancelled = true;
+            return Ok(message::unsubscribed(id));
+        }
         let gone = subscriptions.remove(place);
         self.forget(
             slot,
@@ -479,6 +490,12 @@ impl Handler<Joined> for Shard {
             return;
         };
         let mut subscriptions = conn.subscriptions().borrow_mut();
+        if subscriptions[place].is_cancelled {
+            subscriptions.remove(place);
+            local.metrics.subscriptions.dec();
+            *local.left.borrow_mut().entry(topic).or_default() += 1;
+            return;
+        }
         let is_first = !subscriptions.iter().any(|s| s.topic == Some(topic));
         (subscriptions[place].topic, subscriptions[place].from) = (Some(topic), local.head());
         if is_first {
@@ -496,14 +513,17 @@ impl Handler<Joined> for Shard {
 impl Handler<Refused> for Shard {
     type Result = ();
 
-    fn handle(&mut self, refused: Refused, _: &mut Self::Context) {
+    fn handle(&mut self, Refused { key, refusal }: Refused, _: &mut Self::Context) {
         let local = &self.local;
-        let Some((conn, place)) = local.find(refused.key) else {
+        let Some((conn, place)) = local.find(key) else {
             return;
         };
-        conn.subscriptions().borrow_mut().remove(place);
+        let refused = conn.subscriptions().borrow_mut().remove(place);
         local.metrics.subscriptions.dec();
-        local.reply(&conn, message::error(&refused.refusal));
+        if refused.is_cancelled {
+            return;
+        }
+        local.reply(&conn, message::error(&refusal));
     }
 }
 

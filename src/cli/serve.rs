@@ -27,8 +27,11 @@ pub fn run(args: &ServeArgs) -> Result<(), AppError> {
         config.body_bytes_max
     );
     actix_rt::System::new().block_on(async {
-        let stop = stop_signal()?;
-        let app = app::build(config).await?;
+        let mut stop = std::pin::pin!(stop_signal()?);
+        let app = tokio::select! {
+            app = app::build(config) => app?,
+            () = &mut stop => return Ok(()),
+        };
         systemd::watch(app.health().clone());
         announce(&app);
         app.run(stop).await

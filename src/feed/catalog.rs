@@ -67,9 +67,28 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Adds a table, or replaces what was known of it.
-    pub fn insert(&mut self, table: Table) {
+    /// Adds a table, or replaces what was known of it. Gives the tables that had its name until now: they have been
+    /// dropped, or renamed.
+    pub fn insert(&mut self, table: Table) -> Vec<Oid> {
+        let had_its_name = |t: &&Arc<Table>| {
+            t.rel != table.rel && (&t.schema, &t.name) == (&table.schema, &table.name)
+        };
+        let stale: Vec<Oid> = self
+            .tables
+            .values()
+            .filter(had_its_name)
+            .map(|t| t.rel)
+            .collect();
+        for rel in &stale {
+            self.tables.remove(rel);
+        }
         self.tables.insert(table.rel, Arc::new(table));
+        stale
+    }
+
+    /// All tables, partitions too.
+    pub fn into_tables(self) -> impl Iterator<Item = Arc<Table>> {
+        self.tables.into_values()
     }
 
     /// Forgets a table.
@@ -186,7 +205,12 @@ mod tests {
         assert_eq!(catalog.root_of(2).unwrap().name, "p");
         assert!(catalog.resolve("p1").is_none());
         assert_eq!(catalog.resolve("P").unwrap().rel, 1);
-        catalog.remove(1);
+        assert_eq!(catalog.insert(table(7, 7, "public", "p")), [1]);
+        assert_eq!(
+            catalog.resolve("p").unwrap().rel,
+            7,
+            "the one that was made later"
+        );
         assert!(catalog.root_of(2).is_none());
     }
 

@@ -1,6 +1,6 @@
 //! What happened to one row: as the log has it ([`LogRow`]) and as clients get it ([`Change`]).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -187,6 +187,8 @@ struct Held {
     rel: Oid,
     command: u32,
     inserts: Vec<(Arc<Table>, Change)>,
+    /// The tables and keys of `inserts`.
+    keys: HashSet<(Oid, Arc<str>)>,
 }
 
 impl Expander {
@@ -202,7 +204,7 @@ impl Expander {
     ) -> Result<(), serde_json::Error> {
         let key_of = |row: &Option<Arc<str>>| match row {
             Some(row) if !table.key.is_empty() => {
-                json::select(row, &table.key).map(|k| Some(Arc::from(k)))
+                json::select_all(row, &table.key).map(|k| Some(Arc::from(k)))
             }
             _ => Ok(None),
         };
@@ -244,15 +246,17 @@ impl Expander {
                 ));
                 let insert = change(Op::Insert, new_key, log.row, None, seq + 1);
                 self.held_bytes += bytes;
-                self.held
-                    .entry(xid)
-                    .or_insert_with(|| Held {
-                        rel: log.rel,
-                        command: log.command,
-                        inserts: Vec::new(),
-                    })
-                    .inserts
-                    .push((table.clone(), insert));
+                let (rel, command) = (log.rel, log.command);
+                let new = || Held {
+                    rel,
+                    command,
+                    inserts: Vec::new(),
+                    keys: HashSet::new(),
+                };
+                let held = self.held.entry(xid).or_insert_with(new);
+                held.keys
+                    .extend(insert.key.clone().map(|key| (table.rel, key)));
+                held.inserts.push((table.clone(), insert));
             }
             LogOp::Update => out.push((
                 table.clone(),
@@ -276,12 +280,8 @@ impl Expander {
             let over = if *xid == log.xid {
                 (held.rel, held.command) != (log.rel, log.command)
             } else {
-                let touched = |(t, c): &(Arc<Table>, Change)| {
-                    t.rel == table.rel
-                        && (log.op == LogOp::Truncate
-                            || keys.iter().any(|k| k.is_some() && **k == c.key))
-                };
-                held.inserts.iter().any(touched)
+                let touches = |key: &Arc<str>| held.keys.contains(&(table.rel, key.clone()));
+                log.op == LogOp::Truncate || keys.iter().filter_map(|key| key.as_ref()).any(touches)
             };
             over.then_some(*xid)
         };
@@ -307,6 +307,12 @@ impl Expander {
         for xid in xids {
             self.release(xid, out);
         }
+    }
+
+    /// The tables that rows wait for.
+    pub fn roots(&self) -> HashSet<Oid> {
+        let inserts = self.held.values().flat_map(|held| &held.inserts);
+        inserts.map(|(table, _)| table.rel).collect()
     }
 
     /// Bytes of the rows that wait.
@@ -415,6 +421,17 @@ mod tests {
             log(10, 0, 3, LogOp::Delete, Some(2), None),
         ];
         assert_eq!(apply(rows, &[1]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_row_without_its_key_is_an_error() {
+        let mut row = log(9, 4, 1, LogOp::Insert, None, None);
+        row.row = Some("{\"renamed\":1}".into());
+        assert!(
+            Expander::default()
+                .push(row, &table(), &mut Vec::new())
+                .is_err()
+        );
     }
 
     #[test]

@@ -50,6 +50,16 @@ impl Snapshot {
         xid < self.xmax && self.running.binary_search(&xid).is_err()
     }
 
+    /// Whether everything that was visible in `other` was visible in this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        let above = other.running.iter().filter(|x| **x >= self.xmax).count() as u64;
+        other.xmax.saturating_sub(self.xmax) == above
+            && self
+                .running
+                .iter()
+                .all(|x| *x >= other.xmax || other.running.binary_search(x).is_ok())
+    }
+
     /// The same place in the log, said with the newest transaction that has a row in it: nothing above `newest` is in
     /// the log, so leaving it out changes nothing that was or will be read.
     ///
@@ -260,6 +270,23 @@ mod tests {
             prop_assume!(newest < u64::MAX && xid <= newest);
             prop_assert_eq!(snapshot.clone().up_to(newest).sees(xid), snapshot.sees(xid));
         }
+    }
+
+    proptest! {
+        #[test]
+        fn to_cover_is_to_see_all_that_the_other_sees(a in small(), b in small()) {
+            let expected = (1..40).all(|xid| !b.sees(xid) || a.sees(xid));
+            prop_assert_eq!(a.covers(&b), expected);
+        }
+    }
+
+    fn small() -> impl Strategy<Value = Snapshot> {
+        (1u64..30, prop::collection::btree_set(1u64..30, 0..10)).prop_map(|(xmax, running)| {
+            Snapshot {
+                xmax,
+                running: running.into_iter().filter(|x| *x < xmax).collect(),
+            }
+        })
     }
 
     #[test]

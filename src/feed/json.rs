@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The members of `row` for which `wanted` gives a place, as `(place, text of the value)`, in the order of the row.
@@ -48,7 +48,13 @@ fn pick(
 /// # Errors
 /// If `row` is no JSON object.
 pub fn select(row: &str, names: &[String]) -> Result<String, serde_json::Error> {
-    let mut found = pick(row, |name| names.iter().position(|n| n == name))?;
+    Ok(object(
+        pick(row, |name| names.iter().position(|n| n == name))?,
+        names,
+    ))
+}
+
+fn object(mut found: Vec<(usize, &str)>, names: &[String]) -> String {
     found.sort_by_key(|(place, _)| *place);
     let mut object = String::with_capacity(32 * found.len());
     object.push('{');
@@ -61,7 +67,25 @@ pub fn select(row: &str, names: &[String]) -> Result<String, serde_json::Error> 
         object.push_str(value);
     }
     object.push('}');
-    Ok(object)
+    object
+}
+
+/// As [`select`], but every member has to be there.
+///
+/// # Errors
+/// If one is missing, or `row` is no JSON object.
+pub fn select_all(row: &str, names: &[String]) -> Result<String, serde_json::Error> {
+    let found = pick(row, |name| names.iter().position(|n| n == name))?;
+    match names
+        .iter()
+        .enumerate()
+        .find(|(i, _)| !found.iter().any(|(place, _)| place == i))
+    {
+        Some((_, name)) => Err(serde_json::Error::custom(format!(
+            "the row has no column {name:?}"
+        ))),
+        None => Ok(object(found, names)),
+    }
 }
 
 /// Appends `text` as a JSON string.

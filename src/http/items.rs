@@ -8,11 +8,13 @@ use serde_json::{Map, Value};
 use crate::store::items::{self, Expect, Fields, Item, Outcome, Write};
 
 use super::problem::{FieldError, Problem};
-use super::{State, body, list};
+use super::{State, body, list, soon};
 
 const JSON: &[&str] = &["application/json"];
 const MERGE: &[&str] = &["application/merge-patch+json", "application/json"];
 const NAME_CHARACTERS_MAX: usize = 200;
+/// Digits of a number in `data`, written out: more than a double has (309), far less than a numeric (131,072).
+const NUMBER_DIGITS_MAX: u64 = 1_000;
 const STATUSES: [&str; 3] = ["open", "active", "done"];
 
 /// `POST /api/items`
@@ -25,7 +27,11 @@ pub async fn create(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let members = body::object(&request, payload, JSON, state.body_bytes_max).await?;
-    let item = items::create(&state.pool, &fields(members, Write::Replace)?).await?;
+    let item = soon(items::create(
+        &state.pool,
+        &fields(members, Write::Replace)?,
+    ))
+    .await?;
     let location = format!("/api/items/{}", item.id);
     Ok(respond(StatusCode::CREATED, item, Some(location)))
 }
@@ -36,7 +42,7 @@ pub async fn create(
 /// 400 names the parameter; 503.
 pub async fn page(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let query = list::parse(request.query_string())?;
-    let page = items::list(&state.pool, &query)
+    let page = soon(items::list(&state.pool, &query))
         .await
         .map_err(list::problem)?;
     let rows: Vec<&str> = page.items.iter().map(|item| item.json.as_str()).collect();
@@ -59,7 +65,7 @@ pub async fn read(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = id(&path)?;
-    let item = items::get(&state.pool, id)
+    let item = soon(items::get(&state.pool, id))
         .await?
         .ok_or_else(|| missing(id))?;
     let tag = tag(item.version);
@@ -114,7 +120,7 @@ async fn write(
     let accepted = if write == Write::Merge { MERGE } else { JSON };
     let members = body::object(request, payload, accepted, state.body_bytes_max).await?;
     let fields = fields(members, write)?;
-    match items::update(&state.pool, id, &fields, write, &expect).await? {
+    match soon(items::update(&state.pool, id, &fields, write, &expect)).await? {
         Outcome::Done(item) => Ok(respond(StatusCode::OK, item, None)),
         Outcome::Missing => Err(missing(id)),
         Outcome::Changed(item) => Err(changed(&item)),
@@ -131,7 +137,7 @@ pub async fn delete(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = id(&path)?;
-    match items::delete(&state.pool, id, &expect(request.headers())?).await? {
+    match soon(items::delete(&state.pool, id, &expect(request.headers())?)).await? {
         Outcome::Done(_) => Ok(HttpResponse::NoContent().finish()),
         Outcome::Missing => Err(missing(id)),
         Outcome::Changed(item) => Err(changed(&item)),
@@ -226,6 +232,11 @@ fn fields(members: Map<String, Value>, write: Write) -> Result<Fields, Problem> 
     };
     let name_is_missing = write == Write::Replace && !members.contains_key("name");
     for (field, value) in members {
+        if has_huge_number(&value) {
+            let detail = format!("has a number of more than {NUMBER_DIGITS_MAX} digits");
+            refuse(&field, detail);
+            continue;
+        }
         if has_nul(&value) {
             refuse(&field, "can't hold the character U+0000".into());
             continue;
@@ -276,6 +287,21 @@ fn fields(members: Map<String, Value>, write: Write) -> Result<Fields, Problem> 
         Ok(fields)
     } else {
         Err(Problem::invalid(errors))
+    }
+}
+
+/// jsonb writes `1e100000` out, all 100,001 digits of it, into every copy of the row.
+fn has_huge_number(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => {
+            let text = number.to_string();
+            let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((&text, "0"));
+            let exponent = exponent.parse::<i64>().map_or(u64::MAX, i64::unsigned_abs);
+            exponent.saturating_add(digits.len() as u64) > NUMBER_DIGITS_MAX
+        }
+        Value::Array(list) => list.iter().any(has_huge_number),
+        Value::Object(members) => members.values().any(has_huge_number),
+        _ => false,
     }
 }
 
@@ -340,6 +366,15 @@ mod tests {
             (json!({"name": "a", "data": {"\u{0}": 1}}), "data"),
             (json!({"name": "a", "description": 1}), "description"),
             (json!({"name": "a", "nmae": 1}), "nmae"),
+            (
+                serde_json::from_str(r#"{"name":"a","data":{"n":[1e1001]}}"#).unwrap(),
+                "data",
+            ),
+            (
+                serde_json::from_str(r#"{"name":"a","data":{"n":[1e-99999999999999999999]}}"#)
+                    .unwrap(),
+                "data",
+            ),
             (json!({"name": "a", "id": 1}), "id"),
         ] {
             assert_eq!(

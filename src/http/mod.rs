@@ -6,10 +6,14 @@
 //! - [`body`], [`problem`], [`observe`] are what all of them share.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::health::Health;
+use crate::limits::STATEMENT_MAX;
 use crate::metrics::Metrics;
-use crate::store::Pool;
+use crate::store::{Pool, StoreError};
 
 pub mod assets;
 pub mod body;
@@ -21,6 +25,17 @@ pub mod origin;
 pub mod problem;
 pub mod server;
 pub mod ws;
+
+/// For the database to answer a request: its own deadline for a statement is a little below.
+const ANSWER_MAX: Duration = STATEMENT_MAX.saturating_add(Duration::from_secs(2));
+
+/// Runs a request's work in the database under a deadline, which also holds when the link swallows packets.
+async fn soon<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    match timeout(ANSWER_MAX, work).await {
+        Ok(result) => result,
+        Err(_) => Err(StoreError::Unavailable("no answer in time".into())),
+    }
+}
 
 /// What the handlers share.
 #[derive(Clone, Debug)]

@@ -10,6 +10,7 @@ use actix_codec::{AsyncRead, AsyncWrite, Framed};
 use actix_http::header::{self, HeaderMap};
 use actix_http::ws::{HandshakeError, hash_key, verify_handshake};
 use actix_http::{HttpMessage as _, Method, Request, StatusCode, h1};
+use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
@@ -66,11 +67,16 @@ pub async fn accept<T>(
             problem.raw_response()
         }
     };
-    let written = timeout(RESPOND_MAX, io.write_all(response.as_bytes())).await;
+    // Responses to requests that came before this one on the same connection are still in the codec's buffer.
+    let response = [&parts.write_buf, response.as_bytes()].concat();
+    let written = timeout(RESPOND_MAX, io.write_all(&response)).await;
     match verdict {
         Ok(_) if matches!(written, Ok(Ok(()))) => {
             let first = subscription(request.uri().query().unwrap_or_default());
-            session::serve(io, parts.read_buf.freeze(), first, shard);
+            // A copy of the few bytes there may be: the buffer itself has 8 KiB, and would stay for as long as the session.
+            let early = Bytes::copy_from_slice(&parts.read_buf);
+            drop((parts.read_buf, parts.write_buf));
+            session::serve(io, early, first, shard);
         }
         Ok(_) => state.health.release_session(),
         Err(_) => {
@@ -177,7 +183,7 @@ fn subscription(query: &str) -> Option<Result<Subscribe, Refusal>> {
             "table is missing",
         )));
     }
-    is_any.then_some(Ok(wanted))
+    is_any.then(|| wanted.check().map(|()| wanted))
 }
 
 #[cfg(test)]

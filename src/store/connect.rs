@@ -137,22 +137,47 @@ pub async fn connect(
     }
 }
 
+/// Runs a step of connecting under a deadline.
+///
+/// # Errors
+/// Those of the step, or that the server does not answer.
+pub async fn soon<T>(
+    step: &str,
+    work: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
+    match timeout(CONNECT_MAX, work).await {
+        Ok(result) => result,
+        Err(_) => Err(ConnectError::Away(format!(
+            "PostgreSQL does not answer while plank connects (step {step})"
+        ))),
+    }
+}
+
 /// Checks that this is a server that plank can work with: new enough, and a primary.
 ///
 /// # Errors
 /// Fatal if it is too old. A standby may be promoted, so it is waited for.
 pub async fn check(client: &Client, config: &Config) -> Result<(), ConnectError> {
-    let sql = "select current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery()";
+    let sql = "select current_setting('server_version_num')::int, current_setting('server_version'), \
+        pg_is_in_recovery(), current_setting('server_encoding')";
     let row = client
         .query_one(sql, &[])
         .await
         .map_err(|e| ConnectError::of(&e, config))?;
     let (number, name, is_standby): (i32, &str, bool) = (row.get(0), row.get(1), row.get(2));
+    let encoding: &str = row.get(3);
     if number < VERSION_MIN {
         return Err(ConnectError::Fatal(format!(
             "PostgreSQL at {} is version {name}; plank needs {} or newer",
             place(config),
             VERSION_MIN / 10_000
+        )));
+    }
+    if encoding == "SQL_ASCII" {
+        // It takes any bytes for text; a single row that is no UTF-8 could never be read.
+        return Err(ConnectError::Fatal(format!(
+            "the database {:?} has the encoding SQL_ASCII; plank sends JSON, which is UTF-8: use a database with encoding UTF8",
+            config.get_dbname().unwrap_or_default()
         )));
     }
     if is_standby {

@@ -231,33 +231,55 @@ pub async fn update(
     };
     let mut fields = fields.clone();
     if write == Write::Merge {
-        let unread = |e| StoreError::Internal(format!("a row of items is no JSON: {e}"));
-        let old: serde_json::Value = serde_json::from_str(&found.json).map_err(unread)?;
-        let text = |name: &str| old[name].as_str().map(String::from);
-        fields.name = fields.name.or_else(|| text("name"));
-        fields.description = fields.description.or_else(|| Some(text("description")));
-        fields.status = fields.status.or_else(|| text("status"));
-        let mut data = old["data"].clone();
-        if let Some(patch) = &fields.data {
-            merge(&mut data, patch);
-        }
-        fields.data = Some(data);
+        merge_fields(&mut fields, &found.json)?;
     }
+    let otherwise = if write == Write::Merge {
+        "data"
+    } else {
+        "'{}'"
+    };
     let sql = format!(
-        "update public.items set name = $2, description = $3, status = coalesce($4, 'open'), data = coalesce($5::jsonb, '{{}}') \
-         where id = $1 returning {ROW}"
+        "update public.items set name = $2, description = $3, status = coalesce($4, 'open'), \
+         data = coalesce($5::jsonb, {otherwise}) where id = $1 returning {ROW}"
     );
     let (name, description) = (
         fields.name.as_deref().unwrap_or_default(),
         fields.description.flatten(),
     );
     let data = fields.data.as_ref().map(Json);
+    let params: [&(dyn ToSql + Sync); 5] = [&id, &name, &description, &fields.status, &data];
     let row = transaction
-        .query_one(&sql, &[&id, &name, &description, &fields.status, &data])
+        .query_one(&sql, &params)
         .await
         .map_err(write_error)?;
     transaction.commit().await?;
     Ok(Outcome::Done(item(&row)))
+}
+
+/// Fills in what a merge patch leaves as it is. `data` stays unread, and so as it is in the table, unless it is patched.
+fn merge_fields(fields: &mut Fields, old: &str) -> Result<(), StoreError> {
+    #[derive(serde::Deserialize)]
+    struct Old<'a> {
+        name: String,
+        description: Option<String>,
+        status: String,
+        #[serde(borrow)]
+        data: &'a serde_json::value::RawValue,
+    }
+    let old: Old<'_> = serde_json::from_str(old)
+        .map_err(|e| StoreError::Internal(format!("a row of items is no JSON: {e}")))?;
+    fields.name.get_or_insert(old.name);
+    fields.description.get_or_insert(old.description);
+    fields.status.get_or_insert(old.status);
+    if let Some(patch) = fields.data.take() {
+        let mut data = serde_json::from_str(old.data.get()).map_err(|_| StoreError::Invalid {
+            field: "data".into(),
+            detail: "is nested too deeply in the table to be merged; replace it with PUT".into(),
+        })?;
+        merge(&mut data, &patch);
+        fields.data = Some(data);
+    }
+    Ok(())
 }
 
 /// Applies a merge patch (RFC 7396, section 2): null takes a member away, an object goes deeper, all else replaces.
@@ -353,8 +375,8 @@ pub async fn list(pool: &Pool, query: &Query) -> Result<Page, StoreError> {
         params.len()
     );
 
-    let statement = client.prepare_cached(&sql).await?;
-    let rows = client.query(&statement, &params).await.map_err(|error| {
+    // Not kept as a prepared statement: clients choose the conditions, so there would be no end of them.
+    let rows = client.query(&sql, &params).await.map_err(|error| {
         match error.as_db_error().map(|db| db.code().code()) {
             // Class 22: data exception. The only data are the values of the query.
             Some(code) if code.starts_with("22") => {

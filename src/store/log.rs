@@ -20,8 +20,9 @@ use super::connect::{self, ConnectError, chain};
 use super::migrate;
 
 /// With JIT an empty read of a large log takes 270 ms instead of 0.1 ms, and a bitmap or sequential scan of it longer.
+/// A plan of its own for each of the first five reads after a reconnect takes longer than the read.
 const SETTINGS: &str = "set jit = off; set enable_seqscan = off; set enable_bitmapscan = off; \
-    set max_parallel_workers_per_gather = 0; set timezone = 'UTC'; listen plank";
+    set max_parallel_workers_per_gather = 0; set plan_cache_mode = force_generic_plan; set timezone = 'UTC'; listen plank";
 
 /// What the cursor's snapshot did not see and this statement's does, in the order of `seq`. The first row carries the
 /// snapshot of this very statement, which is the next cursor, and the newest transaction in the log.
@@ -102,16 +103,19 @@ impl LogReader {
             ended.replace(Some(why));
             ring.notify_one();
         });
-        connect::check(&client, &config).await?;
+        connect::soon("check", connect::check(&client, &config)).await?;
         migrate::run(&mut client, &config).await?;
         let of = |e: tokio_postgres::Error| ConnectError::of(&e, &config);
-        client.batch_execute(SETTINGS).await.map_err(of)?;
-        let identity = client
-            .query_one("select plank.identity()", &[])
-            .await
-            .map_err(of)?;
-        let epoch = Epoch::of(identity.get(0));
-        let read = client.prepare(READ).await.map_err(of)?;
+        let prepare = async {
+            client.batch_execute(SETTINGS).await.map_err(of)?;
+            let identity = client
+                .query_one("select plank.identity()", &[])
+                .await
+                .map_err(of)?;
+            let read = client.prepare(READ).await.map_err(of)?;
+            Ok((Epoch::of(identity.get(0)), read))
+        };
+        let (epoch, read) = connect::soon("listen", prepare).await?;
         Ok(Self {
             client,
             read,
@@ -143,11 +147,13 @@ impl LogReader {
     /// # Errors
     /// If the connection is lost.
     pub async fn now(&self) -> Result<Cursor, ConnectError> {
-        let row = self
-            .client
-            .query_one(NOW, &[])
-            .await
-            .map_err(|e| self.error(&e))?;
+        let query = async {
+            self.client
+                .query_one(NOW, &[])
+                .await
+                .map_err(|e| self.error(&e))
+        };
+        let row = connect::soon("now", query).await?;
         let snapshot = self.snapshot(row.get(0), row.get::<_, Option<Xid8>>(1))?;
         Ok(Cursor {
             epoch: self.epoch,
@@ -163,14 +169,16 @@ impl LogReader {
         let sql =
             "select d::text from plank.watched w, plank.describe(w.rel) d where d is not null";
         let mut catalog = Catalog::default();
-        for row in self
-            .client
-            .query(sql, &[])
-            .await
-            .map_err(|e| self.error(&e))?
-        {
+        let query = async {
+            self.client
+                .query(sql, &[])
+                .await
+                .map_err(|e| self.error(&e))
+        };
+        for row in connect::soon("catalog", query).await? {
             let table = serde_json::from_str(row.get(0));
-            catalog.insert(table.map_err(|e| {
+            // Two tables can't have one name at one time.
+            let _ = catalog.insert(table.map_err(|e| {
                 self.broken(format!("the description of a table can't be read: {e}"))
             })?);
         }
@@ -210,10 +218,8 @@ impl LogReader {
             }
             Some(rest) => {
                 let statement = self
-                    .client
-                    .prepare(READ_REST)
-                    .await
-                    .map_err(|e| self.error(&e))?;
+                    .within(patience, self.client.prepare(READ_REST))
+                    .await?;
                 let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
                     [&cursor, &rest.next.to_string(), &rest.seq];
                 self.within(patience, self.client.query_raw(&statement, params))
@@ -251,6 +257,38 @@ impl LogReader {
             Snapshot::parse(text).ok_or_else(|| self.broken(format!("no snapshot: {text:?}")))?;
         // Without a row in the log any cursor does: this one keeps its place.
         Ok(snapshot.up_to(newest.map_or(0, |xid| xid.0)))
+    }
+
+    fn decode(&self, row: &Row) -> Result<LogRow, ConnectError> {
+        let broken = |e: tokio_postgres::Error| self.broken(chain(&e));
+        let letter: i8 = row.try_get("op").map_err(broken)?;
+        let op = LogOp::from_letter(letter as u8);
+        let mut log = LogRow {
+            seq: row.try_get("seq").map_err(broken)?,
+            xid: row.try_get::<_, Xid8>("xid").map_err(broken)?.0,
+            command: row.try_get::<_, Cid>("command").map_err(broken)?.0,
+            rel: row.try_get("rel").map_err(broken)?,
+            op: op.ok_or_else(|| self.broken(format!("unknown op {:?}", letter as u8 as char)))?,
+            at_us: row.try_get::<_, Timestamp>("at").map_err(broken)?.0,
+            row: None,
+            old: None,
+        };
+        // A database with encoding SQL_ASCII takes any bytes; such a row can't be sent, but it ends nobody.
+        match (
+            row.try_get::<_, Option<Json>>("row"),
+            row.try_get::<_, Option<Json>>("old"),
+        ) {
+            (Ok(new), Ok(old)) => (log.row, log.old) = (new.map(|j| j.0), old.map(|j| j.0)),
+            _ => {
+                log::error!(
+                    "log row is not utf-8, its table is reset rel={} seq={}",
+                    log.rel,
+                    log.seq
+                );
+                log.op = LogOp::Reset;
+            }
+        }
+        Ok(log)
     }
 
     fn error(&self, error: &tokio_postgres::Error) -> ConnectError {
@@ -317,21 +355,7 @@ impl Reading<'_> {
         let Some(row) = self.row().await? else {
             return Ok(None);
         };
-        let letter: i8 = row.get("op");
-        let op = LogOp::from_letter(letter as u8);
-        Ok(Some(LogRow {
-            seq: row.get("seq"),
-            xid: row.get::<_, Xid8>("xid").0,
-            command: row.get::<_, Cid>("command").0,
-            rel: row.get("rel"),
-            op: op.ok_or_else(|| {
-                self.reader
-                    .broken(format!("unknown op {:?}", letter as u8 as char))
-            })?,
-            at_us: row.get::<_, Timestamp>("at").0,
-            row: row.get::<_, Option<Json>>("row").map(|j| j.0),
-            old: row.get::<_, Option<Json>>("old").map(|j| j.0),
-        }))
+        self.reader.decode(&row).map(Some)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The schema: the files of `sql/migrations`, each run once and in its own transaction, by one node at a time.
 
+use std::time::Duration;
+
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config};
 
@@ -10,6 +12,9 @@ use super::connect::{ConnectError, chain};
 mod embedded {
     refinery::embed_migrations!("sql/migrations");
 }
+
+/// For the server to say that it gave up waiting.
+const LOCK_GRACE: Duration = Duration::from_secs(5);
 
 /// Gives what the migrations have made to a role that owns nothing else.
 const OWNER_SQL: &str = include_str!("../../sql/owner.sql");
@@ -28,20 +33,26 @@ pub async fn run(client: &mut Client, config: &Config) -> Result<Vec<String>, Co
     let of = |e: &tokio_postgres::Error| ConnectError::of(e, config);
     let patience = format!("set lock_timeout = '{}s'", MIGRATION_LOCK_MAX.as_secs());
     client.batch_execute(&patience).await.map_err(|e| of(&e))?;
-    client.execute(LOCK, &[]).await.map_err(|_| {
-        ConnectError::Away(
-            "another plank has been migrating this database for a minute; waiting for it".into(),
-        )
-    })?;
-    let result = timeout(MIGRATION_MAX, run_locked(client, config)).await;
-    // A failed unlock means that the connection is gone, and the lock with it.
-    let _ = client.execute(UNLOCK, &[]).await;
-    let _ = client.batch_execute("set lock_timeout = 0").await;
-    result.unwrap_or_else(|_| {
-        Err(ConnectError::Away(
+    let locked = timeout(MIGRATION_LOCK_MAX + LOCK_GRACE, client.execute(LOCK, &[])).await;
+    if !matches!(locked, Ok(Ok(_))) {
+        let why = "another plank has been migrating this database for a minute; waiting for it";
+        return Err(ConnectError::Away(why.into()));
+    }
+    let Ok(result) = timeout(MIGRATION_MAX, run_locked(client, config)).await else {
+        // The statement still runs; the lock goes with the connection, which the caller drops.
+        return Err(ConnectError::Away(
             "the migrations took too long, and were given up".into(),
-        ))
-    })
+        ));
+    };
+    // A failed unlock means that the connection is gone, and the lock with it.
+    let unlock = async {
+        (
+            client.execute(UNLOCK, &[]).await,
+            client.batch_execute("set lock_timeout = 0").await,
+        )
+    };
+    let _ = timeout(LOCK_GRACE, unlock).await;
+    result
 }
 
 async fn run_locked(client: &mut Client, config: &Config) -> Result<Vec<String>, ConnectError> {
@@ -67,11 +78,12 @@ async fn run_locked(client: &mut Client, config: &Config) -> Result<Vec<String>,
         .iter()
         .map(|m| format!("V{}__{}", m.version(), m.name()))
         .collect();
+    // Each time: a plank may have ended between its last migration and this.
+    client
+        .batch_execute(OWNER_SQL)
+        .await
+        .map_err(|e| ConnectError::of(&e, config))?;
     if !names.is_empty() {
-        client
-            .batch_execute(OWNER_SQL)
-            .await
-            .map_err(|e| ConnectError::of(&e, config))?;
         log::info!("schema migrated applied={}", names.join(","));
     }
     Ok(names)

@@ -5,7 +5,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::feed::{Table, TopicId, json};
-use crate::limits::{HEARTBEAT, SUBSCRIPTION_COLUMNS_MAX, SUBSCRIPTION_ID_BYTES_MAX};
+use crate::limits::{
+    HEARTBEAT, SUBSCRIPTION_COLUMNS_BYTES_MAX, SUBSCRIPTION_COLUMNS_MAX, SUBSCRIPTION_ID_BYTES_MAX,
+    TABLE_NAME_BYTES_MAX,
+};
 
 use super::frame;
 
@@ -32,6 +35,34 @@ pub struct Subscribe {
     pub table: String,
     /// The columns; none for all.
     pub columns: Option<Vec<String>>,
+}
+
+impl Subscribe {
+    /// Bounds what waits for the hub.
+    ///
+    /// # Errors
+    /// The refusal names the member that is too long.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let refuse = |message: String| Err(Refusal::of(&self.id, "bad_message", message));
+        let columns = self.columns.as_deref().unwrap_or_default();
+        let bytes: usize = columns.iter().map(String::len).sum();
+        match () {
+            () if self.table.len() > TABLE_NAME_BYTES_MAX => refuse(format!(
+                "table has {} bytes; at most {TABLE_NAME_BYTES_MAX} are allowed",
+                self.table.len()
+            )),
+            () if columns.len() > SUBSCRIPTION_COLUMNS_MAX
+                || bytes > SUBSCRIPTION_COLUMNS_BYTES_MAX =>
+            {
+                refuse(format!(
+                    "columns names {} columns in {bytes} bytes; at most {SUBSCRIPTION_COLUMNS_MAX} in \
+                 {SUBSCRIPTION_COLUMNS_BYTES_MAX} are allowed",
+                    columns.len()
+                ))
+            }
+            () => Ok(()),
+        }
+    }
 }
 
 /// Why a message can't be served: the `error` that goes back. The socket stays open.
@@ -98,11 +129,13 @@ impl ClientMessage {
                     }
                 }
                 let table = string("table", fields.table).map_err(bad)?;
-                Ok(Self::Subscribe(Subscribe {
+                let wanted = Subscribe {
                     id: id_of(&id)?,
                     table: table.ok_or_else(|| bad("table is missing".into()))?,
                     columns: columns(fields.columns).map_err(bad)?,
-                }))
+                };
+                wanted.check()?;
+                Ok(Self::Subscribe(wanted))
             }
             other => {
                 let message = format!(
@@ -140,15 +173,8 @@ fn string(name: &str, value: Option<&RawValue>) -> Result<Option<String>, String
 
 fn columns(value: Option<&RawValue>) -> Result<Option<Vec<String>>, String> {
     let Some(value) = value else { return Ok(None) };
-    let list: Option<Vec<String>> = serde_json::from_str(value.get())
-        .map_err(|_| String::from("columns has to be a list of strings"))?;
-    match &list {
-        Some(list) if list.len() > SUBSCRIPTION_COLUMNS_MAX => Err(format!(
-            "columns names {} columns; at most {SUBSCRIPTION_COLUMNS_MAX} are allowed",
-            list.len()
-        )),
-        _ => Ok(list),
-    }
+    serde_json::from_str(value.get())
+        .map_err(|_| String::from("columns has to be a list of strings"))
 }
 
 /// A JSON string of `text`.

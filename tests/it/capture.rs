@@ -131,6 +131,66 @@ async fn names_that_need_quotes_and_composite_keys() {
 }
 
 #[actix_web::test]
+async fn columns_may_be_named_as_the_triggers_name_things() {
+    table_is_followed(
+        "create table names (x int primary key, n int, o int, s int, c int, r int, at int, k1 int, row int, old int, again int, touched int)",
+        "names",
+        &[
+            "insert into names (x, n) select i, i from generate_series(1, 3) i",
+            "update names set r = 1, at = 2, x = x + 10",
+            "delete from names where x = 11",
+        ],
+    )
+    .await;
+}
+
+#[actix_web::test]
+async fn what_was_committed_with_unwatch_still_arrives() {
+    let app = TestApp::start().await;
+    app.execute("create table w (id int primary key); select plank.watch('w')")
+        .await;
+    let mut client = watched(&app, "w").await;
+    app.execute("begin; insert into w values (1), (2); select plank.unwatch('w'); insert into w values (3); commit").await;
+    assert_eq!(client.changes(2).await.len(), 2);
+    client.expect("unsubscribed").await;
+    client.nothing().await;
+}
+
+#[actix_web::test]
+async fn a_table_made_anew_under_an_old_name_is_the_one_that_is_meant() {
+    let app = TestApp::start().await;
+    let mut marker = app.subscribed("items").await;
+    for round in 0..8 {
+        app.execute(&format!(
+            "drop table if exists again; create table again (id int primary key); select plank.watch('again'); insert into items (name) values ('{round}')"
+        ))
+        .await;
+        // What was logged before it is known by now.
+        marker.change().await;
+        let mut client = app.subscribed("again").await;
+        app.execute("insert into again values (1)").await;
+        assert_eq!(client.change().await["row"], json!({"id": 1}));
+    }
+}
+
+#[actix_web::test]
+async fn a_renamed_key_is_a_reset_and_never_an_empty_key() {
+    let app = TestApp::start().await;
+    app.execute("create table k (id int primary key, v int); select plank.watch('k')")
+        .await;
+    let mut client = watched(&app, "k").await;
+    app.execute("alter table k rename column id to number; insert into k values (1, 1), (2, 2)")
+        .await;
+    assert_eq!(client.expect("reset").await["reason"], "schema");
+    client.expect("subscribed").await;
+    app.execute("select plank.watch('k')").await;
+    assert_eq!(client.expect("reset").await["reason"], "schema");
+    assert_eq!(client.expect("subscribed").await["key"], json!(["number"]));
+    app.execute("insert into k values (3, 3)").await;
+    assert_eq!(client.change().await["key"], json!({"number": 3}));
+}
+
+#[actix_web::test]
 async fn foreign_keys_cascade() {
     table_is_followed(
         "create table f (id int primary key, parent int references f on delete cascade on update cascade)",

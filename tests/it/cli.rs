@@ -159,6 +159,49 @@ async fn a_database_out_of_reach_is_said_plainly_and_waited_for() {
 }
 
 #[actix_web::test]
+async fn a_migration_elsewhere_holds_up_neither_the_health_routes_nor_the_end() {
+    let database = Cluster::shared().database().await;
+    let other = crate::support::cluster::connect(&Cluster::shared().config(&database)).await;
+    other
+        .batch_execute("select pg_advisory_lock(7012, 0)")
+        .await
+        .unwrap();
+    let url = Cluster::shared().url(&database);
+    let mut child = crate::support::program::command(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--database-url",
+        &url,
+    ])
+    .spawn()
+    .unwrap();
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    loop {
+        let line = crate::support::within("the warning", lines.next_line())
+            .await
+            .unwrap()
+            .expect("plank goes on");
+        if line.contains("plank waits for it") {
+            break;
+        }
+    }
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(child.id().unwrap() as i32),
+        Signal::SIGTERM,
+    )
+    .unwrap();
+    assert_eq!(
+        crate::support::within("the end", child.wait())
+            .await
+            .unwrap()
+            .code(),
+        Some(0)
+    );
+}
+
+#[actix_web::test]
 async fn migrate_says_what_it_did() {
     let database = Cluster::shared().empty_database().await;
     let url = Cluster::shared().url(&database);

@@ -445,6 +445,55 @@ async fn large_numbers_in_data_keep_their_digits() {
 }
 
 #[actix_web::test]
+async fn data_that_is_too_deep_for_plank_is_still_a_row_like_others() {
+    let app = TestApp::start().await;
+    app.execute("insert into items (name, data) values ('deep', (repeat('{\"a\":', 200) || '1' || repeat('}', 200))::jsonb)").await;
+    let (status, _, row) = send(
+        &app,
+        "PATCH",
+        "/api/items/1",
+        &[JSON],
+        r#"{"status":"done"}"#,
+    )
+    .await;
+    assert_eq!(
+        (status, &row["version"]),
+        (200, &Value::Null),
+        "too deep for this test's own reader as well"
+    );
+    assert_eq!(
+        send(
+            &app,
+            "PATCH",
+            "/api/items/1",
+            &[JSON],
+            r#"{"data":{"b":1}}"#
+        )
+        .await
+        .0,
+        422
+    );
+    assert_eq!(
+        send(&app, "PUT", "/api/items/1", &[JSON], r#"{"name":"flat"}"#)
+            .await
+            .2["data"],
+        json!({})
+    );
+}
+
+#[actix_web::test]
+async fn head_is_get_without_a_body() {
+    let app = TestApp::start().await;
+    create(&app, json!({"name": "a"})).await;
+    let response = app.http.head(app.url("/api/items/1")).send().await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["etag"]),
+        (200, &"\"1\"".parse().unwrap())
+    );
+    assert_eq!(response.text().await.unwrap(), "");
+}
+
+#[actix_web::test]
 async fn without_the_database_it_is_503_and_afterwards_all_is_well() {
     let mut cluster = crate::support::Cluster::start();
     let app = TestApp::start_on(&cluster).await;

@@ -192,6 +192,20 @@ async fn a_large_transaction_arrives_whole_in_several_messages() {
 }
 
 #[actix_web::test]
+async fn a_transaction_that_was_open_for_long_does_not_make_the_server_late() {
+    let app = TestApp::start().await;
+    let mut client = app.subscribed("items").await;
+    app.execute("begin; insert into items (name) values ('slow'); select pg_sleep(2); commit")
+        .await;
+    client.change().await;
+    let (status, ready) = app.request("GET", "/readyz", None).await;
+    assert!(
+        status == 200 && ready["lag_s"].as_f64().unwrap() < 1.5,
+        "{ready}"
+    );
+}
+
+#[actix_web::test]
 async fn a_row_of_16_mb_arrives() {
     let app = TestApp::start().await;
     let mut client = app.subscribed("items").await;

@@ -87,12 +87,43 @@ async fn one_that_may_create_roles_gives_the_schema_away() {
 }
 
 #[actix_web::test]
+async fn a_plank_that_ended_before_it_gave_the_schema_away_is_made_up_for() {
+    let database = Cluster::shared().database().await;
+    let config = Cluster::shared().config(&database);
+    let sql = connect(&config).await;
+    sql.batch_execute("alter function plank.capture_insert() owner to postgres; alter schema plank owner to postgres").await.unwrap();
+    assert!(prepare(&both(config)).await.unwrap().is_empty());
+    let owner = "select proowner::regrole::text from pg_proc where oid = 'plank.capture_insert()'::regprocedure";
+    assert_eq!(
+        sql.query_one(owner, &[]).await.unwrap().get::<_, String>(0),
+        "plank_owner"
+    );
+}
+
+#[actix_web::test]
 async fn a_missing_right_is_named() {
     let database = Cluster::shared().empty_database().await;
     let config = role("has_nothing", "", &database).await;
     let error = prepare(&both(config)).await.unwrap_err().to_string();
     assert!(
         error.contains("has_nothing") && error.contains("grant create on database"),
+        "{error}"
+    );
+}
+
+#[actix_web::test]
+async fn a_database_that_takes_any_bytes_for_text_is_refused() {
+    let admin = connect(&Cluster::shared().config("postgres")).await;
+    admin
+        .batch_execute("create database ascii encoding 'SQL_ASCII' locale 'C' template template0")
+        .await
+        .unwrap();
+    let error = prepare(&both(Cluster::shared().config("ascii")))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("SQL_ASCII") && error.contains("UTF8"),
         "{error}"
     );
 }

@@ -240,6 +240,86 @@ async fn a_frame_in_any_pieces_is_the_same_frame() {
 }
 
 #[actix_web::test]
+async fn one_that_never_stops_talking_keeps_nobody_waiting() {
+    let app = TestApp::start_with(|config| config.workers = 1).await;
+    let (mut read, mut write) = RawClient::upgraded(app.address).await.stream.into_split();
+    let flood = frame(0x81, br#"{"type":""}"#).repeat(2_000);
+    let talk = tokio::spawn(async move {
+        while tokio::io::AsyncWriteExt::write_all(&mut write, &flood)
+            .await
+            .is_ok()
+        {}
+    });
+    let listen =
+        tokio::spawn(async move { tokio::io::copy(&mut read, &mut tokio::io::sink()).await });
+    for _ in 0..20 {
+        app.subscribed("items").await.nothing().await;
+    }
+    let mut client = app.subscribed("items").await;
+    app.execute("insert into items (name) values ('heard')")
+        .await;
+    assert_eq!(client.change().await["row"]["name"], "heard");
+    talk.abort();
+    listen.abort();
+}
+
+#[actix_web::test]
+async fn what_is_cancelled_before_it_is_live_keeps_its_place_until_then() {
+    let database = crate::support::Cluster::shared().database().await;
+    let target = crate::support::Cluster::shared().config(&database);
+    let proxy = crate::support::proxy::PgProxy::start(&target).await;
+    let sql = crate::support::cluster::connect(&target).await;
+    proxy.swallow(true);
+    let app = TestApp::build(proxy.config("postgres", &database), sql, database, |_| {}).await;
+    let mut client = app.ws("/ws").await;
+    client.expect("welcome").await;
+    for _ in 0..plank::limits::SUBSCRIPTIONS_MAX {
+        client
+            .send(json!({"type": "subscribe", "id": "a", "table": "items"}))
+            .await;
+        client.send(json!({"type": "unsubscribe", "id": "a"})).await;
+        client.expect("unsubscribed").await;
+    }
+    client
+        .send(json!({"type": "subscribe", "id": "a", "table": "items"}))
+        .await;
+    assert_eq!(
+        client.expect("error").await["code"],
+        "too_many_subscriptions"
+    );
+    proxy.swallow(false);
+    app.ready().await;
+    until("the places are free again", async || {
+        app.metric("plank_subscriptions").await == 0.0
+    })
+    .await;
+    client.subscribe("a", "items").await;
+    app.execute("insert into items (name) values ('one')").await;
+    assert_eq!(client.batch().await.len(), 1);
+}
+
+#[actix_web::test]
+async fn a_request_before_the_upgrade_is_answered_before_it() {
+    let app = TestApp::start().await;
+    let mut client = RawClient::connect(app.address).await;
+    client
+        .send(
+            format!(
+                "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n{}",
+                handshake("/ws", "")
+            )
+            .as_bytes(),
+        )
+        .await;
+    assert!(client.head().await.starts_with("HTTP/1.1 200 "));
+    let rest = String::from_utf8_lossy(&client.until(b"welcome").await).into_owned();
+    assert!(
+        rest.starts_with("{\"status\":\"alive\"}HTTP/1.1 101 "),
+        "{rest}"
+    );
+}
+
+#[actix_web::test]
 async fn the_handshake_is_checked() {
     let app = TestApp::start().await;
     let ok = handshake("/ws", "");

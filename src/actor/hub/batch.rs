@@ -102,6 +102,19 @@ impl Batch {
         }
     }
 
+    /// Whether nothing more of it goes out for a topic.
+    pub fn is_muted(&self, topic: TopicId) -> bool {
+        self.muted.contains(&topic)
+    }
+
+    /// The last message of a topic that ends in the middle of the batch, if it has had a part of it.
+    pub fn end(&mut self, topic: TopicId) -> Option<TopicFrame> {
+        let place = *self.places.get(&topic)?;
+        let open = &mut self.open[place];
+        let changes = std::mem::replace(&mut open.changes, Changes::new(topic, &self.cursor));
+        Some(frame(topic, changes, open.at_us, true))
+    }
+
     /// The cursor after it.
     pub fn cursor(&self) -> &Arc<str> {
         &self.cursor

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::feed::catalog::Oid;
-use crate::feed::{Catalog, Subject, Table, TopicId};
+use crate::feed::{Subject, Table, TopicId};
 
 use super::super::message::ShardId;
 
@@ -141,13 +141,6 @@ impl Topics {
             topic.table = table.clone();
         }
         breaks
-    }
-
-    /// All tables are described anew.
-    pub fn describe_all(&mut self, catalog: &Catalog) {
-        for table in catalog.iter() {
-            self.describe(table);
-        }
     }
 }
 

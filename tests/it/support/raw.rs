@@ -93,6 +93,18 @@ impl RawClient {
         }
     }
 
+    /// Everything up to the first `end`, and what has come with it.
+    pub async fn until(&mut self, end: &[u8]) -> Vec<u8> {
+        while !self.read.windows(end.len()).any(|w| w == end) {
+            assert!(
+                self.fill().await,
+                "the end before {:?}",
+                String::from_utf8_lossy(end)
+            );
+        }
+        std::mem::take(&mut self.read)
+    }
+
     /// Everything until the server closes its side.
     pub async fn rest(&mut self) -> Vec<u8> {
         while self.fill().await {}

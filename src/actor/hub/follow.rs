@@ -1,0 +1,246 @@
+//! What the hub makes of the log: rows become changes, changes become frames, and frames go to the shards.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use actix::prelude::Request;
+
+use crate::feed::catalog::Oid;
+use crate::feed::{Change, LogOp, LogRow, Table};
+use crate::limits::KEY_CHANGE_BYTES_MAX;
+use crate::metrics::ChangeLabels;
+use crate::wire::message::ResetReason;
+
+use super::super::message::*;
+use super::super::shard::Shard;
+use super::{Batch, Hub};
+
+/// Pushes that the shards have not taken yet.
+pub(super) type Sent = Vec<Request<Shard, Push>>;
+
+/// What one chunk has brought so far.
+#[derive(Default)]
+struct Turn {
+    /// Changes that are not in the batch yet.
+    changes: Vec<(Arc<Table>, Change)>,
+    sent: Sent,
+}
+
+impl Hub {
+    /// Takes a chunk of the log, and sends what is ready.
+    pub(super) fn follow(&mut self, chunk: Chunk) -> Sent {
+        if self.batch.is_none() {
+            self.batch = Some(Batch::new(chunk.next.to_string().into()));
+        }
+        let newest_at_us = chunk.rows.iter().map(|row| row.at_us).max();
+        let mut turn = Turn::default();
+        for row in chunk.rows {
+            self.take(row, &mut turn);
+        }
+        if chunk.last {
+            self.settle(&mut turn);
+        } else {
+            self.add(&mut turn);
+        }
+        let (frames, cursor) = match self.batch.as_mut() {
+            Some(batch) if !chunk.last => (batch.ready(), None),
+            _ => {
+                let frames = self.batch.take().map(Batch::finish).unwrap_or_default();
+                self.set_cursor((*chunk.next).clone());
+                (frames, Some(self.cursor_text.clone()))
+            }
+        };
+        if let Some(at_us) = newest_at_us {
+            self.measure_lag(at_us);
+        }
+        self.push(frames, cursor.as_ref(), &mut turn.sent);
+        turn.sent
+    }
+
+    fn take(&mut self, row: LogRow, turn: &mut Turn) {
+        match row.op {
+            LogOp::Watch => {
+                self.settle(turn);
+                self.watched(&row);
+            }
+            LogOp::Unwatch => {
+                // Whoever is subscribed gets what was committed up to here, and then the end.
+                self.settle(turn);
+                let topics = self.topics.of(row.rel).into_iter().map(|(topic, ..)| topic);
+                let last = topics
+                    .filter_map(|topic| self.batch.as_mut()?.end(topic))
+                    .collect();
+                self.push(last, None, &mut turn.sent);
+                self.catalog.remove(row.rel);
+                self.retire(row.rel);
+            }
+            LogOp::Reset => {
+                self.settle(turn);
+                if let Some(root) = self.catalog.root_of(row.rel).map(|table| table.rel) {
+                    self.reset(root, ResetReason::Schema);
+                }
+            }
+            LogOp::Insert | LogOp::Update | LogOp::Delete | LogOp::Truncate => {
+                // A table that is not watched any more may still have rows in the log.
+                let Some(table) = self.catalog.root_of(row.rel).cloned() else {
+                    return;
+                };
+                let seq = row.seq;
+                if let Err(error) = self.expander.push(row, &table, &mut turn.changes) {
+                    self.unreadable(&table, seq, &error);
+                }
+                if self.expander.held_bytes() > KEY_CHANGE_BYTES_MAX {
+                    self.metrics.limit("key_change_bytes");
+                    log::error!(
+                        "statement changes too many keys, clients are reset table={}",
+                        table.quoted
+                    );
+                    for root in std::mem::take(&mut self.expander).roots() {
+                        self.reset(root, ResetReason::Schema);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts everything that came before this point into the batch.
+    fn settle(&mut self, turn: &mut Turn) {
+        self.expander.finish(&mut turn.changes);
+        self.add(turn);
+    }
+
+    fn add(&mut self, turn: &mut Turn) {
+        for (table, change) in turn.changes.drain(..) {
+            let labels = ChangeLabels {
+                table: table.quoted.clone(),
+                op: change.op.as_str(),
+            };
+            self.metrics.changes.get_or_create(&labels).inc();
+            let Some(batch) = &mut self.batch else {
+                continue;
+            };
+            if let Err(error) = batch.add(&self.topics, &table, &change) {
+                self.unreadable(&table, change.seq, &error);
+            }
+        }
+    }
+
+    /// A row does not have the columns of the key, say because one was renamed: nobody can follow the table by key.
+    fn unreadable(&mut self, table: &Table, seq: i64, error: &serde_json::Error) {
+        let is_news = self.topics.of(table.rel).iter().any(|(topic, ..)| {
+            self.batch
+                .as_ref()
+                .is_none_or(|batch| !batch.is_muted(*topic))
+        });
+        if is_news {
+            let name = &table.quoted;
+            log::error!(
+                "rows do not fit the table as it was watched, watch it again table={name} seq={seq} error={error}"
+            );
+            self.reset(table.rel, ResetReason::Schema);
+        }
+    }
+
+    /// A table is watched from here on, or watched in another way.
+    fn watched(&mut self, row: &LogRow) {
+        match row.row.as_deref().map(serde_json::from_str::<Table>) {
+            Some(Ok(table)) => {
+                log::info!(
+                    "table watched table={} key={}",
+                    table.quoted,
+                    table.key.join(",")
+                );
+                self.describe(table);
+            }
+            Some(Err(error)) => {
+                log::error!("table description unreadable rel={} error={error}", row.rel)
+            }
+            None => {}
+        }
+    }
+
+    /// Takes the description of a table, which may be known already.
+    pub(super) fn describe(&mut self, table: Table) {
+        let rel = table.rel;
+        for stale in self.catalog.insert(table) {
+            self.retire(stale);
+        }
+        if let Some(table) = self
+            .catalog
+            .root_of(rel)
+            .filter(|table| table.rel == rel)
+            .cloned()
+            && self.topics.describe(&table)
+        {
+            self.reset(rel, ResetReason::Schema);
+        }
+    }
+
+    /// The streams of a table have broken, and go on behind the batch that is under way.
+    pub(super) fn reset(&mut self, root: Oid, reason: ResetReason) {
+        let cursor = self
+            .batch
+            .as_ref()
+            .map_or(&self.cursor_text, Batch::cursor)
+            .clone();
+        for (topic, table, shards) in self.topics.of(root) {
+            if let Some(batch) = &mut self.batch {
+                batch.mute(topic);
+            }
+            for shard in shards {
+                let (table, cursor) = (table.clone(), cursor.clone());
+                self.tell(
+                    shard,
+                    Reset {
+                        topic,
+                        reason,
+                        table,
+                        cursor,
+                    },
+                );
+            }
+        }
+    }
+
+    /// A table is not watched any more.
+    pub(super) fn retire(&mut self, root: Oid) {
+        for (topic, _, shards) in self.topics.of(root) {
+            if let Some(batch) = &mut self.batch {
+                batch.mute(topic);
+            }
+            for shard in shards {
+                self.tell(shard, Retire { topic });
+            }
+            self.topics.remove(topic);
+        }
+        self.metrics.topics.set(self.topics.len() as i64);
+    }
+
+    /// Sends frames to the shards that have subscribers of them.
+    fn push(&self, frames: Vec<TopicFrame>, cursor: Option<&Arc<str>>, sent: &mut Sent) {
+        let mut by_shard: HashMap<ShardId, Vec<TopicFrame>> = HashMap::new();
+        for frame in frames {
+            for shard in self.topics.shards(frame.topic) {
+                by_shard.entry(shard).or_default().push(frame.clone());
+            }
+        }
+        for (id, frames) in by_shard {
+            if let Some(shard) = self.shards.get(&id) {
+                sent.push(shard.send(Push {
+                    frames,
+                    cursor: cursor.cloned(),
+                }));
+            }
+        }
+    }
+
+    /// How late the newest change of a batch was read.
+    fn measure_lag(&self, at_us: i64) {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let lag = now.saturating_sub(Duration::from_micros(at_us.unsigned_abs()));
+        self.metrics.listener_lag_seconds.set(lag.as_secs_f64());
+    }
+}
