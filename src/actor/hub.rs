@@ -9,8 +9,7 @@ use actix::prelude::*;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
-use crate::feed::change::Expander;
-use crate::feed::{Catalog, Cursor, Subject, Table};
+use crate::feed::{Catalog, Cursor, Expander, Subject, Table};
 use crate::health::{Health, Part};
 use crate::limits::{HUB_MAILBOX_MAX, PENDING_SUBSCRIPTIONS_MAX};
 use crate::metrics::Metrics;

@@ -27,7 +27,7 @@ use crate::wire::message::{self, ClientMessage, Refusal, Subscribe};
 use crate::wire::violation::Violation;
 
 use super::conn::{Conn, Wrote};
-use super::shard::Local;
+use super::local::Local;
 use super::socket::Socket;
 
 thread_local! {

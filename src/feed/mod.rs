@@ -3,10 +3,12 @@
 pub mod catalog;
 pub mod change;
 pub mod cursor;
+pub mod expand;
 pub mod json;
 pub mod topic;
 
 pub use catalog::{Catalog, Table};
 pub use change::{Change, LogOp, LogRow, Op};
 pub use cursor::{Cursor, CursorError, Epoch, Snapshot};
+pub use expand::Expander;
 pub use topic::{Subject, TopicId};

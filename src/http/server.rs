@@ -20,8 +20,9 @@ use actix_web::{App, Error, HttpRequest, Route, guard, middleware, web};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::actor::hub::Hub;
+use crate::actor::local::Local;
 use crate::actor::message::ShardId;
-use crate::actor::shard::{Local, Shard};
+use crate::actor::shard::Shard;
 use crate::config::ListenAddress;
 use crate::limits::{DISCONNECT_MAX, DRAIN_MAX, REQUEST_HEAD_MAX};
 

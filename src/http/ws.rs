@@ -14,8 +14,8 @@ use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
+use crate::actor::local::Local;
 use crate::actor::session;
-use crate::actor::shard::Local;
 use crate::actor::socket::Socket;
 use crate::metrics::RequestLabels;
 use crate::wire::message::{Refusal, SUBPROTOCOL, Subscribe};

@@ -10,7 +10,6 @@ use futures_util::{StreamExt as _, future::poll_fn, stream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::types::{FromSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Config, Row, RowStream, Statement};
 
 use crate::feed::{Catalog, Cursor, Epoch, LogOp, LogRow, Snapshot};
@@ -18,6 +17,10 @@ use crate::limits::PING_MAX;
 
 use super::connect::{self, ConnectError, chain};
 use super::migrate;
+
+mod decode;
+
+use decode::{Cid, Json, Timestamp, Xid8};
 
 /// With JIT an empty read of a large log takes 270 ms instead of 0.1 ms, and a bitmap or sequential scan of it longer.
 /// A plan of its own for each of the first five reads after a reconnect takes longer than the read.
@@ -356,63 +359,5 @@ impl Reading<'_> {
             return Ok(None);
         };
         self.reader.decode(&row).map(Some)
-    }
-}
-
-type Decoded<T> = Result<T, Box<dyn std::error::Error + Sync + Send>>;
-
-/// `xid8`
-struct Xid8(u64);
-
-impl<'a> FromSql<'a> for Xid8 {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Decoded<Self> {
-        Ok(Self(u64::from_be_bytes(raw.try_into()?)))
-    }
-
-    fn accepts(ty: &Type) -> bool {
-        *ty == Type::XID8
-    }
-}
-
-/// `cid`
-struct Cid(u32);
-
-impl<'a> FromSql<'a> for Cid {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Decoded<Self> {
-        Ok(Self(u32::from_be_bytes(raw.try_into()?)))
-    }
-
-    fn accepts(ty: &Type) -> bool {
-        *ty == Type::CID
-    }
-}
-
-/// `timestamptz`, as microseconds of Unix time.
-struct Timestamp(i64);
-
-impl<'a> FromSql<'a> for Timestamp {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Decoded<Self> {
-        /// PostgreSQL counts from 2000-01-01.
-        const EPOCH_US: i64 = 946_684_800_000_000;
-        Ok(Self(
-            i64::from_be_bytes(raw.try_into()?).saturating_add(EPOCH_US),
-        ))
-    }
-
-    fn accepts(ty: &Type) -> bool {
-        *ty == Type::TIMESTAMPTZ
-    }
-}
-
-/// `json`, as its text.
-struct Json(Arc<str>);
-
-impl<'a> FromSql<'a> for Json {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Decoded<Self> {
-        Ok(Self(std::str::from_utf8(raw)?.into()))
-    }
-
-    fn accepts(ty: &Type) -> bool {
-        *ty == Type::JSON
     }
 }

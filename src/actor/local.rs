@@ -1,0 +1,245 @@
+//! What the shard and the sessions of one worker thread share: who is connected, who is subscribed to what, and the
+//! frames for those that lag. Used by one thread only.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::prelude::*;
+use bytes::Bytes;
+use slab::Slab;
+
+use crate::feed::TopicId;
+use crate::health::Health;
+use crate::limits::{BACKLOG_BYTES_MAX, SUBSCRIPTIONS_MAX};
+use crate::metrics::{CloseLabel, Metrics, TransportLabel};
+use crate::wire::close::CloseCode;
+use crate::wire::message::{self, Refusal, Subscribe as Wanted};
+
+use super::backlog::Backlog;
+use super::conn::{Conn, Subscription, Wrote};
+use super::hub::Hub;
+use super::message::{ShardId, Subscribe, SubscriptionKey};
+use super::socket::Socket;
+
+/// What the shard and the sessions of its thread share.
+#[derive(Debug)]
+pub struct Local {
+    pub(super) id: ShardId,
+    pub(super) hub: Addr<Hub>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) health: Arc<Health>,
+    /// Longest inbound message, in bytes.
+    pub(super) message_bytes_max: usize,
+    pub(super) conns: RefCell<Slab<Rc<Conn>>>,
+    /// The slots of each topic's subscribers, each once.
+    pub(super) topics: RefCell<HashMap<TopicId, Vec<usize>>>,
+    /// Subscriptions that have ended since the hub was last told.
+    pub(super) left: RefCell<HashMap<TopicId, usize>>,
+    pub(super) backlog: RefCell<Backlog>,
+    /// How many sockets are full.
+    pub(super) blocked: Rc<Cell<usize>>,
+    pub(super) serial: Cell<u64>,
+    pub(super) started: Instant,
+}
+
+impl Local {
+    /// Of a thread that has no clients yet.
+    pub(super) fn new(
+        id: ShardId,
+        hub: Addr<Hub>,
+        metrics: Arc<Metrics>,
+        health: Arc<Health>,
+        message_bytes_max: usize,
+    ) -> Self {
+        Self {
+            id,
+            hub,
+            metrics,
+            health,
+            message_bytes_max,
+            conns: RefCell::default(),
+            topics: RefCell::default(),
+            left: RefCell::default(),
+            backlog: RefCell::new(Backlog::new(BACKLOG_BYTES_MAX)),
+            blocked: Rc::default(),
+            serial: Cell::new(0),
+            started: Instant::now(),
+        }
+    }
+
+    /// Seconds since the shard started.
+    pub fn now(&self) -> u32 {
+        self.started.elapsed().as_secs() as u32
+    }
+
+    pub(super) fn head(&self) -> u64 {
+        self.backlog.borrow().head()
+    }
+
+    /// Takes over a socket. The caller has taken a place for it in [`Health`].
+    pub(super) fn attach(&self, socket: Socket) -> (usize, Rc<Conn>) {
+        let conn = Rc::new(Conn::new(socket, self.now(), self.blocked.clone()));
+        self.metrics
+            .sessions
+            .get_or_create(&TransportLabel {
+                transport: "websocket",
+            })
+            .inc();
+        (self.conns.borrow_mut().insert(conn.clone()), conn)
+    }
+
+    /// Lets a socket go.
+    pub(super) fn detach(&self, slot: usize) {
+        let conn = self.conns.borrow_mut().remove(slot);
+        let subscriptions = std::mem::take(&mut *conn.subscriptions().borrow_mut());
+        for (i, subscription) in subscriptions.iter().enumerate() {
+            let again = subscriptions[i + 1..]
+                .iter()
+                .any(|s| s.topic == subscription.topic);
+            self.forget(slot, subscription, !again);
+        }
+        self.metrics
+            .sessions
+            .get_or_create(&TransportLabel {
+                transport: "websocket",
+            })
+            .dec();
+        let code = conn.close_code().map_or("abnormal", CloseCode::label);
+        self.metrics
+            .closes
+            .get_or_create(&CloseLabel { code })
+            .inc();
+        self.health.release_session();
+    }
+
+    /// A subscription of the client at `slot` has ended; `was_last` says that it was the last one of its topic.
+    fn forget(&self, slot: usize, subscription: &Subscription, was_last: bool) {
+        self.metrics.subscriptions.dec();
+        // One that the hub has not answered yet is counted when the answer comes.
+        let Some(topic) = subscription.topic else {
+            return;
+        };
+        *self.left.borrow_mut().entry(topic).or_default() += 1;
+        if was_last {
+            let mut topics = self.topics.borrow_mut();
+            if let Some(members) = topics.get_mut(&topic) {
+                if let Some(place) = members.iter().position(|s| *s == slot) {
+                    members.swap_remove(place);
+                }
+                if members.is_empty() {
+                    topics.remove(&topic);
+                }
+            }
+        }
+    }
+
+    /// Asks the hub for a subscription. Its answer goes straight to the socket.
+    pub(super) fn subscribe(
+        &self,
+        slot: usize,
+        conn: &Conn,
+        wanted: Wanted,
+    ) -> Result<(), Refusal> {
+        let mut subscriptions = conn.subscriptions().borrow_mut();
+        if subscriptions
+            .iter()
+            .any(|s| *s.id == *wanted.id && !s.is_cancelled)
+        {
+            return Err(Refusal::of(
+                &wanted.id,
+                "duplicate_id",
+                "there is a subscription of this id already",
+            ));
+        }
+        if subscriptions.len() >= SUBSCRIPTIONS_MAX {
+            self.metrics.limit("subscriptions");
+            let message = format!(
+                "this socket has {SUBSCRIPTIONS_MAX} subscriptions, and no more are allowed"
+            );
+            return Err(Refusal::of(&wanted.id, "too_many_subscriptions", message));
+        }
+        let serial = self.serial.get() + 1;
+        self.serial.set(serial);
+        let id: Box<str> = wanted.id.as_str().into();
+        let key = SubscriptionKey { slot, serial };
+        if self
+            .hub
+            .try_send(Subscribe {
+                shard: self.id,
+                key,
+                wanted,
+            })
+            .is_err()
+        {
+            self.metrics.limit("hub_mailbox");
+            return Err(Refusal::of(
+                &id,
+                "busy",
+                "the server is overloaded; try again in a moment",
+            ));
+        }
+        subscriptions.push(Subscription {
+            serial,
+            id,
+            topic: None,
+            is_cancelled: false,
+            from: 0,
+        });
+        self.metrics.subscriptions.inc();
+        Ok(())
+    }
+
+    /// Ends a subscription of a client.
+    pub(super) fn unsubscribe(&self, slot: usize, conn: &Conn, id: &str) -> Result<Bytes, Refusal> {
+        let mut subscriptions = conn.subscriptions().borrow_mut();
+        let Some(place) = subscriptions
+            .iter()
+            .position(|s| *s.id == *id && !s.is_cancelled)
+        else {
+            return Err(Refusal::of(
+                id,
+                "unknown_subscription",
+                "there is no subscription of this id",
+            ));
+        };
+        if subscriptions[place].topic.is_none() {
+            subscriptions[place].is_cancelled = true;
+            return Ok(message::unsubscribed(id));
+        }
+        let gone = subscriptions.remove(place);
+        self.forget(
+            slot,
+            &gone,
+            !subscriptions.iter().any(|s| s.topic == gone.topic),
+        );
+        Ok(message::unsubscribed(id))
+    }
+
+    /// Sends a reply to a client, after everything that was flushed before.
+    pub(super) fn reply(&self, conn: &Conn, bytes: Bytes) {
+        conn.reply(bytes, self.head(), self.now());
+    }
+
+    /// Goes on writing to a socket that was full.
+    pub(super) fn drain(&self, conn: &Conn) -> Wrote {
+        let wrote = conn.drain(&self.backlog.borrow(), self.now());
+        if self.blocked.get() == 0 {
+            self.backlog.borrow_mut().trim(false);
+        }
+        wrote
+    }
+
+    /// The client, and the place of the subscription that `key` names, if both are still there.
+    pub(super) fn find(&self, key: SubscriptionKey) -> Option<(Rc<Conn>, usize)> {
+        let conn = self.conns.borrow().get(key.slot)?.clone();
+        let place = conn
+            .subscriptions()
+            .borrow()
+            .iter()
+            .position(|s| s.serial == key.serial)?;
+        Some((conn, place))
+    }
+}

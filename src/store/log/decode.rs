@@ -1,0 +1,63 @@
+//! The types of the log's columns that tokio-postgres does not know, read from their binary form.
+
+use std::sync::Arc;
+
+use tokio_postgres::types::{FromSql, Type};
+
+type Decoded<T> = Result<T, Box<dyn std::error::Error + Sync + Send>>;
+
+/// `xid8`
+pub(super) struct Xid8(pub u64);
+
+impl<'a> FromSql<'a> for Xid8 {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Decoded<Self> {
+        Ok(Self(u64::from_be_bytes(raw.try_into()?)))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::XID8
+    }
+}
+
+/// `cid`
+pub(super) struct Cid(pub u32);
+
+impl<'a> FromSql<'a> for Cid {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Decoded<Self> {
+        Ok(Self(u32::from_be_bytes(raw.try_into()?)))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::CID
+    }
+}
+
+/// `timestamptz`, as microseconds of Unix time.
+pub(super) struct Timestamp(pub i64);
+
+impl<'a> FromSql<'a> for Timestamp {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Decoded<Self> {
+        /// PostgreSQL counts from 2000-01-01.
+        const EPOCH_US: i64 = 946_684_800_000_000;
+        Ok(Self(
+            i64::from_be_bytes(raw.try_into()?).saturating_add(EPOCH_US),
+        ))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::TIMESTAMPTZ
+    }
+}
+
+/// `json`, as its text.
+pub(super) struct Json(pub Arc<str>);
+
+impl<'a> FromSql<'a> for Json {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Decoded<Self> {
+        Ok(Self(std::str::from_utf8(raw)?.into()))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::JSON
+    }
+}

@@ -1,0 +1,255 @@
+//! What clients may say.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::limits::{
+    SUBSCRIPTION_COLUMNS_BYTES_MAX, SUBSCRIPTION_COLUMNS_MAX, SUBSCRIPTION_ID_BYTES_MAX,
+    TABLE_NAME_BYTES_MAX,
+};
+
+/// What a client says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientMessage {
+    /// Start a subscription.
+    Subscribe(Subscribe),
+    /// End the subscription of this id.
+    Unsubscribe(String),
+    /// Asks for a `pong`.
+    Ping,
+}
+
+/// A subscription as a client asks for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subscribe {
+    /// The client's own name for it.
+    pub id: String,
+    /// The table, as a `regclass`.
+    pub table: String,
+    /// The columns; none for all.
+    pub columns: Option<Vec<String>>,
+}
+
+impl Subscribe {
+    /// Bounds what waits for the hub.
+    ///
+    /// # Errors
+    /// The refusal names the member that is too long.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let refuse = |message: String| Err(Refusal::of(&self.id, "bad_message", message));
+        let columns = self.columns.as_deref().unwrap_or_default();
+        let bytes: usize = columns.iter().map(String::len).sum();
+        match () {
+            () if self.table.len() > TABLE_NAME_BYTES_MAX => refuse(format!(
+                "table has {} bytes; at most {TABLE_NAME_BYTES_MAX} are allowed",
+                self.table.len()
+            )),
+            () if columns.len() > SUBSCRIPTION_COLUMNS_MAX
+                || bytes > SUBSCRIPTION_COLUMNS_BYTES_MAX =>
+            {
+                refuse(format!(
+                    "columns names {} columns in {bytes} bytes; at most {SUBSCRIPTION_COLUMNS_MAX} in \
+                 {SUBSCRIPTION_COLUMNS_BYTES_MAX} are allowed",
+                    columns.len()
+                ))
+            }
+            () => Ok(()),
+        }
+    }
+}
+
+/// Why a message can't be served: the `error` that goes back. The socket stays open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The subscription that the message was about, where it named one.
+    pub id: Option<String>,
+    /// For programs; the list is in docs/PROTOCOL.md.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal about the subscription `id`.
+    pub fn of(id: &str, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            id: Some(id.to_owned()),
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+impl ClientMessage {
+    /// Reads a text message. Unknown members are ignored.
+    ///
+    /// # Errors
+    /// The refusal names the member that is missing or wrong.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        let refuse = |id: Option<String>, code, message: String| Refusal { id, code, message };
+        let fields: Fields<'_> = serde_json::from_str(text).map_err(|e| {
+            refuse(
+                None,
+                "bad_message",
+                format!("the message is no JSON object: {e}"),
+            )
+        })?;
+        let id = string("id", fields.id).map_err(|m| refuse(None, "bad_message", m))?;
+        let bad = |message: String| refuse(id.clone(), "bad_message", message);
+        let kind = string("type", fields.kind)
+            .map_err(bad)?
+            .ok_or_else(|| bad("type is missing".into()))?;
+        let id_of = |id: &Option<String>| match id {
+            None => Err(bad("id is missing".into())),
+            Some(id) if id.len() > SUBSCRIPTION_ID_BYTES_MAX => Err(bad(format!(
+                "id has {} bytes; at most {SUBSCRIPTION_ID_BYTES_MAX} are allowed",
+                id.len()
+            ))),
+            Some(id) => Ok(id.clone()),
+        };
+        match kind.as_str() {
+            "ping" => Ok(Self::Ping),
+            "unsubscribe" => Ok(Self::Unsubscribe(id_of(&id)?)),
+            "subscribe" => {
+                for (name, value) in [
+                    ("since", fields.since),
+                    ("snapshot", fields.snapshot),
+                    ("filter", fields.filter),
+                ] {
+                    if value.is_some_and(|v| !matches!(v.get(), "null" | "false" | "\"\"")) {
+                        let message = format!("{name} is not served by this version of plank");
+                        return Err(refuse(id.clone(), "unsupported", message));
+                    }
+                }
+                let table = string("table", fields.table).map_err(bad)?;
+                let wanted = Subscribe {
+                    id: id_of(&id)?,
+                    table: table.ok_or_else(|| bad("table is missing".into()))?,
+                    columns: columns(fields.columns).map_err(bad)?,
+                };
+                wanted.check()?;
+                Ok(Self::Subscribe(wanted))
+            }
+            other => {
+                let message = format!(
+                    "there is no message type {other:?}; the types are subscribe, unsubscribe and ping"
+                );
+                Err(refuse(id.clone(), "unknown_type", message))
+            }
+        }
+    }
+}
+
+/// Members are taken as raw text first, so that an error can name the one that is wrong.
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    table: Option<&'a RawValue>,
+    #[serde(borrow)]
+    columns: Option<&'a RawValue>,
+    #[serde(borrow)]
+    since: Option<&'a RawValue>,
+    #[serde(borrow)]
+    snapshot: Option<&'a RawValue>,
+    #[serde(borrow)]
+    filter: Option<&'a RawValue>,
+}
+
+fn string(name: &str, value: Option<&RawValue>) -> Result<Option<String>, String> {
+    let Some(value) = value else { return Ok(None) };
+    serde_json::from_str(value.get()).map_err(|_| format!("{name} has to be a string"))
+}
+
+fn columns(value: Option<&RawValue>) -> Result<Option<Vec<String>>, String> {
+    let Some(value) = value else { return Ok(None) };
+    serde_json::from_str(value.get())
+        .map_err(|_| String::from("columns has to be a list of strings"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> (Option<String>, &'static str, String) {
+        let refusal = ClientMessage::parse(text).unwrap_err();
+        (refusal.id, refusal.code, refusal.message)
+    }
+
+    #[test]
+    fn messages_are_read_and_unknown_members_ignored() {
+        let parse = |text| ClientMessage::parse(text).unwrap();
+        assert_eq!(parse(r#"{"type":"ping","x":1}"#), ClientMessage::Ping);
+        assert_eq!(
+            parse(r#"{"type":"unsubscribe","id":"a"}"#),
+            ClientMessage::Unsubscribe("a".into())
+        );
+        let expected = Subscribe {
+            id: "a".into(),
+            table: "t".into(),
+            columns: Some(vec!["id".into()]),
+        };
+        let text = r#"{"type":"subscribe","id":"a","table":"t","columns":["id"],"snapshot":false,"since":null}"#;
+        assert_eq!(parse(text), ClientMessage::Subscribe(expected));
+    }
+
+    #[test]
+    fn a_refusal_names_what_is_wrong() {
+        let cases = [
+            ("", "bad_message", "no JSON object"),
+            ("[]", "bad_message", "no JSON object"),
+            ("{}", "bad_message", "type is missing"),
+            (r#"{"type":1}"#, "bad_message", "type has to be a string"),
+            (r#"{"type":"nope"}"#, "unknown_type", "\"nope\""),
+            (
+                r#"{"type":"subscribe","table":"t"}"#,
+                "bad_message",
+                "id is missing",
+            ),
+            (
+                r#"{"type":"subscribe","id":"a"}"#,
+                "bad_message",
+                "table is missing",
+            ),
+            (
+                r#"{"type":"subscribe","id":"a","table":7}"#,
+                "bad_message",
+                "table has to be",
+            ),
+            (
+                r#"{"type":"subscribe","id":7,"table":"t"}"#,
+                "bad_message",
+                "id has to be",
+            ),
+            (
+                r#"{"type":"subscribe","id":"a","table":"t","columns":"id"}"#,
+                "bad_message",
+                "columns has to be",
+            ),
+            (
+                r#"{"type":"subscribe","id":"a","table":"t","filter":"a=eq.1"}"#,
+                "unsupported",
+                "filter",
+            ),
+        ];
+        for (text, code, part) in cases {
+            let (_, got, message) = refused(text);
+            assert!(
+                got == code && message.contains(part),
+                "{text}: {got} {message}"
+            );
+        }
+        assert_eq!(
+            refused(r#"{"type":"subscribe","id":"a"}"#).0.as_deref(),
+            Some("a")
+        );
+        let long = format!(
+            r#"{{"type":"unsubscribe","id":"{}"}}"#,
+            "x".repeat(SUBSCRIPTION_ID_BYTES_MAX + 1)
+        );
+        assert!(refused(&long).2.contains("65 bytes"));
+    }
+}
