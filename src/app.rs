@@ -11,18 +11,18 @@ use actix::prelude::*;
 use actix_server::ServerHandle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{interval, timeout};
+use tokio::time::{interval, sleep, timeout};
 
 use crate::actor::hub::Hub;
 use crate::actor::listener::Listener;
 use crate::actor::message::Drain;
-use crate::config::{Config, Database, ListenAddress};
+use crate::config::{Config, Database, ListenAddress, Retention};
 use crate::health::Health;
 use crate::http::{State, server};
-use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX, START_MAX};
+use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX, PRUNE_INTERVAL_MIN, START_MAX};
 use crate::metrics::Metrics;
 use crate::store::private::{self, PrivatePostgres};
-use crate::store::{ConnectError, Pool, connect, migrate};
+use crate::store::{ConnectError, Pool, connect, migrate, retention};
 
 mod own_postgres;
 
@@ -46,6 +46,7 @@ pub struct App {
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     fatal: watch::Receiver<Option<String>>,
+    housekeeping: JoinHandle<()>,
     own_postgres: Option<OwnPostgres>,
 }
 
@@ -134,6 +135,13 @@ pub async fn build(config: Config) -> Result<App, AppError> {
         Listener::new(database.listen, for_hub, for_metrics, for_health, give_up)
     });
 
+    let housekeeping = actix_rt::spawn(keep_house(
+        pool.clone(),
+        config.retention,
+        metrics.clone(),
+        health.clone(),
+    ));
+
     let state = State {
         pool: pool.clone(),
         health: health.clone(),
@@ -157,8 +165,37 @@ pub async fn build(config: Config) -> Result<App, AppError> {
         health,
         metrics,
         fatal,
+        housekeeping,
         own_postgres,
     })
+}
+
+/// Prunes the log now and then, while the database is there.
+async fn keep_house(pool: Pool, retention: Retention, metrics: Arc<Metrics>, health: Arc<Health>) {
+    let mut is_configured = false;
+    loop {
+        if !health.is_live() {
+            // A restored database has the settings of its backup.
+            is_configured = false;
+            sleep(PRUNE_INTERVAL_MIN).await;
+            continue;
+        }
+        let work = async {
+            if !is_configured {
+                retention::configure(&pool, retention).await?;
+            }
+            retention::prune(&pool).await
+        };
+        match work.await {
+            Ok(size) => {
+                is_configured = true;
+                metrics.log_rows.set(size.rows);
+                metrics.log_bytes.set(size.bytes);
+            }
+            Err(error) => log::warn!("log not pruned reason=\"{error}\""),
+        }
+        sleep(retention::interval(retention)).await;
+    }
 }
 
 impl App {
@@ -241,6 +278,7 @@ impl App {
         if timeout(DRAIN_MAX, stopped).await.is_err() {
             log::warn!("requests did not end in time, cut off");
         }
+        self.housekeeping.abort();
         self.pool.close();
         if let Some(postgres) = self.own_postgres {
             postgres.stop().await;

@@ -5,10 +5,16 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Args;
 
-use crate::limits::{BODY_BYTES_MAX, CONNECTIONS_MAX, MESSAGE_BYTES_MAX};
+use crate::limits::{
+    BODY_BYTES_MAX, CONNECTIONS_MAX, MESSAGE_BYTES_MAX, RETENTION, RETENTION_ROWS_MAX,
+};
+
+/// Ten years.
+const RETENTION_SECONDS_MAX: u64 = 3_650 * 86_400;
 
 /// Which database. Shared by all subcommands that need one.
 #[derive(Args, Clone, Debug, Default)]
@@ -77,6 +83,24 @@ pub struct ServeArgs {
     /// Bytes of a request body; a longer one is answered with 413
     #[arg(long, env = "PLANK_MAX_BODY_BYTES", default_value_t = BODY_BYTES_MAX, value_name = "BYTES")]
     pub max_body_bytes: usize,
+
+    /// How long changes are kept for clients that are away, as 90s, 30m, 24h or 7d
+    #[arg(
+        long,
+        env = "PLANK_RETENTION",
+        default_value = "24h",
+        value_name = "TIME"
+    )]
+    pub retention: String,
+
+    /// How many changes are kept at most
+    #[arg(
+        long,
+        env = "PLANK_RETENTION_ROWS",
+        default_value_t = 10_000_000,
+        value_name = "N"
+    )]
+    pub retention_rows: u64,
 
     /// Allow an address beyond loopback although nobody has to log in
     #[arg(long, env = "PLANK_INSECURE")]
@@ -158,6 +182,15 @@ pub struct Database {
     pub listen: tokio_postgres::Config,
 }
 
+/// How much of the log is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// At least this long, and up to a seventh longer; less when `rows_max` is reached before.
+    pub keep: Duration,
+    /// At most this many changes.
+    pub rows_max: i64,
+}
+
 /// The settings, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -177,6 +210,8 @@ pub struct Config {
     pub message_bytes_max: usize,
     /// See [`ServeArgs::max_body_bytes`].
     pub body_bytes_max: usize,
+    /// See [`Retention`].
+    pub retention: Retention,
 }
 
 impl DatabaseArgs {
@@ -229,8 +264,36 @@ impl Config {
             connections_max: CONNECTIONS_MAX,
             message_bytes_max: MESSAGE_BYTES_MAX,
             body_bytes_max: BODY_BYTES_MAX,
+            retention: Retention {
+                keep: RETENTION,
+                rows_max: RETENTION_ROWS_MAX,
+            },
         })
     }
+}
+
+/// Reads a number with a unit: `90s`, `30m`, `24h`, `7d`.
+fn parse_duration(name: &str, text: &str) -> Result<Duration, ConfigError> {
+    let text = text.trim();
+    let split = text.len() - text.chars().next_back().map_or(0, char::len_utf8);
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => 0,
+    };
+    let time = number
+        .parse::<u64>()
+        .ok()
+        .and_then(|n| n.checked_mul(seconds))
+        .filter(|s| (1..=RETENTION_SECONDS_MAX).contains(s));
+    time.map(Duration::from_secs).ok_or_else(|| {
+        ConfigError(format!(
+            "{name} is {text:?}; write it as 90s, 30m, 24h or 7d, from 1s to 3650d"
+        ))
+    })
 }
 
 fn parse_url(name: &str, url: &str) -> Result<tokio_postgres::Config, ConfigError> {
@@ -283,6 +346,14 @@ impl ServeArgs {
                 return Err(ConfigError(format!("{name} is 0; it has to be at least 1")));
             }
         }
+        let retention_rows = i64::try_from(self.retention_rows).ok().filter(|n| *n > 0);
+        let retention_rows = retention_rows.ok_or_else(|| {
+            ConfigError(format!(
+                "--retention-rows is {}; it has to be from 1 to {}",
+                self.retention_rows,
+                i64::MAX
+            ))
+        })?;
         let origin = |text: &String| {
             let origin = text.trim().trim_end_matches('/').to_ascii_lowercase();
             match origin.split_once("://") {
@@ -310,6 +381,10 @@ impl ServeArgs {
             connections_max: self.max_connections,
             message_bytes_max: self.max_message_bytes,
             body_bytes_max: self.max_body_bytes,
+            retention: Retention {
+                keep: parse_duration("--retention", &self.retention)?,
+                rows_max: retention_rows,
+            },
         })
     }
 }
@@ -350,12 +425,15 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let cases: [(&[&str], &str); 8] = [
+        let cases: [(&[&str], &str); 11] = [
             (&["--listen", "0.0.0.0:80"], "--insecure"),
             (&["--listen", "[::]:80"], "--insecure"),
             (&["--listen", "nonsense"], "HOST:PORT"),
             (&["--listen", "unix:run"], "absolute path"),
             (&["--workers", "0"], "--workers is 0"),
+            (&["--retention", "5"], "--retention"),
+            (&["--retention", "99999999999999999999d"], "--retention"),
+            (&["--retention-rows", "0"], "--retention-rows is 0"),
             (&["--allowed-origin", "example.org"], "--allowed-origin"),
             (
                 &["--database-url", "postgres://u:geheim@h:port/d"],
@@ -379,6 +457,21 @@ mod tests {
             );
         }
         assert!(resolve(&["--listen", "0.0.0.0:80", "--insecure"]).is_ok());
+    }
+
+    #[test]
+    fn a_retention_is_a_number_with_a_unit() {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("30m", 1_800),
+            ("24h", 86_400),
+            (" 7d ", 604_800),
+        ] {
+            assert_eq!(parse_duration("x", text), Ok(Duration::from_secs(seconds)));
+        }
+        for text in ["", "s", "-1s", "1.5h", "1w", "0s", "1ä", "h24"] {
+            assert!(parse_duration("x", text).is_err(), "{text}");
+        }
     }
 
     #[test]

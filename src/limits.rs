@@ -127,6 +127,17 @@ pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 /// See [`RECONNECT_FIRST`].
 pub const RECONNECT_LONGEST: Duration = Duration::from_secs(5);
 
+/// How long changes are kept unless `--retention` says otherwise.
+pub const RETENTION: Duration = Duration::from_secs(24 * 3_600);
+
+/// How many changes are kept unless `--retention-rows` says otherwise.
+pub const RETENTION_ROWS_MAX: i64 = 10_000_000;
+
+/// Between two looks at whether the log has to be pruned: a small part of the retention, within these.
+pub const PRUNE_INTERVAL_MIN: Duration = Duration::from_millis(250);
+/// See [`PRUNE_INTERVAL_MIN`].
+pub const PRUNE_INTERVAL_MAX: Duration = Duration::from_secs(30);
+
 /// An actor that has not answered for this long is dead or stuck: `/livez` fails and the process ends.
 pub const ACTOR_SILENCE_MAX: Duration = Duration::from_secs(30);
 

@@ -88,6 +88,8 @@ pub struct Metrics {
     pub listener_reconnects: Counter,
     pub listener_lag_seconds: Seconds,
     pub bell_missed: Counter,
+    pub log_rows: Gauge,
+    pub log_bytes: Gauge,
     pub backlog_bytes: Gauge,
     pub slow_sessions: Gauge,
     pub closes: Family<CloseLabel, Counter>,
@@ -116,6 +118,8 @@ impl Default for Metrics {
             listener_reconnects: Counter::default(),
             listener_lag_seconds: Seconds::default(),
             bell_missed: Counter::default(),
+            log_rows: Gauge::default(),
+            log_bytes: Gauge::default(),
             backlog_bytes: Gauge::default(),
             slow_sessions: Gauge::default(),
             closes: Family::default(),
@@ -176,6 +180,16 @@ impl Default for Metrics {
             "plank_bell_missed",
             "Changes found by the slow safety read although no bell had rung; has to stay 0",
             m.bell_missed.clone(),
+        );
+        r.register(
+            "plank_log_rows",
+            "Rows of the change log, estimated",
+            m.log_rows.clone(),
+        );
+        r.register(
+            "plank_log_bytes",
+            "Size of the change log with its indexes",
+            m.log_bytes.clone(),
         );
         r.register(
             "plank_backlog_bytes",

@@ -168,7 +168,10 @@ export class LiveItems {
 
   #apply({ op, key, row, own }) {
     if (op === "truncate") {
-      for (const id of [...this.#by_id.keys()]) this.#drop(id);
+      for (const id of [...this.#by_id.keys()]) {
+        this.#forget(id);
+        this.#drop(id);
+      }
     } else if (op === "delete") {
       const known = this.#by_id.get(key.id);
       this.#forget(key.id);
@@ -178,7 +181,9 @@ export class LiveItems {
       // The answer to a request of ours may come after somebody else's delete; a change never does.
       if (own && this.#deleted.has(row.id)) return;
       this.#deleted.delete(row.id);
-      if (this.#by_id.get(row.id)?.row.value.version >= row.version) return;
+      const known = this.#by_id.get(row.id);
+      // A row that is gone says nothing about a new one under its id, whose versions begin anew.
+      if (known && !known.gone.value && known.row.value.version >= row.version) return;
       this.#put(row);
       if (!own) this.#flash(row.id, row.version, op);
     }

@@ -1,8 +1,8 @@
 /**
- * plank.js: the browser's side of the WebSocket protocol `plank.v1`. One file, no dependency, no build step.
+ * plank.js: the browser's side of the WebSocket protocol `plank.v1`. This file and link.js, no dependency, no build step.
  *
  * Owns one socket at a time: it connects, subscribes, puts batches together, notices a dead link and comes back
- * with jittered back-off. It never touches the page and never keeps rows: what a change means is its caller's business.
+ * when link.js says so. It never touches the page and never keeps rows: what a change means is its caller's business.
  *
  * ```js
  * const client = connect("ws");
@@ -11,22 +11,19 @@
  * ```
  */
 
-/** Upper bounds of the first and of the longest wait before a reconnect; the real wait is drawn below them. */
-const RETRY_FIRST_MS = 250;
-const RETRY_MAX_MS = 10_000;
+import { isFinal, retryWait, Silence } from "./link.js";
+
 /** A connection that lived this long was a good one: the next loss starts the back-off anew. */
 const STABLE_MS = 10_000;
 /** A server that accepts the socket and says nothing must not hold the page in "connecting". */
 const WELCOME_MAX_MS = 10_000;
-/** How long an answer to a ping may take. */
-const PROBE_MAX_MS = 5_000;
 /** Silence of this many heartbeats means that the link is dead, whatever the socket says. */
 const SILENCE_HEARTBEATS = 2.5;
 
 /**
  * @typedef {"connecting" | "open" | "waiting" | "closed"} Phase
  * `connecting`: a socket is being opened. `open`: the server said welcome. `waiting`: the next attempt is at
- * `retry_at`. `closed`: for good, by `close()` or by a close code of 4500-4999.
+ * `retry_at`. `closed`: for good, by `close()` or by a close code that forbids to come back unchanged.
  *
  * @typedef {object} State
  * @property {Phase} phase
@@ -43,8 +40,8 @@ const SILENCE_HEARTBEATS = 2.5;
  * @property {(message: {table: string, key: string[], cursor: string}) => void} [live] Every change that is written
  *   from now on will arrive. Called again after each reconnect: what happened in between must be loaded.
  * @property {(batch: {changes: Change[], cursor: string}) => void} [changes] One complete batch, never a part of one.
- * @property {() => void} [down] The connection was lost; `live` follows when it is back.
- * @property {(message: {reason: string}) => void} [reset] The cursor could not be served; `live` follows.
+ * @property {() => void} [down] The connection was lost; `live` follows when it is back, unless the phase is `closed`.
+ * @property {(message: {reason: string}) => void} [reset] The stream broke; `live` follows, and what there is must be loaded again.
  * @property {(message: {code: string, message: string}) => void} [error] The subscription was refused.
  * @property {() => void} [ended] The server ended the subscription, because its table is not watched any more.
  *
@@ -106,12 +103,12 @@ export class Client {
   #listeners = new Set();
   #ids = 0;
   #retry_timer = 0;
-  #silence_timer = 0;
-  /** What `welcome` promised, the bound of the present silence, and when it was last broken. */
+  /** The longest silence that is in order, by what `welcome` promised. */
   #heartbeat_max_ms = WELCOME_MAX_MS;
-  #silence_max_ms = WELCOME_MAX_MS;
-  #heard_at = 0;
-  #asked = false;
+  #silence = new Silence(
+    () => this.#ask(),
+    () => this.#lost(4002, "nothing was heard"),
+  );
 
   constructor(url, options) {
     this.#url = socketUrl(url);
@@ -177,15 +174,14 @@ export class Client {
     this.#socket = socket;
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#lost(code, reason);
-    this.#heard(WELCOME_MAX_MS);
+    this.#silence.heard(WELCOME_MAX_MS);
     this.#set({ phase: "connecting", retry_at: null });
   }
 
   /** Lets go of the socket without waiting for its close event, which a dead link delays for minutes. */
   #drop() {
     clearTimeout(this.#retry_timer);
-    clearTimeout(this.#silence_timer);
-    this.#silence_timer = 0;
+    this.#silence.stop();
     const socket = this.#socket;
     this.#socket = null;
     if (!socket) return;
@@ -199,15 +195,13 @@ export class Client {
     const was_open = phase === "open";
     const was_stable = was_open && Date.now() - since >= STABLE_MS;
     const attempt = was_stable ? 0 : this.state.attempt;
-    const terminal = code >= 4500 && code <= 4999;
-    // Full jitter: a thousand pages that lost the same server must not come back in the same millisecond.
-    const bound_ms = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** attempt);
-    const wait_ms = (this.#options.random ?? Math.random)() * bound_ms;
-    if (!terminal) this.#retry_timer = setTimeout(() => this.#open(), wait_ms);
+    const is_final = isFinal(code);
+    const wait_ms = retryWait({ code, reason }, attempt, this.#options.random ?? Math.random);
+    if (!is_final) this.#retry_timer = setTimeout(() => this.#open(), wait_ms);
     this.#set({
-      phase: terminal ? "closed" : "waiting",
+      phase: is_final ? "closed" : "waiting",
       since: was_open ? Date.now() : since,
-      retry_at: terminal ? null : Date.now() + wait_ms,
+      retry_at: is_final ? null : Date.now() + wait_ms,
       attempt: attempt + 1,
       close: { code, reason },
     });
@@ -234,10 +228,11 @@ export class Client {
     try {
       message = JSON.parse(data);
     } catch {
-      return this.#lost(1007, "a message that is no JSON");
+      // The server's mistake and not ours, so not 1007: the next connection may do better.
+      return this.#lost(1006, "a message that is no JSON");
     }
     if (message.type === "welcome") return this.#welcome(message);
-    this.#heard(this.#heartbeat_max_ms);
+    this.#silence.heard(this.#heartbeat_max_ms);
     if (message.type === "changes") return this.#changes(message);
     if (message.type === "heartbeat") return this.#heartbeat(message);
     const subscription = this.#subscriptions.get(message.id);
@@ -247,7 +242,7 @@ export class Client {
 
   #welcome({ heartbeat_s, server }) {
     if (heartbeat_s > 0) this.#heartbeat_max_ms = heartbeat_s * 1000 * SILENCE_HEARTBEATS;
-    this.#heard(this.#heartbeat_max_ms);
+    this.#silence.heard(this.#heartbeat_max_ms);
     this.#set({ phase: "open", since: Date.now(), retry_at: null, server: server ?? null });
     for (const subscription of this.#subscriptions.values()) this._subscribe(subscription);
   }
@@ -263,6 +258,9 @@ export class Client {
       this.#topics.set(message.topic, topic);
       handlers.live?.(message);
     } else if (message.type === "reset") {
+      // A reset is the whole topic's: no member will see the rest of a batch that was under way.
+      const topic = this.#topics.get(subscription.topic);
+      if (topic) topic.unfinished = [];
       this.#leave(subscription);
       subscription.cursor = null;
       handlers.reset?.(message);
@@ -305,51 +303,19 @@ export class Client {
     for (const subscription of this.#subscriptions.values()) if (subscription.live) subscription.cursor = cursor;
   }
 
-  /** Starts a new silence. One timer that re-arms itself is cheaper than one per message. */
-  #heard(max_ms) {
-    const is_watched = this.#silence_timer !== 0 && max_ms === this.#silence_max_ms;
-    this.#heard_at = Date.now();
-    this.#silence_max_ms = max_ms;
-    this.#asked = false;
-    if (!is_watched) this.#watch(max_ms / 2);
-  }
-
-  #watch(wait_ms) {
-    clearTimeout(this.#silence_timer);
-    this.#silence_timer = setTimeout(() => this.#silence(), wait_ms);
-  }
-
-  /** Asks in the middle of a silence, and gives up at its end. */
-  #silence() {
-    const max_ms = this.#silence_max_ms;
-    const quiet_ms = Date.now() - this.#heard_at;
-    if (quiet_ms < max_ms / 2) return this.#watch(max_ms / 2 - quiet_ms);
-    if (!this.#asked && this.state.phase === "open") {
-      this.#ask();
-      // After a sleep of the machine both moments have passed: the server still gets the time to answer.
-      return this.#watch(Math.max(max_ms - quiet_ms, PROBE_MAX_MS));
-    }
-    if (quiet_ms < max_ms) return this.#watch(max_ms - quiet_ms);
-    this.#lost(4002, "nothing was heard");
-  }
-
   /** Any message is an answer. */
   #ask() {
-    this.#asked = true;
+    if (this.state.phase !== "open") return false;
     this.#send({ type: "ping" });
+    return true;
   }
 
-  /** The network or the page was away, and the socket may be dead without knowing: a short silence is enough now. */
-  #probe() {
-    this.#heard(PROBE_MAX_MS);
-    this.#ask();
-  }
-
+  /** The network or the page was away, and the socket may be dead without knowing. */
   #wake = () => {
     this.#tell();
     if (globalThis.document?.visibilityState === "hidden") return;
     if (this.state.phase === "waiting") this.#open();
-    else if (this.state.phase === "open") this.#probe();
+    else if (this.state.phase === "open") this.#silence.probe();
   };
 
   #tell = () => {

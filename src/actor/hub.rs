@@ -13,7 +13,7 @@ use crate::feed::{Catalog, Cursor, Expander, Subject, Table};
 use crate::health::{Health, Part};
 use crate::limits::{HUB_MAILBOX_MAX, PENDING_SUBSCRIPTIONS_MAX};
 use crate::metrics::Metrics;
-use crate::wire::message::{self, Refusal, ResetReason, Subscribe as Wanted};
+use crate::wire::message::{self, Refusal, Subscribe as Wanted};
 
 use super::message::*;
 use super::shard::Shard;
@@ -171,7 +171,7 @@ impl Handler<Live> for Hub {
     type Result = ();
 
     fn handle(&mut self, live: Live, _: &mut Self::Context) {
-        if live.is_broken {
+        if live.broken.is_some() {
             self.batch = None;
             self.expander = Expander::default();
             self.catalog = Catalog::default();
@@ -183,10 +183,10 @@ impl Handler<Live> for Hub {
             self.describe((*table).clone());
         }
         self.live = true;
-        if live.is_broken {
+        if let Some(reason) = live.broken {
             for root in self.topics.roots() {
                 match self.catalog.root_of(root) {
-                    Some(_) => self.reset(root, ResetReason::Epoch),
+                    Some(_) => self.reset(root, reason),
                     None => self.retire(root),
                 }
             }

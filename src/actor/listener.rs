@@ -19,6 +19,7 @@ use crate::limits::{
 use crate::metrics::Metrics;
 use crate::store::ConnectError;
 use crate::store::log::{Interrupted, LogReader};
+use crate::wire::message::ResetReason;
 
 use super::hub::Hub;
 use super::message::{Chunk, Drain, Live, Lost};
@@ -180,37 +181,36 @@ impl Follower {
         // LISTEN comes first, then the catch-up: a doorbell between the two is heard.
         let reader = LogReader::connect(&self.config).await?;
         let now = reader.now().await?;
-        let before = self.place.cursor.take();
-        // After a crash the server may have forgotten what it had only promised (synchronous_commit=off).
-        let is_known =
-            |cursor: &Cursor| cursor.epoch == now.epoch && now.snapshot.covers(&cursor.snapshot);
-        let is_broken = before.as_ref().is_some_and(|cursor| !is_known(cursor));
-        let known = before.filter(is_known);
-        let is_resumed = known.is_some();
-        let cursor = match known {
-            Some(cursor) => cursor,
-            None => {
-                self.place.interrupted = None;
-                now
+        let before = self.place.cursor.clone();
+        let broken = match &before {
+            None => None,
+            // After a crash the server may have forgotten what it had only promised (synchronous_commit=off).
+            Some(c) if c.epoch != now.epoch || !now.snapshot.covers(&c.snapshot) => {
+                Some(ResetReason::Epoch)
             }
+            Some(c) if reader.pruned(&c.snapshot).await? => Some(ResetReason::Expired),
+            Some(_) => None,
         };
-        // Read after the cursor was taken: what is watched from then on, the log itself tells.
-        let catalog = reader.catalog().await?;
-        self.place.cursor = Some(cursor.clone());
-        self.tell(Live {
-            cursor,
-            catalog,
-            is_broken,
-        })
-        .await?;
-        if is_resumed {
-            self.metrics.listener_reconnects.inc();
+        let resumed = before.filter(|_| broken.is_none());
+        let cursor = resumed.clone().unwrap_or(now);
+        if resumed.is_none() {
+            self.place.interrupted = None;
         }
+        self.go_live(&reader, cursor, broken).await?;
         self.read(&reader, CATCH_UP_READ_MAX).await?;
+        if let Some(resumed) = &resumed {
+            self.metrics.listener_reconnects.inc();
+            // What is thrown away while it is read is missing from what was read.
+            if reader.pruned(&resumed.snapshot).await? {
+                let cursor = self.place.cursor.clone().unwrap_or_else(|| resumed.clone());
+                self.go_live(&reader, cursor, Some(ResetReason::Expired))
+                    .await?;
+            }
+        }
         self.metrics.listener_up.set(1);
         self.health.set_live();
         self.was_live = true;
-        log::info!("listener live resumed={is_resumed}");
+        log::info!("listener live resumed={}", resumed.is_some());
 
         let mut safety = Instant::now() + SAFETY_READ_INTERVAL;
         loop {
@@ -227,6 +227,30 @@ impl Follower {
                 }
             }
         }
+    }
+
+    /// Tells the hub where the log is followed from.
+    async fn go_live(
+        &mut self,
+        reader: &LogReader,
+        cursor: Cursor,
+        broken: Option<ResetReason>,
+    ) -> Result<(), ConnectError> {
+        if let Some(reason) = broken {
+            log::warn!(
+                "changes were missed, clients are reset reason={}",
+                reason.as_str()
+            );
+        }
+        // Read after the cursor was taken: what is watched from then on, the log itself tells.
+        let catalog = reader.catalog().await?;
+        self.place.cursor = Some(cursor.clone());
+        self.tell(Live {
+            cursor,
+            catalog,
+            broken,
+        })
+        .await
     }
 
     /// The bell has rung, or the connection has ended.

@@ -44,8 +44,8 @@ pub struct Live {
     /// The tables that are watched now. The log tells what changes from the cursor on, so a table that is missing here
     /// may still have changes to come.
     pub catalog: Catalog,
-    /// What was delivered before does not lead to this cursor: another log, or one that has lost its end.
-    pub is_broken: bool,
+    /// Why what was delivered before does not lead to this cursor, if it does not.
+    pub broken: Option<ResetReason>,
 }
 
 /// The database is out of reach. What is subscribed stays subscribed.

@@ -188,6 +188,22 @@ impl LogReader {
         Ok(catalog)
     }
 
+    /// Whether something behind `cursor` may have been pruned. To be asked again after reading.
+    ///
+    /// # Errors
+    /// If the connection is lost.
+    pub async fn pruned(&self, cursor: &Snapshot) -> Result<bool, ConnectError> {
+        let cursor = cursor.to_string();
+        let sql = "select plank.pruned($1::text::pg_snapshot)";
+        let query = async {
+            self.client
+                .query_one(sql, &[&cursor])
+                .await
+                .map_err(|e| self.error(&e))
+        };
+        Ok(connect::soon("pruned", query).await?.get(0))
+    }
+
     /// Sees whether the server still answers.
     ///
     /// # Errors

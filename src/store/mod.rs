@@ -4,6 +4,7 @@
 //! - [`migrate`]: the schema, from `sql/migrations`.
 //! - [`log`]: the LISTEN connection, and reading the change log by cursor.
 //! - [`pool`], [`items`]: the requests.
+//! - [`retention`]: how much of the log is kept.
 //! - [`private`]: a PostgreSQL of plank's own.
 
 pub mod connect;
@@ -12,6 +13,7 @@ pub mod log;
 pub mod migrate;
 pub mod pool;
 pub mod private;
+pub mod retention;
 
 pub use connect::ConnectError;
 pub use pool::{Pool, StoreError};

@@ -3,63 +3,12 @@
  * What needs a real socket and a real page is in dashboard.mjs.
  */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { afterEach, beforeEach, mock, test } from "node:test";
+import { begin, changes, HEARTBEAT_S, load, network, newest, PaperSocket, pass, reset, say, show, sleep, sockets, subscribed, welcome } from "./paper.mjs";
 
-// As a data URL, because static/ has no package.json that would tell Node that its files are modules.
-const source = await readFile(new URL("../../static/plank.js", import.meta.url), "utf8");
-const { connect } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+const { connect } = await load("plank.js");
 
-const HEARTBEAT_S = 20;
-
-/** What the client knows of the browser around it. */
-const network = new EventTarget();
-globalThis.addEventListener = network.addEventListener.bind(network);
-globalThis.removeEventListener = network.removeEventListener.bind(network);
-globalThis.document = Object.assign(new EventTarget(), { visibilityState: "visible", baseURI: "http://plank.test/tools/" });
-
-function show(visibility) {
-  document.visibilityState = visibility;
-  document.dispatchEvent(new Event("visibilitychange"));
-}
-
-/** All sockets that were opened, the newest last. */
-let sockets;
 let client;
-
-class PaperSocket {
-  sent = [];
-  closed = false;
-
-  constructor(url) {
-    this.url = url;
-    sockets.push(this);
-  }
-
-  send(text) {
-    this.sent.push(JSON.parse(text));
-  }
-
-  close() {
-    this.closed = true;
-  }
-
-  /** The server says something. */
-  say(message) {
-    this.onmessage?.({ data: JSON.stringify(message) });
-  }
-
-  /** The network or the server ends it. */
-  cut(code = 1006, reason = "") {
-    this.onclose?.({ code, reason });
-  }
-}
-
-const newest = () => sockets.at(-1);
-const welcome = () => newest().say({ type: "welcome", protocol: "plank.v1", server: "plank/test", heartbeat_s: HEARTBEAT_S });
-const subscribed = (id, topic = "t1") => newest().say({ type: "subscribed", id, topic, table: "public.items", key: ["id"], cursor: "c0" });
-const changes = (ids, last, cursor = "c1") =>
-  newest().say({ type: "changes", topic: "t1", cursor, last, changes: ids.map((id) => ({ op: "insert", key: { id }, row: { id } })) });
 
 function open(random = () => 1) {
   client = connect("ws", { WebSocket: PaperSocket, random });
@@ -75,18 +24,7 @@ function follow() {
   return { subscription, told };
 }
 
-/** Time passes in steps: a mocked clock shows a timer the end of its step, as a machine that slept does. */
-function pass(time_ms) {
-  const step_ms = 250;
-  for (let left_ms = time_ms; left_ms > 0; left_ms -= step_ms) mock.timers.tick(Math.min(step_ms, left_ms));
-}
-
-const sleep = (time_ms) => mock.timers.tick(time_ms);
-
-beforeEach(() => {
-  sockets = [];
-  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
-});
+beforeEach(begin);
 
 afterEach(() => {
   client.close();
@@ -199,19 +137,144 @@ test("a server that accepts and says nothing is left after ten seconds", () => {
   assert.deepEqual([client.state.phase, newest().closed], ["waiting", true]);
 });
 
-test("close codes from 4500 on are final, those below are not", () => {
+for (const code of [1002, 1003, 1007, 1008, 1009, 4500, 4501, 4503, 4999]) {
+  test(`close code ${code} is final`, () => {
+    open();
+    const { told } = follow();
+    welcome();
+    subscribed("s1");
+    newest().cut(code, '{"retry_ms":1}');
+    assert.deepEqual([client.state.phase, client.state.retry_at], ["closed", null]);
+    assert.deepEqual(client.state.close, { code, reason: '{"retry_ms":1}' });
+    assert.deepEqual(told, ["live", "down"]);
+    client.reconnect();
+    network.dispatchEvent(new Event("online"));
+    show("visible");
+    pass(120_000);
+    assert.deepEqual([client.state.phase, sockets.length], ["closed", 1]);
+  });
+}
+
+test("all other close codes are followed by the next attempt", () => {
   open();
-  const { told } = follow();
+  for (const code of [1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014, 1015, 3000, 4000, 4001, 4002, 4003, 4499]) {
+    const count = sockets.length;
+    newest().cut(code, "");
+    assert.equal(client.state.phase, "waiting", `${code}`);
+    pass(10_000);
+    assert.equal(sockets.length, count + 1, `${code}`);
+  }
+});
+
+test("a message that is no JSON ends the socket, and not the client", () => {
+  open();
+  welcome();
+  const socket = newest();
+  socket.onmessage({ data: "<html>" });
+  assert.deepEqual([socket.closed, client.state.phase], [true, "waiting"]);
+  sleep(250);
+  assert.equal(sockets.length, 2);
+});
+
+/** How long the client waits after this close, as the first one and under the given draw. */
+function waitAfter(code, reason, drawn = 0) {
+  open(() => drawn);
+  welcome();
+  newest().cut(code, reason);
+  const wait_ms = client.state.retry_at - Date.now();
+  client.close();
+  return wait_ms;
+}
+
+test("a server that goes down says when to come back", () => {
+  for (const code of [1001, 1012]) {
+    assert.equal(waitAfter(code, '{"retry_ms":1399}'), 1399);
+    assert.equal(waitAfter(code, '{"retry_ms":1399,"why":"upgrade"}', 1), 1649, "with a little jitter on top");
+    assert.equal(waitAfter(code, '{"retry_ms":0}'), 0);
+    assert.equal(waitAfter(code, '{"retry_ms":86400000}'), 60_000, "a mistake must not keep the page away for a day");
+  }
+  open(() => 0);
+  newest().cut(1012, '{"retry_ms":1399}');
+  sleep(1398);
+  assert.equal(sockets.length, 9);
+  sleep(1);
+  assert.equal(sockets.length, 10);
+});
+
+test("a hint that is none, or of another code, leaves the back-off as it is", () => {
+  const nonsense = ["", "restart", "{", "null", "7", "[]", "{}", '"retry_ms"', '{"retry_ms":"900"}', '{"retry_ms":null}'];
+  for (const reason of [...nonsense, '{"retry_ms":-1}', '{"retry_ms":1e999}', '{"retry_ms":[900]}', '{"retry_ms":true}']) {
+    assert.equal(waitAfter(1012, reason, 1), 250, reason);
+    assert.equal(waitAfter(1001, reason, 0.5), 125, reason);
+  }
+  for (const code of [1000, 1006, 1011, 1013, 4000]) assert.equal(waitAfter(code, '{"retry_ms":9000}', 1), 250, `${code}`);
+});
+
+test("attempts after the hinted one are backed off again", () => {
+  open();
+  welcome();
+  newest().cut(1012, '{"retry_ms":3000}');
+  sleep(3250);
+  assert.equal(sockets.length, 2);
+  newest().cut();
+  assert.equal(client.state.retry_at - Date.now(), 500);
+});
+
+test("a batch may have no changes, and still is one", () => {
+  open();
+  const { subscription, told } = follow();
   welcome();
   subscribed("s1");
-  newest().cut(4001, "lagging");
-  assert.equal(client.state.phase, "waiting");
-  mock.timers.tick(250);
+  changes([], true, "c1");
+  assert.deepEqual([told, subscription.cursor], [["live", []], "c1"]);
+  changes([1], false, "c2");
+  changes([], false, "c2");
+  assert.equal(subscription.cursor, "c1");
+  changes([], true, "c2");
+  changes([2], true, "c3");
+  assert.deepEqual([told, subscription.cursor], [["live", [], [1], [2]], "c3"]);
+});
+
+test("a truncate has no key and no row", () => {
+  open();
+  const told = [];
+  client.subscribe({ table: "items" }, { changes: (batch) => told.push(batch) });
   welcome();
-  newest().cut(4501, "unauthenticated");
-  mock.timers.tick(60_000);
-  assert.deepEqual([client.state.phase, client.state.close, sockets.length], ["closed", { code: 4501, reason: "unauthenticated" }, 2]);
-  assert.deepEqual(told, ["live", "down"]);
+  subscribed("s1");
+  say([{ op: "truncate", key: null, seq: 7 }], true, "c1");
+  assert.deepEqual(told, [{ changes: [{ op: "truncate", key: null, seq: 7 }], cursor: "c1" }]);
+});
+
+for (const reason of ["epoch", "schema", "expired"]) {
+  test(`a reset (${reason}) throws an unfinished batch away, and the subscription lives on`, () => {
+    open();
+    const { subscription, told } = follow();
+    welcome();
+    subscribed("s1");
+    changes([1], false);
+    reset("s1", reason);
+    assert.equal(subscription.cursor, null);
+    subscribed("s1", "t1", "c5");
+    assert.equal(subscription.cursor, "c5");
+    changes([2], true, "c6");
+    assert.deepEqual([told, subscription.cursor], [["live", "reset", "live", [2]], "c6"]);
+    assert.deepEqual([sockets.length, newest().sent.length], [1, 1], "nothing has to be asked for");
+  });
+}
+
+test("a reset of two subscriptions to one topic throws the batch away for both", () => {
+  open();
+  const both = [follow(), follow()];
+  welcome();
+  subscribed("s1");
+  subscribed("s2");
+  changes([1], false);
+  for (const id of ["s1", "s2"]) {
+    reset(id, "schema");
+    subscribed(id, "t1", "c5");
+  }
+  changes([2], true, "c6");
+  for (const { told } of both) assert.deepEqual(told, ["live", "reset", "live", [2]]);
 });
 
 test("reset, refusal and the end of a watch reach the subscription", () => {

@@ -208,7 +208,10 @@ async fn migrate_says_what_it_did() {
     let (status, out, _) = run(&["migrate", "--database-url", &url]).await;
     assert_eq!(
         (status, out.as_str()),
-        (0, "applied V1__items\napplied V2__log\napplied V3__watch\n")
+        (
+            0,
+            "applied V1__items\napplied V2__log\napplied V3__watch\napplied V4__retention\n"
+        )
     );
     let (status, out, _) = run(&["migrate", "--database-url", &url]).await;
     assert_eq!((status, out.as_str()), (0, "the schema is up to date\n"));

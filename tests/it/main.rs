@@ -12,6 +12,7 @@ mod migrate;
 mod private;
 mod protocol;
 mod reconnect;
+mod retention;
 mod slow;
 mod support;
 mod ui;

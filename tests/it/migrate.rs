@@ -7,6 +7,9 @@ use tokio_postgres::Config;
 use crate::support::cluster::connect;
 use crate::support::{Cluster, TestApp};
 
+/// How many there are.
+const MIGRATIONS: usize = 4;
+
 fn both(config: Config) -> Database {
     Database {
         requests: config.clone(),
@@ -35,7 +38,7 @@ async fn several_nodes_may_start_at_once() {
     let (a, b, c) = tokio::join!(prepare(&target), prepare(&target), prepare(&target));
     let mut counts = [a.unwrap().len(), b.unwrap().len(), c.unwrap().len()];
     counts.sort_unstable();
-    assert_eq!(counts, [0, 0, 3], "one of them has done it all");
+    assert_eq!(counts, [0, 0, MIGRATIONS], "one of them has done it all");
     let sql = connect(&target.listen).await;
     let owner: String = sql
         .query_one(
@@ -57,7 +60,10 @@ async fn the_owner_of_the_database_needs_no_other_right() {
         .batch_execute(&format!("alter database {database} owner to owner_of_db"))
         .await
         .unwrap();
-    assert_eq!(prepare(&both(config.clone())).await.unwrap().len(), 3);
+    assert_eq!(
+        prepare(&both(config.clone())).await.unwrap().len(),
+        MIGRATIONS
+    );
     let app = TestApp::build(config.clone(), connect(&config).await, database, |_| {}).await;
     app.ready().await;
     let mut client = app.subscribed("items").await;

@@ -45,6 +45,8 @@ pub fn unsubscribed(id: &str) -> Bytes {
 /// Why the stream of a subscription can't go on from where it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetReason {
+    /// What has been missed is not in the log any more.
+    Expired,
     /// The cursor is of another log, cluster or timeline.
     Epoch,
     /// The table has changed in a way that its rows can't be followed through.
@@ -55,6 +57,7 @@ impl ResetReason {
     /// As on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Expired => "expired",
             Self::Epoch => "epoch",
             Self::Schema => "schema",
         }

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use plank::app;
-use plank::config::{Config, Database, ListenAddress};
+use plank::config::{Config, Database, ListenAddress, Retention};
 use plank::health::Health;
-use plank::limits::{BODY_BYTES_MAX, CONNECTIONS_MAX, MESSAGE_BYTES_MAX};
+use plank::limits::{
+    BODY_BYTES_MAX, CONNECTIONS_MAX, MESSAGE_BYTES_MAX, RETENTION, RETENTION_ROWS_MAX,
+};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -45,6 +47,10 @@ pub fn config(database: tokio_postgres::Config) -> Config {
         connections_max: CONNECTIONS_MAX,
         message_bytes_max: MESSAGE_BYTES_MAX,
         body_bytes_max: BODY_BYTES_MAX,
+        retention: Retention {
+            keep: RETENTION,
+            rows_max: RETENTION_ROWS_MAX,
+        },
     }
 }
 

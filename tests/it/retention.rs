@@ -1,0 +1,232 @@
+//! The log is bounded, writers never wait for that, and whoever misses something is told.
+
+use std::time::{Duration, Instant};
+
+use plank::config::Retention;
+use serde_json::json;
+
+use crate::support::cluster::connect;
+use crate::support::proxy::PgProxy;
+use crate::support::{Cluster, TestApp, until};
+
+#[actix_web::test]
+async fn the_log_stays_within_its_rows() {
+    let keep = Duration::from_secs(3_600);
+    let app = TestApp::start_with(|config| {
+        config.retention = Retention {
+            keep,
+            rows_max: 7_000,
+        }
+    })
+    .await;
+    until("the retention is known", async || {
+        app.sql
+            .query_one("select rows_max from plank.meta", &[])
+            .await
+            .unwrap()
+            .get::<_, i64>(0)
+            == 7_000
+    })
+    .await;
+    let mut client = app.subscribed("items").await;
+    let mut numbers = Vec::new();
+    for _ in 0..30 {
+        app.execute("insert into items (name) select 'n' from generate_series(1, 1000); select plank.prune()").await;
+        numbers.extend(
+            client
+                .changes(1000)
+                .await
+                .iter()
+                .map(|c| c["seq"].as_i64().unwrap()),
+        );
+    }
+    numbers.dedup();
+    assert_eq!(numbers.len(), 30_000, "whoever follows misses nothing");
+    let rows: i64 = app
+        .sql
+        .query_one("select count(*) from plank.log", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert!((6_000..=9_000).contains(&rows), "{rows}");
+    until("it is measured", async || {
+        (1.0..20_000.0).contains(&app.metric("plank_log_rows").await)
+    })
+    .await;
+    assert!(app.metric("plank_log_bytes").await > 1e5);
+}
+
+#[actix_web::test]
+async fn the_log_stays_within_its_time() {
+    let keep = Duration::from_secs(2);
+    let app = TestApp::start_with(|config| {
+        config.retention = Retention {
+            keep,
+            rows_max: 1_000_000,
+        }
+    })
+    .await;
+    app.execute("insert into items (name) values ('old')").await;
+    until("it is gone", async || {
+        let sql = "select count(*) from plank.log where op = 'I'";
+        app.sql.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0
+    })
+    .await;
+    let mut client = app.subscribed("items").await;
+    app.execute("insert into items (name) values ('new')").await;
+    assert_eq!(client.change().await["row"]["name"], "new");
+}
+
+#[actix_web::test]
+async fn a_horizon_tells_exactly_which_cursor_is_too_old() {
+    let app = TestApp::start_with(|config| {
+        config.retention = Retention {
+            keep: Duration::from_secs(3_600),
+            rows_max: 70,
+        }
+    })
+    .await;
+    until("the retention is known", async || {
+        app.sql
+            .query_one("select rows_max from plank.meta", &[])
+            .await
+            .unwrap()
+            .get::<_, i64>(0)
+            == 70
+    })
+    .await;
+    let mut cursors = Vec::new();
+    for _ in 0..12 {
+        let cursor: String = app
+            .sql
+            .query_one("select pg_current_snapshot()::text", &[])
+            .await
+            .unwrap()
+            .get(0);
+        cursors.push(cursor);
+        app.execute(
+            "insert into items (name) select 'n' from generate_series(1, 20); select plank.prune()",
+        )
+        .await;
+    }
+    let mut pruned = Vec::new();
+    for cursor in &cursors {
+        let sql = "select plank.pruned($1::text::pg_snapshot), \
+            (select count(*) from plank.log where not pg_visible_in_snapshot(xid, $1::text::pg_snapshot) and op = 'I')";
+        let row = app.sql.query_one(sql, &[cursor]).await.unwrap();
+        pruned.push((row.get::<_, bool>(0), row.get::<_, i64>(1)));
+    }
+    for (i, (is_pruned, rows)) in pruned.iter().enumerate() {
+        let expected = (12 - i as i64) * 20;
+        assert_eq!(
+            *is_pruned,
+            *rows < expected,
+            "cursor {i}: {rows} of {expected} rows are left: {pruned:?}"
+        );
+    }
+    assert!(pruned[0].0 && !pruned[11].0, "{pruned:?}");
+}
+
+#[actix_web::test]
+async fn guarantee_6_a_writer_never_waits_for_pruning() {
+    let app = TestApp::start_with(|config| {
+        config.retention = Retention {
+            keep: Duration::from_secs(3_600),
+            rows_max: 7,
+        }
+    })
+    .await;
+    until("the retention is known", async || {
+        app.sql
+            .query_one("select rows_max from plank.meta", &[])
+            .await
+            .unwrap()
+            .get::<_, i64>(0)
+            == 7
+    })
+    .await;
+    // Somebody reads the whole log, and takes his time.
+    let reader = connect(&Cluster::shared().config(&app.database)).await;
+    reader
+        .batch_execute("begin; select count(*) from plank.log")
+        .await
+        .unwrap();
+    let slot = "select last_value from plank.slot";
+    let before: i64 = reader.query_one(slot, &[]).await.unwrap().get(0);
+    let mut longest = Duration::ZERO;
+    for _ in 0..50 {
+        let started = Instant::now();
+        app.execute("insert into items (name) values ('quick'), ('quick')")
+            .await;
+        longest = longest.max(started.elapsed());
+    }
+    assert!(longest < Duration::from_secs(1), "{longest:?}");
+    let current: i64 = app.sql.query_one(slot, &[]).await.unwrap().get(0);
+    assert_eq!(current, before, "nothing is thrown away under a reader");
+    reader.batch_execute("commit").await.unwrap();
+    until("it is pruned afterwards", async || {
+        app.sql.query_one(slot, &[]).await.unwrap().get::<_, i64>(0) != before
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn guarantee_4_a_listener_that_was_away_for_too_long_says_so() {
+    let database = Cluster::shared().database().await;
+    let target = Cluster::shared().config(&database);
+    let proxy = PgProxy::start(&target).await;
+    let sql = connect(&target).await;
+    let app = TestApp::build(
+        proxy.config("postgres", &database),
+        sql,
+        database,
+        |config| {
+            config.retention = Retention {
+                keep: Duration::from_secs(3_600),
+                rows_max: 70,
+            };
+        },
+    )
+    .await;
+    app.ready().await;
+    let mut client = app.subscribed("items").await;
+    until("the retention is known", async || {
+        app.sql
+            .query_one("select rows_max from plank.meta", &[])
+            .await
+            .unwrap()
+            .get::<_, i64>(0)
+            == 70
+    })
+    .await;
+    proxy.swallow(true);
+    for _ in 0..12 {
+        app.execute("insert into items (name) select 'missed' from generate_series(1, 20); select plank.prune()").await;
+    }
+    until("the loss is noticed", async || !app.health.is_live()).await;
+    proxy.swallow(false);
+    assert_eq!(client.expect("reset").await["reason"], "expired");
+    let subscribed = client.expect("subscribed").await;
+    assert_eq!(subscribed["id"], "a");
+    app.execute("insert into items (name) values ('from now on')")
+        .await;
+    assert_eq!(
+        client.batch().await.last().unwrap()["row"]["name"],
+        json!("from now on")
+    );
+}
+
+#[actix_web::test]
+async fn another_log_under_the_same_name_is_a_reset() {
+    let app = TestApp::start().await;
+    let mut client = app.subscribed("items").await;
+    // As after a restore: the log has another identity.
+    app.execute("update plank.meta set log_id = gen_random_uuid()")
+        .await;
+    assert_eq!(app.cut_listener().await, 1);
+    assert_eq!(client.expect("reset").await["reason"], "epoch");
+    client.expect("subscribed").await;
+    app.execute("insert into items (name) values ('here')")
+        .await;
+    assert_eq!(client.change().await["row"]["name"], "here");
+}
