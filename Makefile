@@ -42,6 +42,7 @@ test-needs:
 # As root the databases of the tests run as the user postgres, like those of plank itself.
 test-rust: ## unit and integration tests
 	cargo test $(CARGO_FLAGS) $(ARGS)
+	$(if $(CI),cargo test $(CARGO_FLAGS) --test it -- --ignored --exact private::recovery::a_server_that_hangs_is_ended_by_force)
 
 # --no-run builds target/debug/plank just as `cargo test` does, so after test-rust it is there already.
 test-browser: ## the dashboard in a real Chromium, and its client

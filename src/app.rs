@@ -15,7 +15,7 @@ use tokio::time::{interval, sleep, timeout};
 
 use crate::actor::hub::Hub;
 use crate::actor::listener::Listener;
-use crate::actor::message::Drain;
+use crate::actor::message::{Drain, Stop};
 use crate::config::{Config, Database, ListenAddress, Retention};
 use crate::health::Health;
 use crate::http::{State, server};
@@ -209,6 +209,11 @@ impl App {
         &self.health
     }
 
+    /// The hub, for whoever embeds plank and wants to know that it lives.
+    pub fn hub(&self) -> &Addr<Hub> {
+        &self.hub
+    }
+
     /// What is counted.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
@@ -278,6 +283,7 @@ impl App {
         if timeout(DRAIN_MAX, stopped).await.is_err() {
             log::warn!("requests did not end in time, cut off");
         }
+        self.hub.do_send(Stop);
         self.housekeeping.abort();
         self.pool.close();
         if let Some(postgres) = self.own_postgres {

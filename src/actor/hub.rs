@@ -264,3 +264,11 @@ impl Handler<Drain> for Hub {
         }
     }
 }
+
+impl Handler<Stop> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}

@@ -180,3 +180,8 @@ pub struct Retire {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Drain;
+
+/// Ends the hub: nobody is left to tell anything to.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Stop;

@@ -238,3 +238,13 @@ async fn a_database_that_is_away_at_start_is_waited_for() {
     .await;
     assert_eq!(client.change().await["row"]["name"], "first");
 }
+
+#[actix_web::test]
+async fn without_its_hub_plank_ends_and_says_why() {
+    let app = TestApp::start().await;
+    let mut client = app.subscribed("items").await;
+    app.hub.do_send(plank::actor::message::Stop);
+    let why = app.ended().await.unwrap_err().to_string();
+    assert!(why.contains("hub"), "{why}");
+    client.closed().await;
+}

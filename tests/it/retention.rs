@@ -79,13 +79,22 @@ async fn the_log_stays_within_its_time() {
 
 #[actix_web::test]
 async fn a_horizon_tells_exactly_which_cursor_is_too_old() {
-    let app = TestApp::start_with(|config| {
-        config.retention = Retention {
-            keep: Duration::from_secs(3_600),
-            rows_max: 70,
-        }
-    })
+    // A transaction that is open for long in another database makes it err on the safe side, so: a cluster of its own.
+    let cluster = Cluster::start();
+    let target = cluster.config("plank");
+    let app = TestApp::build(
+        target.clone(),
+        connect(&target).await,
+        "plank".into(),
+        |config| {
+            config.retention = Retention {
+                keep: Duration::from_secs(3_600),
+                rows_max: 70,
+            };
+        },
+    )
     .await;
+    app.ready().await;
     until("the retention is known", async || {
         app.sql
             .query_one("select rows_max from plank.meta", &[])

@@ -112,3 +112,48 @@ async fn one_that_asks_and_does_not_read_is_not_read_either() {
     assert!(stopped.await, "{sent} bytes were taken");
     app.subscribed("items").await.nothing().await;
 }
+
+#[actix_web::test]
+async fn one_that_takes_nothing_for_20_s_is_let_go() {
+    let app = TestApp::start().await;
+    let slow = stalled(&app).await;
+    app.execute("insert into items (name, description) select 'n', repeat('x', 1000) from generate_series(1, 10000)").await;
+    until("it lags", async || {
+        app.metric("plank_slow_sessions").await == 1.0
+    })
+    .await;
+    until("it is gone", async || app.health.sessions() == 0).await;
+    assert_eq!(app.metric("plank_closes_total{code=\"slow\"}").await, 1.0);
+    until("its memory is given back", async || {
+        app.metric("plank_backlog_bytes").await == 0.0
+    })
+    .await;
+    drop(slow);
+}
+
+#[actix_web::test]
+async fn a_quiet_client_gets_heartbeats_and_one_that_is_silent_is_let_go() {
+    let app = TestApp::start().await;
+    let mut client = app.subscribed("items").await;
+    app.execute("insert into items (name) values ('a')").await;
+    let changes = client.expect("changes").await;
+    let heartbeat = client.next().await.unwrap();
+    assert_eq!(
+        (&heartbeat["type"], &heartbeat["cursor"]),
+        (&"heartbeat".into(), &changes["cursor"])
+    );
+
+    // This one reads, and answers no ping.
+    let mut silent = RawClient::upgraded(app.address).await;
+    let mut pings = 0;
+    let code = loop {
+        let (first, payload) = silent.frame().await;
+        match first {
+            0x89 => pings += 1,
+            0x88 => break u16::from_be_bytes([payload[0], payload[1]]),
+            _ => {}
+        }
+    };
+    assert_eq!(code, 4002);
+    assert!(pings >= 2, "{pings} pings went unanswered");
+}

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use plank::actor::hub::Hub;
 use plank::app;
 use plank::config::{Config, Database, ListenAddress, Retention};
 use plank::health::Health;
@@ -27,6 +28,8 @@ pub struct TestApp {
     pub database: String,
     /// Who is alive.
     pub health: Arc<Health>,
+    /// The hub, to take it away.
+    pub hub: actix::Addr<Hub>,
     /// For HTTP.
     pub http: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
@@ -99,7 +102,7 @@ impl TestApp {
         let ListenAddress::Tcp(address) = app.addresses()[0] else {
             panic!("TCP was asked for")
         };
-        let health = app.health().clone();
+        let (health, hub) = (app.health().clone(), app.hub().clone());
         let (stop, stopped) = oneshot::channel();
         let run = actix_rt::spawn(app.run(async {
             let _ = stopped.await;
@@ -113,6 +116,7 @@ impl TestApp {
             sql,
             database,
             health,
+            hub,
             http,
             stop: Some(stop),
             run,
@@ -183,6 +187,11 @@ impl TestApp {
             .lines()
             .find_map(|l| l.strip_prefix(line)?.strip_prefix(' ')?.parse().ok());
         value.unwrap_or(0.0)
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ended(mut self) -> Result<(), app::AppError> {
+        within("the end", &mut self.run).await.unwrap()
     }
 
     /// Tells it to stop, and waits until it has.
