@@ -75,20 +75,29 @@ async fn the_owner_of_the_database_needs_no_other_right() {
 
 #[actix_web::test]
 async fn one_that_may_create_roles_gives_the_schema_away() {
-    let database = Cluster::shared().empty_database().await;
-    let config = role("role_maker", "createrole", &database).await;
-    let admin = connect(&Cluster::shared().config(&database)).await;
+    // A cluster of its own: since PostgreSQL 16 nobody may use a role that somebody else has made.
+    let cluster = Cluster::start();
+    let database = cluster.empty_database().await;
+    let admin = connect(&cluster.config(&database)).await;
+    let role = "create role role_maker login createrole password 'secret'";
     admin
-        .batch_execute(&format!("alter database {database} owner to role_maker"))
+        .batch_execute(&format!(
+            "{role}; alter database {database} owner to role_maker"
+        ))
         .await
         .unwrap();
+    let mut config = cluster.config(&database);
+    config.user("role_maker").password("secret");
     prepare(&both(config.clone())).await.unwrap();
     let sql = "select count(*) from pg_proc where pronamespace = 'plank'::regnamespace and proowner <> 'plank_owner'::regrole";
     assert_eq!(admin.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
     let app = TestApp::build(config.clone(), connect(&config).await, database, |_| {}).await;
     app.ready().await;
     let mut client = app.subscribed("items").await;
-    app.execute("insert into items (name) values ('a'); create table t (id int primary key); select plank.watch('t'); select plank.unwatch('t')").await;
+    app.execute(
+        "insert into items (name) values ('a'); create table t (id int primary key); select plank.watch('t'); select plank.unwatch('t')",
+    )
+    .await;
     assert_eq!(client.change().await["row"]["name"], "a");
 }
 

@@ -9,25 +9,27 @@ use crate::support::cluster::connect;
 use crate::support::proxy::PgProxy;
 use crate::support::{Cluster, TestApp, until};
 
+/// Keeps at most so many rows, for an hour.
+fn rows(rows_max: i64) -> Retention {
+    Retention {
+        keep: Duration::from_secs(3_600),
+        rows_max,
+    }
+}
+
+/// Waits until the server has made it known to the database.
+async fn known(app: &TestApp, rows_max: i64) {
+    let sql = "select rows_max from plank.meta";
+    until("the retention is known", async || {
+        app.sql.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == rows_max
+    })
+    .await;
+}
+
 #[actix_web::test]
 async fn the_log_stays_within_its_rows() {
-    let keep = Duration::from_secs(3_600);
-    let app = TestApp::start_with(|config| {
-        config.retention = Retention {
-            keep,
-            rows_max: 7_000,
-        }
-    })
-    .await;
-    until("the retention is known", async || {
-        app.sql
-            .query_one("select rows_max from plank.meta", &[])
-            .await
-            .unwrap()
-            .get::<_, i64>(0)
-            == 7_000
-    })
-    .await;
+    let app = TestApp::start_with(|config| config.retention = rows(7_000)).await;
+    known(&app, 7_000).await;
     let mut client = app.subscribed("items").await;
     let mut numbers = Vec::new();
     for _ in 0..30 {
@@ -87,23 +89,12 @@ async fn a_horizon_tells_exactly_which_cursor_is_too_old() {
         connect(&target).await,
         "plank".into(),
         |config| {
-            config.retention = Retention {
-                keep: Duration::from_secs(3_600),
-                rows_max: 70,
-            };
+            config.retention = rows(70);
         },
     )
     .await;
     app.ready().await;
-    until("the retention is known", async || {
-        app.sql
-            .query_one("select rows_max from plank.meta", &[])
-            .await
-            .unwrap()
-            .get::<_, i64>(0)
-            == 70
-    })
-    .await;
+    known(&app, 70).await;
     let mut cursors = Vec::new();
     for _ in 0..12 {
         let cursor: String = app
@@ -138,22 +129,8 @@ async fn a_horizon_tells_exactly_which_cursor_is_too_old() {
 
 #[actix_web::test]
 async fn guarantee_6_a_writer_never_waits_for_pruning() {
-    let app = TestApp::start_with(|config| {
-        config.retention = Retention {
-            keep: Duration::from_secs(3_600),
-            rows_max: 7,
-        }
-    })
-    .await;
-    until("the retention is known", async || {
-        app.sql
-            .query_one("select rows_max from plank.meta", &[])
-            .await
-            .unwrap()
-            .get::<_, i64>(0)
-            == 7
-    })
-    .await;
+    let app = TestApp::start_with(|config| config.retention = rows(7)).await;
+    known(&app, 7).await;
     // Somebody reads the whole log, and takes his time.
     let reader = connect(&Cluster::shared().config(&app.database)).await;
     reader
@@ -190,24 +167,13 @@ async fn guarantee_4_a_listener_that_was_away_for_too_long_says_so() {
         sql,
         database,
         |config| {
-            config.retention = Retention {
-                keep: Duration::from_secs(3_600),
-                rows_max: 70,
-            };
+            config.retention = rows(70);
         },
     )
     .await;
     app.ready().await;
     let mut client = app.subscribed("items").await;
-    until("the retention is known", async || {
-        app.sql
-            .query_one("select rows_max from plank.meta", &[])
-            .await
-            .unwrap()
-            .get::<_, i64>(0)
-            == 70
-    })
-    .await;
+    known(&app, 70).await;
     proxy.swallow(true);
     for _ in 0..12 {
         app.execute("insert into items (name) select 'missed' from generate_series(1, 20); select plank.prune()").await;
