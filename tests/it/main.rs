@@ -5,6 +5,7 @@
 
 mod architecture;
 mod capture;
+mod churn;
 mod cli;
 mod items;
 mod live;

@@ -46,6 +46,7 @@ async fn the_page_and_its_files_are_served() {
 
     for (file, kind) in [
         ("plank.js", "javascript"),
+        ("link.js", "javascript"),
         ("style.css", "css"),
         ("vendor/preact.mjs", "javascript"),
     ] {
