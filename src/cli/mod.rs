@@ -52,8 +52,9 @@ pub fn main() -> ExitCode {
 /// Logs go to standard error, what a person or a script reads to standard output.
 fn start_logger(filter: &str) {
     let mut builder = env_logger::Builder::new();
-    // At debug these print every statement with its parameters, which are other people's data.
-    for module in ["tokio_postgres", "refinery_core"] {
+    // At debug the first two print every statement with its parameters, which are other people's data; the last one
+    // tells at info what plank says itself.
+    for module in ["tokio_postgres", "refinery_core", "actix_server"] {
         builder.filter_module(module, log::LevelFilter::Warn);
     }
     builder.parse_filters(filter).format_target(false);
