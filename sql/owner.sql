@@ -1,6 +1,6 @@
 -- Run after the migrations. Capture runs with the rights of the owner of the schema, inside of everybody's transactions:
 -- so that owner should be a role that can't log in and owns nothing else. If plank's role may not make one, it stays
--- the owner itself, and `plank doctor` says so.
+-- the owner itself.
 do $$
 declare
   thing record;

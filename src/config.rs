@@ -185,9 +185,9 @@ pub struct Database {
 /// How much of the log is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// At least this long, and up to a seventh longer; less when `rows_max` is reached before.
+    /// At least this long, and about two sevenths longer at most; less when `rows_max` is reached before.
     pub keep: Duration,
-    /// At most this many changes.
+    /// At most this many changes, and what is written between two looks.
     pub rows_max: i64,
 }
 

@@ -197,16 +197,10 @@ impl Follower {
             self.place.interrupted = None;
         }
         self.go_live(&reader, cursor, broken).await?;
-        self.read(&reader, CATCH_UP_READ_MAX).await?;
-        if let Some(resumed) = &resumed {
+        if resumed.is_some() {
             self.metrics.listener_reconnects.inc();
-            // What is thrown away while it is read is missing from what was read.
-            if reader.pruned(&resumed.snapshot).await? {
-                let cursor = self.place.cursor.clone().unwrap_or_else(|| resumed.clone());
-                self.go_live(&reader, cursor, Some(ResetReason::Expired))
-                    .await?;
-            }
         }
+        self.read(&reader, CATCH_UP_READ_MAX).await?;
         self.metrics.listener_up.set(1);
         self.health.set_live();
         self.was_live = true;
@@ -295,9 +289,9 @@ impl Follower {
             .await?;
         let next = Arc::new(reading.next_cursor());
         let (mut rows, mut bytes, mut count): (Vec<LogRow>, usize, usize) = (Vec::new(), 0, 0);
+        let mut seq = interrupted.map_or(i64::MIN, |rest| rest.seq);
         while let Some(row) = reading.next().await? {
             if bytes >= CHUNK_BYTES {
-                let seq = rows.last().map_or(0, |row| row.seq);
                 self.hand_on(std::mem::take(&mut rows), &next, false)
                     .await?;
                 // From here on a lost connection must not begin the batch anew.
@@ -309,15 +303,26 @@ impl Follower {
             }
             bytes += row.bytes();
             count += 1;
+            seq = row.seq;
             rows.push(row);
         }
         self.health.set_caught_up();
         if count > 0 || self.place.interrupted.is_some() || *next != cursor {
             self.hand_on(rows, &next, true).await?;
-            self.place = Place {
-                cursor: Some((*next).clone()),
-                interrupted: None,
-            };
+            // The hub has it all, but the cursor may not pass it yet: see below.
+            let (next, seq) = (next.snapshot.clone(), seq);
+            self.place.interrupted = Some(Interrupted { next, seq });
+        }
+        // What is thrown away while it is read is missing from what was read. Asked last, and before the old cursor,
+        // which alone can tell, is given up.
+        let is_pruned = reader.pruned(&cursor.snapshot).await?;
+        self.place = Place {
+            cursor: Some((*next).clone()),
+            interrupted: None,
+        };
+        if is_pruned {
+            self.go_live(reader, (*next).clone(), Some(ResetReason::Expired))
+                .await?;
         }
         Ok(count)
     }

@@ -53,6 +53,8 @@ const READ_REST: &str =
 const NOW: &str = "select pg_current_snapshot()::text, \
     greatest((select xid from plank.log order by xid desc limit 1), (select max_xid from plank.horizon))";
 
+const PRUNED: &str = "select plank.pruned($1::text::pg_snapshot)";
+
 /// A batch that had been begun when the connection was lost.
 #[derive(Clone, Debug)]
 pub struct Interrupted {
@@ -67,6 +69,7 @@ pub struct LogReader {
     client: Client,
     config: Config,
     read: Statement,
+    pruned: Statement,
     bell: Arc<Notify>,
     driver: JoinHandle<()>,
     /// Why the connection ended.
@@ -116,12 +119,14 @@ impl LogReader {
                 .await
                 .map_err(of)?;
             let read = client.prepare(READ).await.map_err(of)?;
-            Ok((Epoch::of(identity.get(0)), read))
+            let pruned = client.prepare(PRUNED).await.map_err(of)?;
+            Ok((Epoch::of(identity.get(0)), read, pruned))
         };
-        let (epoch, read) = connect::soon("listen", prepare).await?;
+        let (epoch, read, pruned) = connect::soon("listen", prepare).await?;
         Ok(Self {
             client,
             read,
+            pruned,
             bell,
             driver,
             end,
@@ -188,16 +193,16 @@ impl LogReader {
         Ok(catalog)
     }
 
-    /// Whether something behind `cursor` may have been pruned. To be asked again after reading.
+    /// Whether something behind `cursor` may have been pruned. To be asked after reading: what is thrown away while it
+    /// is read is missing from what was read.
     ///
     /// # Errors
     /// If the connection is lost.
     pub async fn pruned(&self, cursor: &Snapshot) -> Result<bool, ConnectError> {
         let cursor = cursor.to_string();
-        let sql = "select plank.pruned($1::text::pg_snapshot)";
         let query = async {
             self.client
-                .query_one(sql, &[&cursor])
+                .query_one(&self.pruned, &[&cursor])
                 .await
                 .map_err(|e| self.error(&e))
         };
