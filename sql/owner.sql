@@ -29,7 +29,13 @@ begin
     execute format('alter %s %s owner to plank_owner', thing.kind, thing.name);
   end loop;
 
-  perform plank.permit(rel) from plank.watched where exists (select from pg_class where oid = rel);
+  for thing in select w.rel::regclass as name from plank.watched w join pg_class c on c.oid = w.rel loop
+    begin
+      perform plank.permit(thing.name);
+    exception when insufficient_privilege then
+      raise warning 'plank: % belongs to somebody else, who has to call plank.watch again', thing.name;
+    end;
+  end loop;
 
   if not (select rolsuper from pg_roles where rolname = current_user) then
     execute format('revoke create on database %I from plank_owner', current_database());

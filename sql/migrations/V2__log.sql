@@ -85,8 +85,16 @@ begin
   return depth > 1;
 end $$;
 
+-- Whether this schema's owner sees all rows of a table. Row security does not refuse, it hides; a hidden row must not be
+-- taken for one that is gone.
+create function plank.sees_all(t oid) returns boolean language sql stable set search_path = pg_catalog, pg_temp as $$
+  select not row_security_active(t)
+    or (exists (select from pg_policy where polrelid = t and polname = 'plank_reads') and not exists (select from pg_policy where polrelid = t and not polpermissive))
+$$;
+
 -- For those: the state of now of each row that the statement touched, looked up by key, so that what is logged last for
--- a key is never older than what was logged before it. Null for a table without a key: there the rows are all there is.
+-- a key is never older than what was logged before it. Null for a table without a key, or with hidden rows: there the
+-- statement's rows are all there is.
 create function plank.log_again_sql(t oid, op "char") returns text language sql stable set search_path = pg_catalog, pg_temp as $$
   select format($q$
     insert into plank.log (slot, rel, op, row, old)
@@ -102,7 +110,7 @@ create function plank.log_again_sql(t oid, op "char") returns text language sql 
       string_agg(format('x.%I = coalesce(n.k%2$s, o.k%2$s)', a.attname, a.attnum), ' and ') as same
     from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey::int2[])
     where i.indrelid = t and i.indisprimary) k
-  where k.names is not null
+  where k.names is not null and plank.sees_all(t)
 $$;
 
 create function plank.capture_insert() returns trigger language plpgsql security definer
@@ -222,6 +230,7 @@ declare touched bigint;
 begin
   if current_setting('plank.truncating', true) = tg_argv[0] then return null; end if;
   begin
+    if not plank.sees_all(tg_relid) then raise insufficient_privilege; end if;
     execute format('insert into plank.log (slot, rel, op, old)
       select s.last_value, $1, ''D'', row_to_json(x.*) from plank.slot s, only %s x', tg_relid::regclass) using tg_relid;
     get diagnostics touched = row_count;

@@ -24,7 +24,7 @@ declare
 begin
   if not has_schema_privilege(owner, in_schema::oid, 'usage') then execute format('grant usage on schema %s to %I', in_schema, owner); end if;
   if not has_table_privilege(owner, t, 'select') then execute format('grant select on %s to %I', t, owner); end if;
-  if (select relrowsecurity from pg_class where oid = t) and not exists (select from pg_policy where polrelid = t and polname = 'plank_reads') then
+  if (select relrowsecurity from pg_class where oid = t) and not (select rolcanlogin from pg_roles where rolname = owner) and not exists (select from pg_policy where polrelid = t and polname = 'plank_reads') then
     execute format('create policy plank_reads on %s for select to %I using (true)', t, owner);
   end if;
 end $$;
@@ -75,7 +75,8 @@ begin
   if exists (select from pg_policy where polrelid = t and polname = 'plank_reads') then
     execute format('drop policy plank_reads on %s', t);
   end if;
-  if (select relowner from pg_class where oid = t) <> (select nspowner from pg_namespace where nspname = 'plank') then
+  -- A role that can log in may have been given the right by somebody else.
+  if (select not rolcanlogin and r.oid <> c.relowner from pg_namespace n join pg_roles r on r.oid = n.nspowner, pg_class c where nspname = 'plank' and c.oid = t) then
     execute format('revoke select on %s from %I', t, (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'plank'));
   end if;
 end $$;

@@ -52,6 +52,10 @@ declare
   done boolean := false;
   old record;
 begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'plank: prune() needs the isolation level read committed'
+      using hint = 'an older snapshot does not show what has to be noted before it is thrown away', errcode = 'invalid_transaction_state';
+  end if;
   if not pg_try_advisory_xact_lock(7012, 2) then return false; end if;
   for old in
     select slot from (

@@ -32,6 +32,9 @@ pub struct Subscription {
     pub is_cancelled: bool,
     /// The first segment of the backlog that is for it.
     pub from: u64,
+    /// Set when its table is not watched any more while its socket is full: the first segment that is not for it. It
+    /// stays until what was committed before has been written, and counts no more.
+    pub until: Option<u64>,
 }
 
 /// How far a write got.
@@ -316,7 +319,9 @@ impl Conn {
                 queue.segment >= backlog.base(),
                 "Conn::lag moves those that are cut off"
             );
-            let next = queue.next(backlog, |topic, number| self.is_for(topic, number));
+            let next = queue.next(backlog, self.closing.get().is_some(), |topic, number| {
+                self.is_for(topic, number)
+            });
             if next.is_empty() {
                 drop(slot);
                 self.unblock();
@@ -341,10 +346,9 @@ impl Conn {
     }
 
     fn is_for(&self, topic: TopicId, number: u64) -> bool {
-        self.subscriptions
-            .borrow()
-            .iter()
-            .any(|s| s.topic == Some(topic) && s.from <= number)
+        self.subscriptions.borrow().iter().any(|s| {
+            s.topic == Some(topic) && s.from <= number && s.until.is_none_or(|until| number < until)
+        })
     }
 }
 

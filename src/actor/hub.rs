@@ -106,6 +106,8 @@ impl Hub {
     }
 
     fn join(&mut self, Subscribe { shard, key, wanted }: Subscribe) {
+        // A heartbeat must not carry an older cursor than `subscribed`.
+        self.advance();
         match self.subject_of(&wanted) {
             Err(refusal) => self.tell(shard, Refused { key, refusal }),
             Ok((table, subject)) => {
@@ -180,7 +182,9 @@ impl Handler<Live> for Hub {
             self.set_cursor(live.cursor);
         }
         for table in live.catalog.into_tables() {
-            self.describe((*table).clone());
+            for stale in self.describe((*table).clone()) {
+                self.retire(stale);
+            }
         }
         self.live = true;
         if let Some(reason) = live.broken {

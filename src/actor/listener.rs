@@ -193,9 +193,6 @@ impl Follower {
         };
         let resumed = before.filter(|_| broken.is_none());
         let cursor = resumed.clone().unwrap_or(now);
-        if resumed.is_none() {
-            self.place.interrupted = None;
-        }
         self.go_live(&reader, cursor, broken).await?;
         if resumed.is_some() {
             self.metrics.listener_reconnects.inc();
@@ -238,13 +235,20 @@ impl Follower {
         }
         // Read after the cursor was taken: what is watched from then on, the log itself tells.
         let catalog = reader.catalog().await?;
-        self.place.cursor = Some(cursor.clone());
-        self.tell(Live {
-            cursor,
+        let live = Live {
+            cursor: cursor.clone(),
             catalog,
             broken,
-        })
-        .await
+        };
+        self.tell(live).await?;
+        // Only now: had this failed, the next connection would have to know all of it.
+        if broken.is_some() || self.place.cursor.is_none() {
+            self.place = Place {
+                cursor: Some(cursor),
+                interrupted: None,
+            };
+        }
+        Ok(())
     }
 
     /// The bell has rung, or the connection has ended.

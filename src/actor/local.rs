@@ -95,6 +95,10 @@ impl Local {
     pub(super) fn detach(&self, slot: usize) {
         let conn = self.conns.borrow_mut().remove(slot);
         let subscriptions = std::mem::take(&mut *conn.subscriptions().borrow_mut());
+        let subscriptions: Vec<_> = subscriptions
+            .into_iter()
+            .filter(|s| s.until.is_none())
+            .collect();
         for (i, subscription) in subscriptions.iter().enumerate() {
             let again = subscriptions[i + 1..]
                 .iter()
@@ -187,6 +191,7 @@ impl Local {
             topic: None,
             is_cancelled: false,
             from: 0,
+            until: None,
         });
         self.metrics.subscriptions.inc();
         Ok(())
@@ -226,6 +231,11 @@ impl Local {
     /// Goes on writing to a socket that was full.
     pub(super) fn drain(&self, conn: &Conn) -> Wrote {
         let wrote = conn.drain(&self.backlog.borrow(), self.now());
+        if wrote == Wrote::All {
+            conn.subscriptions()
+                .borrow_mut()
+                .retain(|s| s.until.is_none());
+        }
         if self.blocked.get() == 0 {
             self.backlog.borrow_mut().trim(false);
         }

@@ -41,7 +41,12 @@ pub(super) type Slices = SmallVec<[(Source, Bytes); SLICES_MAX]>;
 impl Queue {
     /// What goes out next, at most [`DRAIN_BYTES`] unless a single piece is larger. Skips segments that are not for
     /// this client, but finishes one that has been begun.
-    pub fn next(&mut self, backlog: &Backlog, is_for: impl Fn(TopicId, u64) -> bool) -> Slices {
+    pub fn next(
+        &mut self,
+        backlog: &Backlog,
+        is_closing: bool,
+        is_for: impl Fn(TopicId, u64) -> bool,
+    ) -> Slices {
         let mut slices = Slices::new();
         let mut bytes = 0;
         let mut add = |source, piece: Bytes| {
@@ -62,6 +67,10 @@ impl Queue {
                         return slices;
                     }
                 }
+            }
+            // Nothing comes after a close frame (RFC 6455, section 5.5.1); it is the last reply.
+            if is_closing && offset == 0 && replies.peek().is_none() {
+                return slices;
             }
             let Some(segment) = backlog.get(number) else {
                 return slices;

@@ -350,14 +350,22 @@ impl Handler<Retire> for Shard {
         self.flush();
         let local = &self.local;
         for conn in self.members(retire.topic) {
-            conn.subscriptions().borrow_mut().retain(|subscription| {
-                let ended = subscription.topic == Some(retire.topic);
-                if ended {
-                    local.reply(&conn, message::unsubscribed(&subscription.id));
-                    local.metrics.subscriptions.dec();
-                }
-                !ended
-            });
+            let (head, is_full) = (local.head(), conn.is_blocked());
+            for subscription in conn
+                .subscriptions()
+                .borrow_mut()
+                .iter_mut()
+                .filter(|s| s.topic == Some(retire.topic))
+            {
+                local.reply(&conn, message::unsubscribed(&subscription.id));
+                local.metrics.subscriptions.dec();
+                (subscription.until, subscription.is_cancelled) = (Some(head), true);
+            }
+            if !is_full {
+                conn.subscriptions()
+                    .borrow_mut()
+                    .retain(|s| s.until.is_none());
+            }
         }
         local.topics.borrow_mut().remove(&retire.topic);
     }

@@ -15,6 +15,8 @@ use super::json;
 pub struct Expander {
     /// Per transaction, the inserts of the statement that is under way.
     held: HashMap<u64, Held>,
+    /// Which transaction holds the insert of a key.
+    holders: HashMap<(Oid, Arc<str>), u64>,
     /// Bytes of all held rows.
     held_bytes: usize,
 }
@@ -23,9 +25,9 @@ pub struct Expander {
 struct Held {
     rel: Oid,
     command: u32,
+    /// Of its rows.
+    bytes: usize,
     inserts: Vec<(Arc<Table>, Change)>,
-    /// The tables and keys of `inserts`.
-    keys: HashSet<(Oid, Arc<str>)>,
 }
 
 impl Expander {
@@ -87,12 +89,14 @@ impl Expander {
                 let new = || Held {
                     rel,
                     command,
+                    bytes: 0,
                     inserts: Vec::new(),
-                    keys: HashSet::new(),
                 };
                 let held = self.held.entry(xid).or_insert_with(new);
-                held.keys
-                    .extend(insert.key.clone().map(|key| (table.rel, key)));
+                held.bytes += bytes;
+                if let Some(key) = &insert.key {
+                    self.holders.insert((table.rel, key.clone()), xid);
+                }
                 held.inserts.push((table.clone(), insert));
             }
             LogOp::Update => out.push((
@@ -113,28 +117,32 @@ impl Expander {
         keys: [&Option<Arc<str>>; 2],
         out: &mut Vec<(Arc<Table>, Change)>,
     ) {
-        let ended = |(xid, held): (&u64, &Held)| {
-            let over = if *xid == log.xid {
-                (held.rel, held.command) != (log.rel, log.command)
-            } else {
-                let touches = |key: &Arc<str>| held.keys.contains(&(table.rel, key.clone()));
-                log.op == LogOp::Truncate || keys.iter().filter_map(|key| key.as_ref()).any(touches)
-            };
-            over.then_some(*xid)
-        };
-        let ended: Vec<u64> = self.held.iter().filter_map(ended).collect();
-        for xid in ended {
-            self.release(xid, out);
+        if log.op == LogOp::Truncate {
+            return self.finish(out);
+        }
+        let is_over = |held: &Held| (held.rel, held.command) != (log.rel, log.command);
+        if self.held.get(&log.xid).is_some_and(is_over) {
+            self.release(log.xid, out);
+        }
+        for key in keys.into_iter().flatten() {
+            let holder = self.holders.get(&(table.rel, key.clone())).copied();
+            if let Some(xid) = holder.filter(|xid| *xid != log.xid) {
+                self.release(xid, out);
+            }
         }
     }
 
     fn release(&mut self, xid: u64, out: &mut Vec<(Arc<Table>, Change)>) {
-        if let Some(held) = self.held.remove(&xid) {
-            out.extend(held.inserts);
+        let Some(held) = self.held.remove(&xid) else {
+            return;
+        };
+        self.held_bytes -= held.bytes;
+        for (table, insert) in &held.inserts {
+            if let Some(key) = &insert.key {
+                self.holders.remove(&(table.rel, key.clone()));
+            }
         }
-        if self.held.is_empty() {
-            self.held_bytes = 0;
-        }
+        out.extend(held.inserts);
     }
 
     /// Appends all that was held: the batch has ended.
@@ -258,6 +266,22 @@ mod tests {
             log(10, 0, 3, LogOp::Delete, Some(2), None),
         ];
         assert_eq!(apply(rows, &[1]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn key_changes_of_many_transactions_in_one_batch() {
+        let shift = |i| {
+            log(
+                i,
+                0,
+                i as i64 * 2,
+                LogOp::Update,
+                Some(i as i64),
+                Some(-(i as i64) - 1),
+            )
+        };
+        let keys: Vec<i64> = (0..20_000).collect();
+        assert_eq!(apply((0..20_000).map(shift).collect(), &keys).len(), 20_000);
     }
 
     #[test]

@@ -37,7 +37,7 @@ macro_rules! read_sql {
         concat!(
             "select -1::bigint as seq, '0'::xid8 as xid, '0'::cid as command, 0::oid as rel, ' '::\"char\" as op, now() as at, ",
             "null::json as row, null::json as old, pg_current_snapshot()::text as next, ",
-            "greatest((select xid from plank.log order by xid desc limit 1), (select max_xid from plank.horizon)) as newest ",
+            "greatest((select xid from plank.log order by xid desc limit 1), (select prune_xid from plank.horizon)) as newest ",
             "union all select seq, xid, cmin, rel, op, at, row, old, null, null from plank.log ",
             "where xid >= pg_snapshot_xmax($1::text::pg_snapshot) ", $more,
             "union all select seq, xid, cmin, rel, op, at, row, old, null, null from plank.log ",
@@ -51,7 +51,7 @@ const READ: &str = read_sql!("");
 const READ_REST: &str =
     read_sql!("and pg_visible_in_snapshot(xid, $2::text::pg_snapshot) and seq > $3 ");
 const NOW: &str = "select pg_current_snapshot()::text, \
-    greatest((select xid from plank.log order by xid desc limit 1), (select max_xid from plank.horizon))";
+    greatest((select xid from plank.log order by xid desc limit 1), (select prune_xid from plank.horizon))";
 
 const PRUNED: &str = "select plank.pruned($1::text::pg_snapshot)";
 

@@ -147,13 +147,36 @@ async fn columns_may_be_named_as_the_triggers_name_things() {
 #[actix_web::test]
 async fn what_was_committed_with_unwatch_still_arrives() {
     let app = TestApp::start().await;
-    app.execute("create table w (id int primary key); select plank.watch('w')")
+    app.execute("create table w (id int primary key, v text); select plank.watch('w')")
         .await;
     let mut client = watched(&app, "w").await;
-    app.execute("begin; insert into w values (1), (2); select plank.unwatch('w'); insert into w values (3); commit").await;
-    assert_eq!(client.changes(2).await.len(), 2);
+    // Enough for several messages.
+    app.execute(
+        "begin; insert into w select i, repeat('x', 100) from generate_series(1, 9000) i; select plank.unwatch('w'); insert into w values (0); commit",
+    )
+    .await;
+    assert_eq!(client.changes(9_000).await.len(), 9_000);
     client.expect("unsubscribed").await;
     client.nothing().await;
+}
+
+#[actix_web::test]
+async fn rows_that_are_hidden_by_policies_are_not_taken_for_gone() {
+    let app = TestApp::start().await;
+    app.execute(
+        "create role rls_owner; create schema hidden authorization rls_owner; set role rls_owner; \
+         create table hidden.h (id int primary key, v int); \
+         create function hidden.again() returns trigger language plpgsql as $$ begin \
+           if new.v < 10 then update hidden.h set v = v + 10 where id = new.id; end if; return null; end $$; \
+         create trigger again after update on hidden.h for each row execute function hidden.again(); reset role; \
+         select plank.watch('hidden.h'); insert into hidden.h values (1, 20)",
+    )
+    .await;
+    let mut client = watched(&app, "hidden.h").await;
+    app.execute("alter table hidden.h enable row level security; update hidden.h set v = 1")
+        .await;
+    let changes = client.changes(2).await;
+    assert!(changes.iter().all(|c| c["op"] == "update"), "{changes:?}");
 }
 
 #[actix_web::test]

@@ -62,18 +62,13 @@ impl Hub {
         match row.op {
             LogOp::Watch => {
                 self.settle(turn);
-                self.watched(&row);
+                self.watched(&row, turn);
             }
             LogOp::Unwatch => {
                 // Whoever is subscribed gets what was committed up to here, and then the end.
                 self.settle(turn);
-                let topics = self.topics.of(row.rel).into_iter().map(|(topic, ..)| topic);
-                let last = topics
-                    .filter_map(|topic| self.batch.as_mut()?.end(topic))
-                    .collect();
-                self.push(last, None, &mut turn.sent);
                 self.catalog.remove(row.rel);
-                self.retire(row.rel);
+                self.end(row.rel, turn);
             }
             LogOp::Reset => {
                 self.settle(turn);
@@ -102,6 +97,21 @@ impl Hub {
                 }
             }
         }
+    }
+
+    /// The streams of a table end here: what was whole before goes out first, marked as the last.
+    fn end(&mut self, root: Oid, turn: &mut Turn) {
+        if let Some(batch) = &mut self.batch {
+            let mut frames = batch.ready();
+            frames.extend(
+                self.topics
+                    .of(root)
+                    .into_iter()
+                    .filter_map(|(topic, ..)| batch.end(topic)),
+            );
+            self.push(frames, None, &mut turn.sent);
+        }
+        self.retire(root);
     }
 
     /// Puts everything that came before this point into the batch.
@@ -143,7 +153,7 @@ impl Hub {
     }
 
     /// A table is watched from here on, or watched in another way.
-    fn watched(&mut self, row: &LogRow) {
+    fn watched(&mut self, row: &LogRow, turn: &mut Turn) {
         match row.row.as_deref().map(serde_json::from_str::<Table>) {
             Some(Ok(table)) => {
                 log::info!(
@@ -151,7 +161,9 @@ impl Hub {
                     table.quoted,
                     table.key.join(",")
                 );
-                self.describe(table);
+                for stale in self.describe(table) {
+                    self.end(stale, turn);
+                }
             }
             Some(Err(error)) => {
                 log::error!("table description unreadable rel={} error={error}", row.rel)
@@ -160,12 +172,10 @@ impl Hub {
         }
     }
 
-    /// Takes the description of a table, which may be known already.
-    pub(super) fn describe(&mut self, table: Table) {
+    /// Takes the description of a table, which may be known already. Gives the tables that have lost their name to it.
+    pub(super) fn describe(&mut self, table: Table) -> Vec<Oid> {
         let rel = table.rel;
-        for stale in self.catalog.insert(table) {
-            self.retire(stale);
-        }
+        let stale = self.catalog.insert(table);
         if let Some(table) = self
             .catalog
             .root_of(rel)
@@ -175,6 +185,7 @@ impl Hub {
         {
             self.reset(rel, ResetReason::Schema);
         }
+        stale
     }
 
     /// The streams of a table have broken, and go on behind the batch that is under way.
