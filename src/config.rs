@@ -1,10 +1,7 @@
 //! The settings: flag, else environment, else default. Checked as a whole before anything starts.
 
 use std::env;
-use std::fmt;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -13,8 +10,10 @@ use crate::limits::{
     BODY_BYTES_MAX, CONNECTIONS_MAX, MESSAGE_BYTES_MAX, RETENTION, RETENTION_ROWS_MAX,
 };
 
-/// Ten years.
-const RETENTION_SECONDS_MAX: u64 = 3_650 * 86_400;
+mod address;
+mod parse;
+
+pub use address::ListenAddress;
 
 /// Which database. Shared by all subcommands that need one.
 #[derive(Args, Clone, Debug, Default)]
@@ -121,58 +120,6 @@ pub struct ServeArgs {
 #[error("{0}")]
 pub struct ConfigError(String);
 
-/// A place to listen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ListenAddress {
-    /// TCP.
-    Tcp(SocketAddr),
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
-impl ListenAddress {
-    /// Reads `HOST:PORT` or `unix:/PATH`. A name stands for the first address that it has.
-    fn parse(text: &str) -> Result<Self, ConfigError> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return match path.starts_with('/') {
-                true => Ok(Self::Unix(path.into())),
-                false => Err(ConfigError(format!(
-                    "--listen {text}: a Unix socket needs an absolute path, as in unix:/run/plank.sock"
-                ))),
-            };
-        }
-        let resolved = text.to_socket_addrs().map_err(|e| {
-            ConfigError(format!("--listen {text}: {e}; write it as HOST:PORT, for example 127.0.0.1:8080, or as unix:/PATH"))
-        });
-        let first = resolved?.next();
-        first
-            .map(Self::Tcp)
-            .ok_or_else(|| ConfigError(format!("--listen {text}: this name has no address")))
-    }
-
-    /// Whether only this machine can reach it.
-    pub fn is_local(&self) -> bool {
-        match self {
-            Self::Tcp(address) => match address.ip() {
-                IpAddr::V6(ip) => ip
-                    .to_ipv4_mapped()
-                    .map_or(ip.is_loopback(), |v4| v4.is_loopback()),
-                IpAddr::V4(ip) => ip.is_loopback(),
-            },
-            Self::Unix(_) => true,
-        }
-    }
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "http://{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
 /// The databases that were configured; none: a private PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -231,7 +178,7 @@ impl DatabaseArgs {
             .clone()
             .filter(|url| !url.trim().is_empty());
         let Some(requests) = given
-            .map(|url| parse_url("--database-url (PLANK_DATABASE_URL)", &url))
+            .map(|url| parse::database_url("--database-url (PLANK_DATABASE_URL)", &url))
             .transpose()?
         else {
             return match listen {
@@ -240,7 +187,9 @@ impl DatabaseArgs {
             };
         };
         let listen = listen
-            .map(|url| parse_url("--listen-database-url (PLANK_LISTEN_DATABASE_URL)", &url))
+            .map(|url| {
+                parse::database_url("--listen-database-url (PLANK_LISTEN_DATABASE_URL)", &url)
+            })
             .transpose()?;
         Ok(Some(Database {
             listen: listen.unwrap_or_else(|| requests.clone()),
@@ -270,50 +219,6 @@ impl Config {
             },
         })
     }
-}
-
-/// Reads a number with a unit: `90s`, `30m`, `24h`, `7d`.
-fn parse_duration(name: &str, text: &str) -> Result<Duration, ConfigError> {
-    let text = text.trim();
-    let split = text.len() - text.chars().next_back().map_or(0, char::len_utf8);
-    let (number, unit) = text.split_at(split);
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => 0,
-    };
-    let time = number
-        .parse::<u64>()
-        .ok()
-        .and_then(|n| n.checked_mul(seconds))
-        .filter(|s| (1..=RETENTION_SECONDS_MAX).contains(s));
-    time.map(Duration::from_secs).ok_or_else(|| {
-        ConfigError(format!(
-            "{name} is {text:?}; write it as 90s, 30m, 24h or 7d, from 1s to 3650d"
-        ))
-    })
-}
-
-fn parse_url(name: &str, url: &str) -> Result<tokio_postgres::Config, ConfigError> {
-    let mut config = tokio_postgres::Config::from_str(url).map_err(|error| {
-        let cause = std::error::Error::source(&error)
-            .map(|cause| format!(": {cause}"))
-            .unwrap_or_default();
-        ConfigError(format!(
-            "{name} can't be read{cause}; write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-        ))
-    })?;
-    if config.get_hosts().is_empty() {
-        config.host_path("/var/run/postgresql");
-    }
-    if config.get_user().is_none() {
-        return Err(ConfigError(format!(
-            "{name} names no user; write it as postgresql://USER@HOST/DATABASE"
-        )));
-    }
-    Ok(config)
 }
 
 impl ServeArgs {
@@ -382,7 +287,7 @@ impl ServeArgs {
             message_bytes_max: self.max_message_bytes,
             body_bytes_max: self.max_body_bytes,
             retention: Retention {
-                keep: parse_duration("--retention", &self.retention)?,
+                keep: parse::duration("--retention", &self.retention)?,
                 rows_max: retention_rows,
             },
         })
@@ -467,10 +372,10 @@ mod tests {
             ("24h", 86_400),
             (" 7d ", 604_800),
         ] {
-            assert_eq!(parse_duration("x", text), Ok(Duration::from_secs(seconds)));
+            assert_eq!(parse::duration("x", text), Ok(Duration::from_secs(seconds)));
         }
         for text in ["", "s", "-1s", "1.5h", "1w", "0s", "1ä", "h24"] {
-            assert!(parse_duration("x", text).is_err(), "{text}");
+            assert!(parse::duration("x", text).is_err(), "{text}");
         }
     }
 

@@ -8,6 +8,7 @@ mod capture;
 mod churn;
 mod cli;
 mod items;
+mod items_input;
 mod live;
 mod migrate;
 mod private;
