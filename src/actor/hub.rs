@@ -178,7 +178,11 @@ impl Handler<Live> for Hub {
             self.expander = Expander::default();
             self.catalog = Catalog::default();
         }
-        if self.batch.is_none() {
+        // The listener gives up its old cursor a moment later than the hub, which must not go back to it.
+        let is_behind = |own: &Cursor| !live.cursor.snapshot.covers(&own.snapshot);
+        if live.broken.is_some()
+            || (self.batch.is_none() && !self.cursor.as_ref().is_some_and(is_behind))
+        {
             self.set_cursor(live.cursor);
         }
         for table in live.catalog.into_tables() {
