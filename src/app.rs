@@ -14,15 +14,16 @@ use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep, timeout};
 
 use crate::actor::hub::Hub;
-use crate::actor::listener::Listener;
+use crate::actor::listener::{self, Listener};
 use crate::actor::message::{Drain, Stop};
+use crate::actor::nudge::Nudge;
 use crate::config::{Config, Database, ListenAddress, Retention};
 use crate::health::Health;
 use crate::http::{State, server};
 use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX, PRUNE_INTERVAL_MIN, START_MAX};
 use crate::metrics::Metrics;
 use crate::store::private::{self, PrivatePostgres};
-use crate::store::{ConnectError, Pool, connect, migrate, retention};
+use crate::store::{ConnectError, History, Pool, connect, migrate, retention};
 
 mod own_postgres;
 
@@ -43,6 +44,7 @@ pub struct App {
     /// A supervisor ends with the last address of its actor.
     listener: Addr<Listener>,
     pool: Pool,
+    history: History,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     fatal: watch::Receiver<Option<String>>,
@@ -129,10 +131,16 @@ pub async fn build(config: Config) -> Result<App, AppError> {
     let (give_up, fatal) = watch::channel(None);
     let own_postgres = postgres.map(|postgres| OwnPostgres::watch(postgres, give_up.clone()));
     let pool = Pool::new(&database.requests).map_err(|e| AppError(e.to_string()))?;
-    let hub = Hub::new(metrics.clone(), health.clone()).start();
+    let history = History::new(&database.listen).map_err(AppError)?;
+    let nudge = Arc::<Nudge>::default();
+    let hub = Hub::new(metrics.clone(), health.clone(), nudge.clone()).start();
     let (for_hub, for_metrics, for_health) = (hub.clone(), metrics.clone(), health.clone());
+    let settings = listener::Settings {
+        database: database.listen,
+        doorbell: config.doorbell,
+    };
     let listener = Supervisor::start(move |_| {
-        Listener::new(database.listen, for_hub, for_metrics, for_health, give_up)
+        Listener::new(settings, for_hub, nudge, for_metrics, for_health, give_up)
     });
 
     let housekeeping = actix_rt::spawn(keep_house(
@@ -144,6 +152,8 @@ pub async fn build(config: Config) -> Result<App, AppError> {
 
     let state = State {
         pool: pool.clone(),
+        history: history.clone(),
+        hub: hub.clone(),
         health: health.clone(),
         metrics: metrics.clone(),
         allowed_origins: config.allowed_origins.into(),
@@ -162,6 +172,7 @@ pub async fn build(config: Config) -> Result<App, AppError> {
         hub,
         listener,
         pool,
+        history,
         health,
         metrics,
         fatal,
@@ -286,6 +297,7 @@ impl App {
         self.hub.do_send(Stop);
         self.housekeeping.abort();
         self.pool.close();
+        self.history.close();
         if let Some(postgres) = self.own_postgres {
             postgres.stop().await;
         }

@@ -101,6 +101,16 @@ pub struct ServeArgs {
     )]
     pub retention_rows: u64,
 
+    /// off: never sleep until a NOTIFY, poll the log; for databases that use PREPARE TRANSACTION, which refuses one
+    #[arg(
+        long,
+        env = "PLANK_DOORBELL",
+        default_value = "on",
+        value_parser = ["on", "off"],
+        value_name = "on|off"
+    )]
+    pub doorbell: String,
+
     /// Allow an address beyond loopback although nobody has to log in
     #[arg(long, env = "PLANK_INSECURE")]
     pub insecure: bool,
@@ -159,6 +169,8 @@ pub struct Config {
     pub body_bytes_max: usize,
     /// See [`Retention`].
     pub retention: Retention,
+    /// Whether the listener may sleep until the doorbell rings.
+    pub doorbell: bool,
 }
 
 impl DatabaseArgs {
@@ -217,6 +229,7 @@ impl Config {
                 keep: RETENTION,
                 rows_max: RETENTION_ROWS_MAX,
             },
+            doorbell: true,
         })
     }
 }
@@ -290,6 +303,7 @@ impl ServeArgs {
                 keep: parse::duration("--retention", &self.retention)?,
                 rows_max: retention_rows,
             },
+            doorbell: self.doorbell == "on",
         })
     }
 }

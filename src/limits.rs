@@ -122,6 +122,58 @@ pub const CATCH_UP_READ_MAX: Duration = Duration::from_secs(300);
 /// Between two reads of the log that no doorbell asked for. They find nothing unless a bell was missed, which is counted.
 pub const SAFETY_READ_INTERVAL: Duration = Duration::from_secs(30);
 
+/// Transactions in a second at which the listener stops sleeping and polls: below it a bell holds nobody up.
+pub const BELL_BUSY: usize = 50;
+/// Transactions in a second below which it goes back to sleep.
+pub const BELL_QUIET: usize = 10;
+/// Between two reads of a listener that polls. On average a change waits for half of it.
+pub const POLL_AWAKE: Duration = Duration::from_millis(10);
+/// Between two reads of a listener that is about to sleep, and waits for older transactions to end. New ones ring.
+pub const POLL_DROWSY: Duration = Duration::from_millis(50);
+
+/// Bytes of recent changes that are kept in memory for clients that come back.
+pub const WINDOW_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of changes that are handed at a time to a client that catches up. It takes one such piece, and only then the
+/// next is made.
+pub const PIECE_BYTES: usize = 64 * 1024;
+
+/// A listener leaves a mark in the log after this many numbers (a row takes two), and so a client that has missed much is
+/// led along in steps of about half as many rows.
+pub const MARK_APART: i64 = 10_000;
+/// Or after this many bytes of rows.
+pub const MARK_BYTES: usize = 16 * 1024 * 1024;
+
+/// Clients that read the log at a time because the window does not reach back far enough for them. The others wait.
+pub const REPLAYS_MAX: usize = 4;
+
+/// Clients that load a snapshot at a time. The others wait.
+pub const SNAPSHOTS_MAX: usize = 4;
+
+/// For a place among those. Beyond it the socket is closed with 1013: the server is overloaded.
+pub const HISTORY_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// How long a client may hold such a place for a replay before others get their turn. It goes on behind them.
+pub const REPLAY_HOLD_MAX: Duration = Duration::from_secs(10);
+
+/// How long a client that catches up may take for one piece before its place is given to others.
+pub const REPLAY_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a snapshot may take. It can't be interrupted, for its rows have to be of one moment.
+pub const SNAPSHOT_MAX: Duration = Duration::from_secs(600);
+
+/// First delay before a catch-up tries the database again, doubled up to [`RECONNECT_LONGEST`].
+pub const CATCH_UP_RETRY: Duration = Duration::from_millis(200);
+
+/// Changes in one answer of `/api/changes`, at most and by default.
+pub const CHANGES_MAX: usize = 10_000;
+/// See [`CHANGES_MAX`].
+pub const CHANGES_DEFAULT: usize = 1_000;
+
+/// Bytes of log rows that an answer of `/api/changes` gathers to find a place to end at. Longer ones are streamed to the
+/// end of their batch.
+pub const CHANGES_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// First and longest delay between two attempts of the listener to connect; doubled each time, and between half and all of it.
 pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 /// See [`RECONNECT_FIRST`].
@@ -159,4 +211,10 @@ const _: () = assert!(
     "two heartbeats may get lost"
 );
 const _: () = assert!(DRAIN_BYTES < BACKLOG_BYTES_MAX);
+const _: () = assert!(BELL_QUIET < BELL_BUSY, "or it would never be still");
+const _: () = assert!(
+    POLL_DROWSY.as_millis() < 1_000,
+    "SQL calls are followed within a second"
+);
+const _: () = assert!(PIECE_BYTES < WINDOW_BYTES_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX >= READ_BYTES);

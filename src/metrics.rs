@@ -43,6 +43,13 @@ pub struct LimitLabel {
     pub limit: &'static str,
 }
 
+/// `{result}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ResumeLabel {
+    /// `window`, `log`, `reset`
+    pub result: &'static str,
+}
+
 /// `{route,method,status}`
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct RequestLabels {
@@ -88,6 +95,10 @@ pub struct Metrics {
     pub listener_reconnects: Counter,
     pub listener_lag_seconds: Seconds,
     pub bell_missed: Counter,
+    pub bell_armed: Gauge,
+    pub resumes: Family<ResumeLabel, Counter>,
+    pub catching_up: Gauge,
+    pub window_bytes: Gauge,
     pub log_rows: Gauge,
     pub log_bytes: Gauge,
     pub backlog_bytes: Gauge,
@@ -118,6 +129,10 @@ impl Default for Metrics {
             listener_reconnects: Counter::default(),
             listener_lag_seconds: Seconds::default(),
             bell_missed: Counter::default(),
+            bell_armed: Gauge::default(),
+            resumes: Family::default(),
+            catching_up: Gauge::default(),
+            window_bytes: Gauge::default(),
             log_rows: Gauge::default(),
             log_bytes: Gauge::default(),
             backlog_bytes: Gauge::default(),
@@ -182,6 +197,26 @@ impl Default for Metrics {
             m.bell_missed.clone(),
         );
         r.register(
+            "plank_bell_armed",
+            "1 while this listener sleeps, or is about to, and writers ring; 0 while it polls",
+            m.bell_armed.clone(),
+        );
+        r.register(
+            "plank_resumes",
+            "Clients that came back with a cursor: served from memory, from the log, or told to begin anew",
+            m.resumes.clone(),
+        );
+        r.register(
+            "plank_catching_up",
+            "Subscriptions that load a snapshot or the log, and are not live yet",
+            m.catching_up.clone(),
+        );
+        r.register(
+            "plank_window_bytes",
+            "Recent changes kept in memory for clients that come back",
+            m.window_bytes.clone(),
+        );
+        r.register(
             "plank_log_rows",
             "Rows of the change log, estimated",
             m.log_rows.clone(),
@@ -244,6 +279,11 @@ impl Metrics {
     /// Counts a bound that was reached.
     pub fn limit(&self, limit: &'static str) {
         self.limits.get_or_create(&LimitLabel { limit }).inc();
+    }
+
+    /// Counts a client that came back with a cursor.
+    pub fn resumed(&self, result: &'static str) {
+        self.resumes.get_or_create(&ResumeLabel { result }).inc();
     }
 
     /// The text that Prometheus reads (OpenMetrics).

@@ -8,6 +8,7 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
+use tokio::sync::{Mutex, Notify};
 
 use crate::feed::TopicId;
 use crate::limits::CONTROL_BYTES_MAX;
@@ -30,12 +31,37 @@ pub struct Subscription {
     /// The client has ended it before the hub has answered. It keeps its place until then, so that what one client can
     /// make the hub remember stays bounded.
     pub is_cancelled: bool,
-    /// The first segment of the backlog that is for it.
+    /// Whether it gets the rows after each `reset`.
+    pub wants_snapshot: bool,
+    /// The first segment of the backlog that is for it; [`CATCHING_UP`] before it has joined its topic.
     pub from: u64,
     /// Set when its table is not watched any more while its socket is full: the first segment that is not for it. It
     /// stays until what was committed before has been written, and counts no more.
     pub until: Option<u64>,
 }
+
+impl Subscription {
+    /// Whether it has joined this topic.
+    pub fn is_live(&self, topic: TopicId) -> bool {
+        self.topic == Some(topic) && self.from != CATCHING_UP
+    }
+}
+
+/// See [`Subscription::from`].
+pub const CATCHING_UP: u64 = u64::MAX;
+
+/// What those wait for that catch up: only such a client has it.
+#[derive(Debug, Default)]
+struct CatchUps {
+    /// One subscription of a socket catches up at a time, or a hundred of them would have a piece each.
+    turn: Mutex<()>,
+    /// The socket has room again, or is over.
+    changed: Notify,
+}
+
+/// A client has gone, or is being closed.
+#[derive(Clone, Copy, Debug)]
+pub struct Over;
 
 /// How far a write got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +94,7 @@ pub struct Conn {
     dead: Cell<bool>,
     /// Of the session's task, for as long as it waits.
     waker: RefCell<Option<Waker>>,
+    catch_ups: RefCell<Option<Rc<CatchUps>>>,
 }
 
 impl Conn {
@@ -84,6 +111,7 @@ impl Conn {
             closing: Cell::new(None),
             dead: Cell::new(false),
             waker: RefCell::default(),
+            catch_ups: RefCell::default(),
         }
     }
 
@@ -133,6 +161,68 @@ impl Conn {
             now.saturating_sub(self.written_at.get())
         } else {
             0
+        }
+    }
+
+    /// Whether some subscription has not joined its topic yet.
+    pub fn is_catching_up(&self) -> bool {
+        self.subscriptions
+            .borrow()
+            .iter()
+            .any(|s| s.from == CATCHING_UP)
+    }
+
+    /// Whether another subscription than `serial` has this topic: both would get what one of them catches up on, for a
+    /// frame only says of which topic it is. With `is_plain` only those count that are catching up themselves.
+    pub fn shares(&self, topic: TopicId, serial: u64, is_plain: bool) -> bool {
+        self.subscriptions.borrow().iter().any(|s| {
+            s.topic == Some(topic) && s.serial != serial && (!is_plain || s.from == CATCHING_UP)
+        })
+    }
+
+    fn catch_ups(&self) -> Rc<CatchUps> {
+        let mut catch_ups = self.catch_ups.borrow_mut();
+        catch_ups.get_or_insert_with(Rc::default).clone()
+    }
+
+    /// Runs `catch_up` when it is its turn; ends it when the client is gone.
+    pub async fn in_turn(&self, catch_up: impl Future<Output = ()>) {
+        let own = self.catch_ups();
+        let take_turn = async {
+            let _turn = own.turn.lock().await;
+            catch_up.await;
+        };
+        tokio::select! {
+            () = self.until(|conn| conn.is_over()) => {}
+            () = take_turn => {}
+        }
+    }
+
+    /// Waits until the socket has taken everything.
+    ///
+    /// # Errors
+    /// [`Over`] when nothing will be written any more.
+    pub async fn room(&self) -> Result<(), Over> {
+        self.until(|conn| conn.is_over() || !conn.is_blocked())
+            .await;
+        if self.is_over() { Err(Over) } else { Ok(()) }
+    }
+
+    async fn until(&self, holds: impl Fn(&Self) -> bool) {
+        let own = self.catch_ups();
+        loop {
+            let changed = own.changed.notified();
+            // What happens from here on is heard.
+            if holds(self) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn tell_catch_ups(&self) {
+        if let Some(catch_ups) = &*self.catch_ups.borrow() {
+            catch_ups.changed.notify_waiters();
         }
     }
 
@@ -250,6 +340,7 @@ impl Conn {
             Some(_) => self.closing.set(code),
             None => self.give_up(),
         }
+        self.tell_catch_ups();
         self.wake();
     }
 
@@ -306,6 +397,7 @@ impl Conn {
         if self.queue.borrow_mut().take().is_some() {
             self.blocked.set(self.blocked.get() - 1);
         }
+        self.tell_catch_ups();
     }
 
     /// Goes on writing, as far as the socket takes it. Called by the session when its socket has room.

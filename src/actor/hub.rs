@@ -9,20 +9,23 @@ use actix::prelude::*;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
-use crate::feed::{Catalog, Cursor, Expander, Subject, Table};
+use crate::feed::{Catalog, Cursor, Expander, Subject, Table, Window};
 use crate::health::{Health, Part};
-use crate::limits::{HUB_MAILBOX_MAX, PENDING_SUBSCRIPTIONS_MAX};
+use crate::limits::{HUB_MAILBOX_MAX, WINDOW_BYTES_MAX};
 use crate::metrics::Metrics;
-use crate::wire::message::{self, Refusal, Subscribe as Wanted};
+use crate::wire::message::{Refusal, Subscribe as Wanted};
 
 use super::message::*;
+use super::nudge::Nudge;
 use super::shard::Shard;
 
 mod batch;
 mod follow;
+mod resume;
 mod topics;
 
 use batch::Batch;
+use resume::Pending;
 use topics::Topics;
 
 /// The actor.
@@ -33,7 +36,7 @@ pub struct Hub {
     catalog: Catalog,
     topics: Topics,
     /// Where the last whole batch ended; none before the listener is live for the first time.
-    cursor: Option<Cursor>,
+    cursor: Option<Arc<Cursor>>,
     /// The same as text, and whether all shards know it.
     cursor_text: Arc<str>,
     cursor_is_told: bool,
@@ -41,14 +44,23 @@ pub struct Hub {
     live: bool,
     batch: Option<Batch>,
     expander: Expander,
-    /// Subscriptions that came while the listener was away, or in the middle of a batch.
-    pending: VecDeque<Subscribe>,
+    /// The recent batches, for those who come back.
+    window: Window,
+    /// Asks the listener to look now.
+    nudge: Arc<Nudge>,
+    /// How many of these questions the last whole batch has answered.
+    answered: u64,
+    /// What came while the listener was away, or in the middle of a batch, or is ahead of the hub.
+    pending: VecDeque<Pending>,
 }
 
 impl Hub {
     /// A hub without topics.
-    pub fn new(metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
+    pub fn new(metrics: Arc<Metrics>, health: Arc<Health>, nudge: Arc<Nudge>) -> Self {
         Self {
+            nudge,
+            answered: 0,
+            window: Window::new(WINDOW_BYTES_MAX),
             metrics,
             health,
             shards: HashMap::new(),
@@ -75,7 +87,7 @@ impl Hub {
         }
     }
 
-    fn set_cursor(&mut self, cursor: Cursor) {
+    fn set_cursor(&mut self, cursor: Arc<Cursor>) {
         if self.cursor.as_ref() != Some(&cursor) {
             self.cursor_text = cursor.to_string().into();
             self.cursor = Some(cursor);
@@ -93,29 +105,6 @@ impl Hub {
             shard.do_send(Advance {
                 cursor: self.cursor_text.clone(),
             });
-        }
-    }
-
-    fn answer_pending(&mut self) {
-        while self.live && self.batch.is_none() {
-            let Some(subscribe) = self.pending.pop_front() else {
-                return;
-            };
-            self.join(subscribe);
-        }
-    }
-
-    fn join(&mut self, Subscribe { shard, key, wanted }: Subscribe) {
-        // A heartbeat must not carry an older cursor than `subscribed`.
-        self.advance();
-        match self.subject_of(&wanted) {
-            Err(refusal) => self.tell(shard, Refused { key, refusal }),
-            Ok((table, subject)) => {
-                let topic = self.topics.join(subject, &table, shard);
-                self.metrics.topics.set(self.topics.len() as i64);
-                let reply = message::subscribed(&wanted.id, topic, &table, &self.cursor_text);
-                self.tell(shard, Joined { key, topic, reply });
-            }
         }
     }
 
@@ -179,11 +168,15 @@ impl Handler<Live> for Hub {
             self.catalog = Catalog::default();
         }
         // The listener gives up its old cursor a moment later than the hub, which must not go back to it.
-        let is_behind = |own: &Cursor| !live.cursor.snapshot.covers(&own.snapshot);
+        let is_behind = |own: &Arc<Cursor>| !live.cursor.snapshot.covers(&own.snapshot);
         if live.broken.is_some()
             || (self.batch.is_none() && !self.cursor.as_ref().is_some_and(is_behind))
         {
-            self.set_cursor(live.cursor);
+            let cursor = Arc::new(live.cursor);
+            if live.broken.is_some() || self.cursor.as_ref() != Some(&cursor) {
+                self.window.restart(cursor.clone());
+            }
+            self.set_cursor(cursor);
         }
         for table in live.catalog.into_tables() {
             for stale in self.describe((*table).clone()) {
@@ -230,25 +223,23 @@ impl Handler<Subscribe> for Hub {
     type Result = ();
 
     fn handle(&mut self, subscribe: Subscribe, _: &mut Self::Context) {
-        if self.live && self.batch.is_none() {
-            return self.join(subscribe);
-        }
-        if self.pending.len() < PENDING_SUBSCRIPTIONS_MAX {
-            return self.pending.push_back(subscribe);
-        }
-        self.metrics.limit("pending_subscriptions");
-        let refusal = Refusal::of(
-            &subscribe.wanted.id,
-            "busy",
-            "the database is away, and too many clients wait for it",
-        );
-        self.tell(
-            subscribe.shard,
-            Refused {
-                key: subscribe.key,
-                refusal,
-            },
-        );
+        self.subscribe(subscribe);
+    }
+}
+
+impl Handler<Replay> for Hub {
+    type Result = ResponseFuture<Next>;
+
+    fn handle(&mut self, replay: Replay, _: &mut Self::Context) -> Self::Result {
+        self.replay(replay)
+    }
+}
+
+impl Handler<Find> for Hub {
+    type Result = MessageResult<Find>;
+
+    fn handle(&mut self, find: Find, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.find(&find.wanted))
     }
 }
 

@@ -2,6 +2,7 @@
 //! connection is lost the actor stops, its supervisor starts it again, and it goes on from where it was, even in the
 //! middle of a batch: sockets stay open, nothing is lost and nothing comes twice.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,19 +11,21 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_postgres::Config;
 
-use crate::feed::{Cursor, LogRow};
+use crate::feed::bell::{Bell, Phase, Step};
+use crate::feed::{Cursor, LogRow, Rest};
 use crate::health::{Health, Part};
 use crate::limits::{
-    ACTOR_SILENCE_MAX, CATCH_UP_READ_MAX, CHUNK_BYTES, PING_INTERVAL, READ_MAX, RECONNECT_FIRST,
-    RECONNECT_LONGEST, SAFETY_READ_INTERVAL,
+    ACTOR_SILENCE_MAX, CATCH_UP_READ_MAX, CHUNK_BYTES, MARK_APART, MARK_BYTES, PING_INTERVAL,
+    READ_MAX, RECONNECT_FIRST, RECONNECT_LONGEST, SAFETY_READ_INTERVAL,
 };
 use crate::metrics::Metrics;
 use crate::store::ConnectError;
-use crate::store::log::{Interrupted, LogReader};
+use crate::store::log::LogReader;
 use crate::wire::message::ResetReason;
 
 use super::hub::Hub;
 use super::message::{Chunk, Drain, Live, Lost};
+use super::nudge::Nudge;
 
 /// After a safety read that found something: the time for its doorbell to arrive, before it counts as missed.
 const BELL_LATE_MAX: Duration = Duration::from_secs(1);
@@ -33,13 +36,23 @@ struct Place {
     /// The end of the last whole batch; none before the first connection.
     cursor: Option<Cursor>,
     /// A batch of which the hub has a part.
-    interrupted: Option<Interrupted>,
+    interrupted: Option<Rest>,
+}
+
+/// How a listener is to work.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The database, not through a pooler.
+    pub database: Config,
+    /// Whether it may sleep until the doorbell rings; else it polls.
+    pub doorbell: bool,
 }
 
 /// The actor.
 pub struct Listener {
-    config: Config,
+    settings: Settings,
     hub: Addr<Hub>,
+    nudge: Arc<Nudge>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     /// Tells the process to end: waiting will not help.
@@ -51,17 +64,19 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// A listener on the database of `config`, which must not go through a pooler. What makes it give up goes to `fatal`.
+    /// A listener that looks when it is asked to with `nudge`. What makes it give up goes to `fatal`.
     pub fn new(
-        config: Config,
+        settings: Settings,
         hub: Addr<Hub>,
+        nudge: Arc<Nudge>,
         metrics: Arc<Metrics>,
         health: Arc<Health>,
         fatal: watch::Sender<Option<String>>,
     ) -> Self {
         Self {
-            config,
+            settings,
             hub,
+            nudge,
             metrics,
             health,
             fatal,
@@ -74,11 +89,15 @@ impl Listener {
     /// Connects and follows until that fails.
     fn follow(&mut self, ctx: &mut Context<Self>) {
         let follower = Follower {
-            config: self.config.clone(),
+            bell: Bell::new(self.settings.doorbell, Instant::now().into_std()),
+            settings: self.settings.clone(),
             hub: self.hub.clone(),
+            nudge: self.nudge.clone(),
             metrics: self.metrics.clone(),
             health: self.health.clone(),
             place: self.place.clone(),
+            answered: 0,
+            unmarked: Unmarked::default(),
             was_live: false,
         };
         let follow = async move {
@@ -103,6 +122,7 @@ impl Listener {
 
     fn lost(&mut self, error: &ConnectError, ctx: &mut Context<Self>) {
         self.metrics.listener_up.set(0);
+        self.metrics.bell_armed.set(0);
         self.health.set_lost(&error.to_string());
         self.hub.do_send(Lost);
         match error {
@@ -166,12 +186,46 @@ impl Supervised for Listener {}
 
 /// One connection's life.
 struct Follower {
-    config: Config,
+    settings: Settings,
     hub: Addr<Hub>,
+    nudge: Arc<Nudge>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     place: Place,
+    bell: Bell,
+    /// How many nudges the last read has answered.
+    answered: u64,
+    unmarked: Unmarked,
     was_live: bool,
+}
+
+/// What was read since a mark was left in the log.
+#[derive(Debug, Default)]
+struct Unmarked {
+    /// The first of the numbers.
+    from_seq: Option<i64>,
+    /// The highest number.
+    seq: i64,
+    bytes: usize,
+}
+
+impl Unmarked {
+    fn take(&mut self, row: &LogRow) {
+        self.from_seq.get_or_insert(row.seq);
+        self.seq = self.seq.max(row.seq);
+        self.bytes += row.bytes();
+    }
+
+    fn is_much(&self) -> bool {
+        self.from_seq
+            .is_some_and(|from| self.seq - from >= MARK_APART || self.bytes >= MARK_BYTES)
+    }
+}
+
+/// What a read has found.
+struct Found {
+    rows: usize,
+    transactions: HashSet<u64>,
 }
 
 enum Never {}
@@ -179,7 +233,7 @@ enum Never {}
 impl Follower {
     async fn run(&mut self) -> Result<Never, ConnectError> {
         // LISTEN comes first, then the catch-up: a doorbell between the two is heard.
-        let reader = LogReader::connect(&self.config).await?;
+        let reader = LogReader::connect(&self.settings.database, self.settings.doorbell).await?;
         let now = reader.now().await?;
         let before = self.place.cursor.clone();
         let broken = match &before {
@@ -205,18 +259,39 @@ impl Follower {
 
         let mut safety = Instant::now() + SAFETY_READ_INTERVAL;
         loop {
-            tokio::select! {
-                () = reader.bell() => self.answer(&reader).await?,
-                () = sleep(PING_INTERVAL) => {
-                    reader.ping().await?;
-                    self.metrics.listener_lag_seconds.set(0.0);
-                    self.health.set_caught_up();
+            match self.bell.step(Instant::now().into_std()) {
+                Step::Arm => {
+                    let fence = reader.arm().await?;
+                    self.bell.armed(fence);
                 }
-                () = sleep_until(safety) => {
+                Step::Disarm => {
+                    let is_off = reader.disarm(self.bell.is_armed()).await?;
+                    self.bell.disarmed(is_off, Instant::now().into_std());
+                }
+                Step::Poll(interval) => {
+                    tokio::select! {
+                        () = reader.bell() => {}
+                        () = self.nudge.heard() => {}
+                        () = sleep(interval) => {}
+                    }
+                    self.answer(&reader).await?;
                     safety = Instant::now() + SAFETY_READ_INTERVAL;
-                    self.read_unasked(&reader).await?;
                 }
+                Step::Wait => tokio::select! {
+                    () = reader.bell() => self.answer(&reader).await?,
+                    () = self.nudge.heard() => self.answer(&reader).await?,
+                    () = sleep(PING_INTERVAL) => {
+                        reader.ping().await?;
+                        self.metrics.listener_lag_seconds.set(0.0);
+                        self.health.set_caught_up();
+                    }
+                    () = sleep_until(safety) => {
+                        safety = Instant::now() + SAFETY_READ_INTERVAL;
+                        self.read_unasked(&reader).await?;
+                    }
+                },
             }
+            self.metrics.bell_armed.set(self.bell.is_armed().into());
         }
     }
 
@@ -258,12 +333,17 @@ impl Follower {
                 "the connection was lost: {why}"
             )));
         }
-        self.read(reader, READ_MAX).await.map(|_| ())
+        let was = self.bell.phase();
+        self.read(reader, READ_MAX).await?;
+        if self.bell.phase() == Phase::Asleep && was != Phase::Asleep {
+            log::debug!("listener sleeps");
+        }
+        Ok(())
     }
 
     /// The slow read that finds nothing unless a bell was missed. One that is on its way is not missed yet.
     async fn read_unasked(&mut self, reader: &LogReader) -> Result<(), ConnectError> {
-        if self.read(reader, READ_MAX).await? == 0 {
+        if self.read(reader, READ_MAX).await?.rows == 0 {
             return Ok(());
         }
         if timeout(BELL_LATE_MAX, reader.bell()).await.is_ok() {
@@ -278,48 +358,56 @@ impl Follower {
         Ok(())
     }
 
-    /// Reads a batch and hands it to the hub; the number of rows.
+    /// Reads a batch and hands it to the hub.
     async fn read(
         &mut self,
         reader: &LogReader,
         patience: Duration,
-    ) -> Result<usize, ConnectError> {
-        let Some(cursor) = self.place.cursor.clone() else {
-            return Ok(0);
+    ) -> Result<Found, ConnectError> {
+        let mut found = Found {
+            rows: 0,
+            transactions: HashSet::new(),
         };
+        let Some(cursor) = self.place.cursor.clone() else {
+            return Ok(found);
+        };
+        // Before the read: it answers all of these.
+        let asked = self.nudge.asked();
         let interrupted = self.place.interrupted.clone();
         let mut reading = reader
             .read(&cursor.snapshot, interrupted.as_ref(), patience)
             .await?;
-        let next = Arc::new(reading.next_cursor());
-        let (mut rows, mut bytes, mut count): (Vec<LogRow>, usize, usize) = (Vec::new(), 0, 0);
+        let next = reading.end().clone();
+        let (mut rows, mut bytes): (Vec<LogRow>, usize) = (Vec::new(), 0);
         let mut seq = interrupted.map_or(i64::MIN, |rest| rest.seq);
         while let Some(row) = reading.next().await? {
             if bytes >= CHUNK_BYTES {
-                self.hand_on(std::mem::take(&mut rows), &next, false)
-                    .await?;
+                let chunk = chunk(std::mem::take(&mut rows), &next, false, 0);
+                self.tell(chunk).await?;
                 // From here on a lost connection must not begin the batch anew.
-                self.place.interrupted = Some(Interrupted {
-                    next: next.snapshot.clone(),
-                    seq,
-                });
+                let end = next.clone();
+                self.place.interrupted = Some(Rest { end, seq });
                 bytes = 0;
             }
             bytes += row.bytes();
-            count += 1;
             seq = row.seq;
+            found.rows += 1;
+            found.transactions.insert(row.xid);
+            self.unmarked.take(&row);
             rows.push(row);
         }
+        let is_news = found.rows > 0 || self.place.interrupted.is_some() || *next != cursor;
         self.health.set_caught_up();
-        if count > 0 || self.place.interrupted.is_some() || *next != cursor {
-            self.hand_on(rows, &next, true).await?;
+        if is_news || asked > self.answered {
+            self.tell(chunk(rows, &next, true, asked)).await?;
+            self.answered = asked;
             // The hub has it all, but the cursor may not pass it yet: see below.
-            let (next, seq) = (next.snapshot.clone(), seq);
-            self.place.interrupted = Some(Interrupted { next, seq });
+            let end = next.clone();
+            self.place.interrupted = Some(Rest { end, seq });
         }
         // What is thrown away while it is read is missing from what was read. Asked last, and before the old cursor,
         // which alone can tell, is given up.
-        let is_pruned = reader.pruned(&cursor.snapshot).await?;
+        let is_pruned = *next != cursor && reader.pruned(&cursor.snapshot).await?;
         self.place = Place {
             cursor: Some((*next).clone()),
             interrupted: None,
@@ -328,21 +416,13 @@ impl Follower {
             self.go_live(reader, (*next).clone(), Some(ResetReason::Expired))
                 .await?;
         }
-        Ok(count)
-    }
-
-    async fn hand_on(
-        &self,
-        rows: Vec<LogRow>,
-        next: &Arc<Cursor>,
-        last: bool,
-    ) -> Result<(), ConnectError> {
-        self.tell(Chunk {
-            rows,
-            next: next.clone(),
-            last,
-        })
-        .await
+        if self.unmarked.is_much() {
+            let Unmarked { seq, .. } = std::mem::take(&mut self.unmarked);
+            reader.leave_mark(seq, &next.snapshot).await?;
+        }
+        let (count, now) = (found.transactions.len(), Instant::now().into_std());
+        self.bell.read(count, reading.xmin(), now);
+        Ok(found)
     }
 
     /// The hub answers when all shards have taken what it sent: that is the back-pressure.
@@ -357,6 +437,15 @@ impl Follower {
                 "the hub does not answer; plank can't go on".into(),
             )),
         }
+    }
+}
+
+fn chunk(rows: Vec<LogRow>, next: &Arc<Cursor>, last: bool, asked: u64) -> Chunk {
+    Chunk {
+        rows,
+        next: next.clone(),
+        last,
+        asked,
     }
 }
 

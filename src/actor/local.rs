@@ -15,6 +15,7 @@ use crate::feed::TopicId;
 use crate::health::Health;
 use crate::limits::{BACKLOG_BYTES_MAX, SUBSCRIPTIONS_MAX};
 use crate::metrics::{CloseLabel, Metrics, TransportLabel};
+use crate::store::History;
 use crate::wire::close::CloseCode;
 use crate::wire::message::{self, Refusal, Subscribe as Wanted};
 
@@ -31,6 +32,8 @@ pub struct Local {
     pub(super) hub: Addr<Hub>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) health: Arc<Health>,
+    /// Where those read that catch up.
+    pub(super) history: History,
     /// Longest inbound message, in bytes.
     pub(super) message_bytes_max: usize,
     pub(super) conns: RefCell<Slab<Rc<Conn>>>,
@@ -52,6 +55,7 @@ impl Local {
         hub: Addr<Hub>,
         metrics: Arc<Metrics>,
         health: Arc<Health>,
+        history: History,
         message_bytes_max: usize,
     ) -> Self {
         Self {
@@ -59,6 +63,7 @@ impl Local {
             hub,
             metrics,
             health,
+            history,
             message_bytes_max,
             conns: RefCell::default(),
             topics: RefCell::default(),
@@ -120,8 +125,13 @@ impl Local {
     }
 
     /// A subscription of the client at `slot` has ended; `was_last` says that it was the last one of its topic.
-    fn forget(&self, slot: usize, subscription: &Subscription, was_last: bool) {
+    pub(super) fn forget(&self, slot: usize, subscription: &Subscription, was_last: bool) {
         self.metrics.subscriptions.dec();
+        self.leave(slot, subscription, was_last);
+    }
+
+    /// A subscription has no topic any more.
+    pub(super) fn leave(&self, slot: usize, subscription: &Subscription, was_last: bool) {
         // One that the hub has not answered yet is counted when the answer comes.
         let Some(topic) = subscription.topic else {
             return;
@@ -168,33 +178,44 @@ impl Local {
         let serial = self.serial.get() + 1;
         self.serial.set(serial);
         let id: Box<str> = wanted.id.as_str().into();
+        let wants_snapshot = wanted.snapshot;
         let key = SubscriptionKey { slot, serial };
-        if self
-            .hub
-            .try_send(Subscribe {
-                shard: self.id,
-                key,
-                wanted,
-            })
-            .is_err()
-        {
-            self.metrics.limit("hub_mailbox");
-            return Err(Refusal::of(
-                &id,
-                "busy",
-                "the server is overloaded; try again in a moment",
-            ));
-        }
+        self.ask(key, Arc::new(wanted), false)?;
         subscriptions.push(Subscription {
             serial,
             id,
             topic: None,
             is_cancelled: false,
+            wants_snapshot,
             from: 0,
             until: None,
         });
         self.metrics.subscriptions.inc();
         Ok(())
+    }
+
+    /// See [`Subscribe`].
+    pub(super) fn ask(
+        &self,
+        key: SubscriptionKey,
+        wanted: Arc<Wanted>,
+        alone: bool,
+    ) -> Result<(), Refusal> {
+        let busy = Refusal::of(
+            &wanted.id,
+            "busy",
+            "the server is overloaded; try again in a moment",
+        );
+        let subscribe = Subscribe {
+            shard: self.id,
+            key,
+            wanted,
+            alone,
+        };
+        self.hub.try_send(subscribe).map_err(|_| {
+            self.metrics.limit("hub_mailbox");
+            busy
+        })
     }
 
     /// Ends a subscription of a client.

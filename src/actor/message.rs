@@ -1,20 +1,24 @@
 //! Every message between the actors, on one page.
 //!
 //! ```text
-//! listener ── Live, Lost, Chunk ──► hub ── Push, Joined, Refused, Reset, Retire, Advance ──► shard ── bytes ──► sockets
-//!                                    ▲                                                        │
-//!                                    └───────────────── Attach, Subscribe, Left ──────────────┘
+//! listener ── Live, Lost, Chunk ──► hub ── Push, Joined, Started, Restart, Refused, Reset, Retire, Advance ──► shard ── bytes ──► sockets
+//!                                    ▲                                                                           │
+//!                                    └──────────────────── Attach, Subscribe, Replay, Left ──────────────────────┘
 //! ```
 //!
-//! Commands are imperative, facts are past. Only a `Chunk` is waited for; it is what bounds everything behind it: the
-//! listener reads on when all shards have taken what it brought. The others are bounded by the number of sessions.
+//! Commands are imperative, facts are past. Only a `Chunk` and a `Replay` are waited for. The first is what bounds
+//! everything behind it: the listener reads on when all shards have taken what it brought. The second bounds what a
+//! client gets that catches up: it asks for the next piece when it has taken the last one. The others are bounded by the
+//! number of sessions.
 
 use std::sync::Arc;
 
 use actix::prelude::*;
 use bytes::Bytes;
 
-use crate::feed::{Catalog, Cursor, LogRow, Table, TopicId};
+use crate::feed::catalog::Oid;
+use crate::feed::window::Piece;
+use crate::feed::{Catalog, Cursor, LogRow, Rest, Table, TopicId, View};
 use crate::wire::message::{Refusal, ResetReason, Subscribe as Wanted};
 
 use super::shard::Shard;
@@ -63,6 +67,8 @@ pub struct Chunk {
     pub next: Arc<Cursor>,
     /// Whether the batch ends with it.
     pub last: bool,
+    /// The read began after this many questions, see [`super::nudge::Nudge`].
+    pub asked: u64,
 }
 
 // shard -> hub
@@ -86,7 +92,65 @@ pub struct Subscribe {
     /// Which one, and which of its subscriptions.
     pub key: SubscriptionKey,
     /// What it wants.
+    pub wanted: Arc<Wanted>,
+    /// It needs a topic of its own: another subscription of the same socket has the one that it would share, and what
+    /// one of them catches up on is not for the other.
+    pub alone: bool,
+}
+
+/// A subscription that catches up asks for what comes next. Answered between batches where it could join; while the
+/// database is away that takes as long as it is.
+#[derive(Debug, Message)]
+#[rtype(result = "Next")]
+pub struct Replay {
+    /// Where the session is.
+    pub shard: ShardId,
+    /// Which one, and which of its subscriptions.
+    pub key: SubscriptionKey,
+    /// Its topic.
+    pub topic: TopicId,
+    /// How often the stream of the topic had broken when it began.
+    pub breaks: u64,
+    /// What it has.
+    pub from: Arc<Cursor>,
+    /// In the middle of which batch.
+    pub rest: Option<Rest>,
+    /// What it asked for.
+    pub wanted: Arc<Wanted>,
+}
+
+/// What comes next for a subscription that catches up.
+#[derive(Debug)]
+pub enum Next {
+    /// These rows.
+    Rows(Piece, View),
+    /// What the window does not have: the log of these tables.
+    Log(Vec<Oid>, View),
+    /// Nothing: it has joined the topic. The rest, if any, has been sent with [`Joined`].
+    Joined,
+    /// It has to begin anew.
+    Broken(ResetReason),
+    /// The table is not watched any more.
+    Gone,
+}
+
+/// Looks a table up, for requests over HTTP.
+#[derive(Message)]
+#[rtype(result = "Result<Found, Refusal>")]
+pub struct Find {
+    /// As a subscription would ask for it.
     pub wanted: Wanted,
+}
+
+/// A table, and where the hub stands.
+#[derive(Debug)]
+pub struct Found {
+    /// Its identifier, and those of its partitions.
+    pub rels: Vec<Oid>,
+    /// How its rows are shown.
+    pub view: View,
+    /// None before the listener was live for the first time.
+    pub cursor: Option<Arc<Cursor>>,
 }
 
 /// This many subscriptions of a topic have ended on a shard.
@@ -140,8 +204,51 @@ pub struct Joined {
     pub key: SubscriptionKey,
     /// The topic.
     pub topic: TopicId,
-    /// The `subscribed` message.
-    pub reply: Bytes,
+    /// The `subscribed` message, unless it has been sent.
+    pub reply: Option<Bytes>,
+    /// What its client has missed.
+    pub missed: Option<Missed>,
+    /// What it asked for: for the case that it has to ask again.
+    pub wanted: Arc<Wanted>,
+}
+
+/// The last of what a client has missed: all of it, up to the place where its topic goes on.
+#[derive(Debug)]
+pub struct Missed {
+    /// In the order of `seq`.
+    pub rows: Vec<LogRow>,
+    /// How they are shown.
+    pub view: View,
+    /// The cursor after them.
+    pub cursor: Arc<str>,
+}
+
+/// A subscription has a topic, but it has to catch up before it joins it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Started {
+    /// Whose.
+    pub key: SubscriptionKey,
+    /// The topic.
+    pub topic: TopicId,
+    /// See [`Replay::breaks`].
+    pub breaks: u64,
+    /// What it will see.
+    pub view: View,
+    /// What it asked for: with `since` it resumes, else it begins with a snapshot.
+    pub wanted: Arc<Wanted>,
+}
+
+/// A subscription can't go on from where its client was: it is told, and asks again without `since`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Restart {
+    /// Whose.
+    pub key: SubscriptionKey,
+    /// Why.
+    pub reason: ResetReason,
+    /// What it asked for.
+    pub wanted: Arc<Wanted>,
 }
 
 /// A subscription can't be had.
@@ -162,10 +269,25 @@ pub struct Reset {
     pub topic: TopicId,
     /// Why.
     pub reason: ResetReason,
-    /// What the table is now, and where the stream goes on.
+    /// What the table is now.
     pub table: Arc<Table>,
+    /// The columns that were asked for: those who want a snapshot subscribe again.
+    pub columns: Option<Vec<String>>,
     /// Where the stream goes on.
     pub cursor: Arc<str>,
+}
+
+impl Reset {
+    /// What the subscription `id` asks for again, with a snapshot.
+    pub fn again(&self, id: &str) -> Arc<Wanted> {
+        Arc::new(Wanted {
+            id: id.to_owned(),
+            table: self.table.quoted.clone(),
+            columns: self.columns.clone(),
+            since: None,
+            snapshot: true,
+        })
+    }
 }
 
 /// A topic's table is not watched any more.

@@ -3,16 +3,21 @@
 //! - [`listener`] owns the LISTEN connection and reads the log with it. Supervised; never touches a session.
 //! - [`hub`] owns the topics: encodes each batch once per topic and hands it to the shards.
 //! - [`shard`], one per worker thread, owns the sockets of that thread and writes to them.
+//! - [`catch_up`], one task for each subscription that resumes or loads a snapshot, until it is live.
 //! - [`session`], one per WebSocket, reads what its client says, and writes on when its socket was full.
 //!
 //! Nothing sends an actor message to a session: a broadcast costs one message per shard.
 
 pub mod backlog;
+mod catch_up;
 pub mod conn;
+mod encode;
 pub mod hub;
+mod joining;
 pub mod listener;
 pub mod local;
 pub mod message;
+pub mod nudge;
 mod queue;
 pub mod session;
 pub mod shard;

@@ -15,11 +15,12 @@ use crate::feed::TopicId;
 use crate::health::Health;
 use crate::limits::{HEARTBEAT, SHARD_MAILBOX_MAX, SILENCE_MAX, STALL_MAX};
 use crate::metrics::Metrics;
+use crate::store::History;
 use crate::wire::close::CloseCode;
 use crate::wire::message;
 
 use super::backlog::Segment;
-use super::conn::Conn;
+use super::conn::{Conn, Subscription};
 use super::hub::Hub;
 use super::local::Local;
 use super::message::*;
@@ -48,6 +49,7 @@ impl Shard {
         hub: Addr<Hub>,
         metrics: Arc<Metrics>,
         health: Arc<Health>,
+        history: History,
         message_bytes_max: usize,
     ) -> Rc<Local> {
         let local = Rc::new(Local::new(
@@ -55,6 +57,7 @@ impl Shard {
             hub.clone(),
             metrics,
             health,
+            history,
             message_bytes_max,
         ));
         let shard = Self {
@@ -113,8 +116,7 @@ impl Shard {
                     conn.write_flush(&[(number, &segment.bytes)], now);
                 } else {
                     let subscriptions = conn.subscriptions().borrow();
-                    let wanted =
-                        |s: &Segment| subscriptions.iter().any(|sub| sub.topic == Some(s.topic));
+                    let wanted = |s: &Segment| subscriptions.iter().any(|sub| sub.is_live(s.topic));
                     let own = (first..)
                         .zip(&segments)
                         .filter(|(_, s)| wanted(s))
@@ -150,6 +152,8 @@ impl Shard {
         self.ticks += 1;
         let period = HEARTBEAT.as_secs();
         let heartbeat = message::heartbeat(self.cursor.as_deref());
+        // A cursor would hold for all subscriptions of a socket, and one that catches up is not there yet.
+        let only_ping = message::heartbeat(None);
         for (slot, conn) in local.conns.borrow().iter() {
             if u64::from(conn.stalled_s(now)) >= STALL_MAX.as_secs() {
                 local.metrics.limit("stall");
@@ -157,6 +161,10 @@ impl Shard {
             } else if u64::from(conn.silent_s(now)) >= SILENCE_MAX.as_secs() {
                 conn.close(CloseCode::PONG_TIMEOUT, "no answer to a ping", head, now);
             } else if slot as u64 % period == self.ticks % period && !conn.is_blocked() {
+                let heartbeat = match conn.is_catching_up() {
+                    true => &only_ping,
+                    false => &heartbeat,
+                };
                 conn.reply(heartbeat.clone(), head, now);
             }
         }
@@ -182,13 +190,13 @@ impl Shard {
     }
 
     /// The clients that are subscribed to a topic.
-    fn members(&self, topic: TopicId) -> Vec<Rc<Conn>> {
+    fn members(&self, topic: TopicId) -> Vec<(usize, Rc<Conn>)> {
         let (topics, conns) = (self.local.topics.borrow(), self.local.conns.borrow());
         topics
             .get(&topic)
             .into_iter()
             .flatten()
-            .map(|slot| conns[*slot].clone())
+            .map(|slot| (*slot, conns[*slot].clone()))
             .collect()
     }
 }
@@ -276,30 +284,28 @@ impl Handler<Joined> for Shard {
     fn handle(&mut self, joined: Joined, _: &mut Self::Context) {
         // What is pending is from before, and not for this subscription.
         self.flush();
-        let Joined { key, topic, reply } = joined;
-        let local = &self.local;
-        let Some((conn, place)) = local.find(key) else {
-            *local.left.borrow_mut().entry(topic).or_default() += 1;
-            return;
-        };
-        let mut subscriptions = conn.subscriptions().borrow_mut();
-        if subscriptions[place].is_cancelled {
-            subscriptions.remove(place);
-            local.metrics.subscriptions.dec();
-            *local.left.borrow_mut().entry(topic).or_default() += 1;
-            return;
-        }
-        let is_first = !subscriptions.iter().any(|s| s.topic == Some(topic));
-        (subscriptions[place].topic, subscriptions[place].from) = (Some(topic), local.head());
-        if is_first {
-            local
-                .topics
-                .borrow_mut()
-                .entry(topic)
-                .or_default()
-                .push(key.slot);
-        }
-        local.reply(&conn, reply);
+        self.local.join(joined);
+    }
+}
+
+impl Handler<Started> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, started: Started, _: &mut Self::Context) {
+        self.local.start_catch_up(started);
+    }
+}
+
+impl Handler<Restart> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, restart: Restart, _: &mut Self::Context) {
+        let Restart {
+            key,
+            reason,
+            wanted,
+        } = restart;
+        self.local.restart(key, reason, wanted);
     }
 }
 
@@ -307,16 +313,7 @@ impl Handler<Refused> for Shard {
     type Result = ();
 
     fn handle(&mut self, Refused { key, refusal }: Refused, _: &mut Self::Context) {
-        let local = &self.local;
-        let Some((conn, place)) = local.find(key) else {
-            return;
-        };
-        let refused = conn.subscriptions().borrow_mut().remove(place);
-        local.metrics.subscriptions.dec();
-        if refused.is_cancelled {
-            return;
-        }
-        local.reply(&conn, message::error(&refusal));
+        self.local.refuse(key, &refusal);
     }
 }
 
@@ -326,18 +323,34 @@ impl Handler<Reset> for Shard {
     fn handle(&mut self, reset: Reset, _: &mut Self::Context) {
         self.flush();
         let local = &self.local;
-        for conn in self.members(reset.topic) {
-            for subscription in conn
-                .subscriptions()
-                .borrow()
-                .iter()
-                .filter(|s| s.topic == Some(reset.topic))
-            {
-                local.reply(&conn, message::reset(&subscription.id, reset.reason));
+        for (slot, conn) in self.members(reset.topic) {
+            let mut again = Vec::new();
+            for subscription in conn.subscriptions().borrow().iter() {
+                if !subscription.is_live(reset.topic) {
+                    continue;
+                }
+                let Subscription {
+                    id,
+                    serial,
+                    wants_snapshot,
+                    ..
+                } = subscription;
+                if *wants_snapshot {
+                    let key = SubscriptionKey {
+                        slot,
+                        serial: *serial,
+                    };
+                    again.push((key, reset.again(id)));
+                    continue;
+                }
+                local.reply(&conn, message::reset(id, reset.reason));
                 local.reply(
                     &conn,
-                    message::subscribed(&subscription.id, reset.topic, &reset.table, &reset.cursor),
+                    message::subscribed(id, reset.topic, &reset.table, &reset.cursor),
                 );
+            }
+            for (key, wanted) in again {
+                local.restart(key, reset.reason, wanted);
             }
         }
     }
@@ -349,13 +362,13 @@ impl Handler<Retire> for Shard {
     fn handle(&mut self, retire: Retire, _: &mut Self::Context) {
         self.flush();
         let local = &self.local;
-        for conn in self.members(retire.topic) {
+        for (_, conn) in self.members(retire.topic) {
             let (head, is_full) = (local.head(), conn.is_blocked());
             for subscription in conn
                 .subscriptions()
                 .borrow_mut()
                 .iter_mut()
-                .filter(|s| s.topic == Some(retire.topic))
+                .filter(|s| s.is_live(retire.topic))
             {
                 local.reply(&conn, message::unsubscribed(&subscription.id));
                 local.metrics.subscriptions.dec();

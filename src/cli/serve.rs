@@ -19,14 +19,15 @@ pub fn run(args: &ServeArgs) -> Result<(), AppError> {
     super::start_logger(&args.log);
     let config = args.resolve().map_err(|e| AppError(e.to_string()))?;
     log::info!(
-        "plank starts version={} workers={} max-connections={} max-message-bytes={} max-body-bytes={} retention={}s retention-rows={}",
+        "plank starts version={} workers={} max-connections={} max-message-bytes={} max-body-bytes={} retention={}s retention-rows={} doorbell={}",
         env!("CARGO_PKG_VERSION"),
         config.workers,
         config.connections_max,
         config.message_bytes_max,
         config.body_bytes_max,
         config.retention.keep.as_secs(),
-        config.retention.rows_max
+        config.retention.rows_max,
+        if config.doorbell { "on" } else { "off" }
     );
     actix_rt::System::new().block_on(async {
         let mut stop = std::pin::pin!(stop_signal()?);

@@ -32,6 +32,8 @@ pub struct Table {
     pub name: String,
     /// Schema and name as PostgreSQL would quote them: what clients are shown, and may send back.
     pub quoted: String,
+    /// The transaction in which capture began: a cursor that did not see it can't be served.
+    pub since: u64,
     /// The columns of the primary key in its order; empty without one.
     pub key: Vec<String>,
     /// Whether an update logs the row before it.
@@ -102,6 +104,12 @@ impl Catalog {
         self.tables.get(&table.root)
     }
 
+    /// A table and its partitions.
+    pub fn members(&self, root: Oid) -> Vec<Oid> {
+        let members = self.tables.values().filter(|t| t.root == root);
+        members.map(|t| t.rel).collect()
+    }
+
     /// All tables that clients may name, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Table>> {
         self.tables.values().filter(|t| t.rel == t.root)
@@ -159,6 +167,7 @@ mod tests {
             schema: schema.into(),
             name: name.into(),
             quoted: format!("{schema}.{name}"),
+            since: 0,
             key: vec!["id".into()],
             old_rows: true,
             narrowed: false,

@@ -177,6 +177,7 @@ mod tests {
             schema: "public".into(),
             name: "t".into(),
             quoted: "public.t".into(),
+            since: 0,
             key: vec!["id".into()],
             old_rows: true,
             narrowed: false,

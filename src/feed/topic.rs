@@ -1,8 +1,9 @@
 //! A topic: what several subscriptions that ask for the same share, so that a frame is encoded once for all of them.
 
 use std::fmt;
+use std::sync::Arc;
 
-use super::catalog::Oid;
+use super::catalog::{Oid, Table};
 
 /// Names a topic for the lifetime of the process; on the wire `t7`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +33,23 @@ impl Subject {
             list
         });
         Self { root, columns }
+    }
+}
+
+/// A table as the subscribers of a topic see it. Topics with equal projections share the text of a change.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The table.
+    pub table: Arc<Table>,
+    /// The columns that leave; none for rows as they are.
+    pub projection: Option<Arc<[String]>>,
+}
+
+impl View {
+    /// What `columns` shows of a table; none for all that may be seen.
+    pub fn new(table: Arc<Table>, columns: Option<&[String]>) -> Self {
+        let projection = table.projection(columns).map(Arc::from);
+        Self { table, projection }
     }
 }
 

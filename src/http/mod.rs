@@ -2,7 +2,7 @@
 //!
 //! - [`server`] binds the addresses and puts the services of a worker together.
 //! - [`ws`] takes a socket out of HTTP: it is the only way to a session.
-//! - [`items`], [`health`], [`assets`] are the routes.
+//! - [`items`], [`changes`], [`health`], [`assets`] are the routes.
 //! - [`body`], [`problem`], [`observe`] are what all of them share.
 
 use std::sync::Arc;
@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::actor::hub::Hub;
 use crate::health::Health;
 use crate::limits::STATEMENT_MAX;
 use crate::metrics::Metrics;
-use crate::store::{Pool, StoreError};
+use crate::store::{History, Pool, StoreError};
 
 pub mod assets;
 pub mod body;
+pub mod changes;
 pub mod health;
 pub mod items;
 mod list;
@@ -42,6 +44,10 @@ async fn soon<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T,
 pub struct State {
     /// Connections for requests.
     pub pool: Pool,
+    /// The log, for those who ask for what they have missed.
+    pub history: History,
+    /// Knows the watched tables.
+    pub hub: actix::Addr<Hub>,
     /// Who is alive.
     pub health: Arc<Health>,
     /// What is counted.

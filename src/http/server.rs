@@ -27,7 +27,7 @@ use crate::config::ListenAddress;
 use crate::limits::{DISCONNECT_MAX, DRAIN_MAX, REQUEST_HEAD_MAX};
 
 use super::problem::Problem;
-use super::{State, assets, health, items, observe, ws};
+use super::{State, assets, changes, health, items, observe, ws};
 
 /// Connections that the kernel keeps until they are accepted; more than `net.core.somaxconn` has no effect.
 const BACKLOG: i32 = 4_096;
@@ -119,7 +119,9 @@ fn shard_of_this_thread(state: &State, hub: &Addr<Hub>) -> Rc<Local> {
         let start = || {
             let id = ShardId(NEXT.fetch_add(1, Ordering::Relaxed));
             let (metrics, health) = (Arc::clone(&state.metrics), Arc::clone(&state.health));
-            Shard::start_on_this_thread(id, hub.clone(), metrics, health, state.message_bytes_max)
+            let history = state.history.clone();
+            let hub = hub.clone();
+            Shard::start_on_this_thread(id, hub, metrics, health, history, state.message_bytes_max)
         };
         shard.get_or_insert_with(start).clone()
     })
@@ -224,6 +226,7 @@ pub fn app(
                 .route(web::delete().to(items::delete))
                 .default_service(web::to(|| refuse("GET, HEAD, PUT, PATCH, DELETE"))),
         )
+        .service(read_only("/api/changes").route(get().to(changes::history)))
         .service(read_only("/livez").route(get().to(health::livez)))
         .service(read_only("/readyz").route(get().to(health::readyz)))
         .service(read_only("/metrics").route(get().to(health::metrics)))

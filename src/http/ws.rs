@@ -18,7 +18,7 @@ use crate::actor::local::Local;
 use crate::actor::session;
 use crate::actor::socket::Socket;
 use crate::metrics::RequestLabels;
-use crate::wire::message::{Refusal, SUBPROTOCOL, Subscribe};
+use crate::wire::message::{self, Refusal, SUBPROTOCOL, Subscribe};
 
 use super::State;
 use super::origin;
@@ -165,12 +165,22 @@ fn subscription(query: &str) -> Option<Result<Subscribe, Refusal>> {
         is_any = true;
         match &*name {
             "table" => wanted.table = value.into_owned(),
-            "columns" => {
-                wanted.columns = Some(value.split(',').map(|c| c.trim().to_owned()).collect())
-            }
+            "columns" => wanted.set_columns(&value),
+            "since" => match message::cursor(URL_SUBSCRIPTION, &value) {
+                Ok(cursor) => wanted.since = Some(cursor),
+                Err(refusal) => return Some(Err(refusal)),
+            },
+            "snapshot" => match &*value {
+                "1" | "true" => wanted.snapshot = true,
+                "0" | "false" | "" => wanted.snapshot = false,
+                _ => {
+                    let message = format!("snapshot is {value:?}; it has to be 1 or 0");
+                    return Some(Err(Refusal::of(URL_SUBSCRIPTION, "bad_message", message)));
+                }
+            },
             other => {
                 let message = format!(
-                    "{other} is not served by this version of plank; the parameters are table and columns"
+                    "{other} is not served by this version of plank; the parameters are table, columns, since and snapshot"
                 );
                 return Some(Err(Refusal::of(URL_SUBSCRIPTION, "unsupported", message)));
             }
@@ -198,6 +208,10 @@ mod tests {
             .unwrap();
         assert_eq!(wanted.table, "sales.\"Order Lines\"");
         assert_eq!(wanted.columns.unwrap(), ["id", "a"]);
+        let wanted = subscription("table=t&snapshot=1").unwrap().unwrap();
+        assert!(wanted.snapshot && wanted.since.is_none());
+        let refusal = subscription("table=t&since=x").unwrap().unwrap_err();
+        assert_eq!(refusal.code, "bad_cursor");
         assert!(
             subscription("columns=id")
                 .unwrap()

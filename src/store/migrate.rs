@@ -83,6 +83,10 @@ async fn run_locked(client: &mut Client, config: &Config) -> Result<Vec<String>,
         .batch_execute(OWNER_SQL)
         .await
         .map_err(|e| ConnectError::of(&e, config))?;
+    let renewed = client.query_one("select plank.renew()", &[]).await;
+    if renewed.map_err(|e| ConnectError::of(&e, config))?.get(0) {
+        log::info!("log begun anew, it came from another database");
+    }
     if !names.is_empty() {
         log::info!("schema migrated applied={}", names.join(","));
     }

@@ -3,11 +3,13 @@
 //! - [`connect`]: a connection, and what its failure means for people.
 //! - [`migrate`]: the schema, from `sql/migrations`.
 //! - [`log`]: the LISTEN connection, and reading the change log by cursor.
+//! - [`history`]: the log and whole tables, for clients that come back.
 //! - [`pool`], [`items`]: the requests.
 //! - [`retention`]: how much of the log is kept.
 //! - [`private`]: a PostgreSQL of plank's own.
 
 pub mod connect;
+pub mod history;
 pub mod items;
 pub mod log;
 pub mod migrate;
@@ -16,4 +18,5 @@ pub mod private;
 pub mod retention;
 
 pub use connect::ConnectError;
+pub use history::{History, HistoryError};
 pub use pool::{Pool, StoreError};

@@ -43,6 +43,7 @@ pub async fn prune(pool: &Pool) -> Result<LogSize, StoreError> {
     let client = pool.get().await?;
     let pruned: bool = client.query_one("select plank.prune()", &[]).await?.get(0);
     if pruned {
+        client.execute("select plank.prune_marks()", &[]).await?;
         log::info!("log pruned");
     }
     let row = client

@@ -210,7 +210,8 @@ async fn migrate_says_what_it_did() {
         (status, out.as_str()),
         (
             0,
-            "applied V1__items\napplied V2__log\napplied V3__watch\napplied V4__retention\n"
+            "applied V1__items\napplied V2__log\napplied V3__watch\napplied V4__retention\n\
+             applied V5__resume\n"
         )
     );
     let (status, out, _) = run(&["migrate", "--database-url", &url]).await;

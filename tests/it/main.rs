@@ -5,8 +5,10 @@
 
 mod architecture;
 mod capture;
+mod changes;
 mod churn;
 mod cli;
+mod doorbell;
 mod items;
 mod items_input;
 mod live;
@@ -14,7 +16,9 @@ mod migrate;
 mod private;
 mod protocol;
 mod reconnect;
+mod resume;
 mod retention;
 mod slow;
+mod snapshot;
 mod support;
 mod ui;

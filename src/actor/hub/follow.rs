@@ -14,6 +14,7 @@ use crate::wire::message::ResetReason;
 
 use super::super::message::*;
 use super::super::shard::Shard;
+use super::topics::Affected;
 use super::{Batch, Hub};
 
 /// Pushes that the shards have not taken yet.
@@ -33,6 +34,7 @@ impl Hub {
         if self.batch.is_none() {
             self.batch = Some(Batch::new(chunk.next.to_string().into()));
         }
+        self.window.push(&chunk.rows);
         let newest_at_us = chunk.rows.iter().map(|row| row.at_us).max();
         let mut turn = Turn::default();
         for row in chunk.rows {
@@ -47,10 +49,13 @@ impl Hub {
             Some(batch) if !chunk.last => (batch.ready(), None),
             _ => {
                 let frames = self.batch.take().map(Batch::finish).unwrap_or_default();
-                self.set_cursor((*chunk.next).clone());
+                self.window.close(chunk.next.clone());
+                self.answered = chunk.asked;
+                self.set_cursor(chunk.next);
                 (frames, Some(self.cursor_text.clone()))
             }
         };
+        self.metrics.window_bytes.set(self.window.bytes() as i64);
         if let Some(at_us) = newest_at_us {
             self.measure_lag(at_us);
         }
@@ -107,7 +112,7 @@ impl Hub {
                 self.topics
                     .of(root)
                     .into_iter()
-                    .filter_map(|(topic, ..)| batch.end(topic)),
+                    .filter_map(|affected| batch.end(affected.topic)),
             );
             self.push(frames, None, &mut turn.sent);
         }
@@ -138,10 +143,10 @@ impl Hub {
 
     /// A row does not have the columns of the key, say because one was renamed: nobody can follow the table by key.
     fn unreadable(&mut self, table: &Table, seq: i64, error: &serde_json::Error) {
-        let is_news = self.topics.of(table.rel).iter().any(|(topic, ..)| {
+        let is_news = self.topics.of(table.rel).iter().any(|affected| {
             self.batch
                 .as_ref()
-                .is_none_or(|batch| !batch.is_muted(*topic))
+                .is_none_or(|batch| !batch.is_muted(affected.topic))
         });
         if is_news {
             let name = &table.quoted;
@@ -195,28 +200,28 @@ impl Hub {
             .as_ref()
             .map_or(&self.cursor_text, Batch::cursor)
             .clone();
-        for (topic, table, shards) in self.topics.of(root) {
+        for affected in self.topics.of(root) {
+            let topic = affected.topic;
+            self.topics.break_stream(topic, reason);
             if let Some(batch) = &mut self.batch {
                 batch.mute(topic);
             }
-            for shard in shards {
-                let (table, cursor) = (table.clone(), cursor.clone());
-                self.tell(
-                    shard,
-                    Reset {
-                        topic,
-                        reason,
-                        table,
-                        cursor,
-                    },
-                );
+            for shard in affected.shards {
+                let reset = Reset {
+                    topic,
+                    reason,
+                    table: affected.table.clone(),
+                    columns: affected.columns.clone(),
+                    cursor: cursor.clone(),
+                };
+                self.tell(shard, reset);
             }
         }
     }
 
     /// A table is not watched any more.
     pub(super) fn retire(&mut self, root: Oid) {
-        for (topic, _, shards) in self.topics.of(root) {
+        for Affected { topic, shards, .. } in self.topics.of(root) {
             if let Some(batch) = &mut self.batch {
                 batch.mute(topic);
             }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::feed::catalog::Oid;
-use crate::feed::{Subject, Table, TopicId};
+use crate::feed::{Subject, Table, TopicId, View};
+use crate::wire::message::ResetReason;
 
 use super::super::message::ShardId;
 
@@ -12,11 +13,24 @@ use super::super::message::ShardId;
 #[derive(Debug)]
 struct Topic {
     subject: Subject,
-    table: Arc<Table>,
-    /// The columns that leave; none for rows as they are. Topics with equal ones share the text of a change.
-    projection: Option<Arc<[String]>>,
-    /// How many subscriptions each shard has.
+    view: View,
+    /// How many subscriptions each shard has, those that catch up among them.
     shards: HashMap<ShardId, usize>,
+    /// How often the stream has broken, and why it did last.
+    breaks: (u64, ResetReason),
+}
+
+/// A topic whose stream is about to break, or to end.
+#[derive(Debug)]
+pub struct Affected {
+    /// Which.
+    pub topic: TopicId,
+    /// Its table as it was described last.
+    pub table: Arc<Table>,
+    /// The columns that its subscribers asked for.
+    pub columns: Option<Vec<String>>,
+    /// The shards that have subscribers of it.
+    pub shards: Vec<ShardId>,
 }
 
 /// All topics.
@@ -34,20 +48,29 @@ impl Topics {
         self.topics.len()
     }
 
-    /// One more subscription on a shard.
-    pub fn join(&mut self, subject: Subject, table: &Arc<Table>, shard: ShardId) -> TopicId {
-        let id = *self.by_subject.entry(subject.clone()).or_insert_with(|| {
+    /// One more subscription on a shard. `alone`: it shares its topic with nobody.
+    pub fn join(
+        &mut self,
+        subject: Subject,
+        table: &Arc<Table>,
+        shard: ShardId,
+        alone: bool,
+    ) -> TopicId {
+        let mut new = || {
             self.newest += 1;
             TopicId(self.newest)
-        });
+        };
+        let id = match alone {
+            true => new(),
+            false => *self.by_subject.entry(subject.clone()).or_insert_with(new),
+        };
         let topic = self.topics.entry(id).or_insert_with(|| {
             self.by_root.entry(subject.root).or_default().push(id);
-            let projection = projection(&subject, table);
             Topic {
+                view: View::new(table.clone(), subject.columns.as_deref()),
                 subject,
-                table: table.clone(),
-                projection,
                 shards: HashMap::new(),
+                breaks: (0, ResetReason::Schema),
             }
         });
         *topic.shards.entry(shard).or_default() += 1;
@@ -75,7 +98,9 @@ impl Topics {
         let Some(topic) = self.topics.remove(&id) else {
             return;
         };
-        self.by_subject.remove(&topic.subject);
+        if self.by_subject.get(&topic.subject) == Some(&id) {
+            self.by_subject.remove(&topic.subject);
+        }
         if let Some(ids) = self.by_root.get_mut(&topic.subject.root) {
             ids.retain(|other| *other != id);
             if ids.is_empty() {
@@ -93,20 +118,35 @@ impl Topics {
             .get(&root)
             .into_iter()
             .flatten()
-            .map(|id| (*id, self.topics[id].projection.as_ref()))
+            .map(|id| (*id, self.topics[id].view.projection.as_ref()))
     }
 
-    /// The topics of a table, each with the shards that have subscribers of it.
-    pub fn of(&self, root: Oid) -> Vec<(TopicId, Arc<Table>, Vec<ShardId>)> {
+    /// The topics of a table.
+    pub fn of(&self, root: Oid) -> Vec<Affected> {
         let ids = self.by_root.get(&root).into_iter().flatten();
         ids.map(|id| {
-            (
-                *id,
-                self.topics[id].table.clone(),
-                self.shards(*id).collect(),
-            )
+            let topic = &self.topics[id];
+            Affected {
+                topic: *id,
+                table: topic.view.table.clone(),
+                columns: topic.subject.columns.clone(),
+                shards: topic.shards.keys().copied().collect(),
+            }
         })
         .collect()
+    }
+
+    /// How a topic's rows are shown, and how often its stream has broken, and why it did last.
+    pub fn view(&self, id: TopicId) -> Option<(View, (u64, ResetReason))> {
+        let topic = self.topics.get(&id)?;
+        Some((topic.view.clone(), topic.breaks))
+    }
+
+    /// The stream of a topic has broken. Those that catch up learn it when they ask for more.
+    pub fn break_stream(&mut self, id: TopicId, reason: ResetReason) {
+        if let Some(topic) = self.topics.get_mut(&id) {
+            topic.breaks = (topic.breaks.0 + 1, reason);
+        }
     }
 
     /// The shards that have subscribers of a topic.
@@ -136,14 +176,9 @@ impl Topics {
                 .iter()
                 .flatten()
                 .any(|name| !table.has_column(name));
-            breaks |= gone || topic.table.key != table.key;
-            topic.projection = projection(&topic.subject, table);
-            topic.table = table.clone();
+            breaks |= gone || topic.view.table.key != table.key;
+            topic.view = View::new(table.clone(), topic.subject.columns.as_deref());
         }
         breaks
     }
-}
-
-fn projection(subject: &Subject, table: &Table) -> Option<Arc<[String]>> {
-    table.projection(subject.columns.as_deref()).map(Arc::from)
 }

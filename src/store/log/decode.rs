@@ -7,7 +7,7 @@ use tokio_postgres::types::{FromSql, Type};
 type Decoded<T> = Result<T, Box<dyn std::error::Error + Sync + Send>>;
 
 /// `xid8`
-pub(super) struct Xid8(pub u64);
+pub struct Xid8(pub u64);
 
 impl<'a> FromSql<'a> for Xid8 {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Decoded<Self> {
@@ -20,7 +20,7 @@ impl<'a> FromSql<'a> for Xid8 {
 }
 
 /// `cid`
-pub(super) struct Cid(pub u32);
+pub struct Cid(pub u32);
 
 impl<'a> FromSql<'a> for Cid {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Decoded<Self> {
@@ -33,7 +33,7 @@ impl<'a> FromSql<'a> for Cid {
 }
 
 /// `timestamptz`, as microseconds of Unix time.
-pub(super) struct Timestamp(pub i64);
+pub struct Timestamp(pub i64);
 
 impl<'a> FromSql<'a> for Timestamp {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Decoded<Self> {
@@ -50,7 +50,7 @@ impl<'a> FromSql<'a> for Timestamp {
 }
 
 /// `json`, as its text.
-pub(super) struct Json(pub Arc<str>);
+pub struct Json(pub Arc<str>);
 
 impl<'a> FromSql<'a> for Json {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Decoded<Self> {

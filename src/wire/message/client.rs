@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::feed::Cursor;
 use crate::limits::{
     SUBSCRIPTION_COLUMNS_BYTES_MAX, SUBSCRIPTION_COLUMNS_MAX, SUBSCRIPTION_ID_BYTES_MAX,
     TABLE_NAME_BYTES_MAX,
@@ -28,9 +29,18 @@ pub struct Subscribe {
     pub table: String,
     /// The columns; none for all.
     pub columns: Option<Vec<String>>,
+    /// Where the client was.
+    pub since: Option<Cursor>,
+    /// Whether it wants the rows as well, at the beginning and after each `reset`.
+    pub snapshot: bool,
 }
 
 impl Subscribe {
+    /// The columns as a query string lists them, with commas.
+    pub fn set_columns(&mut self, list: &str) {
+        self.columns = Some(list.split(',').map(|c| c.trim().to_owned()).collect());
+    }
+
     /// Bounds what waits for the hub.
     ///
     /// # Errors
@@ -111,21 +121,20 @@ impl ClientMessage {
             "ping" => Ok(Self::Ping),
             "unsubscribe" => Ok(Self::Unsubscribe(id_of(&id)?)),
             "subscribe" => {
-                for (name, value) in [
-                    ("since", fields.since),
-                    ("snapshot", fields.snapshot),
-                    ("filter", fields.filter),
-                ] {
-                    if value.is_some_and(|v| !matches!(v.get(), "null" | "false" | "\"\"")) {
-                        let message = format!("{name} is not served by this version of plank");
-                        return Err(refuse(id.clone(), "unsupported", message));
-                    }
+                let filter = fields.filter.map_or("null", RawValue::get);
+                if !matches!(filter, "null" | "\"\"") {
+                    let message = "filter is not served by this version of plank".into();
+                    return Err(refuse(id.clone(), "unsupported", message));
                 }
                 let table = string("table", fields.table).map_err(bad)?;
+                let id = id_of(&id)?;
+                let since = string("since", fields.since).map_err(bad)?;
                 let wanted = Subscribe {
-                    id: id_of(&id)?,
                     table: table.ok_or_else(|| bad("table is missing".into()))?,
                     columns: columns(fields.columns).map_err(bad)?,
+                    since: since.map(|text| cursor(&id, &text)).transpose()?,
+                    snapshot: flag("snapshot", fields.snapshot).map_err(bad)?,
+                    id,
                 };
                 wanted.check()?;
                 Ok(Self::Subscribe(wanted))
@@ -164,6 +173,22 @@ fn string(name: &str, value: Option<&RawValue>) -> Result<Option<String>, String
     serde_json::from_str(value.get()).map_err(|_| format!("{name} has to be a string"))
 }
 
+/// A cursor that a client wrote for the subscription `id`.
+///
+/// # Errors
+/// If it is none: a cut-off one must never be taken for another place.
+pub fn cursor(id: &str, text: &str) -> Result<Cursor, Refusal> {
+    Cursor::parse(text).map_err(|e| Refusal::of(id, "bad_cursor", format!("since: {e}")))
+}
+
+fn flag(name: &str, value: Option<&RawValue>) -> Result<bool, String> {
+    match value.map_or("null", RawValue::get) {
+        "true" => Ok(true),
+        "false" | "null" => Ok(false),
+        _ => Err(format!("{name} has to be true or false")),
+    }
+}
+
 fn columns(value: Option<&RawValue>) -> Result<Option<Vec<String>>, String> {
     let Some(value) = value else { return Ok(None) };
     serde_json::from_str(value.get())
@@ -191,6 +216,8 @@ mod tests {
             id: "a".into(),
             table: "t".into(),
             columns: Some(vec!["id".into()]),
+            since: None,
+            snapshot: false,
         };
         let text = r#"{"type":"subscribe","id":"a","table":"t","columns":["id"],"snapshot":false,"since":null}"#;
         assert_eq!(parse(text), ClientMessage::Subscribe(expected));
@@ -233,6 +260,21 @@ mod tests {
                 r#"{"type":"subscribe","id":"a","table":"t","filter":"a=eq.1"}"#,
                 "unsupported",
                 "filter",
+            ),
+            (
+                r#"{"type":"subscribe","id":"a","table":"t","since":"AAAA"}"#,
+                "bad_cursor",
+                "since: not a cursor",
+            ),
+            (
+                r#"{"type":"subscribe","id":"a","table":"t","since":1}"#,
+                "bad_message",
+                "since has to be",
+            ),
+            (
+                r#"{"type":"subscribe","id":"a","table":"t","snapshot":"yes"}"#,
+                "bad_message",
+                "snapshot has to be true or false",
             ),
         ];
         for (text, code, part) in cases {

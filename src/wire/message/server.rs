@@ -161,6 +161,50 @@ impl Changes {
     }
 }
 
+/// A `snapshot` message that is being written. Whether there is more is known only at its end, so it stands there.
+#[derive(Debug)]
+pub struct SnapshotRows {
+    text: String,
+    count: usize,
+}
+
+impl SnapshotRows {
+    /// Begins a message of the subscription `id`.
+    pub fn new(id: &str, topic: TopicId, cursor: &str) -> Self {
+        let id = quoted(id);
+        Self {
+            text: format!(
+                r#"{{"type":"snapshot","id":{id},"topic":"{topic}","cursor":"{cursor}","rows":["#
+            ),
+            count: 0,
+        }
+    }
+
+    /// Appends one row, as JSON text.
+    pub fn push(&mut self, row: &str) {
+        if self.count > 0 {
+            self.text.push(',');
+        }
+        self.count += 1;
+        self.text.push_str(row);
+    }
+
+    /// Bytes so far.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The frame. `more`: the snapshot goes on.
+    pub fn finish(mut self, more: bool) -> Bytes {
+        self.text.push_str(if more {
+            r#"],"more":true}"#
+        } else {
+            r#"],"more":false}"#
+        });
+        frame::text(self.text.as_bytes())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -54,6 +54,7 @@ pub fn config(database: tokio_postgres::Config) -> Config {
             keep: RETENTION,
             rows_max: RETENTION_ROWS_MAX,
         },
+        doorbell: true,
     }
 }
 

@@ -100,8 +100,25 @@ impl WsClient {
         subscribed
     }
 
+    /// The rows of the next whole snapshot, and its cursor.
+    pub async fn snapshot(&mut self) -> (Vec<Value>, String) {
+        let mut rows = Vec::new();
+        loop {
+            let message = self.expect("snapshot").await;
+            rows.extend(message["rows"].as_array().unwrap().iter().cloned());
+            if !message["more"].as_bool().unwrap() {
+                return (rows, message["cursor"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+
     /// The changes of the next whole batch.
     pub async fn batch(&mut self) -> Vec<Value> {
+        self.batch_and_cursor().await.0
+    }
+
+    /// The same, and the cursor behind it.
+    pub async fn batch_and_cursor(&mut self) -> (Vec<Value>, String) {
         let (mut changes, mut cursor) = (Vec::new(), None);
         loop {
             let message = self.expect("changes").await;
@@ -112,7 +129,7 @@ impl WsClient {
             );
             changes.extend(message["changes"].as_array().unwrap().iter().cloned());
             if message["last"].as_bool().unwrap() {
-                return changes;
+                return (changes, message["cursor"].as_str().unwrap().to_owned());
             }
         }
     }

@@ -1,0 +1,353 @@
+//! One subscription that catches up: a task beside the session, which ends when the subscription has joined its topic, or
+//! is gone.
+//!
+//! It has one piece of what the client has missed at a time, and makes the next one only when the socket has taken it: a
+//! client that reads slowly keeps nobody's memory. What is recent comes from the hub's window, the rest from the log, in
+//! steps between two marks. The batches are its own, its last message joins the live stream without a seam.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::feed::catalog::Oid;
+use crate::feed::render::Unfit;
+use crate::feed::window::Piece;
+use crate::feed::{Cursor, Rest, View, json};
+use crate::limits::{
+    CATCH_UP_READ_MAX, CATCH_UP_RETRY, PIECE_BYTES, RECONNECT_LONGEST, REPLAY_HOLD_MAX,
+    REPLAY_PAUSE_MAX, SNAPSHOT_MAX,
+};
+use crate::store::HistoryError;
+use crate::store::history::Lost;
+use crate::wire::close::CloseCode;
+use crate::wire::message::{self, Refusal, ResetReason, SnapshotRows};
+
+use super::conn::{Conn, Over};
+use super::encode::Encoder;
+use super::local::Local;
+use super::message::{Next, Replay, Started};
+
+/// Why a catch-up ends before the subscription is live.
+enum Stop {
+    /// The client or the subscription is gone.
+    Over,
+    /// The client has to begin anew.
+    Broken(ResetReason),
+    /// The table is not watched any more.
+    Gone,
+    /// The table can't be read.
+    Refused(Refusal),
+    /// Too many others wait.
+    Busy,
+    /// The database is away.
+    Away(String),
+}
+
+impl From<Over> for Stop {
+    fn from(_: Over) -> Self {
+        Self::Over
+    }
+}
+
+impl From<Unfit> for Stop {
+    fn from(_: Unfit) -> Self {
+        Self::Broken(ResetReason::Schema)
+    }
+}
+
+impl From<Lost> for Stop {
+    fn from(lost: Lost) -> Self {
+        Self::Broken(match lost {
+            Lost::Pruned => ResetReason::Expired,
+            Lost::Foreign => ResetReason::Epoch,
+        })
+    }
+}
+
+impl From<HistoryError> for Stop {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Busy => Self::Busy,
+            HistoryError::Away(why) => Self::Away(why),
+            HistoryError::Denied(why) => Self::Refused(Refusal {
+                id: None,
+                code: "forbidden",
+                message: why,
+            }),
+        }
+    }
+}
+
+/// See the module's documentation.
+struct CatchUp {
+    local: Rc<Local>,
+    conn: Rc<Conn>,
+    started: Started,
+    /// What the client has.
+    from: Arc<Cursor>,
+    /// The batch that it is in the middle of, and what of it has not been sent.
+    open: Option<(Rest, Encoder)>,
+    /// Whether the log had to be read.
+    result: &'static str,
+}
+
+/// Lets a subscription catch up that has been given its topic.
+pub(super) fn start(local: Rc<Local>, conn: Rc<Conn>, started: Started) {
+    actix_rt::spawn(async move {
+        local.metrics.catching_up.inc();
+        // Boxed: with all that it may be doing it is large, and most of the time it waits for its turn.
+        let run = Box::pin(run(local.clone(), conn.clone(), started));
+        conn.in_turn(run).await;
+        local.metrics.catching_up.dec();
+    });
+}
+
+async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started) {
+    let key = started.key;
+    let wanted = started.wanted.clone();
+    let is_resume = wanted.since.is_some();
+    let stop = match begin(&local, &conn, &started).await {
+        Err(stop) => stop,
+        Ok(from) => {
+            let mut catch_up = CatchUp {
+                local: local.clone(),
+                conn: conn.clone(),
+                started,
+                from,
+                open: None,
+                result: "window",
+            };
+            match catch_up.follow().await {
+                Ok(()) => {
+                    if is_resume {
+                        local.metrics.resumed(catch_up.result);
+                    }
+                    return;
+                }
+                Err(stop) => stop,
+            }
+        }
+    };
+    match stop {
+        Stop::Over => {}
+        Stop::Broken(reason) => {
+            if is_resume {
+                local.metrics.resumed("reset");
+            }
+            local.restart(key, reason, wanted);
+        }
+        Stop::Gone => local.retire(key),
+        Stop::Refused(refusal) => {
+            let id = Some(wanted.id.clone());
+            local.refuse(key, &Refusal { id, ..refusal });
+        }
+        // Nobody waits for the database in here but those that `patiently` has given up on.
+        Stop::Busy | Stop::Away(_) => {
+            local.metrics.limit("history");
+            let reason = "too many clients are catching up; come back with your cursor";
+            conn.close(CloseCode::TRY_LATER, reason, local.head(), local.now());
+        }
+    }
+}
+
+/// Where the subscription begins: the client's cursor, or that of the snapshot which it is sent.
+async fn begin(local: &Rc<Local>, conn: &Conn, started: &Started) -> Result<Arc<Cursor>, Stop> {
+    let wanted = &started.wanted;
+    let cursor = match &wanted.since {
+        Some(since) => since.clone(),
+        None => {
+            let mut delay = CATCH_UP_RETRY;
+            loop {
+                match snapshot(local, conn, started).await {
+                    Err((Stop::Away(why), is_begun)) => {
+                        log::warn!(
+                            "snapshot interrupted table={} reason=\"{why}\"",
+                            started.view.table.quoted
+                        );
+                        if is_begun {
+                            // A part of it is with the client.
+                            return Err(Stop::Broken(ResetReason::Epoch));
+                        }
+                        sleep(delay).await;
+                        delay = (delay * 2).min(RECONNECT_LONGEST);
+                    }
+                    Err((stop, _)) => return Err(stop),
+                    Ok(cursor) => break cursor,
+                }
+            }
+        }
+    };
+    let table = &started.view.table;
+    let subscribed = message::subscribed(&wanted.id, started.topic, table, &cursor.to_string());
+    say(local, conn, started, subscribed)?;
+    Ok(Arc::new(cursor))
+}
+
+/// Sends something, unless the subscription has ended meanwhile.
+fn say(local: &Local, conn: &Conn, started: &Started, bytes: Bytes) -> Result<(), Stop> {
+    if local.find(started.key).is_none() {
+        return Err(Stop::Over);
+    }
+    local.reply(conn, bytes);
+    Ok(())
+}
+
+/// Sends the rows of the table, a piece at a time. An error also says whether some have been sent.
+async fn snapshot(local: &Local, conn: &Conn, started: &Started) -> Result<Cursor, (Stop, bool)> {
+    let deadline = Instant::now() + SNAPSHOT_MAX;
+    let View { table, projection } = &started.view;
+    let opened = local.history.snapshot(table).await;
+    let mut rows = opened.map_err(|e| (e.into(), false))?;
+    let cursor = rows.cursor().clone();
+    let text = cursor.to_string();
+    let new = || SnapshotRows::new(&started.wanted.id, started.topic, &text);
+    let (mut open, mut is_begun) = (new(), false);
+    loop {
+        let row = rows.next(CATCH_UP_READ_MAX).await;
+        let Some(row) = row.map_err(|e| (e.into(), is_begun))? else {
+            break;
+        };
+        if open.bytes() >= PIECE_BYTES {
+            let piece = std::mem::replace(&mut open, new()).finish(true);
+            say(local, conn, started, piece).map_err(|stop| (stop, is_begun))?;
+            is_begun = true;
+            match timeout(deadline - Instant::now(), conn.room()).await {
+                Ok(room) => room.map_err(|over| (over.into(), is_begun))?,
+                Err(_) => return Err((Stop::Busy, is_begun)),
+            }
+        }
+        match projection {
+            None => open.push(&row),
+            Some(columns) => match json::select(&row, columns) {
+                Ok(row) => open.push(&row),
+                Err(_) => return Err((Stop::Broken(ResetReason::Schema), is_begun)),
+            },
+        }
+    }
+    // Before the client may take it for whole.
+    rows.finish().await.map_err(|e| (e.into(), is_begun))?;
+    say(local, conn, started, open.finish(false)).map_err(|stop| (stop, true))?;
+    Ok(cursor)
+}
+
+impl CatchUp {
+    /// Follows the window and the log until the subscription has joined.
+    async fn follow(&mut self) -> Result<(), Stop> {
+        let mut delay = CATCH_UP_RETRY;
+        loop {
+            self.conn.room().await?;
+            if self.local.find(self.started.key).is_none() {
+                return Err(Stop::Over);
+            }
+            match self.ask().await? {
+                Next::Joined => return Ok(()),
+                Next::Gone => return Err(Stop::Gone),
+                Next::Broken(reason) => return Err(Stop::Broken(reason)),
+                Next::Rows(piece, view) => self.take(piece, view)?,
+                Next::Log(rels, view) => match self.read_log(&rels, view).await {
+                    Err(Stop::Away(why)) => {
+                        log::warn!("replay interrupted reason=\"{why}\"");
+                        sleep(delay).await;
+                        delay = (delay * 2).min(RECONNECT_LONGEST);
+                    }
+                    done => {
+                        done?;
+                        delay = CATCH_UP_RETRY;
+                    }
+                },
+            }
+        }
+    }
+
+    async fn ask(&self) -> Result<Next, Stop> {
+        let replay = Replay {
+            shard: self.local.id,
+            key: self.started.key,
+            topic: self.started.topic,
+            breaks: self.started.breaks,
+            from: self.from.clone(),
+            rest: self.open.as_ref().map(|(rest, _)| rest.clone()),
+            wanted: self.started.wanted.clone(),
+        };
+        // Without the hub the process is about to end.
+        self.local.hub.send(replay).await.map_err(|_| Stop::Over)
+    }
+
+    fn say(&self, bytes: Bytes) -> Result<(), Stop> {
+        say(&self.local, &self.conn, &self.started, bytes)
+    }
+
+    /// The batch that ends at `end`, from its beginning or where it was left.
+    fn open(&mut self, end: &Arc<Cursor>, view: View) -> &mut (Rest, Encoder) {
+        self.open.get_or_insert_with(|| {
+            let encoder = Encoder::new(self.started.topic, view, end.to_string().into());
+            let rest = Rest {
+                end: end.clone(),
+                seq: i64::MIN,
+            };
+            (rest, encoder)
+        })
+    }
+
+    fn take(&mut self, piece: Piece, view: View) -> Result<(), Stop> {
+        for row in piece.rows {
+            let (rest, encoder) = self.open(&piece.end, view.clone());
+            rest.seq = row.seq;
+            if let Some(frame) = encoder.push(row)? {
+                self.say(frame)?;
+            }
+        }
+        if piece.is_last {
+            self.close(piece.end)?;
+        }
+        Ok(())
+    }
+
+    /// The batch has ended, and the client is there.
+    fn close(&mut self, end: Arc<Cursor>) -> Result<(), Stop> {
+        if let Some((_, encoder)) = self.open.take() {
+            let count = encoder.count();
+            if let Some(frame) = encoder.finish()? {
+                self.say(frame)?;
+            }
+            self.local.metrics.deliveries.inc_by(count as u64);
+        }
+        self.from = end;
+        Ok(())
+    }
+
+    /// Reads a step of the log, or a part of it: a client that is slow gives its place to others, and goes on later.
+    async fn read_log(&mut self, rels: &[Oid], view: View) -> Result<(), Stop> {
+        self.result = "log";
+        let rest = self.open.as_ref().map(|(rest, _)| rest);
+        let history = &self.local.history;
+        let mut replay = history.replay(&self.from, rest, rels).await??;
+        let held_until = Instant::now() + REPLAY_HOLD_MAX;
+        let end = replay.end().clone();
+        // Also without a row: what was looked at is an end of a batch from now on.
+        self.open(&end, view.clone());
+        while let Some(row) = replay.next().await? {
+            let (rest, encoder) = self.open(&end, view.clone());
+            rest.seq = row.seq;
+            let Some(frame) = encoder.push(row)? else {
+                continue;
+            };
+            self.say(frame)?;
+            if !self.has_room(REPLAY_PAUSE_MAX).await? || Instant::now() >= held_until {
+                return Ok(());
+            }
+        }
+        replay.finish().await??;
+        self.close(end)
+    }
+
+    async fn has_room(&self, patience: Duration) -> Result<bool, Stop> {
+        match timeout(patience, self.conn.room()).await {
+            Ok(room) => room.map(|()| true).map_err(Stop::from),
+            Err(_) => Ok(false),
+        }
+    }
+}

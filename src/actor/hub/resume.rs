@@ -1,0 +1,240 @@
+//! Who joins a topic, and from where: at once from now on, or with what he has missed, or after he has caught up.
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use crate::feed::{Cursor, LogRow, TopicId, View};
+use crate::limits::{PENDING_SUBSCRIPTIONS_MAX, PIECE_BYTES};
+use crate::wire::message::{self, Refusal, ResetReason, Subscribe as Wanted};
+
+use super::super::message::*;
+use super::Hub;
+
+/// Somebody who waits for the listener to be live, for the end of a batch, or for the answer to a question.
+pub(super) enum Pending {
+    Subscribe(Subscribe, u64),
+    Replay(Replay, u64, oneshot::Sender<Next>),
+}
+
+/// Where a cursor is.
+enum Place {
+    /// Of another log, or of a future that this one never had.
+    Nowhere,
+    /// Not behind the hub. The listener has been asked to look; the number of the question.
+    Ahead(u64),
+    /// At the hub's own, or behind it.
+    Known,
+}
+
+impl Hub {
+    /// Whether a topic can be joined now: between two batches, and while the log is followed.
+    fn is_between(&self) -> bool {
+        self.live && self.batch.is_none()
+    }
+
+    pub(super) fn subscribe(&mut self, subscribe: Subscribe) {
+        if self.is_between() {
+            return self.join(subscribe, 0);
+        }
+        if self.pending.len() < PENDING_SUBSCRIPTIONS_MAX {
+            return self.pending.push_back(Pending::Subscribe(subscribe, 0));
+        }
+        self.metrics.limit("pending_subscriptions");
+        let why = "the database is away, and too many clients wait for it";
+        let refusal = Refusal::of(&subscribe.wanted.id, "busy", why);
+        let key = subscribe.key;
+        self.tell(subscribe.shard, Refused { key, refusal });
+    }
+
+    /// Tries everybody who waits once.
+    pub(super) fn answer_pending(&mut self) {
+        for _ in 0..self.pending.len() {
+            if !self.is_between() {
+                return;
+            }
+            match self.pending.pop_front() {
+                Some(Pending::Subscribe(subscribe, asked)) => self.join(subscribe, asked),
+                Some(Pending::Replay(replay, asked, answer)) if !answer.is_closed() => {
+                    self.answer(replay, asked, answer);
+                }
+                Some(Pending::Replay(..)) | None => {}
+            }
+        }
+    }
+
+    /// Where `cursor` is. `asked` is the question that was asked for its sake before, or 0.
+    fn place(&self, cursor: &Cursor, asked: u64) -> Place {
+        match &self.cursor {
+            Some(own) if own.epoch != cursor.epoch => Place::Nowhere,
+            Some(own) if own.snapshot.covers(&cursor.snapshot) => Place::Known,
+            // A read that began after the question would have found it.
+            _ if asked > 0 && self.answered >= asked => Place::Nowhere,
+            _ if asked > 0 => Place::Ahead(asked),
+            _ => Place::Ahead(self.nudge.ask()),
+        }
+    }
+
+    /// Between two batches: joins a topic, now or after a catch-up.
+    fn join(&mut self, subscribe: Subscribe, asked: u64) {
+        // A heartbeat must not carry an older cursor than `subscribed`.
+        self.advance();
+        let Subscribe {
+            shard, key, wanted, ..
+        } = &subscribe;
+        let (shard, key) = (*shard, *key);
+        let (table, subject) = match self.subject_of(wanted) {
+            Ok(found) => found,
+            Err(refusal) => return self.tell(shard, Refused { key, refusal }),
+        };
+        if let Some(since) = &wanted.since {
+            let reason = match self.place(since, asked) {
+                Place::Ahead(asked) => {
+                    return self.pending.push_back(Pending::Subscribe(subscribe, asked));
+                }
+                Place::Nowhere => Some(ResetReason::Epoch),
+                // Captured only since then, or by another key.
+                Place::Known if !since.snapshot.sees(table.since) => Some(ResetReason::Schema),
+                Place::Known => None,
+            };
+            if let Some(reason) = reason {
+                self.metrics.resumed("reset");
+                let wanted = subscribe.wanted;
+                return self.tell(
+                    shard,
+                    Restart {
+                        key,
+                        reason,
+                        wanted,
+                    },
+                );
+            }
+        }
+        let Subscribe { wanted, alone, .. } = subscribe;
+        let topic = self.topics.join(subject, &table, shard, alone);
+        self.metrics.topics.set(self.topics.len() as i64);
+        let Some((view, (breaks, _))) = self.topics.view(topic) else {
+            return;
+        };
+        let subscribed = |cursor: &str| message::subscribed(&wanted.id, topic, &table, cursor);
+        let joined = |reply, missed| Joined {
+            key,
+            topic,
+            reply: Some(reply),
+            missed,
+            wanted: wanted.clone(),
+        };
+        match &wanted.since {
+            None if !wanted.snapshot => {
+                self.tell(shard, joined(subscribed(&self.cursor_text), None));
+            }
+            Some(since) if let Some(rows) = self.rest_for(topic, since) => {
+                self.metrics.resumed("window");
+                let cursor = self.cursor_text.clone();
+                let missed = Missed { rows, view, cursor };
+                self.tell(shard, joined(subscribed(&since.to_string()), Some(missed)));
+            }
+            _ => self.tell(
+                shard,
+                Started {
+                    key,
+                    topic,
+                    breaks,
+                    view,
+                    wanted,
+                },
+            ),
+        }
+    }
+
+    /// All that somebody at `from` has missed of a topic, if the window has it and it is not much.
+    fn rest_for(&self, topic: TopicId, from: &Cursor) -> Option<Vec<LogRow>> {
+        let piece = self
+            .window
+            .next(&from.snapshot, None, PIECE_BYTES, self.is_of(topic)?)?;
+        let is_all = piece.is_last && Some(&piece.end) == self.cursor.as_ref();
+        is_all.then_some(piece.rows)
+    }
+
+    /// Which rows of the log are of the table of a topic.
+    fn is_of(&self, topic: TopicId) -> Option<impl Fn(&LogRow) -> bool + use<'_>> {
+        let root = self.topics.view(topic)?.0.table.root;
+        Some(move |row: &LogRow| self.catalog.root_of(row.rel).is_some_and(|t| t.rel == root))
+    }
+
+    pub(super) fn replay(&mut self, replay: Replay) -> ResponseFuture<Next> {
+        let (answer, next) = oneshot::channel();
+        self.answer(replay, 0, answer);
+        // The hub never drops an answer unsaid, unless it ends itself.
+        Box::pin(async { next.await.unwrap_or(Next::Gone) })
+    }
+
+    /// Says what comes next, or puts the question aside.
+    fn answer(&mut self, replay: Replay, asked: u64, answer: oneshot::Sender<Next>) {
+        let next = match self.next(&replay, asked) {
+            Ok(next) => next,
+            Err(asked) => {
+                let waiting = Pending::Replay(replay, asked, answer);
+                return self.pending.push_back(waiting);
+            }
+        };
+        // Who has gone meanwhile does not need it.
+        let _ = answer.send(next);
+    }
+
+    /// What comes next; an error is the question that has to be answered first.
+    fn next(&mut self, replay: &Replay, asked: u64) -> Result<Next, u64> {
+        let Some((view, (breaks, reason))) = self.topics.view(replay.topic) else {
+            return Ok(Next::Gone);
+        };
+        if breaks != replay.breaks {
+            return Ok(Next::Broken(reason));
+        }
+        match self.place(&replay.from, asked) {
+            Place::Nowhere => return Ok(Next::Broken(ResetReason::Epoch)),
+            Place::Ahead(asked) => return Err(asked),
+            Place::Known => {}
+        }
+        let from = &replay.from.snapshot;
+        let piece = self.is_of(replay.topic).and_then(|is_of| {
+            self.window
+                .next(from, replay.rest.as_ref(), PIECE_BYTES, is_of)
+        });
+        let Some(piece) = piece else {
+            let rels = self.catalog.members(view.table.root);
+            return Ok(Next::Log(rels, view));
+        };
+        let is_all =
+            piece.is_last && replay.rest.is_none() && Some(&piece.end) == self.cursor.as_ref();
+        if !is_all {
+            return Ok(Next::Rows(piece, view));
+        }
+        if !self.is_between() {
+            return Err(asked);
+        }
+        self.advance();
+        let cursor = self.cursor_text.clone();
+        let joined = Joined {
+            key: replay.key,
+            topic: replay.topic,
+            reply: None,
+            missed: Some(Missed {
+                rows: piece.rows,
+                view,
+                cursor,
+            }),
+            wanted: replay.wanted.clone(),
+        };
+        self.tell(replay.shard, joined);
+        Ok(Next::Joined)
+    }
+
+    /// Looks a table up, as a subscription would.
+    pub(super) fn find(&self, wanted: &Wanted) -> Result<Found, Refusal> {
+        let (table, subject) = self.subject_of(wanted)?;
+        Ok(Found {
+            rels: self.catalog.members(table.rel),
+            view: View::new(table, subject.columns.as_deref()),
+            cursor: self.cursor.clone(),
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! How a subscription becomes live on its shard: what the hub answers to it, and the ways back.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::feed::TopicId;
+use crate::feed::render::Unfit;
+use crate::wire::message::{self, Refusal, ResetReason, Subscribe as Wanted};
+
+use super::catch_up;
+use super::conn::{CATCHING_UP, Conn};
+use super::encode::Encoder;
+use super::local::Local;
+use super::message::{Joined, Missed, Started, SubscriptionKey};
+
+impl Local {
+    /// A subscription of this topic on its hub has no owner here.
+    fn unclaimed(&self, topic: TopicId) {
+        *self.left.borrow_mut().entry(topic).or_default() += 1;
+    }
+
+    /// The client and the place of a subscription for which the hub has an answer, unless it is gone or was taken back.
+    fn claim(&self, key: SubscriptionKey, topic: TopicId) -> Option<(Rc<Conn>, usize)> {
+        let Some((conn, place)) = self.find(key) else {
+            self.unclaimed(topic);
+            return None;
+        };
+        if conn.subscriptions().borrow()[place].is_cancelled {
+            conn.subscriptions().borrow_mut().remove(place);
+            self.metrics.subscriptions.dec();
+            self.unclaimed(topic);
+            return None;
+        }
+        Some((conn, place))
+    }
+
+    /// A subscription belongs to a topic from here on.
+    pub(super) fn join(&self, joined: Joined) {
+        let Joined {
+            key,
+            topic,
+            reply,
+            missed,
+            wanted,
+        } = joined;
+        let Some((conn, place)) = self.claim(key, topic) else {
+            return;
+        };
+        if let Some(reply) = reply {
+            if conn.shares(topic, key.serial, missed.is_none()) {
+                self.unclaimed(topic);
+                return self.ask_again(key, wanted, true);
+            }
+            self.reply(&conn, reply);
+        }
+        if let Some(missed) = missed
+            && self.give(&conn, topic, missed).is_err()
+        {
+            // It is of this topic until it has left it.
+            conn.subscriptions().borrow_mut()[place].topic = Some(topic);
+            return self.restart(key, ResetReason::Schema, wanted);
+        }
+        let mut subscriptions = conn.subscriptions().borrow_mut();
+        let is_first = !subscriptions.iter().any(|s| s.is_live(topic));
+        (subscriptions[place].topic, subscriptions[place].from) = (Some(topic), self.head());
+        if is_first {
+            let mut topics = self.topics.borrow_mut();
+            topics.entry(topic).or_default().push(key.slot);
+        }
+    }
+
+    /// Writes the last of what a client has missed.
+    fn give(&self, conn: &Conn, topic: TopicId, missed: Missed) -> Result<(), Unfit> {
+        let Missed { rows, view, cursor } = missed;
+        let mut encoder = Encoder::new(topic, view, cursor);
+        let mut frames = Vec::new();
+        for row in rows {
+            frames.extend(encoder.push(row)?);
+        }
+        let count = encoder.count();
+        frames.extend(encoder.finish()?);
+        for frame in frames {
+            self.reply(conn, frame);
+        }
+        self.metrics.deliveries.inc_by(count as u64);
+        Ok(())
+    }
+
+    /// A subscription has to catch up before it joins its topic.
+    pub(super) fn start_catch_up(self: &Rc<Self>, started: Started) {
+        let (key, topic) = (started.key, started.topic);
+        let Some((conn, place)) = self.claim(key, topic) else {
+            return;
+        };
+        if conn.shares(topic, key.serial, false) {
+            self.unclaimed(topic);
+            return self.ask_again(key, started.wanted, true);
+        }
+        {
+            let mut subscriptions = conn.subscriptions().borrow_mut();
+            (subscriptions[place].topic, subscriptions[place].from) = (Some(topic), CATCHING_UP);
+        }
+        catch_up::start(self.clone(), conn, started);
+    }
+
+    /// Tells a client that a subscription has to begin anew, and asks the hub for it again.
+    pub(super) fn restart(
+        &self,
+        key: SubscriptionKey,
+        reason: ResetReason,
+        mut wanted: Arc<Wanted>,
+    ) {
+        let Some((conn, place)) = self.find(key) else {
+            return;
+        };
+        {
+            let mut subscriptions = conn.subscriptions().borrow_mut();
+            let was_last = {
+                let own = subscriptions[place].topic;
+                let live = subscriptions
+                    .iter()
+                    .filter(|s| own.is_some_and(|t| s.is_live(t)));
+                live.count() <= 1
+            };
+            self.leave(key.slot, &subscriptions[place], was_last);
+            (subscriptions[place].topic, subscriptions[place].from) = (None, 0);
+            if subscriptions[place].is_cancelled {
+                subscriptions.remove(place);
+                self.metrics.subscriptions.dec();
+                return;
+            }
+        }
+        self.reply(&conn, message::reset(&wanted.id, reason));
+        Arc::make_mut(&mut wanted).since = None;
+        self.ask_again(key, wanted, false);
+    }
+
+    fn ask_again(&self, key: SubscriptionKey, wanted: Arc<Wanted>, alone: bool) {
+        if let Err(refusal) = self.ask(key, wanted, alone) {
+            self.refuse(key, &refusal);
+        }
+    }
+
+    /// The table of a subscription that catches up is not watched any more.
+    pub(super) fn retire(&self, key: SubscriptionKey) {
+        let Some((conn, place)) = self.find(key) else {
+            return;
+        };
+        let gone = conn.subscriptions().borrow_mut().remove(place);
+        self.forget(key.slot, &gone, false);
+        self.reply(&conn, message::unsubscribed(&gone.id));
+    }
+
+    /// A subscription can't be had.
+    pub(super) fn refuse(&self, key: SubscriptionKey, refusal: &Refusal) {
+        let Some((conn, place)) = self.find(key) else {
+            return;
+        };
+        let refused = conn.subscriptions().borrow_mut().remove(place);
+        self.forget(key.slot, &refused, false);
+        if !refused.is_cancelled {
+            self.reply(&conn, message::error(refusal));
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! When a listener sleeps and when it polls.
+//!
+//! A NOTIFY takes a lock on the whole cluster until its commit is on disk, so a bell in every transaction holds up all
+//! writers. A trigger therefore rings only while the bell is armed, that is, while some listener sleeps or is about to.
+//! Under load a listener takes the bell away and polls.
+//!
+//! Asleep, a listener must be woken by every transaction that it has not read. A writer reads the bell after it has got
+//! its transaction id. So: arm; then draw an id of one's own, the fence; whoever still read a disarmed bell has an id
+//! below the fence. When all of those have ended and have been read, it is safe to wait for the socket alone. Until then
+//! the listener is drowsy: it hears the bell, and looks every few milliseconds as well.
+//!
+//! No I/O here: the listener does what this says. `tests/model/doorbell.pml` is the same as a model.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::limits::{BELL_BUSY, BELL_QUIET, POLL_AWAKE, POLL_DROWSY};
+
+/// Over which the rate of transactions is taken.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What the listener does about the bell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Polls. The bell is disarmed, unless another listener sleeps.
+    Awake,
+    /// Has armed the bell, and waits for all transactions up to this id to end.
+    Drowsy(u64),
+    /// Waits for the bell.
+    Asleep,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Arm the bell, draw a fence, and tell it with [`Bell::armed`].
+    Arm,
+    /// Let go of the bell, and disarm it if nobody else sleeps; then [`Bell::disarmed`].
+    Disarm,
+    /// Read when this time has passed, or the bell rings.
+    Poll(Duration),
+    /// Read when the bell rings.
+    Wait,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Bell {
+    /// False: it polls for ever, since the database uses prepared transactions, which refuse a NOTIFY.
+    may_sleep: bool,
+    phase: Phase,
+    /// Whether the bell is known to be disarmed, and when that was last tried.
+    disarm: Disarm,
+    /// Transactions per read, of the last second.
+    recent: VecDeque<(Instant, usize)>,
+    /// Since when there have been few of them.
+    quiet_since: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Disarm {
+    Wanted,
+    Failed(Instant),
+    Done,
+}
+
+impl Bell {
+    /// Of a new connection: it holds nothing, so its first step is to arm the bell, or to disarm it when it may not
+    /// sleep.
+    pub fn new(may_sleep: bool, now: Instant) -> Self {
+        Self {
+            may_sleep,
+            phase: Phase::Awake,
+            disarm: Disarm::Wanted,
+            recent: VecDeque::new(),
+            // A listener that has just connected knows nothing of any load.
+            quiet_since: now.checked_sub(SECOND),
+        }
+    }
+
+    /// What it does.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether this listener holds the bell armed.
+    pub fn is_armed(&self) -> bool {
+        self.phase != Phase::Awake
+    }
+
+    /// The bell is armed, and `fence` was drawn after that.
+    pub fn armed(&mut self, fence: u64) {
+        debug_assert!(self.may_sleep, "a listener that polls only never arms");
+        self.phase = Phase::Drowsy(fence);
+    }
+
+    /// The bell has been let go; `is_off` says that it is disarmed, and not held by somebody else.
+    pub fn disarmed(&mut self, is_off: bool, now: Instant) {
+        self.phase = Phase::Awake;
+        self.disarm = if is_off {
+            Disarm::Done
+        } else {
+            Disarm::Failed(now)
+        };
+    }
+
+    /// A read has ended: it found this many transactions, and below `xmin` everything had ended when it looked.
+    pub fn read(&mut self, transactions: usize, xmin: u64, now: Instant) {
+        if transactions > 0 {
+            self.recent.push_back((now, transactions));
+        }
+        if self.per_second(now) >= BELL_QUIET {
+            self.quiet_since = None;
+        } else if self.quiet_since.is_none() {
+            self.quiet_since = Some(now);
+        }
+        if let Phase::Drowsy(fence) = self.phase
+            && xmin > fence
+        {
+            self.phase = Phase::Asleep;
+        }
+    }
+
+    /// What to do now.
+    pub fn step(&mut self, now: Instant) -> Step {
+        let is_busy = self.per_second(now) >= BELL_BUSY;
+        let is_over = |since: Instant| now.saturating_duration_since(since) >= SECOND;
+        match self.phase {
+            Phase::Asleep | Phase::Drowsy(_) if is_busy => Step::Disarm,
+            Phase::Asleep => Step::Wait,
+            Phase::Drowsy(_) => Step::Poll(POLL_DROWSY),
+            Phase::Awake if self.may_sleep && self.quiet_since.is_some_and(is_over) => Step::Arm,
+            Phase::Awake => match self.disarm {
+                Disarm::Wanted => Step::Disarm,
+                // The other listener may have woken up by now.
+                Disarm::Failed(at) if is_over(at) => Step::Disarm,
+                Disarm::Failed(_) | Disarm::Done => Step::Poll(POLL_AWAKE),
+            },
+        }
+    }
+
+    fn per_second(&mut self, now: Instant) -> usize {
+        while let Some((at, _)) = self.recent.front()
+            && now.saturating_duration_since(*at) >= SECOND
+        {
+            self.recent.pop_front();
+        }
+        self.recent.iter().map(|(_, count)| count).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn it_sleeps_only_behind_its_fence() {
+        let mut now = Instant::now() + SECOND * 10;
+        let mut bell = Bell::new(true, now);
+        assert_eq!(bell.step(now), Step::Arm);
+        bell.armed(100);
+        for (xmin, phase) in [
+            (90, Phase::Drowsy(100)),
+            (100, Phase::Drowsy(100)),
+            (101, Phase::Asleep),
+        ] {
+            assert_eq!(bell.step(now), Step::Poll(POLL_DROWSY));
+            now += ms(50);
+            bell.read(0, xmin, now);
+            assert_eq!(bell.phase(), phase);
+        }
+        assert_eq!(bell.step(now), Step::Wait);
+        assert!(bell.is_armed());
+    }
+
+    #[test]
+    fn under_load_it_polls_and_goes_back_to_sleep() {
+        let mut now = Instant::now() + SECOND * 10;
+        let mut bell = Bell::new(true, now);
+        bell.armed(1);
+        bell.read(0, 2, now);
+        bell.read(BELL_BUSY, 3, now);
+        assert_eq!(bell.step(now), Step::Disarm);
+        bell.disarmed(false, now);
+        assert_eq!(bell.step(now), Step::Poll(POLL_AWAKE));
+        now += SECOND;
+        bell.read(BELL_BUSY, 4, now);
+        assert_eq!(
+            bell.step(now),
+            Step::Disarm,
+            "somebody else slept, and is asked again"
+        );
+        bell.disarmed(true, now);
+        assert_eq!(bell.step(now), Step::Poll(POLL_AWAKE));
+        // Quiet for a second, after the second in which the load is counted.
+        for _ in 0..30 {
+            now += ms(100);
+            bell.read(0, 5, now);
+        }
+        assert_eq!(bell.step(now), Step::Arm);
+    }
+
+    #[test]
+    fn one_that_may_not_sleep_polls_for_ever() {
+        let mut now = Instant::now() + SECOND * 10;
+        let mut bell = Bell::new(false, now);
+        assert_eq!(bell.step(now), Step::Disarm);
+        bell.disarmed(true, now);
+        for _ in 0..100 {
+            now += SECOND;
+            bell.read(0, 9, now);
+            assert_eq!(bell.step(now), Step::Poll(POLL_AWAKE));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! From rows of the log to the text of changes, for one view of one table: what a client gets that catches up.
+
+use std::sync::Arc;
+
+use crate::limits::KEY_CHANGE_BYTES_MAX;
+
+use super::catalog::Table;
+use super::change::{Change, LogOp, LogRow};
+use super::expand::Expander;
+use super::topic::View;
+
+/// The rows can't be followed one by one: the table has changed too much, or a statement has changed too many keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the rows of the log do not fit the table as it is now")]
+pub struct Unfit;
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Renderer {
+    view: View,
+    expander: Expander,
+    changes: Vec<(Arc<Table>, Change)>,
+    text: String,
+}
+
+impl Renderer {
+    /// Of the beginning of a batch.
+    pub fn new(view: View) -> Self {
+        Self {
+            view,
+            expander: Expander::default(),
+            changes: Vec::new(),
+            text: String::new(),
+        }
+    }
+
+    /// Takes the next row, in the order of `seq`, and gives the text of each change that can go out.
+    ///
+    /// # Errors
+    /// [`Unfit`]: the client has to begin anew.
+    pub fn push(&mut self, row: LogRow, out: impl FnMut(&str)) -> Result<(), Unfit> {
+        match row.op {
+            LogOp::Reset => return Err(Unfit),
+            // What became of the table is known already: the view is of now.
+            LogOp::Watch | LogOp::Unwatch => return Ok(()),
+            LogOp::Insert | LogOp::Update | LogOp::Delete | LogOp::Truncate => {}
+        }
+        let pushed = self.expander.push(row, &self.view.table, &mut self.changes);
+        if pushed.is_err() || self.expander.held_bytes() > KEY_CHANGE_BYTES_MAX {
+            return Err(Unfit);
+        }
+        self.write(out)
+    }
+
+    /// The batch ends: gives the rest.
+    ///
+    /// # Errors
+    /// See [`Self::push`].
+    pub fn finish(&mut self, out: impl FnMut(&str)) -> Result<(), Unfit> {
+        self.expander.finish(&mut self.changes);
+        self.write(out)
+    }
+
+    fn write(&mut self, mut out: impl FnMut(&str)) -> Result<(), Unfit> {
+        let projection = self.view.projection.as_deref();
+        for (_, change) in self.changes.drain(..) {
+            self.text.clear();
+            let written = change.write_json(&mut self.text, projection);
+            written.map_err(|_| Unfit)?;
+            out(&self.text);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! `GET /api/changes`: the history over HTTP.
+
+use serde_json::{Value, json};
+
+use crate::resume::cursor;
+use crate::support::cluster::connect;
+use crate::support::{Cluster, TestApp};
+
+async fn page(app: &TestApp, since: &str, more: &str) -> Value {
+    let (status, page) = app
+        .request(
+            "GET",
+            &format!("/api/changes?table=items&since={since}{more}"),
+            None,
+        )
+        .await;
+    assert_eq!(status, 200, "{page}");
+    page
+}
+
+#[actix_web::test]
+async fn without_since_it_is_the_cursor_of_now() {
+    let app = TestApp::start().await;
+    app.execute("insert into items (name) values ('before')")
+        .await;
+    let (status, now) = app.request("GET", "/api/changes?table=items", None).await;
+    assert_eq!(
+        (status, &now["changes"], &now["more"]),
+        (200, &json!([]), &json!(false))
+    );
+    app.execute("insert into items (name) values ('after')")
+        .await;
+    let page = page(&app, now["cursor"].as_str().unwrap(), "").await;
+    assert_eq!(page["changes"].as_array().unwrap().len(), 1);
+    assert_eq!(page["changes"][0]["row"]["name"], "after");
+}
+
+#[actix_web::test]
+async fn guarantee_2_pages_end_between_transactions_and_lose_nothing() {
+    let app = TestApp::start().await;
+    let start = cursor(&app).await;
+    let others = [
+        connect(&Cluster::shared().config(&app.database)).await,
+        connect(&Cluster::shared().config(&app.database)).await,
+    ];
+    // Two transactions that write in turns, beside short ones.
+    for round in 0..20 {
+        for sql in &others {
+            sql.batch_execute(&format!(
+                "begin; insert into items (name) values ('{round}')"
+            ))
+            .await
+            .unwrap();
+        }
+        app.execute("insert into items (name) values ('short')")
+            .await;
+        for sql in others.iter().rev() {
+            sql.batch_execute("insert into items (name) values ('second'); commit")
+                .await
+                .unwrap();
+        }
+    }
+    for limit in [1, 3, 7, 1000] {
+        let (mut since, mut numbers, mut pages) = (start.clone(), Vec::new(), 0);
+        loop {
+            let page = page(&app, &since, &format!("&limit={limit}")).await;
+            let changes = page["changes"].as_array().unwrap();
+            assert!(
+                changes.len() >= limit.min(1) && changes.len() <= limit + 5,
+                "{limit}: {}",
+                changes.len()
+            );
+            let mut count = std::collections::HashMap::new();
+            for change in changes {
+                *count.entry(change["xid"].to_string()).or_insert(0) += 1;
+                numbers.push(change["seq"].as_i64().unwrap());
+            }
+            let is_whole = |change: &Value| {
+                count[&change["xid"].to_string()]
+                    == if change["row"]["name"] == "short" {
+                        1
+                    } else {
+                        2
+                    }
+            };
+            assert!(
+                changes.iter().all(is_whole),
+                "a transaction was cut: {changes:?}"
+            );
+            pages += 1;
+            since = page["cursor"].as_str().unwrap().to_owned();
+            if page["more"] == false {
+                break;
+            }
+        }
+        assert_eq!(numbers.len(), 100);
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 100, "nothing twice");
+        assert!(limit > 100 || pages >= 100 / (limit + 5), "{pages}");
+        // The cursor of the last page is one of the WebSocket as well.
+        let mut client = crate::resume::resumed(&app, &since).await;
+        client.expect("subscribed").await;
+        client.nothing().await;
+    }
+}
+
+#[actix_web::test]
+async fn a_long_answer_is_streamed_and_whole() {
+    let app = TestApp::start().await;
+    let start = cursor(&app).await;
+    app.execute("insert into items (name, description) select 'n' || i, repeat('x', 1000) from generate_series(1, 20000) i; insert into items (name) values ('next')").await;
+    let first = page(&app, &start, "&limit=5").await;
+    assert_eq!(
+        first["changes"].as_array().unwrap().len(),
+        20_001,
+        "one transaction: it is not cut"
+    );
+    assert_eq!(first["more"], false);
+    let narrow = page(&app, &start, "&limit=5&columns=name").await;
+    assert_eq!(narrow["changes"][7]["row"], json!({"id": 8, "name": "n8"}));
+    assert_eq!(narrow["cursor"], first["cursor"]);
+}
+
+#[actix_web::test]
+async fn mistakes_are_named() {
+    let app = TestApp::start().await;
+    for (path, status, part) in [
+        ("/api/changes", 400, "table"),
+        ("/api/changes?table=nope", 404, "nope"),
+        ("/api/changes?table=items&columns=nope", 400, "nope"),
+        ("/api/changes?table=items&limit=10001", 400, "limit"),
+        ("/api/changes?table=items&since=AAAA", 400, "since"),
+        ("/api/changes?table=items&wait=5", 400, "wait"),
+    ] {
+        let (got, problem) = app.request("GET", path, None).await;
+        assert_eq!(got, status, "{path}: {problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(part),
+            "{path}: {problem}"
+        );
+    }
+    assert_eq!(
+        app.request("POST", "/api/changes?table=items", None)
+            .await
+            .0,
+        405
+    );
+}

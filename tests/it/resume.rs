@@ -1,0 +1,473 @@
+//! A client that was away comes back with its cursor: it gets what it has missed, once, whoever has it.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use crate::support::cluster::connect;
+use crate::support::{Cluster, TestApp, WsClient, until};
+
+/// A socket that resumes `items` with a cursor, behind its `welcome`.
+pub async fn resumed(app: &TestApp, cursor: &str) -> WsClient {
+    let mut client = app.ws(&format!("/ws?table=items&since={cursor}")).await;
+    client.expect("welcome").await;
+    client
+}
+
+fn names(changes: &[Value]) -> Vec<&str> {
+    let name = |c: &'_ Value| c["row"]["name"].as_str().map(str::to_owned);
+    assert!(changes.iter().all(|c| name(c).is_some()), "{changes:?}");
+    changes
+        .iter()
+        .map(|c| c["row"]["name"].as_str().unwrap())
+        .collect()
+}
+
+/// A place behind everything that has been committed so far, as psql says it.
+pub async fn cursor(app: &TestApp) -> String {
+    app.sql
+        .query_one("select plank.cursor()", &[])
+        .await
+        .unwrap()
+        .get(0)
+}
+
+#[actix_web::test]
+async fn guarantee_1_whoever_comes_back_gets_what_he_has_missed_from_memory() {
+    let app = TestApp::start().await;
+    let mut client = app.subscribed("items").await;
+    app.execute("insert into items (name) values ('seen')")
+        .await;
+    let (changes, cursor) = client.batch_and_cursor().await;
+    assert_eq!(names(&changes), ["seen"]);
+    drop(client);
+    for name in ["a", "b", "c"] {
+        app.execute(&format!("insert into items (name) values ('{name}')"))
+            .await;
+    }
+    let mut client = resumed(&app, &cursor).await;
+    let subscribed = client.expect("subscribed").await;
+    assert_eq!(subscribed["cursor"], cursor, "the place where it goes on");
+    assert_eq!(names(&client.changes(3).await), ["a", "b", "c"]);
+    app.execute("insert into items (name) values ('live')")
+        .await;
+    assert_eq!(names(&client.changes(1).await), ["live"]);
+    client.nothing().await;
+    assert_eq!(
+        app.metric("plank_resumes_total{result=\"window\"}").await,
+        1.0
+    );
+    assert_eq!(app.metric("plank_resumes_total{result=\"log\"}").await, 0.0);
+}
+
+#[actix_web::test]
+async fn guarantee_4_a_cursor_works_on_another_node_and_after_a_restart() {
+    let app = TestApp::start().await;
+    let cursor = cursor(&app).await;
+    app.execute("insert into items (name) values ('a'); insert into items (name) values ('b')")
+        .await;
+    // Another node of the same database, which was not there at the time: its window begins later.
+    let target = Cluster::shared().config(&app.database);
+    let sql = connect(&target).await;
+    let other = TestApp::build(target, sql, app.database.clone(), |_| {}).await;
+    other.ready().await;
+    let mut client = resumed(&other, &cursor).await;
+    assert_eq!(client.expect("subscribed").await["cursor"], cursor);
+    let (changes, next) = client.batch_and_cursor().await;
+    assert_eq!(names(&changes), ["a", "b"]);
+    assert_eq!(
+        other.metric("plank_resumes_total{result=\"log\"}").await,
+        1.0
+    );
+    app.execute("insert into items (name) values ('c')").await;
+    assert_eq!(names(&client.changes(1).await), ["c"]);
+    // And back, with the cursor of a batch that this node has cut in another way.
+    let mut client = resumed(&app, &next).await;
+    client.expect("subscribed").await;
+    assert_eq!(names(&client.changes(1).await), ["c"]);
+    client.nothing().await;
+}
+
+#[actix_web::test]
+async fn a_cursor_of_psql_is_that_of_the_server() {
+    let app = TestApp::start().await;
+    let running = connect(&Cluster::shared().config(&app.database)).await;
+    running
+        .batch_execute("begin; insert into items (name) values ('open')")
+        .await
+        .unwrap();
+    app.execute("insert into items (name) values ('before')")
+        .await;
+    let before = cursor(&app).await;
+    app.execute("insert into items (name) values ('after')")
+        .await;
+    running.batch_execute("commit").await.unwrap();
+    let mut client = resumed(&app, &before).await;
+    client.expect("subscribed").await;
+    let mut changes = client.changes(2).await;
+    changes.sort_by_key(|c| c["row"]["name"].to_string());
+    assert_eq!(names(&changes), ["after", "open"]);
+    client.nothing().await;
+
+    // What a transaction has done itself is not behind its own cursor.
+    app.execute("begin; insert into items (name) values ('own')")
+        .await;
+    let own = cursor(&app).await;
+    app.execute("commit").await;
+    let mut client = resumed(&app, &own).await;
+    client.expect("subscribed").await;
+    assert_eq!(names(&client.changes(1).await), ["own"]);
+}
+
+#[actix_web::test]
+async fn a_client_that_is_ahead_of_the_node_gets_nothing_twice() {
+    let app = TestApp::start().await;
+    let target = Cluster::shared().config(&app.database);
+    let sql = connect(&target).await;
+    let other = TestApp::build(target, sql, app.database.clone(), |_| {}).await;
+    other.ready().await;
+    for round in 0..30 {
+        // The cursor is taken as soon as the row is there, most often before either node has read it.
+        app.execute(&format!("insert into items (name) values ('seen {round}')"))
+            .await;
+        let ahead = cursor(&app).await;
+        let mut client = resumed(&other, &ahead).await;
+        client.expect("subscribed").await;
+        app.execute(&format!("insert into items (name) values ('new {round}')"))
+            .await;
+        assert_eq!(names(&client.changes(1).await), [format!("new {round}")]);
+        client.nothing().await;
+    }
+}
+
+#[actix_web::test]
+async fn no_cursor_at_all_is_an_error_and_a_foreign_one_a_reset() {
+    let app = TestApp::start().await;
+    app.execute("insert into items (name) values ('a')").await;
+    let good = cursor(&app).await;
+    let mut client = app.ws("/ws").await;
+    client.expect("welcome").await;
+    for bad in [
+        "",
+        "x",
+        &good[..good.len() - 1],
+        &format!("{good}A"),
+        "\u{1F600}",
+    ] {
+        client
+            .send(json!({"type": "subscribe", "id": "a", "table": "items", "since": bad}))
+            .await;
+        let error = client.expect("error").await;
+        assert_eq!(
+            (&error["code"], &error["id"]),
+            (&json!("bad_cursor"), &json!("a")),
+            "{bad}"
+        );
+    }
+    assert_eq!(
+        app.request("GET", "/api/changes?table=items&since=x", None)
+            .await
+            .0,
+        400
+    );
+
+    let elsewhere = TestApp::start().await;
+    let foreign = cursor(&elsewhere).await;
+    client
+        .send(json!({"type": "subscribe", "id": "a", "table": "items", "since": foreign}))
+        .await;
+    assert_eq!(client.expect("reset").await["reason"], "epoch");
+    client.expect("subscribed").await;
+    app.execute("insert into items (name) values ('b')").await;
+    assert_eq!(names(&client.changes(1).await), ["b"]);
+    let (status, problem) = app
+        .request(
+            "GET",
+            &format!("/api/changes?table=items&since={foreign}"),
+            None,
+        )
+        .await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (410, &json!("urn:plank:problem:epoch"))
+    );
+    assert_eq!(
+        app.metric("plank_resumes_total{result=\"reset\"}").await,
+        1.0
+    );
+}
+
+#[actix_web::test]
+async fn a_cursor_from_the_future_is_a_reset() {
+    let app = TestApp::start().await;
+    let target = Cluster::shared().config(&app.database);
+    // As after a restore: the log claims to be the same, and has not got as far.
+    let sql = "select plank.identity()";
+    let identity: String = app.sql.query_one(sql, &[]).await.unwrap().get(0);
+    let snapshot = plank::feed::Snapshot::parse("999999999:999999999:").unwrap();
+    let epoch = plank::feed::Epoch::of(&identity);
+    let future = plank::feed::Cursor { epoch, snapshot }.to_string();
+    drop(target);
+    let mut client = resumed(&app, &future).await;
+    assert_eq!(client.expect("reset").await["reason"], "epoch");
+    client.expect("subscribed").await;
+    let (status, _) = app
+        .request(
+            "GET",
+            &format!("/api/changes?table=items&since={future}"),
+            None,
+        )
+        .await;
+    assert_eq!(status, 410);
+}
+
+#[actix_web::test]
+async fn a_cursor_from_before_the_watch_is_a_reset() {
+    let app = TestApp::start().await;
+    app.execute("insert into items (name) values ('a')").await;
+    let before = cursor(&app).await;
+    app.execute("create table late (id int primary key); select plank.watch('late')")
+        .await;
+    let mut client = crate::live::watched(&app, "late").await;
+    client.send(json!({"type": "unsubscribe", "id": "a"})).await;
+    client.expect("unsubscribed").await;
+    client
+        .send(json!({"type": "subscribe", "id": "b", "table": "late", "since": before}))
+        .await;
+    assert_eq!(client.expect("reset").await["reason"], "schema");
+    let after = client.expect("subscribed").await["cursor"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    // To watch it again with other columns is no break, and with another key it is one.
+    app.execute(
+        "insert into late values (1); select plank.watch('late'); insert into late values (2)",
+    )
+    .await;
+    client.changes(2).await;
+    client
+        .send(json!({"type": "subscribe", "id": "c", "table": "late", "since": after}))
+        .await;
+    client.expect("subscribed").await;
+    assert_eq!(client.changes(2).await.len(), 2);
+    app.execute("alter table late drop constraint late_pkey, add column k int generated always as (id) stored; \
+        alter table late add primary key (k); select plank.watch('late')").await;
+    client.expect("reset").await;
+    client.expect("subscribed").await;
+    client.expect("reset").await;
+    client.expect("subscribed").await;
+    client
+        .send(json!({"type": "subscribe", "id": "d", "table": "late", "since": after}))
+        .await;
+    assert_eq!(client.expect("reset").await["id"], "d");
+}
+
+#[actix_web::test]
+async fn a_pruned_cursor_is_a_reset() {
+    let app = TestApp::start_with(|config| config.retention.rows_max = 70).await;
+    until("its retention is known", async || {
+        let sql = "select rows_max from plank.meta";
+        app.sql.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 70
+    })
+    .await;
+    let old = cursor(&app).await;
+    for _ in 0..12 {
+        app.execute(
+            "insert into items (name) select 'n' from generate_series(1, 20); select plank.prune()",
+        )
+        .await;
+    }
+    // Not from memory either: another node has never had it there.
+    let target = Cluster::shared().config(&app.database);
+    let other = TestApp::build(
+        target.clone(),
+        connect(&target).await,
+        app.database.clone(),
+        |_| {},
+    )
+    .await;
+    other.ready().await;
+    let mut client = resumed(&other, &old).await;
+    client.expect("subscribed").await;
+    assert_eq!(client.expect("reset").await["reason"], "expired");
+    client.expect("subscribed").await;
+    let path = format!("/api/changes?table=items&since={old}");
+    let (status, problem) = other.request("GET", &path, None).await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (410, &json!("urn:plank:problem:expired"))
+    );
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("load the table again")
+    );
+}
+
+#[actix_web::test]
+async fn two_subscriptions_of_one_socket_do_not_get_what_the_other_missed() {
+    let app = TestApp::start().await;
+    let start = cursor(&app).await;
+    app.execute("insert into items (name) values ('missed')")
+        .await;
+    let subscribe = |id: &str, since: Option<&str>| json!({"type": "subscribe", "id": id, "table": "items", "since": since});
+    for order in [
+        [None, Some(&*start)],
+        [Some(&*start), None],
+        [Some(&*start), Some(&*start)],
+    ] {
+        let mut client = app.ws("/ws").await;
+        client.expect("welcome").await;
+        for (id, since) in ["a", "b"].iter().zip(order) {
+            client.send(subscribe(id, since)).await;
+        }
+        // A change is for the subscriptions of its topic that are there when it comes.
+        let (mut topics, mut counts) = (HashMap::new(), HashMap::new());
+        let wanted = order.iter().flatten().count();
+        while topics.len() < 2 || counts.values().sum::<usize>() < wanted {
+            let message = client.next().await.unwrap();
+            match message["type"].as_str().unwrap() {
+                "subscribed" => {
+                    let id = message["id"].as_str().unwrap().to_owned();
+                    topics.insert(id, message["topic"].to_string());
+                }
+                "changes" => {
+                    let count = message["changes"].as_array().unwrap().len();
+                    for (id, _) in topics
+                        .iter()
+                        .filter(|(_, t)| **t == message["topic"].to_string())
+                    {
+                        *counts.entry(id.clone()).or_insert(0) += count;
+                    }
+                }
+                other => assert_eq!(other, "heartbeat"),
+            }
+        }
+        client.nothing().await;
+        for (id, since) in ["a", "b"].iter().zip(order) {
+            let count = counts.get(*id).copied().unwrap_or(0);
+            assert_eq!(
+                count,
+                since.iter().count(),
+                "{order:?} {topics:?} {counts:?}"
+            );
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_backlog_is_led_along_the_marks_and_cut_by_none_of_them() {
+    let app = TestApp::start().await;
+    let start = cursor(&app).await;
+    let mut live = app.subscribed("items").await;
+    let mut sent = 0;
+    for round in 0..12 {
+        app.execute(&format!("begin; insert into items (name) select 'r{round}' from generate_series(1, 2500); insert into items (name) values ('r{round} end'); commit")).await;
+        sent += live.changes(2501).await.len();
+    }
+    let marks: i64 = app
+        .sql
+        .query_one("select count(*) from plank.mark", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert!((3..=12).contains(&marks), "{marks} marks");
+    let target = Cluster::shared().config(&app.database);
+    let other = TestApp::build(
+        target.clone(),
+        connect(&target).await,
+        app.database.clone(),
+        |_| {},
+    )
+    .await;
+    other.ready().await;
+    let mut client = resumed(&other, &start).await;
+    client.expect("subscribed").await;
+    let (mut numbers, mut batches) = (Vec::new(), 0);
+    while numbers.len() < sent {
+        let batch = client.batch().await;
+        batches += 1;
+        assert!(
+            batch.last().unwrap()["row"]["name"]
+                .as_str()
+                .unwrap()
+                .ends_with(" end"),
+            "a transaction was cut"
+        );
+        numbers.extend(batch.iter().map(|c| c["seq"].as_i64().unwrap()));
+    }
+    assert!(batches >= marks, "{batches} batches along {marks} marks");
+    assert!(numbers.is_sorted_by(|a, b| a < b));
+    client.nothing().await;
+}
+
+#[actix_web::test]
+async fn a_client_that_takes_its_time_catches_up_in_bounded_memory() {
+    let app = TestApp::start().await;
+    let start = cursor(&app).await;
+    // 200 MB: beyond the window and any buffer of a socket.
+    app.execute("insert into items (name, description) select 'n' || i, repeat('x', 2000) from generate_series(1, 100000) i").await;
+    until("it was read", async || {
+        app.metric("plank_changes_total{table=\"public.items\",op=\"insert\"}")
+            .await
+            >= 100_000.0
+    })
+    .await;
+    let before = app.metric("process_resident_memory_bytes").await;
+    let mut slow = Vec::new();
+    for _ in 0..8 {
+        let mut client = resumed(&app, &start).await;
+        client.expect("subscribed").await;
+        slow.push(client);
+    }
+    // None of them reads; one that does is served all the same, four places or not.
+    let mut quick = resumed(&app, &start).await;
+    quick.expect("subscribed").await;
+    assert_eq!(quick.changes(100_000).await.len(), 100_000);
+    let grown = app.metric("process_resident_memory_bytes").await - before;
+    drop(slow);
+    // The test's own client is in this process as well, with the 100,000 changes that it has read.
+    assert!(grown < 700e6, "{} MB more", grown / 1e6);
+}
+
+#[actix_web::test]
+async fn a_database_that_goes_away_in_the_middle_of_a_replay_costs_nothing() {
+    let mut cluster = Cluster::start();
+    let app = TestApp::start_on(&cluster).await;
+    app.ready().await;
+    let start = cursor(&app).await;
+    app.execute("insert into items (name, description) select 'n' || i, repeat('x', 2000) from generate_series(1, 60000) i").await;
+    until("it was read", async || {
+        app.metric("plank_changes_total{table=\"public.items\",op=\"insert\"}")
+            .await
+            >= 60_000.0
+    })
+    .await;
+    let mut client = resumed(&app, &start).await;
+    client.expect("subscribed").await;
+    let mut numbers = Vec::new();
+    let mut message = client.expect("changes").await;
+    cluster.restart().await;
+    loop {
+        numbers.extend(
+            message["changes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|c| c["seq"].as_i64().unwrap()),
+        );
+        if message["last"] == true {
+            break;
+        }
+        message = client.expect("changes").await;
+    }
+    assert_eq!(numbers.len(), 60_000);
+    assert!(numbers.is_sorted_by(|a, b| a < b), "nothing twice");
+    until("live again", async || app.health.is_live()).await;
+    let sql = connect(&cluster.config("plank")).await;
+    sql.batch_execute("insert into items (name) values ('after')")
+        .await
+        .unwrap();
+    assert_eq!(names(&client.changes(1).await), ["after"]);
+}
