@@ -23,7 +23,7 @@ use crate::http::{State, server};
 use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX, PRUNE_INTERVAL_MIN, START_MAX};
 use crate::metrics::Metrics;
 use crate::store::private::{self, PrivatePostgres};
-use crate::store::{ConnectError, History, Pool, connect, migrate, retention};
+use crate::store::{ConnectError, History, Pool, StoreError, connect, migrate, retention};
 
 mod own_postgres;
 
@@ -195,13 +195,19 @@ async fn keep_house(pool: Pool, retention: Retention, metrics: Arc<Metrics>, hea
             if !is_configured {
                 retention::configure(&pool, retention).await?;
             }
-            retention::prune(&pool).await
+            let is_closed = retention::reopen(&pool).await?;
+            Ok::<_, StoreError>((is_closed, retention::prune(&pool).await?))
         };
         match work.await {
-            Ok(size) => {
+            Ok((is_closed, size)) => {
                 is_configured = true;
                 metrics.log_rows.set(size.rows);
                 metrics.log_bytes.set(size.bytes);
+                if is_closed {
+                    log::warn!("log was full while no plank was there, clients have to begin anew");
+                    sleep(PRUNE_INTERVAL_MIN).await;
+                    continue;
+                }
             }
             Err(error) => log::warn!("log not pruned reason=\"{error}\""),
         }

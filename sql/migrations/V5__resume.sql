@@ -27,23 +27,6 @@ create function plank.prune_marks() returns void language sql set search_path = 
   delete from plank.mark where seq < (select min(first_seq) from plank.leaf)
 $$;
 
--- Begins the log anew when it is of another cluster or another database: true if it did.
-create function plank.renew() returns boolean language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  cluster bigint := (select system_identifier from pg_control_system());
-  here oid := (select oid from pg_database where datname = current_database());
-  current int := (select last_value from plank.slot);
-  reached bigint := (select last_value from plank.seq);
-begin
-  if exists (select from plank.meta where system_id = cluster and database = here) then return false; end if;
-  truncate plank.log, plank.mark;
-  update plank.horizon set prune_xid = null, max_xid = null;
-  update plank.leaf set opened = case when slot = current then clock_timestamp() end, first_seq = case when slot = current then reached end;
-  update plank.watched set since = '0';   -- capture has begun before any cursor of this log
-  update plank.meta set log_id = gen_random_uuid(), system_id = cluster, database = here;
-  return true;
-end $$;
-
 -- DOORBELL. The lock (7012, 1) is held shared, by the session, by every listener that sleeps or is about to. Whoever
 -- wants to disarm the bell needs it exclusively, so it stays armed as long as one of them sleeps.
 create function plank.bell_sleep() returns void language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -28,6 +28,9 @@ use batch::Batch;
 use resume::Pending;
 use topics::Topics;
 
+/// There is no such table, or it is not watched, or may not be read.
+const UNKNOWN_TABLE: &str = "unknown_table";
+
 /// The actor.
 pub struct Hub {
     metrics: Arc<Metrics>,
@@ -114,7 +117,7 @@ impl Hub {
                 "there is no watched table {:?} that you may read",
                 wanted.table
             );
-            Refusal::of(&wanted.id, "unknown_table", message)
+            Refusal::of(&wanted.id, UNKNOWN_TABLE, message)
         })?;
         if let Some(name) = wanted
             .columns

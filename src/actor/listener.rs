@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_postgres::Config;
 
 use crate::feed::bell::{Bell, Phase, Step};
-use crate::feed::{Cursor, LogRow, Rest};
+use crate::feed::{Cursor, LogOp, LogRow, Rest};
 use crate::health::{Health, Part};
 use crate::limits::{
     ACTOR_SILENCE_MAX, CATCH_UP_READ_MAX, CHUNK_BYTES, MARK_APART, MARK_BYTES, PING_INTERVAL,
@@ -371,9 +371,12 @@ impl Follower {
         let Some(cursor) = self.place.cursor.clone() else {
             return Ok(found);
         };
-        // Before the read: it answers all of these.
-        let asked = self.nudge.asked();
         let interrupted = self.place.interrupted.clone();
+        // Before the read: it answers all of these. The rest of an older batch is no news.
+        let asked = match interrupted {
+            None => self.nudge.asked(),
+            Some(_) => self.answered,
+        };
         let mut reading = reader
             .read(&cursor.snapshot, interrupted.as_ref(), patience)
             .await?;
@@ -381,6 +384,10 @@ impl Follower {
         let (mut rows, mut bytes): (Vec<LogRow>, usize) = (Vec::new(), 0);
         let mut seq = interrupted.map_or(i64::MIN, |rest| rest.seq);
         while let Some(row) = reading.next().await? {
+            if row.op == LogOp::Renewed {
+                let why = "the log was full while no plank was there, and has been begun anew";
+                return Err(ConnectError::Away(why.into()));
+            }
             if bytes >= CHUNK_BYTES {
                 let chunk = chunk(std::mem::take(&mut rows), &next, false, 0);
                 self.tell(chunk).await?;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{DatabaseArgs, ServeArgs};
+use crate::config::ServeArgs;
 
 mod migrate;
 mod serve;
@@ -29,8 +29,8 @@ struct Cli {
 enum Command {
     /// Serve the dashboard, the API and the WebSocket (the default)
     Serve(ServeArgs),
-    /// Bring the schema of the database up to date, and end
-    Migrate(DatabaseArgs),
+    /// Bring the schema of the database up to date, and end; or take it away
+    Migrate(migrate::MigrateArgs),
 }
 
 /// Runs the program.

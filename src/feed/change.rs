@@ -21,6 +21,8 @@ pub enum LogOp {
     Watch,
     /// `X`: the table is not watched any more.
     Unwatch,
+    /// `N`: the log was begun anew, under another identity.
+    Renewed,
     /// `R`: something happened that can't be told row by row.
     Reset,
 }
@@ -35,6 +37,7 @@ impl LogOp {
             b'T' => Self::Truncate,
             b'W' => Self::Watch,
             b'X' => Self::Unwatch,
+            b'N' => Self::Renewed,
             b'R' => Self::Reset,
             _ => return None,
         })
@@ -46,8 +49,8 @@ impl LogOp {
 pub struct LogRow {
     /// The top-level transaction.
     pub xid: u64,
-    /// The number of the command in the transaction: rows with the same `xid` and `command` are of one statement.
-    pub command: u32,
+    /// Rows of a transaction with the same number here are of one UPDATE. None: of a statement of its own.
+    pub statement: Option<i64>,
     /// Unique in the log, and even one more is free: the second change of an update that changed the key takes it.
     pub seq: i64,
     /// The table or partition.

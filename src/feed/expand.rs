@@ -24,7 +24,7 @@ pub struct Expander {
 #[derive(Debug)]
 struct Held {
     rel: Oid,
-    command: u32,
+    statement: Option<i64>,
     /// Of its rows.
     bytes: usize,
     inserts: Vec<(Arc<Table>, Change)>,
@@ -85,10 +85,10 @@ impl Expander {
                 ));
                 let insert = change(Op::Insert, new_key, log.row, None, seq + 1);
                 self.held_bytes += bytes;
-                let (rel, command) = (log.rel, log.command);
+                let (rel, statement) = (log.rel, log.statement);
                 let new = || Held {
                     rel,
-                    command,
+                    statement,
                     bytes: 0,
                     inserts: Vec::new(),
                 };
@@ -103,7 +103,7 @@ impl Expander {
                 table.clone(),
                 change(Op::Update, new_key, log.row, log.old, seq),
             )),
-            LogOp::Watch | LogOp::Unwatch | LogOp::Reset => {}
+            LogOp::Watch | LogOp::Unwatch | LogOp::Renewed | LogOp::Reset => {}
         }
         Ok(())
     }
@@ -120,7 +120,9 @@ impl Expander {
         if log.op == LogOp::Truncate {
             return self.finish(out);
         }
-        let is_over = |held: &Held| (held.rel, held.command) != (log.rel, log.command);
+        let is_over = |held: &Held| {
+            log.statement.is_none() || (held.rel, held.statement) != (log.rel, log.statement)
+        };
         if self.held.get(&log.xid).is_some_and(is_over) {
             self.release(log.xid, out);
         }
@@ -187,7 +189,7 @@ mod tests {
 
     fn log(
         xid: u64,
-        command: u32,
+        statement: i64,
         seq: i64,
         op: LogOp,
         old: Option<i64>,
@@ -196,7 +198,7 @@ mod tests {
         let row = |id: Option<i64>| id.map(|id| Arc::from(format!("{{\"id\":{id},\"v\":1}}")));
         LogRow {
             xid,
-            command,
+            statement: Some(statement),
             seq,
             rel: 1,
             op,
@@ -257,6 +259,16 @@ mod tests {
             log(9, 4, 1, LogOp::Update, Some(1), Some(2)),
             log(9, 5, 3, LogOp::Update, Some(2), Some(3)),
         ];
+        assert_eq!(apply(rows, &[1]), ["{\"id\":3}"]);
+    }
+
+    #[test]
+    fn rows_without_a_statement_are_one_each() {
+        let mut rows = vec![
+            log(9, 0, 1, LogOp::Update, Some(1), Some(2)),
+            log(9, 0, 3, LogOp::Update, Some(2), Some(3)),
+        ];
+        rows.iter_mut().for_each(|row| row.statement = None);
         assert_eq!(apply(rows, &[1]), ["{\"id\":3}"]);
     }
 

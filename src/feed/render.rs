@@ -40,7 +40,7 @@ impl Renderer {
     /// [`Unfit`]: the client has to begin anew.
     pub fn push(&mut self, row: LogRow, out: impl FnMut(&str)) -> Result<(), Unfit> {
         match row.op {
-            LogOp::Reset => return Err(Unfit),
+            LogOp::Reset | LogOp::Renewed => return Err(Unfit),
             // What became of the table is known already: the view is of now.
             LogOp::Watch | LogOp::Unwatch => return Ok(()),
             LogOp::Insert | LogOp::Update | LogOp::Delete | LogOp::Truncate => {}

@@ -216,7 +216,7 @@ pub(super) mod tests {
     fn row(xid: u64, seq: i64) -> LogRow {
         LogRow {
             xid,
-            command: 0,
+            statement: None,
             seq,
             rel: 1,
             op: LogOp::Insert,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
 use crate::limits::{MIGRATION_LOCK_MAX, MIGRATION_MAX};
@@ -18,6 +19,8 @@ const LOCK_GRACE: Duration = Duration::from_secs(5);
 
 /// Gives what the migrations have made to a role that owns nothing else.
 const OWNER_SQL: &str = include_str!("../../sql/owner.sql");
+
+const UNINSTALL_SQL: &str = include_str!("../../sql/uninstall.sql");
 
 /// The first part of the advisory locks of plank; this one is `(7012, 0)`.
 const LOCK: &str = "select pg_advisory_lock(7012, 0)";
@@ -93,29 +96,66 @@ async fn run_locked(client: &mut Client, config: &Config) -> Result<Vec<String>,
     Ok(names)
 }
 
+/// The tables that are watched, as PostgreSQL quotes them.
+///
+/// # Errors
+/// Also if there is no plank in this database.
+pub async fn watched(client: &Client, config: &Config) -> Result<Vec<String>, ConnectError> {
+    let sql = "select \"table\"::text from plank.tables order by 1";
+    let rows = client.query(sql, &[]).await.map_err(|e| match e.code() {
+        Some(&SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME) => {
+            ConnectError::Fatal("there is no plank in this database; nothing was changed".into())
+        }
+        _ => ConnectError::of(&e, config),
+    })?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Takes the schema out of the database, with the triggers on all watched tables.
+///
+/// # Errors
+/// Then nothing was changed.
+pub async fn uninstall(client: &Client, config: &Config) -> Result<(), ConnectError> {
+    let patience = format!("set lock_timeout = '{}s'", MIGRATION_LOCK_MAX.as_secs());
+    let work = async {
+        client.batch_execute(&patience).await?;
+        client.execute(LOCK, &[]).await?;
+        // One statement, and so one transaction.
+        client.batch_execute(UNINSTALL_SQL).await
+    };
+    match timeout(MIGRATION_MAX, work).await {
+        Ok(done) => done.map_err(|e| migration_failed(&e, config)),
+        Err(_) => Err(ConnectError::Away("the database does not answer".into())),
+    }
+}
+
 fn migration_error(error: &refinery::Error, config: &Config) -> ConnectError {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if let Some(cause) = cause.downcast_ref::<tokio_postgres::Error>() {
-            let Some(db) = cause.as_db_error() else {
-                return ConnectError::of(cause, config);
-            };
-            if let known @ ConnectError::Fatal(_) = ConnectError::of(cause, config) {
-                return known;
-            }
-            let hint = db
-                .hint()
-                .map(|hint| format!(" ({hint})"))
-                .unwrap_or_default();
-            return ConnectError::Fatal(format!(
-                "the schema can't be migrated: {}{hint}; nothing of that step remains",
-                db.message()
-            ));
+            return migration_failed(cause, config);
         }
         source = cause.source();
     }
     ConnectError::Fatal(format!(
         "the schema can't be migrated: {}; it may be of a newer plank: use that one, or restore a backup",
         chain(error)
+    ))
+}
+
+fn migration_failed(error: &tokio_postgres::Error, config: &Config) -> ConnectError {
+    let Some(db) = error.as_db_error() else {
+        return ConnectError::of(error, config);
+    };
+    if let known @ ConnectError::Fatal(_) = ConnectError::of(error, config) {
+        return known;
+    }
+    let hint = db
+        .hint()
+        .map(|hint| format!(" ({hint})"))
+        .unwrap_or_default();
+    ConnectError::Fatal(format!(
+        "the schema can't be migrated: {}{hint}; nothing of that step remains",
+        db.message()
     ))
 }

@@ -35,6 +35,15 @@ pub async fn configure(pool: &Pool, retention: Retention) -> Result<(), StoreErr
     Ok(())
 }
 
+/// Opens the log again if it was full: true while that is under way. Call it again soon then.
+///
+/// # Errors
+/// When the database is away.
+pub async fn reopen(pool: &Pool) -> Result<bool, StoreError> {
+    let client = pool.get().await?;
+    Ok(client.query_one("select plank.reopen()", &[]).await?.get(0))
+}
+
 /// Prunes the log if it is time, and measures it.
 ///
 /// # Errors

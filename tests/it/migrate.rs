@@ -8,7 +8,7 @@ use crate::support::cluster::connect;
 use crate::support::{Cluster, TestApp};
 
 /// How many there are.
-const MIGRATIONS: usize = 5;
+const MIGRATIONS: usize = 6;
 
 fn both(config: Config) -> Database {
     Database {
@@ -163,4 +163,93 @@ async fn a_foreign_table_named_items_is_not_touched() {
             .get::<_, i32>(0),
         7
     );
+}
+
+#[actix_web::test]
+async fn uninstall_leaves_nothing_behind() {
+    let database = Cluster::shared().empty_database().await;
+    let url = Cluster::shared().url(&database);
+    let sql = connect(&Cluster::shared().config(&database)).await;
+    let refused =
+        crate::support::program::run(&["migrate", "--uninstall", "--yes", "--database-url", &url])
+            .await;
+    assert!(
+        refused.0 == 1 && refused.2.contains("there is no plank in this database"),
+        "{refused:?}"
+    );
+    assert_eq!(
+        prepare(&both(Cluster::shared().config(&database)))
+            .await
+            .unwrap()
+            .len(),
+        MIGRATIONS
+    );
+    // What a catalog looks like, as far as a table's owner can be bothered by it.
+    let traces = "select (select count(*) from pg_trigger where tgname like 'plank%') + (select count(*) from pg_policy where polname like 'plank%') \
+        + (select count(*) from pg_namespace where nspname = 'plank') + (select count(*) from pg_proc where proname like 'capture%') \
+        + (select count(*) from pg_class c, aclexplode(c.relacl) a where a.grantee = (select oid from pg_roles where rolname = 'plank_owner')) \
+        + (select count(*) from pg_namespace n, aclexplode(n.nspacl) a where a.grantee = (select oid from pg_roles where rolname = 'plank_owner'))";
+    sql.batch_execute(
+        "create role shop_owner; create schema shop authorization shop_owner; create table shop.orders (id int primary key); alter table shop.orders owner to shop_owner; \
+         alter table shop.orders enable row level security; create table shop.parts (id int primary key) partition by list (id); create table shop.part1 partition of shop.parts for values in (1); \
+         select plank.watch('shop.orders'); select plank.watch('shop.parts'); insert into shop.parts values (1); insert into items (name) values ('stays')",
+    )
+    .await
+    .unwrap();
+    let app = TestApp::build(
+        Cluster::shared().config(&database),
+        connect(&Cluster::shared().config(&database)).await,
+        database.clone(),
+        |_| {},
+    )
+    .await;
+    app.ready().await;
+    let refused =
+        crate::support::program::run(&["migrate", "--uninstall", "--yes", "--database-url", &url])
+            .await;
+    assert!(
+        refused.0 == 1
+            && refused
+                .2
+                .contains("a server is running on this database (stop it first"),
+        "{refused:?}"
+    );
+    app.stop().await.unwrap();
+    let refused =
+        crate::support::program::run(&["migrate", "--uninstall", "--database-url", &url]).await;
+    assert!(
+        refused.0 == 1
+            && refused
+                .2
+                .contains("nothing was changed; answer yes, or say --yes"),
+        "{refused:?}"
+    );
+    assert!(
+        refused.1.contains("items") && refused.1.contains("shop.orders"),
+        "{refused:?}"
+    );
+
+    // One table first: only what is of the other one stays.
+    sql.batch_execute("select plank.unwatch('shop.orders')")
+        .await
+        .unwrap();
+    let left = "select count(*) from pg_class c, aclexplode(c.relacl) a where c.relname = 'orders' and a.grantee = (select oid from pg_roles where rolname = 'plank_owner')";
+    assert_eq!(sql.query_one(left, &[]).await.unwrap().get::<_, i64>(0), 0);
+    crate::support::until("the server's sessions have ended", async || {
+        let sessions = "select count(*) from pg_stat_activity where datname = current_database() and application_name like 'plank%'";
+        sql.query_one(sessions, &[]).await.unwrap().get::<_, i64>(0) == 0
+    })
+    .await;
+    let (status, out, err) =
+        crate::support::program::run(&["migrate", "--uninstall", "--yes", "--database-url", &url])
+            .await;
+    assert!(
+        status == 0 && out.ends_with("plank is gone from this database\n"),
+        "{out} {err}"
+    );
+    assert_eq!(
+        sql.query_one(traces, &[]).await.unwrap().get::<_, i64>(0),
+        0
+    );
+    sql.batch_execute("insert into shop.parts values (1) on conflict do nothing; update items set name = 'x'; delete from shop.part1").await.unwrap();
 }

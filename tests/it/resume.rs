@@ -330,14 +330,11 @@ async fn two_subscriptions_of_one_socket_do_not_get_what_the_other_missed() {
             match message["type"].as_str().unwrap() {
                 "subscribed" => {
                     let id = message["id"].as_str().unwrap().to_owned();
-                    topics.insert(id, message["topic"].to_string());
+                    topics.insert(id, message["topic"].clone());
                 }
                 "changes" => {
                     let count = message["changes"].as_array().unwrap().len();
-                    for (id, _) in topics
-                        .iter()
-                        .filter(|(_, t)| **t == message["topic"].to_string())
-                    {
+                    for (id, _) in topics.iter().filter(|(_, t)| **t == message["topic"]) {
                         *counts.entry(id.clone()).or_insert(0) += count;
                     }
                 }

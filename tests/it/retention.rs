@@ -28,7 +28,15 @@ async fn known(app: &TestApp, rows_max: i64) {
 
 #[actix_web::test]
 async fn the_log_stays_within_its_rows() {
-    let app = TestApp::start_with(|config| config.retention = rows(7_000)).await;
+    // See below: a transaction of another test that is older than the whole log would make it err.
+    let cluster = Cluster::start();
+    let target = cluster.config("plank");
+    let sql = connect(&target).await;
+    let app = TestApp::build(target, sql, "plank".into(), |config| {
+        config.retention = rows(7_000)
+    })
+    .await;
+    app.ready().await;
     known(&app, 7_000).await;
     let mut client = app.subscribed("items").await;
     let mut numbers = Vec::new();
@@ -204,4 +212,56 @@ async fn another_log_under_the_same_name_is_a_reset() {
     app.execute("insert into items (name) values ('here')")
         .await;
     assert_eq!(client.change().await["row"]["name"], "here");
+}
+
+#[actix_web::test]
+async fn guarantee_6_while_plank_is_down_the_log_grows_to_its_bound_and_no_writer_fails() {
+    let app = TestApp::start_with(|config| config.retention = rows(1_000)).await;
+    known(&app, 1_000).await;
+    let old: String = app
+        .sql
+        .query_one("select plank.cursor()", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let database = app.database.clone();
+    let sql = app.stop_keeping_sql().await;
+    for _ in 0..8 {
+        let insert = "insert into items (name) select 'n' from generate_series(1, 5000)";
+        sql.batch_execute(insert).await.unwrap();
+    }
+    let count = "select count(*) from plank.log";
+    let kept: i64 = sql.query_one(count, &[]).await.unwrap().get(0);
+    assert!(kept <= 2 * 1_000 + 5_000 + 10, "{kept} rows are kept");
+    // A writer that is still under way, and whose change was not kept.
+    let late = connect(&Cluster::shared().config(&database)).await;
+    late.batch_execute("begin; insert into items (name) values ('late')")
+        .await
+        .unwrap();
+
+    let target = Cluster::shared().config(&database);
+    let app = TestApp::build(target, sql, database, |config| {
+        config.retention = rows(1_000)
+    })
+    .await;
+    app.ready().await;
+    until("it is open again", async || {
+        let slot = "select last_value from plank.slot";
+        app.sql.query_one(slot, &[]).await.unwrap().get::<_, i64>(0) != 8
+    })
+    .await;
+    let mut client = app.ws("/ws?table=items&snapshot=1").await;
+    client.expect("welcome").await;
+    assert_eq!(client.snapshot().await.0.len(), 40_000);
+    client.expect("subscribed").await;
+    late.batch_execute("commit").await.unwrap();
+    // Nobody can know of the late one but from the table.
+    assert_eq!(client.expect("reset").await["reason"], "epoch");
+    assert_eq!(client.snapshot().await.0.len(), 40_001);
+    client.expect("subscribed").await;
+    app.execute("insert into items (name) values ('new')").await;
+    assert_eq!(client.change().await["row"]["name"], "new");
+    let mut client = app.ws(&format!("/ws?table=items&since={old}")).await;
+    client.expect("welcome").await;
+    assert_eq!(client.expect("reset").await["reason"], "epoch");
 }

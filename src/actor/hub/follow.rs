@@ -50,7 +50,7 @@ impl Hub {
             _ => {
                 let frames = self.batch.take().map(Batch::finish).unwrap_or_default();
                 self.window.close(chunk.next.clone());
-                self.answered = chunk.asked;
+                self.answered = self.answered.max(chunk.asked);
                 self.set_cursor(chunk.next);
                 (frames, Some(self.cursor_text.clone()))
             }
@@ -81,6 +81,8 @@ impl Hub {
                     self.reset(root, ResetReason::Schema);
                 }
             }
+            // The listener comes back with it.
+            LogOp::Renewed => {}
             LogOp::Insert | LogOp::Update | LogOp::Delete | LogOp::Truncate => {
                 // A table that is not watched any more may still have rows in the log.
                 let Some(table) = self.catalog.root_of(row.rel).cloned() else {

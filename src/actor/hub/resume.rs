@@ -8,7 +8,7 @@ use crate::limits::{PENDING_SUBSCRIPTIONS_MAX, PIECE_BYTES};
 use crate::wire::message::{self, Refusal, ResetReason, Subscribe as Wanted};
 
 use super::super::message::*;
-use super::Hub;
+use super::{Hub, UNKNOWN_TABLE};
 
 /// Somebody who waits for the listener to be live, for the end of a batch, or for the answer to a question.
 pub(super) enum Pending {
@@ -82,32 +82,39 @@ impl Hub {
             shard, key, wanted, ..
         } = &subscribe;
         let (shard, key) = (*shard, *key);
+        let place = wanted.since.as_ref().map(|since| self.place(since, asked));
+        if let Some(Place::Ahead(asked)) = place {
+            return self.pending.push_back(Pending::Subscribe(subscribe, asked));
+        }
         let (table, subject) = match self.subject_of(wanted) {
             Ok(found) => found,
+            // It may have been watched a moment ago.
+            Err(refusal) if refusal.code == UNKNOWN_TABLE && asked == 0 => {
+                let asked = self.nudge.ask();
+                let waiting = Pending::Subscribe(subscribe, asked);
+                return self.pending.push_back(waiting);
+            }
+            Err(refusal) if refusal.code == UNKNOWN_TABLE && self.answered < asked => {
+                let waiting = Pending::Subscribe(subscribe, asked);
+                return self.pending.push_back(waiting);
+            }
             Err(refusal) => return self.tell(shard, Refused { key, refusal }),
         };
-        if let Some(since) = &wanted.since {
-            let reason = match self.place(since, asked) {
-                Place::Ahead(asked) => {
-                    return self.pending.push_back(Pending::Subscribe(subscribe, asked));
-                }
-                Place::Nowhere => Some(ResetReason::Epoch),
-                // Captured only since then, or by another key.
-                Place::Known if !since.snapshot.sees(table.since) => Some(ResetReason::Schema),
-                Place::Known => None,
+        let reason = match (place, &wanted.since) {
+            (Some(Place::Nowhere), _) => Some(ResetReason::Epoch),
+            // Captured only since then, or by another key.
+            (_, Some(since)) if !since.snapshot.sees(table.since) => Some(ResetReason::Schema),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            self.metrics.resumed("reset");
+            let wanted = subscribe.wanted;
+            let restart = Restart {
+                key,
+                reason,
+                wanted,
             };
-            if let Some(reason) = reason {
-                self.metrics.resumed("reset");
-                let wanted = subscribe.wanted;
-                return self.tell(
-                    shard,
-                    Restart {
-                        key,
-                        reason,
-                        wanted,
-                    },
-                );
-            }
+            return self.tell(shard, restart);
         }
         let Subscribe { wanted, alone, .. } = subscribe;
         let topic = self.topics.join(subject, &table, shard, alone);

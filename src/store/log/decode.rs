@@ -19,19 +19,6 @@ impl<'a> FromSql<'a> for Xid8 {
     }
 }
 
-/// `cid`
-pub struct Cid(pub u32);
-
-impl<'a> FromSql<'a> for Cid {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Decoded<Self> {
-        Ok(Self(u32::from_be_bytes(raw.try_into()?)))
-    }
-
-    fn accepts(ty: &Type) -> bool {
-        *ty == Type::CID
-    }
-}
-
 /// `timestamptz`, as microseconds of Unix time.
 pub struct Timestamp(pub i64);
 

@@ -11,7 +11,7 @@ use tokio_postgres::{Config, Row, RowStream};
 use crate::feed::{Cursor, Epoch, LogOp, LogRow, Snapshot};
 
 use super::super::connect::{ConnectError, chain};
-use super::decode::{Cid, Json, Timestamp, Xid8};
+use super::decode::{Json, Timestamp, Xid8};
 
 /// With JIT an empty read of a large log takes 270 ms instead of 0.1 ms, and a bitmap or sequential scan of it longer.
 /// A plan of its own for each of the first five reads after a connect takes longer than the read.
@@ -28,17 +28,16 @@ macro_rules! newest {
 /// What the cursor's snapshot did not see and this statement's does, in the order of `seq`. The first row carries the
 /// snapshot of this very statement, which is the next cursor, and the newest transaction in the log.
 ///
-/// Never with LIMIT: the next cursor would skip the rest. UNION ALL, since OR reads the whole index. `cmin` is a system
-/// column: the number of the command, which tells the statements of a transaction apart.
+/// Never with LIMIT: the next cursor would skip the rest. UNION ALL, since OR reads the whole index.
 macro_rules! read_sql {
     ($more:literal) => {
         concat!(
-            "select -1::bigint as seq, '0'::xid8 as xid, '0'::cid as command, 0::oid as rel, ' '::\"char\" as op, now() as at, ",
+            "select -1::bigint as seq, '0'::xid8 as xid, null::bigint as statement, 0::oid as rel, ' '::\"char\" as op, now() as at, ",
             "null::json as row, null::json as old, pg_current_snapshot()::text as next, ",
             newest!(), " as newest ",
-            "union all select seq, xid, cmin, rel, op, at, row, old, null, null from plank.log ",
+            "union all select seq, xid, statement, rel, op, at, row, old, null, null from plank.log ",
             "where xid >= pg_snapshot_xmax($1::text::pg_snapshot) ", $more,
-            "union all select seq, xid, cmin, rel, op, at, row, old, null, null from plank.log ",
+            "union all select seq, xid, statement, rel, op, at, row, old, null, null from plank.log ",
             "where xid = any (array(select pg_snapshot_xip($1::text::pg_snapshot))) ", $more,
             "order by seq"
         )
@@ -205,7 +204,7 @@ impl Reading {
         let mut log = LogRow {
             seq: row.try_get("seq").map_err(broken)?,
             xid: row.try_get::<_, Xid8>("xid").map_err(broken)?.0,
-            command: row.try_get::<_, Cid>("command").map_err(broken)?.0,
+            statement: row.try_get("statement").map_err(broken)?,
             rel: row.try_get("rel").map_err(broken)?,
             op: op.ok_or_else(|| self.explain.broken(unknown()))?,
             at_us: row.try_get::<_, Timestamp>("at").map_err(broken)?.0,

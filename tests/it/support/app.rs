@@ -197,6 +197,16 @@ impl TestApp {
 
     /// Tells it to stop, and waits until it has.
     pub async fn stop(mut self) -> Result<(), app::AppError> {
+        self.stop_it().await
+    }
+
+    /// The same; the connection to its database is still there.
+    pub async fn stop_keeping_sql(mut self) -> Client {
+        self.stop_it().await.unwrap();
+        self.sql
+    }
+
+    async fn stop_it(&mut self) -> Result<(), app::AppError> {
         let _ = self.stop.take().unwrap().send(());
         within("a stop", &mut self.run).await.unwrap()
     }

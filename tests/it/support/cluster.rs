@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use plank::config::Database;
 use plank::store::private::PrivatePostgres;
 use tokio::runtime::Runtime;
@@ -154,6 +156,20 @@ impl Cluster {
         };
         let restarted = within("a restart", self.runtime.as_ref().unwrap().spawn(restart)).await;
         self.postgres = Some(restarted.unwrap());
+    }
+
+    /// Kills the server as a crash does, and starts it again: it recovers from its log.
+    pub async fn crash(&mut self) {
+        let (mut postgres, data) = (self.postgres.take().unwrap(), self.dir.join("data"));
+        kill(Pid::from_raw(postgres.pid()), Signal::SIGQUIT).unwrap();
+        let again = async move {
+            let _ = postgres.exited().await;
+            // Lets go of the data directory.
+            drop(postgres);
+            PrivatePostgres::start(&data).await.unwrap()
+        };
+        let started = within("a start", self.runtime.as_ref().unwrap().spawn(again)).await;
+        self.postgres = Some(started.unwrap());
     }
 
     /// Stops the server.

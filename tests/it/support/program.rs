@@ -71,9 +71,13 @@ impl Program {
             .strip_prefix("plank is live at http://")
             .expect(&line)
             .to_owned();
-        // Somebody has to read the log, or it stops when the pipe is full.
-        let mut log = child.stderr.take().unwrap();
-        tokio::spawn(async move { tokio::io::copy(&mut log, &mut tokio::io::sink()).await });
+        // Somebody has to read the log, or it stops when the pipe is full. It is shown for a test that fails.
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = log.next_line().await {
+                eprintln!("{line}");
+            }
+        });
         Self { child, address }
     }
 

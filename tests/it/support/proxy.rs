@@ -67,6 +67,11 @@ impl PgProxy {
         config
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// From now on bytes vanish, and connections stay open.
     pub fn swallow(&self, swallow: bool) {
         self.black_hole.store(swallow, Ordering::Relaxed);

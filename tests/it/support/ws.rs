@@ -36,6 +36,13 @@ impl WsClient {
         }
     }
 
+    /// Connects if there is somebody.
+    pub async fn try_connect(address: &str, target: &str) -> Option<Self> {
+        let connect = tokio_tungstenite::connect_async(format!("ws://{address}{target}"));
+        let (socket, _) = connect.await.ok()?;
+        Some(Self { socket })
+    }
+
     /// Sends a message.
     pub async fn send(&mut self, message: Value) {
         self.send_raw(Message::text(message.to_string())).await;

@@ -1,0 +1,225 @@
+-- Capture, cheaper and safer: what a crash does not take away, what plans cost, and an end to the log's growth.
+
+-- STATEMENTS. An UPDATE that hands keys on from row to row (set id = id + 1) is logged in no useful order, and a reader has
+-- to know which rows are of one statement. Not by cmin, which says so for nothing: it is not in the WAL, so after a crash
+-- and on a promoted standby it is 0 for all rows. It is the number that the log had reached when the statement began: the
+-- next statement of its transaction finds a higher one. Null: a statement of one row.
+alter table plank.log add column statement bigint;
+
+-- GROWTH. While plank is down nobody prunes. A writer notices when the log has twice the rows that it may have, and
+-- closes it: from then on changes go to a leaf that keeps nothing. A disk that is full would fail everybody's writes; a
+-- closed log costs a fresh start of those clients that would have been too late anyway.
+alter sequence plank.slot maxvalue 8;
+create table plank.log_8 partition of plank.log for values in (8);
+create function plank.keep_nothing() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return null;
+end $$;
+create trigger keep_nothing before insert on plank.log_8 for each row execute function plank.keep_nothing();
+
+-- The transaction that opened the log again: what older ones did may be missing from it.
+alter table plank.meta add column reopened xid8;
+
+-- Called by a writer about once in 4,096 rows, in his transaction.
+create function plank.close_if_full() returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if (select (s.last_value - min(l.first_seq)) / 2 > 2 * m.rows_max from plank.seq s, plank.meta m, plank.leaf l group by s.last_value, m.rows_max) then
+    perform setval('plank.slot', 8);
+  end if;
+end $$;
+
+-- Opens a closed log, in two calls or more, each in its own transaction: true while there is something to do. Changes are
+-- logged again at once. But a writer who read that it was closed may commit later; only when all of those have ended is
+-- the log begun anew, with another identity, so that every client is told to load its tables again.
+create function plank.reopen() returns boolean language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  fence xid8 := (select reopened from plank.meta);
+begin
+  if (select last_value from plank.slot) <> 8 and fence is null then return false; end if;
+  if not pg_try_advisory_xact_lock(7012, 2) then return true; end if;
+  if (select last_value from plank.slot) = 8 then
+    -- The slot first, the own id behind it: whoever read the closed slot has a lower id.
+    perform setval('plank.slot', 0);
+    update plank.meta set reopened = pg_current_xact_id();
+  elsif pg_snapshot_xmin(pg_current_snapshot()) > fence then
+    perform plank.begin_anew();
+    update plank.meta set reopened = null;
+    insert into plank.log (slot, rel, op) select s.last_value, 0, 'N' from plank.slot s;
+    if pg_sequence_last_value('plank.bell') is distinct from 0 then perform pg_notify('plank', ''); end if;
+  end if;
+  return true;
+end $$;
+
+-- An empty log with an identity of its own.
+create function plank.begin_anew() returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  current int := (select last_value from plank.slot);
+  reached bigint := (select last_value from plank.seq);
+begin
+  truncate plank.log, plank.mark;
+  update plank.horizon set prune_xid = null, max_xid = null;
+  update plank.leaf set opened = case when slot = current then clock_timestamp() end, first_seq = case when slot = current then reached end;
+  update plank.watched set since = '0';   -- capture has begun before any cursor of this log
+  update plank.meta set log_id = gen_random_uuid();
+end $$;
+
+-- Begins the log anew when it is of another cluster or another database: true if it did.
+create function plank.renew() returns boolean language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  cluster bigint := (select system_identifier from pg_control_system());
+  here oid := (select oid from pg_database where datname = current_database());
+begin
+  if exists (select from plank.meta where system_id = cluster and database = here) then return false; end if;
+  perform plank.begin_anew();
+  update plank.meta set system_id = cluster, database = here;
+  return true;
+end $$;
+
+-- CAPTURE. The settings stay pinned: to compare them with the session's own and to pin only what differs saves a few
+-- microseconds on PostgreSQL 15, and leaves search_path to the writer, for whatever row_to_json may call.
+--
+-- The bell is read by pg_sequence_last_value, which the view pg_sequences is made of. That is a call in an expression,
+-- where `select last_value from plank.bell` is a query with a plan, locks and a scan of its own, for every statement. It is
+-- volatile: it tells the value of the moment of the call, to a REPEATABLE READ writer too. Null, which it gives for a
+-- sequence that was never set, counts as armed.
+--
+-- The slot is a scalar subquery and not a join: it is read once per statement, at the first row, and no row is joined.
+--
+-- JIT is off: a session's plan keeps the size of its first statement, so after an UPDATE of 400,000 rows every later one
+-- of two rows would be compiled first, which takes 65 ms.
+--
+-- What is rare, a trigger that changes tables again, is a branch of its own. All others pay for one IF.
+
+create or replace function plank.capture_insert() returns trigger language plpgsql security definer
+  set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO' set intervalstyle = 'postgres'
+  set bytea_output = 'hex' set extra_float_digits = 1 set jit = off as $$
+declare again text; touched bigint;
+begin
+  if pg_trigger_depth() > 1 or current_setting('plank.nested', true) <> '' then
+    if plank.nested(tg_relid, pg_trigger_depth()) then again := plank.log_again_sql(tg_relid, 'I'); end if;
+    if again is not null then
+      begin
+        execute again using tg_relid;
+        get diagnostics touched = row_count;
+      exception when insufficient_privilege then
+        touched := null;   -- somebody has taken plank's right to read the table away: no reason for a writer to fail
+      end;
+      if touched is not null then
+        if touched > 0 and pg_sequence_last_value('plank.bell') is distinct from 0 then perform pg_notify('plank', ''); end if;
+        return null;
+      end if;
+    end if;
+  end if;
+  insert into plank.log (slot, rel, op, row)
+    select (select last_value from plank.slot), tg_relid, 'I', row_to_json(n.*) from new_rows n;
+  get diagnostics touched = row_count;
+  if touched > 0 then
+    if pg_sequence_last_value('plank.bell') is distinct from 0 then perform pg_notify('plank', ''); end if;
+    if currval('plank.seq') % 8192 < touched * 2 then perform plank.close_if_full(); end if;
+  end if;
+  return null;
+end $$;
+
+-- Old and new rows of one UPDATE arrive in the same order, so their position pairs them and no key has to be named.
+-- FULL JOIN: transition tables have no statistics, and an inner join would be planned as a nested loop. For one row, which
+-- is what most statements change, numbering and joining cost more than the row itself: one new row and at most one old row
+-- are a pair, as the full join would say too. Everything else finds nothing to insert there and takes the join.
+create or replace function plank.capture_update() returns trigger language plpgsql security definer
+  set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO' set intervalstyle = 'postgres'
+  set bytea_output = 'hex' set extra_float_digits = 1 set jit = off as $$
+declare again text; touched bigint; statement bigint;
+begin
+  if pg_trigger_depth() > 1 or current_setting('plank.nested', true) <> '' then
+    if plank.nested(tg_relid, pg_trigger_depth()) then again := plank.log_again_sql(tg_relid, 'U'); end if;
+    if again is not null then
+      begin
+        execute again using tg_relid;
+        get diagnostics touched = row_count;
+      exception when insufficient_privilege then
+        touched := null;   -- somebody has taken plank's right to read the table away: no reason for a writer to fail
+      end;
+      if touched is not null then
+        if touched > 0 and pg_sequence_last_value('plank.bell') is distinct from 0 then perform pg_notify('plank', ''); end if;
+        return null;
+      end if;
+    end if;
+  end if;
+  insert into plank.log (slot, rel, op, row, old)
+    select (select last_value from plank.slot), tg_relid, 'U', row_to_json(n.*), (select row_to_json(o.*) from old_rows o)
+    from new_rows n
+    where not exists (select from new_rows offset 1) and not exists (select from old_rows offset 1);
+  if not found then
+    statement := pg_sequence_last_value('plank.seq');
+    insert into plank.log (slot, rel, op, row, old, statement)
+      select (select last_value from plank.slot), tg_relid, 'U', n.r, o.r, statement
+      from (select row_to_json(x.*) as r, row_number() over () as at from old_rows x) o
+        full join (select row_to_json(x.*) as r, row_number() over () as at from new_rows x) n using (at);
+  end if;
+  get diagnostics touched = row_count;
+  if touched > 0 then
+    if pg_sequence_last_value('plank.bell') is distinct from 0 then perform pg_notify('plank', ''); end if;
+    if currval('plank.seq') % 8192 < touched * 2 then perform plank.close_if_full(); end if;
+  end if;
+  return null;
+end $$;
+
+-- For tables that opted out of old rows: cheaper, but no filter and no policy can tell that a row has left.
+create or replace function plank.capture_update_new() returns trigger language plpgsql security definer
+  set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO' set intervalstyle = 'postgres'
+  set bytea_output = 'hex' set extra_float_digits = 1 set jit = off as $$
+declare touched bigint;
+begin
+  insert into plank.log (slot, rel, op, row)
+    select (select last_value from plank.slot), tg_relid, 'U', row_to_json(n.*) from new_rows n;
+  get diagnostics touched = row_count;
+  if touched > 0 then
+    if pg_sequence_last_value('plank.bell') is distinct from 0 then perform pg_notify('plank', ''); end if;
+    if currval('plank.seq') % 8192 < touched * 2 then perform plank.close_if_full(); end if;
+  end if;
+  return null;
+end $$;
+
+create or replace function plank.capture_delete() returns trigger language plpgsql security definer
+  set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO' set intervalstyle = 'postgres'
+  set bytea_output = 'hex' set extra_float_digits = 1 set jit = off as $$
+declare again text; touched bigint;
+begin
+  if pg_trigger_depth() > 1 or current_setting('plank.nested', true) <> '' then
+    if plank.nested(tg_relid, pg_trigger_depth()) then again := plank.log_again_sql(tg_relid, 'D'); end if;
+    if again is not null then
+      begin
+        execute again using tg_relid;
+        get diagnostics touched = row_count;
+      exception when insufficient_privilege then
+        touched := null;   -- somebody has taken plank's right to read the table away: no reason for a writer to fail
+      end;
+      if touched is not null then
+        if touched > 0 and pg_sequence_last_value('plank.bell') is distinct from 0 then perform pg_notify('plank', ''); end if;
+        return null;
+      end if;
+    end if;
+  end if;
+  insert into plank.log (slot, rel, op, old)
+    select (select last_value from plank.slot), tg_relid, 'D', row_to_json(o.*) from old_rows o;
+  get diagnostics touched = row_count;
+  if touched > 0 then
+    if pg_sequence_last_value('plank.bell') is distinct from 0 then perform pg_notify('plank', ''); end if;
+    if currval('plank.seq') % 8192 < touched * 2 then perform plank.close_if_full(); end if;
+  end if;
+  return null;
+end $$;
+
+-- The row level, for tables that a logical-replication apply worker writes: it never fires statement triggers.
+create or replace function plank.capture_row() returns trigger language plpgsql security definer
+  set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO' set intervalstyle = 'postgres'
+  set bytea_output = 'hex' set extra_float_digits = 1 set jit = off as $$
+begin
+  insert into plank.log (slot, rel, op, row, old)
+    values ((select last_value from plank.slot), tg_relid, left(tg_op, 1)::"char",
+      case when tg_op <> 'DELETE' then row_to_json(new) end, case when tg_op <> 'INSERT' then row_to_json(old) end);
+  if pg_sequence_last_value('plank.bell') is distinct from 0 then perform pg_notify('plank', ''); end if;
+  if currval('plank.seq') % 8192 < 2 then perform plank.close_if_full(); end if;
+  return null;
+end $$;
+
+revoke all on all functions in schema plank from public;
