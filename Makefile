@@ -1,7 +1,7 @@
 # The front door of plank, thin over cargo. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs test-rust test-browser test-deploy lint bench install clean
+.PHONY: help run build test test-needs test-rust test-model test-versions test-browser test-deploy stress lint bench install clean
 # The parts of `make test` share the processors and target/: one after the other, also under -j.
 .NOTPARALLEL:
 
@@ -9,7 +9,7 @@
 TEST_TOOLS = chromium node
 # A server runs on Linux, so only there are its operations tested.
 ifeq ($(shell uname),Linux)
-TEST_TOOLS += nginx curl python3 systemd-analyze
+TEST_TOOLS += nginx curl python3 systemd-analyze pgbouncer spin
 endif
 # The same features everywhere, so that nothing is compiled twice.
 CARGO_FLAGS = --locked --all-features
@@ -33,7 +33,7 @@ build: ## target/release/plank
 	cargo build --release --locked
 
 # Stops at the first part that fails; with --keep-going the others still run, and it fails at the end.
-test: test-needs test-rust test-browser test-deploy ## everything: unit, integration, browser, deploy; installs what is missing
+test: test-needs test-rust test-model test-versions test-browser test-deploy ## everything: unit, integration, models, PostgreSQL 18, browser, deploy; installs what is missing
 
 test-needs:
 	@scripts/need.sh cargo cc postgresql
@@ -43,6 +43,16 @@ test-needs:
 test-rust: ## unit and integration tests
 	cargo test $(CARGO_FLAGS) $(ARGS)
 	$(if $(CI),cargo test $(CARGO_FLAGS) --test it -- --ignored --exact private::recovery::a_server_that_hangs_is_ended_by_force)
+
+test-model: ## the doorbell and the replay as models, checked with Spin
+	tests/model/run.sh
+
+test-versions: ## capture, cursor and doorbell on PostgreSQL 18, from the npm registry
+	cargo test $(CARGO_FLAGS) --no-run
+	tests/versions/run.sh
+
+stress: ## the doorbell with 200,000 transactions (TRANSACTIONS=n for more)
+	PLANK_STRESS_TRANSACTIONS=$(or $(TRANSACTIONS),200000) cargo test $(CARGO_FLAGS) --test it -- --nocapture doorbell::stress
 
 # --no-run builds target/debug/plank just as `cargo test` does, so after test-rust it is there already.
 test-browser: ## the dashboard in a real Chromium, and its client
@@ -86,4 +96,4 @@ install: ## binary, unit, settings, nginx example, licences (DESTDIR, PREFIX)
 
 clean: ## what was built, and the packages of the browser test
 	cargo clean
-	rm -rf tests/browser/node_modules
+	rm -rf tests/browser/node_modules tests/versions/node_modules

@@ -62,6 +62,12 @@ impl ConnectError {
                 "user {user:?} lacks a right in database {database:?}: {said}; plank has to own the database, or: \
                  grant create on database {database} to {user}; grant create on schema public to {user}"
             )),
+            SqlState::DUPLICATE_PSTATEMENT | SqlState::INVALID_SQL_STATEMENT_NAME => {
+                Self::Away(format!(
+                    "{said}: a pooler (pgbouncer in transaction or statement mode) at {place} seems to lend out one session to \
+                 several; point --listen-database-url (PLANK_LISTEN_DATABASE_URL) at PostgreSQL itself"
+                ))
+            }
             _ => Self::Away(format!(
                 "PostgreSQL at {place} said: {said} (SQLSTATE {})",
                 db.code().code()

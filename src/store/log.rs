@@ -26,7 +26,7 @@ use read::{Explain, NOW, PRUNED, READ, READ_REST, SETTINGS};
 pub use read::Reading;
 
 /// A lost mark costs nothing, and nobody waits for one to be on disk.
-const LISTENER_SETTINGS: &str = "set synchronous_commit = off; listen plank";
+const LISTENER_SETTINGS: &str = "set synchronous_commit = off";
 
 /// For a notification to come back. It takes a few milliseconds; a pooler that gives the session's server to others
 /// swallows it.
@@ -63,11 +63,19 @@ impl LogReader {
         };
         let driver = actix_rt::spawn(ears.hear(connection));
         connect::soon("check", connect::check(&client, &config)).await?;
+        let listen = async {
+            let listening = client.batch_execute("listen plank").await;
+            listening.map_err(|e| ConnectError::of(&e, &config))
+        };
+        connect::soon("listen", listen).await?;
+        if doorbell {
+            probe(&config, &token, &probed).await?;
+        }
         migrate::run(&mut client, &config).await?;
         let of = |e: tokio_postgres::Error| ConnectError::of(&e, &config);
         let prepare = async {
-            client.batch_execute(SETTINGS).await.map_err(of)?;
-            client.batch_execute(LISTENER_SETTINGS).await.map_err(of)?;
+            let settings = format!("{SETTINGS}; {LISTENER_SETTINGS}");
+            client.batch_execute(&settings).await.map_err(of)?;
             let identity = client
                 .query_one("select plank.identity()", &[])
                 .await
@@ -76,10 +84,7 @@ impl LogReader {
             let pruned = client.prepare(PRUNED).await.map_err(of)?;
             Ok((Epoch::of(identity.get(0)), read, pruned))
         };
-        let (epoch, read, pruned) = connect::soon("listen", prepare).await?;
-        if doorbell {
-            probe(&config, &token, &probed).await?;
-        }
+        let (epoch, read, pruned) = connect::soon("prepare", prepare).await?;
         Ok(Self {
             client,
             explain,

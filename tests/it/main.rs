@@ -14,6 +14,7 @@ mod items;
 mod items_input;
 mod live;
 mod migrate;
+mod pooler;
 mod private;
 mod protocol;
 mod reconnect;

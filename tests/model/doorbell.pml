@@ -293,8 +293,8 @@ end_asleep:
 #else
     :: d_step { rung[l] -> waits[l] = 0; rung[l] = 0 }; break
 #endif
-    /* The slow poll behind the bell. It may move the cursor over ids that are not in the log, and finds nothing. */
-    :: d_step { cursor[l] != ended && UNREAD(l) == 0 -> read(l); forget() }
+    /* The slow poll behind the bell, or the hub has asked for a read. */
+    :: d_step { cursor[l] != ended -> read(l); forget() }
     OR_CRASH
     od;
     if

@@ -25,7 +25,11 @@
 #define COVERS(a, b) (((b) & ~(a)) == 0)
 
 /* A batch may leave in two parts. Which row is in the first does not matter, as long as FIRST comes before SECOND. */
+#ifdef ROWS_BY_ID
+#define EARLIEST(rows) ((rows) & 1 -> 1 : ((rows) & 2 -> 2 : ((rows) & 4 -> 4 : (rows) & 8)))
+#else
 #define EARLIEST(rows) ((rows) & 8 -> 8 : ((rows) & 4 -> 4 : ((rows) & 2 -> 2 : (rows) & 1)))
+#endif
 #define IS_SEVERAL(rows) (((rows) & ~EARLIEST(rows)) != 0)
 
 mtype = { Nothing, Log, Piece, Straight, Push, Joined, Reset };
@@ -168,7 +172,7 @@ end_idle:
         snapshot = done;
         rows = snapshot & ~HUB;
         reading = 1;
-        looked = held
+        looked = (held && looked == 0 -> 1 : looked)
        };
        if
        :: atomic {
@@ -218,12 +222,12 @@ inline piece(rows, end)
 
 /* The step in which the client becomes live: what it misses goes ahead of all later pushes, and from here on it is one
    of those who get them. */
-inline join(kind, rows)
+inline join(kind, rows, end)
 {
 #ifdef JOINED_STRAIGHT
-    reply(Straight, rows, HUB, 1);
+    reply(Straight, rows, end, 1);
 #else
-    mailbox ! kind, rows, HUB, 1, is_its;
+    mailbox ! kind, rows, end, 1, is_its;
 #endif
 #ifdef COUNTED_LATER
     counts_later = 1
@@ -232,9 +236,11 @@ inline join(kind, rows)
 #endif
 }
 
-/* Whether the batches up to ends[j] make one for somebody at `from`. It must bring something, or it would not end. */
-#ifdef END_NOT_COVERING
+/* Whether the batches up to ends[j] make one for somebody at `from`, and there is something in it. */
+#if defined(END_NOT_COVERING)
 #define IS_STEP(j) (j <= count && !COVERS(from, ends[j]))
+#elif defined(STEP_OF_NOTHING)
+#define IS_STEP(j) (j <= count && COVERS(ends[j], from))
 #else
 #define IS_STEP(j) (j <= count && COVERS(ends[j], from) && ends[j] != from)
 #endif
@@ -244,7 +250,7 @@ inline answer_it()
 {
     if
     :: !COVERS(from, ends[0]) -> reply(Log, 0, 0, 0)
-    :: COVERS(from, ends[0]) -> join(Joined, HUB & ~from)
+    :: COVERS(from, ends[0]) -> join(Joined, HUB & ~from, HUB)
     :: COVERS(from, ends[0]) && IS_STEP(1) -> piece(ends[1] & ~from, ends[1])
     :: COVERS(from, ends[0]) && IS_STEP(2) -> piece(ends[2] & ~from, ends[2])
 #if WINDOW > 2
@@ -258,11 +264,6 @@ inline answer_it()
 #define MAY_ANSWER nfull(mailbox)
 #else
 #define MAY_ANSWER (!in_batch && nfull(mailbox))
-#endif
-#ifdef AHEAD_JOINED
-#define IS_BEHIND(from) false
-#else
-#define IS_BEHIND(from) (!COVERS(HUB, from))
 #endif
 
 /* Questions are answered between batches. */
@@ -287,8 +288,16 @@ end_idle:
             :: else -> reply(Log, 0, 0, 0)
             fi
         /* It is ahead, or of another past. A read that begins from now on sees all that any node has seen by now. */
-        :: part == 0 && IS_BEHIND(from) -> held = 1; looked = 0; held_from = from; held_is_its = 1
-        :: part == 0 && !IS_BEHIND(from) -> answer_it()
+        :: part == 0 && !COVERS(HUB, from) ->
+#ifdef AHEAD_JOINED
+            join(Joined, 0, from)
+#else
+            held = 1;
+            looked = 0;
+            held_from = from;
+            held_is_its = 1
+#endif
+        :: part == 0 && COVERS(HUB, from) -> answer_it()
         fi;
         from = 0; is_its = 0
        }
@@ -298,7 +307,7 @@ end_idle:
         is_its = held_is_its;
         held = 0; looked = 0; held_from = 0; held_is_its = 0;
         if
-        :: !COVERS(HUB, from) -> join(Reset, 0)
+        :: !COVERS(HUB, from) -> join(Reset, 0, HUB)
         :: COVERS(HUB, from) -> answer_it()
         fi;
         from = 0; is_its = 0
@@ -352,10 +361,14 @@ end_idle:
 #ifdef HEARTBEAT_EARLY
     :: d_step { connected && !no_beat && part == 0 -> deliver(0, beat, 1) }
 #else
-    :: d_step { joined && !no_beat -> deliver(0, beat, 1) }
+    :: d_step { joined && !no_beat && beat != cursor -> deliver(0, beat, 1) }
 #endif
     od
 }
+
+/* The log can be read up to any real snapshot that covers the cursor. The ends of this hub's batches are such; those of
+   another node, left as marks, lie anywhere between them, and so does the cursor. */
+#define IS_MARK(j) (j <= count && COVERS(ends[j], cursor) && ends[j] != cursor)
 
 /* Another node serves the client, up to anywhere: a long poll may stop between two transactions of one batch. */
 #define MAY_GET(t) (!connected && (done & t) && !(cursor & t))
@@ -385,13 +398,17 @@ end_idle:
 
     :: d_step {
         answer == Piece || answer == Straight ->
+#ifdef JOINED_STRAIGHT
         joined = (answer == Straight);
+        beat = answer_end;
+#endif
+        /* Each one brings something, or it would not end. */
+        assert(joined || answer_rows != 0);
         deliver(answer_rows, answer_end, answer_last);
         answer = Nothing; answer_rows = 0; answer_end = 0; answer_last = 0;
         asked = 0
        }
-    /* The read of the log, up to its own snapshot or to one that some listener has left as a mark. The rest of a batch
-       has its end already. */
+    /* It reads the log, up to the snapshot of the read or to a mark on the way. The rest of a batch has its end already. */
     :: atomic {
         answer == Log ->
         if
@@ -402,9 +419,14 @@ end_idle:
         :: part == 0 -> answer_end = done
 #endif
 #ifdef MARK_NOT_COVERING
-        :: part == 0 && ends[0] != cursor -> answer_end = ends[0]
+        :: part == 0 -> select (i : 0 .. count); answer_end = ends[i]; i = 0
 #else
-        :: part == 0 && COVERS(ends[0], cursor) && ends[0] != cursor -> answer_end = ends[0]
+        :: part == 0 && IS_MARK(0) -> answer_end = ends[0]
+        :: part == 0 && IS_MARK(1) -> answer_end = ends[1]
+        :: part == 0 && IS_MARK(2) -> answer_end = ends[2]
+#if WINDOW > 2
+        :: part == 0 && IS_MARK(3) -> answer_end = ends[3]
+#endif
 #endif
         fi;
         answer_rows = answer_end & ~cursor;
