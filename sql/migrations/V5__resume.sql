@@ -6,6 +6,14 @@
 alter table plank.meta add column database oid;
 update plank.meta set database = (select oid from pg_database where datname = current_database());
 
+-- A dump writes a regclass as a name, and an oid as a number that is another table's after it has been restored.
+drop view plank.tables;
+alter table plank.watched alter column rel type regclass using rel::regclass, alter column root type regclass using root::regclass;
+create view plank.tables as
+  select w.rel as "table", w.key, w.columns, w.old_rows, w.level, w.since
+  from plank.watched w join pg_class c on c.oid = w.rel
+  where w.root = w.rel;
+
 -- MARKS: where listeners have stood, one every few thousand changes. Whoever has missed much is led along them, in steps
 -- of a bearable size: each is a real snapshot, so no transaction is cut and the order per key holds. A lost one costs
 -- nothing but a longer step. A higher number was read later.

@@ -375,3 +375,48 @@ async fn the_row_level_serves_a_replica() {
         ]
     );
 }
+
+#[actix_web::test]
+async fn a_cast_that_the_owner_of_a_table_has_defined_runs_with_no_rights_to_speak_of() {
+    let app = TestApp::start().await;
+    // row_to_json calls a cast from a type to json that somebody has made, and capture runs it in everybody's writes.
+    app.execute(
+        "create type public.bait as enum ('a'); create table public.whoami (name text, may_read bool, is_super bool); grant insert on public.whoami to public; \
+         create function public.spring(public.bait) returns json language plpgsql as $$ begin \
+           insert into public.whoami select current_user, has_table_privilege('pg_catalog.pg_authid', 'select'), (select rolsuper from pg_roles where rolname = current_user); \
+           return '\"sprung\"'; end $$; \
+         create cast (public.bait as json) with function public.spring(public.bait); \
+         create table public.trap (id int primary key, b public.bait); select plank.watch('public.trap')",
+    )
+    .await;
+    let mut client = watched(&app, "trap").await;
+    app.execute("insert into trap values (1, 'a')").await;
+    assert_eq!(
+        client.change().await["row"],
+        json!({"id": 1, "b": "sprung"})
+    );
+    let row = app
+        .sql
+        .query_one("select name, may_read, is_super from whoami", &[])
+        .await
+        .unwrap();
+    let who: (String, bool, bool) = (row.get(0), row.get(1), row.get(2));
+    assert_eq!(who, ("plank_owner".into(), false, false));
+}
+
+#[actix_web::test]
+async fn a_large_statement_does_not_make_the_small_ones_after_it_slow() {
+    let app = TestApp::start().await;
+    app.execute("set jit = on; set jit_above_cost = 100; create table big (id int primary key, v int); insert into big select i, 0 from generate_series(1, 60000) i; select plank.watch('big'); update big set v = 1").await;
+    let compiled = "explain (analyze, format json) update big set v = v + 1 where id in (1, 2)";
+    let plan: Value = app.sql.query_one(compiled, &[]).await.unwrap().get(0);
+    let triggers = plan[0]["Triggers"].as_array().unwrap();
+    let time = triggers
+        .iter()
+        .find(|t| t["Trigger Name"] == "plank_update")
+        .unwrap()["Time"]
+        .as_f64()
+        .unwrap();
+    // A plan that is compiled takes 60 ms and more for these two rows, any other one less than a tenth of a millisecond.
+    assert!(time < 20.0, "{time} ms in {triggers:?}");
+}

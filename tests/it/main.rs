@@ -9,6 +9,7 @@ mod changes;
 mod churn;
 mod cli;
 mod doorbell;
+mod failover;
 mod hostile;
 mod items;
 mod items_input;

@@ -3,7 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -32,6 +32,29 @@ pub struct Cluster {
 impl Cluster {
     /// Starts one. fsync is on, as everywhere.
     pub fn start() -> Self {
+        Self::start_from(|_| {})
+    }
+
+    /// A standby as it is now, which will follow nobody: it lags behind from here on. The cluster itself is restarted.
+    pub async fn lagging_standby(&mut self) -> Self {
+        self.stop().await;
+        let from = self.dir.join("data");
+        let standby = Self::start_from(|dir| {
+            let copied = Command::new("cp").arg("-a").arg(&from).arg(dir).status();
+            assert!(copied.unwrap().success());
+            let pgdata = dir.join("data/pgdata");
+            let signal = pgdata.join("standby.signal");
+            fs::write(&signal, "").unwrap();
+            // As root the server is another user's.
+            let owner = fs::metadata(&pgdata).unwrap();
+            std::os::unix::fs::chown(&signal, Some(owner.uid()), Some(owner.gid())).unwrap();
+        });
+        self.start_again().await;
+        standby
+    }
+
+    /// Starts one in a directory that `fill` may have put something into.
+    fn start_from(fill: impl FnOnce(&std::path::Path)) -> Self {
         let dir = PathBuf::from(format!(
             "/tmp/plank-it-{}-{}",
             std::process::id(),
@@ -39,6 +62,7 @@ impl Cluster {
         ));
         fs::create_dir(&dir).unwrap();
         fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
+        fill(&dir);
         let script = r#"read -r _; pid=$(head -n 1 "$0/data/pgdata/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid"; sleep 0.2; rm -rf "$0""#;
         let reaper = Command::new("sh")
             .args(["-c", script])

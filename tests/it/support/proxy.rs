@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixStream};
@@ -13,6 +13,8 @@ use tokio_postgres::config::Host;
 /// See the module's documentation.
 pub struct PgProxy {
     address: SocketAddr,
+    /// Where the server is.
+    path: Arc<Mutex<PathBuf>>,
     black_hole: Arc<AtomicBool>,
     /// Bytes that have come from the server.
     answered: Arc<AtomicUsize>,
@@ -21,10 +23,8 @@ pub struct PgProxy {
 impl PgProxy {
     /// Stands before the server of `target`, which listens on a Unix socket.
     pub async fn start(target: &Config) -> Self {
-        let [Host::Unix(dir)] = target.get_hosts() else {
-            panic!("a Unix socket")
-        };
-        let path: PathBuf = dir.join(".s.PGSQL.5432");
+        let path = Arc::new(Mutex::new(socket_of(target)));
+        let server_path = path.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (black_hole, answered) = (
@@ -35,7 +35,8 @@ impl PgProxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 // While it swallows, even a new connection gets no answer.
-                let Ok(server) = UnixStream::connect(&path).await else {
+                let path = server_path.lock().unwrap().clone();
+                let Ok(server) = UnixStream::connect(path).await else {
                     continue;
                 };
                 let (from_client, to_client) = client.into_split();
@@ -51,6 +52,7 @@ impl PgProxy {
         });
         Self {
             address,
+            path,
             black_hole,
             answered,
         }
@@ -72,6 +74,11 @@ impl PgProxy {
         self.address
     }
 
+    /// New connections go to another server.
+    pub fn redirect(&self, target: &Config) {
+        *self.path.lock().unwrap() = socket_of(target);
+    }
+
     /// From now on bytes vanish, and connections stay open.
     pub fn swallow(&self, swallow: bool) {
         self.black_hole.store(swallow, Ordering::Relaxed);
@@ -81,6 +88,13 @@ impl PgProxy {
     pub fn answered(&self) -> usize {
         self.answered.load(Ordering::Relaxed)
     }
+}
+
+fn socket_of(target: &Config) -> PathBuf {
+    let [Host::Unix(dir)] = target.get_hosts() else {
+        panic!("a Unix socket")
+    };
+    dir.join(".s.PGSQL.5432")
 }
 
 async fn pass(
