@@ -25,10 +25,11 @@ use crate::store::history::Lost;
 use crate::wire::close::CloseCode;
 use crate::wire::message::{self, Refusal, ResetReason, SnapshotRows};
 
-use super::conn::{Conn, Over};
+use super::conn::Conn;
 use super::encode::Encoder;
 use super::local::Local;
 use super::message::{Next, Replay, Started};
+use super::turn::Over;
 
 /// Why a catch-up ends before the subscription is live.
 enum Stop {

@@ -8,7 +8,6 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use tokio::sync::{Mutex, Notify};
 
 use crate::feed::TopicId;
 use crate::limits::CONTROL_BYTES_MAX;
@@ -18,6 +17,7 @@ use crate::wire::frame;
 use super::backlog::{Backlog, Segment};
 use super::queue::{Queue, SLICES_MAX};
 use super::socket::Socket;
+use super::turn::CatchUps;
 
 /// A client's subscription.
 #[derive(Debug)]
@@ -50,19 +50,6 @@ impl Subscription {
 /// See [`Subscription::from`].
 pub const CATCHING_UP: u64 = u64::MAX;
 
-/// What those wait for that catch up: only such a client has it.
-#[derive(Debug, Default)]
-struct CatchUps {
-    /// One subscription of a socket catches up at a time, or a hundred of them would have a piece each.
-    turn: Mutex<()>,
-    /// The socket has room again, or is over.
-    changed: Notify,
-}
-
-/// A client has gone, or is being closed.
-#[derive(Clone, Copy, Debug)]
-pub struct Over;
-
 /// How far a write got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrote {
@@ -94,7 +81,7 @@ pub struct Conn {
     dead: Cell<bool>,
     /// Of the session's task, for as long as it waits.
     waker: RefCell<Option<Waker>>,
-    catch_ups: RefCell<Option<Rc<CatchUps>>>,
+    pub(super) catch_ups: RefCell<Option<Rc<CatchUps>>>,
 }
 
 impl Conn {
@@ -178,52 +165,6 @@ impl Conn {
         self.subscriptions.borrow().iter().any(|s| {
             s.topic == Some(topic) && s.serial != serial && (!is_plain || s.from == CATCHING_UP)
         })
-    }
-
-    fn catch_ups(&self) -> Rc<CatchUps> {
-        let mut catch_ups = self.catch_ups.borrow_mut();
-        catch_ups.get_or_insert_with(Rc::default).clone()
-    }
-
-    /// Runs `catch_up` when it is its turn; ends it when the client is gone.
-    pub async fn in_turn(&self, catch_up: impl Future<Output = ()>) {
-        let own = self.catch_ups();
-        let take_turn = async {
-            let _turn = own.turn.lock().await;
-            catch_up.await;
-        };
-        tokio::select! {
-            () = self.until(|conn| conn.is_over()) => {}
-            () = take_turn => {}
-        }
-    }
-
-    /// Waits until the socket has taken everything.
-    ///
-    /// # Errors
-    /// [`Over`] when nothing will be written any more.
-    pub async fn room(&self) -> Result<(), Over> {
-        self.until(|conn| conn.is_over() || !conn.is_blocked())
-            .await;
-        if self.is_over() { Err(Over) } else { Ok(()) }
-    }
-
-    async fn until(&self, holds: impl Fn(&Self) -> bool) {
-        let own = self.catch_ups();
-        loop {
-            let changed = own.changed.notified();
-            // What happens from here on is heard.
-            if holds(self) {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    fn tell_catch_ups(&self) {
-        if let Some(catch_ups) = &*self.catch_ups.borrow() {
-            catch_ups.changed.notify_waiters();
-        }
     }
 
     /// Whether so many replies wait that no more requests should be read.

@@ -2,33 +2,26 @@
 //! connection is lost the actor stops, its supervisor starts it again, and it goes on from where it was, even in the
 //! middle of a batch: sockets stay open, nothing is lost and nothing comes twice.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_postgres::Config;
 
-use crate::feed::bell::{Bell, Phase, Step};
-use crate::feed::{Cursor, LogOp, LogRow, Rest};
+use crate::feed::{Cursor, Rest};
 use crate::health::{Health, Part};
-use crate::limits::{
-    ACTOR_SILENCE_MAX, CATCH_UP_READ_MAX, CHUNK_BYTES, MARK_APART, MARK_BYTES, PING_INTERVAL,
-    READ_MAX, RECONNECT_FIRST, RECONNECT_LONGEST, SAFETY_READ_INTERVAL,
-};
+use crate::limits::{RECONNECT_FIRST, RECONNECT_LONGEST};
 use crate::metrics::Metrics;
 use crate::store::ConnectError;
-use crate::store::log::LogReader;
-use crate::wire::message::ResetReason;
 
 use super::hub::Hub;
-use super::message::{Chunk, Drain, Live, Lost};
+use super::message::{Drain, Lost};
 use super::nudge::Nudge;
 
-/// After a safety read that found something: the time for its doorbell to arrive, before it counts as missed.
-const BELL_LATE_MAX: Duration = Duration::from_secs(1);
+mod follower;
+
+use follower::Follower;
 
 /// Where a lost connection left off.
 #[derive(Clone, Debug, Default)]
@@ -88,18 +81,7 @@ impl Listener {
 
     /// Connects and follows until that fails.
     fn follow(&mut self, ctx: &mut Context<Self>) {
-        let follower = Follower {
-            bell: Bell::new(self.settings.doorbell, Instant::now().into_std()),
-            settings: self.settings.clone(),
-            hub: self.hub.clone(),
-            nudge: self.nudge.clone(),
-            metrics: self.metrics.clone(),
-            health: self.health.clone(),
-            place: self.place.clone(),
-            answered: 0,
-            unmarked: Unmarked::default(),
-            was_live: false,
-        };
+        let follower = Follower::new(self);
         let follow = async move {
             let mut follower = follower;
             let error = match follower.run().await {
@@ -183,278 +165,6 @@ impl Handler<Drain> for Listener {
 
 /// The supervisor has no back-off of its own, which is why `started` waits.
 impl Supervised for Listener {}
-
-/// One connection's life.
-struct Follower {
-    settings: Settings,
-    hub: Addr<Hub>,
-    nudge: Arc<Nudge>,
-    metrics: Arc<Metrics>,
-    health: Arc<Health>,
-    place: Place,
-    bell: Bell,
-    /// How many nudges the last read has answered.
-    answered: u64,
-    unmarked: Unmarked,
-    was_live: bool,
-}
-
-/// What was read since a mark was left in the log.
-#[derive(Debug, Default)]
-struct Unmarked {
-    /// The first of the numbers.
-    from_seq: Option<i64>,
-    /// The highest number.
-    seq: i64,
-    bytes: usize,
-}
-
-impl Unmarked {
-    fn take(&mut self, row: &LogRow) {
-        self.from_seq.get_or_insert(row.seq);
-        self.seq = self.seq.max(row.seq);
-        self.bytes += row.bytes();
-    }
-
-    fn is_much(&self) -> bool {
-        self.from_seq
-            .is_some_and(|from| self.seq - from >= MARK_APART || self.bytes >= MARK_BYTES)
-    }
-}
-
-/// What a read has found.
-struct Found {
-    rows: usize,
-    transactions: HashSet<u64>,
-}
-
-enum Never {}
-
-impl Follower {
-    async fn run(&mut self) -> Result<Never, ConnectError> {
-        // LISTEN comes first, then the catch-up: a doorbell between the two is heard.
-        let reader = LogReader::connect(&self.settings.database, self.settings.doorbell).await?;
-        let now = reader.now().await?;
-        let before = self.place.cursor.clone();
-        let broken = match &before {
-            None => None,
-            // After a crash the server may have forgotten what it had only promised (synchronous_commit=off).
-            Some(c) if c.epoch != now.epoch || !now.snapshot.covers(&c.snapshot) => {
-                Some(ResetReason::Epoch)
-            }
-            Some(c) if reader.pruned(&c.snapshot).await? => Some(ResetReason::Expired),
-            Some(_) => None,
-        };
-        let resumed = before.filter(|_| broken.is_none());
-        let cursor = resumed.clone().unwrap_or(now);
-        self.go_live(&reader, cursor, broken).await?;
-        if resumed.is_some() {
-            self.metrics.listener_reconnects.inc();
-        }
-        self.read(&reader, CATCH_UP_READ_MAX).await?;
-        self.metrics.listener_up.set(1);
-        self.health.set_live();
-        self.was_live = true;
-        log::info!("listener live resumed={}", resumed.is_some());
-
-        let mut safety = Instant::now() + SAFETY_READ_INTERVAL;
-        loop {
-            match self.bell.step(Instant::now().into_std()) {
-                Step::Arm => {
-                    let fence = reader.arm().await?;
-                    self.bell.armed(fence);
-                }
-                Step::Disarm => {
-                    let is_off = reader.disarm(self.bell.is_armed()).await?;
-                    self.bell.disarmed(is_off, Instant::now().into_std());
-                }
-                Step::Poll(interval) => {
-                    tokio::select! {
-                        () = reader.bell() => {}
-                        () = self.nudge.heard() => {}
-                        () = sleep(interval) => {}
-                    }
-                    self.answer(&reader).await?;
-                    safety = Instant::now() + SAFETY_READ_INTERVAL;
-                }
-                Step::Wait => tokio::select! {
-                    () = reader.bell() => self.answer(&reader).await?,
-                    () = self.nudge.heard() => self.answer(&reader).await?,
-                    () = sleep(PING_INTERVAL) => {
-                        reader.ping().await?;
-                        self.metrics.listener_lag_seconds.set(0.0);
-                        self.health.set_caught_up();
-                    }
-                    () = sleep_until(safety) => {
-                        safety = Instant::now() + SAFETY_READ_INTERVAL;
-                        self.read_unasked(&reader).await?;
-                    }
-                },
-            }
-            self.metrics.bell_armed.set(self.bell.is_armed().into());
-        }
-    }
-
-    /// Tells the hub where the log is followed from.
-    async fn go_live(
-        &mut self,
-        reader: &LogReader,
-        cursor: Cursor,
-        broken: Option<ResetReason>,
-    ) -> Result<(), ConnectError> {
-        if let Some(reason) = broken {
-            log::warn!(
-                "changes were missed, clients are reset reason={}",
-                reason.as_str()
-            );
-        }
-        // Read after the cursor was taken: what is watched from then on, the log itself tells.
-        let catalog = reader.catalog().await?;
-        let live = Live {
-            cursor: cursor.clone(),
-            catalog,
-            broken,
-        };
-        self.tell(live).await?;
-        // Only now: had this failed, the next connection would have to know all of it.
-        if broken.is_some() || self.place.cursor.is_none() {
-            self.place = Place {
-                cursor: Some(cursor),
-                interrupted: None,
-            };
-        }
-        Ok(())
-    }
-
-    /// The bell has rung, or the connection has ended.
-    async fn answer(&mut self, reader: &LogReader) -> Result<(), ConnectError> {
-        if let Some(why) = reader.ended() {
-            return Err(ConnectError::Away(format!(
-                "the connection was lost: {why}"
-            )));
-        }
-        let was = self.bell.phase();
-        self.read(reader, READ_MAX).await?;
-        if self.bell.phase() == Phase::Asleep && was != Phase::Asleep {
-            log::debug!("listener sleeps");
-        }
-        Ok(())
-    }
-
-    /// The slow read that finds nothing unless a bell was missed. One that is on its way is not missed yet.
-    async fn read_unasked(&mut self, reader: &LogReader) -> Result<(), ConnectError> {
-        if self.read(reader, READ_MAX).await?.rows == 0 {
-            return Ok(());
-        }
-        if timeout(BELL_LATE_MAX, reader.bell()).await.is_ok() {
-            // It may be that of a later change.
-            return self.answer(reader).await;
-        }
-        self.metrics.bell_missed.inc();
-        log::error!(
-            "changes found without a doorbell, late by up to {} s",
-            SAFETY_READ_INTERVAL.as_secs()
-        );
-        Ok(())
-    }
-
-    /// Reads a batch and hands it to the hub.
-    async fn read(
-        &mut self,
-        reader: &LogReader,
-        patience: Duration,
-    ) -> Result<Found, ConnectError> {
-        let mut found = Found {
-            rows: 0,
-            transactions: HashSet::new(),
-        };
-        let Some(cursor) = self.place.cursor.clone() else {
-            return Ok(found);
-        };
-        let interrupted = self.place.interrupted.clone();
-        // Before the read: it answers all of these. The rest of an older batch is no news.
-        let asked = match interrupted {
-            None => self.nudge.asked(),
-            Some(_) => self.answered,
-        };
-        let mut reading = reader
-            .read(&cursor.snapshot, interrupted.as_ref(), patience)
-            .await?;
-        let next = reading.end().clone();
-        let (mut rows, mut bytes): (Vec<LogRow>, usize) = (Vec::new(), 0);
-        let mut seq = interrupted.map_or(i64::MIN, |rest| rest.seq);
-        while let Some(row) = reading.next().await? {
-            if row.op == LogOp::Renewed {
-                let why = "the log was full while no plank was there, and has been begun anew";
-                return Err(ConnectError::Away(why.into()));
-            }
-            if bytes >= CHUNK_BYTES {
-                let chunk = chunk(std::mem::take(&mut rows), &next, false, 0);
-                self.tell(chunk).await?;
-                // From here on a lost connection must not begin the batch anew.
-                let end = next.clone();
-                self.place.interrupted = Some(Rest { end, seq });
-                bytes = 0;
-            }
-            bytes += row.bytes();
-            seq = row.seq;
-            found.rows += 1;
-            found.transactions.insert(row.xid);
-            self.unmarked.take(&row);
-            rows.push(row);
-        }
-        let is_news = found.rows > 0 || self.place.interrupted.is_some() || *next != cursor;
-        self.health.set_caught_up();
-        if is_news || asked > self.answered {
-            self.tell(chunk(rows, &next, true, asked)).await?;
-            self.answered = asked;
-            // The hub has it all, but the cursor may not pass it yet: see below.
-            let end = next.clone();
-            self.place.interrupted = Some(Rest { end, seq });
-        }
-        // What is thrown away while it is read is missing from what was read. Asked last, and before the old cursor,
-        // which alone can tell, is given up.
-        let is_pruned = *next != cursor && reader.pruned(&cursor.snapshot).await?;
-        self.place = Place {
-            cursor: Some((*next).clone()),
-            interrupted: None,
-        };
-        if is_pruned {
-            self.go_live(reader, (*next).clone(), Some(ResetReason::Expired))
-                .await?;
-        }
-        if self.unmarked.is_much() {
-            let Unmarked { seq, .. } = std::mem::take(&mut self.unmarked);
-            reader.leave_mark(seq, &next.snapshot).await?;
-        }
-        let (count, now) = (found.transactions.len(), Instant::now().into_std());
-        self.bell.read(count, reading.xmin(), now);
-        Ok(found)
-    }
-
-    /// The hub answers when all shards have taken what it sent: that is the back-pressure.
-    async fn tell<M>(&self, message: M) -> Result<(), ConnectError>
-    where
-        M: Message<Result = ()> + Send + 'static,
-        Hub: Handler<M>,
-    {
-        match timeout(ACTOR_SILENCE_MAX, self.hub.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(ConnectError::Fatal(
-                "the hub does not answer; plank can't go on".into(),
-            )),
-        }
-    }
-}
-
-fn chunk(rows: Vec<LogRow>, next: &Arc<Cursor>, last: bool, asked: u64) -> Chunk {
-    Chunk {
-        rows,
-        next: next.clone(),
-        last,
-        asked,
-    }
-}
 
 #[cfg(test)]
 mod tests {

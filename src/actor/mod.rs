@@ -22,3 +22,4 @@ mod queue;
 pub mod session;
 pub mod shard;
 pub mod socket;
+mod turn;

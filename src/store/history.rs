@@ -4,24 +4,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, Timeouts,
-};
 use futures_util::{StreamExt as _, future::poll_fn};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Config, NoTls, RowStream};
+use tokio_postgres::{Config, RowStream};
 
 use crate::feed::catalog::Oid;
 use crate::feed::{Cursor, Epoch, LogRow, Rest, Snapshot, Table};
-use crate::limits::{
-    CATCH_UP_READ_MAX, CONNECT_MAX, HISTORY_WAIT_MAX, REPLAYS_MAX, SNAPSHOT_MAX, SNAPSHOTS_MAX,
-};
+use crate::limits::{CATCH_UP_READ_MAX, REPLAYS_MAX, SNAPSHOT_MAX, SNAPSHOTS_MAX};
 
 use super::connect::{self, ConnectError};
 use super::log::decode::{Json, Xid8};
 use super::log::read::{Explain, NOW, PRUNED, READ_TABLE, READ_TABLE_REST, Reading, SETTINGS};
+
+mod slot;
+
+use slot::{Slot, pool};
 
 /// A snapshot's values are written as those of the log are: see the settings of the functions plank.capture_*.
 const SNAPSHOT_SETTINGS: &str = "set jit = off; set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'postgres'; \
@@ -255,70 +254,6 @@ async fn now(client: &tokio_postgres::Client, explain: &Explain) -> Result<Curso
         epoch: Epoch::of(identity.get(0)),
         snapshot,
     })
-}
-
-/// One of the few connections. One that is dropped in the middle of a statement is closed: the next one must not wait
-/// for the rest of it.
-struct Slot(Option<Object>);
-
-impl Slot {
-    async fn take(pool: &deadpool_postgres::Pool) -> Result<Self, HistoryError> {
-        match pool.get().await {
-            Ok(object) => Ok(Self(Some(object))),
-            Err(PoolError::Timeout(deadpool_postgres::TimeoutType::Wait)) => {
-                Err(HistoryError::Busy)
-            }
-            Err(error) => Err(HistoryError::Away(connect::chain(&error))),
-        }
-    }
-
-    fn client(&self) -> &deadpool_postgres::Client {
-        self.0.as_ref().expect("there until it is dropped")
-    }
-
-    /// The connection can be used by the next one.
-    fn done(mut self) {
-        drop(self.0.take());
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        if let Some(object) = self.0.take() {
-            drop(Object::take(object));
-        }
-    }
-}
-
-fn pool(
-    config: &Config,
-    name: &str,
-    size: usize,
-    settings: String,
-) -> Result<deadpool_postgres::Pool, String> {
-    let manager = ManagerConfig {
-        recycling_method: RecyclingMethod::Fast,
-    };
-    let config = connect::harden(config.clone(), name);
-    let prepare = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
-        let settings = settings.clone();
-        Box::pin(async move {
-            let set = client.batch_execute(&settings).await;
-            set.map_err(HookError::Backend)
-        })
-    });
-    let timeouts = Timeouts {
-        wait: Some(HISTORY_WAIT_MAX),
-        create: Some(CONNECT_MAX),
-        recycle: Some(CONNECT_MAX),
-    };
-    deadpool_postgres::Pool::builder(Manager::from_config(config, NoTls, manager))
-        .max_size(size)
-        .runtime(Runtime::Tokio1)
-        .timeouts(timeouts)
-        .post_create(prepare)
-        .build()
-        .map_err(|e| e.to_string())
 }
 
 /// A step through the log that is under way. The server waits while nobody takes its rows.

@@ -19,6 +19,7 @@ mod pooler;
 mod private;
 mod protocol;
 mod reconnect;
+mod replay;
 mod resume;
 mod retention;
 mod slow;

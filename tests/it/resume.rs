@@ -14,7 +14,7 @@ pub async fn resumed(app: &TestApp, cursor: &str) -> WsClient {
     client
 }
 
-fn names(changes: &[Value]) -> Vec<&str> {
+pub fn names(changes: &[Value]) -> Vec<&str> {
     let name = |c: &'_ Value| c["row"]["name"].as_str().map(str::to_owned);
     assert!(changes.iter().all(|c| name(c).is_some()), "{changes:?}");
     changes
@@ -67,10 +67,7 @@ async fn guarantee_4_a_cursor_works_on_another_node_and_after_a_restart() {
     app.execute("insert into items (name) values ('a'); insert into items (name) values ('b')")
         .await;
     // Another node of the same database, which was not there at the time: its window begins later.
-    let target = Cluster::shared().config(&app.database);
-    let sql = connect(&target).await;
-    let other = TestApp::build(target, sql, app.database.clone(), |_| {}).await;
-    other.ready().await;
+    let other = app.another_node().await;
     let mut client = resumed(&other, &cursor).await;
     assert_eq!(client.expect("subscribed").await["cursor"], cursor);
     let (changes, next) = client.batch_and_cursor().await;
@@ -122,10 +119,7 @@ async fn a_cursor_of_psql_is_that_of_the_server() {
 #[actix_web::test]
 async fn a_client_that_is_ahead_of_the_node_gets_nothing_twice() {
     let app = TestApp::start().await;
-    let target = Cluster::shared().config(&app.database);
-    let sql = connect(&target).await;
-    let other = TestApp::build(target, sql, app.database.clone(), |_| {}).await;
-    other.ready().await;
+    let other = app.another_node().await;
     for round in 0..30 {
         // The cursor is taken as soon as the row is there, most often before either node has read it.
         app.execute(&format!("insert into items (name) values ('seen {round}')"))
@@ -278,15 +272,7 @@ async fn a_pruned_cursor_is_a_reset() {
         .await;
     }
     // Not from memory either: another node has never had it there.
-    let target = Cluster::shared().config(&app.database);
-    let other = TestApp::build(
-        target.clone(),
-        connect(&target).await,
-        app.database.clone(),
-        |_| {},
-    )
-    .await;
-    other.ready().await;
+    let other = app.another_node().await;
     let mut client = resumed(&other, &old).await;
     client.expect("subscribed").await;
     assert_eq!(client.expect("reset").await["reason"], "expired");
@@ -351,120 +337,4 @@ async fn two_subscriptions_of_one_socket_do_not_get_what_the_other_missed() {
             );
         }
     }
-}
-
-#[actix_web::test]
-async fn a_backlog_is_led_along_the_marks_and_cut_by_none_of_them() {
-    let app = TestApp::start().await;
-    let start = cursor(&app).await;
-    let mut live = app.subscribed("items").await;
-    let mut sent = 0;
-    for round in 0..12 {
-        app.execute(&format!("begin; insert into items (name) select 'r{round}' from generate_series(1, 2500); insert into items (name) values ('r{round} end'); commit")).await;
-        sent += live.changes(2501).await.len();
-    }
-    let marks: i64 = app
-        .sql
-        .query_one("select count(*) from plank.mark", &[])
-        .await
-        .unwrap()
-        .get(0);
-    assert!((3..=12).contains(&marks), "{marks} marks");
-    let target = Cluster::shared().config(&app.database);
-    let other = TestApp::build(
-        target.clone(),
-        connect(&target).await,
-        app.database.clone(),
-        |_| {},
-    )
-    .await;
-    other.ready().await;
-    let mut client = resumed(&other, &start).await;
-    client.expect("subscribed").await;
-    let (mut numbers, mut batches) = (Vec::new(), 0);
-    while numbers.len() < sent {
-        let batch = client.batch().await;
-        batches += 1;
-        assert!(
-            batch.last().unwrap()["row"]["name"]
-                .as_str()
-                .unwrap()
-                .ends_with(" end"),
-            "a transaction was cut"
-        );
-        numbers.extend(batch.iter().map(|c| c["seq"].as_i64().unwrap()));
-    }
-    assert!(batches >= marks, "{batches} batches along {marks} marks");
-    assert!(numbers.is_sorted_by(|a, b| a < b));
-    client.nothing().await;
-}
-
-#[actix_web::test]
-async fn a_client_that_takes_its_time_catches_up_in_bounded_memory() {
-    let app = TestApp::start().await;
-    let start = cursor(&app).await;
-    // 200 MB: beyond the window and any buffer of a socket.
-    app.execute("insert into items (name, description) select 'n' || i, repeat('x', 2000) from generate_series(1, 100000) i").await;
-    until("it was read", async || {
-        app.metric("plank_changes_total{table=\"public.items\",op=\"insert\"}")
-            .await
-            >= 100_000.0
-    })
-    .await;
-    let before = app.metric("process_resident_memory_bytes").await;
-    let mut slow = Vec::new();
-    for _ in 0..8 {
-        let mut client = resumed(&app, &start).await;
-        client.expect("subscribed").await;
-        slow.push(client);
-    }
-    // None of them reads; one that does is served all the same, four places or not.
-    let mut quick = resumed(&app, &start).await;
-    quick.expect("subscribed").await;
-    assert_eq!(quick.changes(100_000).await.len(), 100_000);
-    let grown = app.metric("process_resident_memory_bytes").await - before;
-    drop(slow);
-    // The test's own client is in this process as well, with the 100,000 changes that it has read.
-    assert!(grown < 700e6, "{} MB more", grown / 1e6);
-}
-
-#[actix_web::test]
-async fn a_database_that_goes_away_in_the_middle_of_a_replay_costs_nothing() {
-    let mut cluster = Cluster::start();
-    let app = TestApp::start_on(&cluster).await;
-    app.ready().await;
-    let start = cursor(&app).await;
-    app.execute("insert into items (name, description) select 'n' || i, repeat('x', 2000) from generate_series(1, 60000) i").await;
-    until("it was read", async || {
-        app.metric("plank_changes_total{table=\"public.items\",op=\"insert\"}")
-            .await
-            >= 60_000.0
-    })
-    .await;
-    let mut client = resumed(&app, &start).await;
-    client.expect("subscribed").await;
-    let mut numbers = Vec::new();
-    let mut message = client.expect("changes").await;
-    cluster.restart().await;
-    loop {
-        numbers.extend(
-            message["changes"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|c| c["seq"].as_i64().unwrap()),
-        );
-        if message["last"] == true {
-            break;
-        }
-        message = client.expect("changes").await;
-    }
-    assert_eq!(numbers.len(), 60_000);
-    assert!(numbers.is_sorted_by(|a, b| a < b), "nothing twice");
-    until("live again", async || app.health.is_live()).await;
-    let sql = connect(&cluster.config("plank")).await;
-    sql.batch_execute("insert into items (name) values ('after')")
-        .await
-        .unwrap();
-    assert_eq!(names(&client.changes(1).await), ["after"]);
 }

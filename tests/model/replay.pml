@@ -191,9 +191,9 @@ end_idle:
         :: else
         fi;
 #ifdef RESET_TOO_EARLY
-        looked = (held -> 2 : 0);
+        looked = (held -> 2 : looked);
 #else
-        looked = (looked == 1 -> 2 : 0);
+        looked = (looked == 1 -> 2 : looked);
 #endif
         rows = 0;
         snapshot = 0;
@@ -441,6 +441,15 @@ end_idle:
         answer = Piece
        }
 
+    /* It is too slow for the live stream, and catches up again. */
+    :: d_step {
+        joined && !over ->
+        joined = 0;
+#ifndef HEARTBEAT_EARLY
+        beat = 0;
+        no_beat = 0
+#endif
+       }
     /* The connection is cut, and everything that belongs to it is gone. What is on its way will find nobody. */
     :: d_step {
         connected && !over ->

@@ -103,14 +103,7 @@ async fn asleep_it_does_not_touch_the_database_and_hears_the_first_write() {
 async fn two_nodes_agree_about_the_bell() {
     let app = TestApp::start().await;
     let target = Cluster::shared().config(&app.database);
-    let other = TestApp::build(
-        target.clone(),
-        connect(&target).await,
-        app.database.clone(),
-        |_| {},
-    )
-    .await;
-    other.ready().await;
+    let other = app.another_node().await;
     until("both asleep", async || {
         app.metric("plank_bell_armed").await == 1.0 && other.metric("plank_bell_armed").await == 1.0
     })

@@ -73,6 +73,15 @@ impl TestApp {
         app
     }
 
+    /// Another node on the database of this one.
+    pub async fn another_node(&self) -> Self {
+        let target = Cluster::shared().config(&self.database);
+        let sql = connect(&target).await;
+        let node = Self::build(target, sql, self.database.clone(), |_| {}).await;
+        node.ready().await;
+        node
+    }
+
     /// On the database `plank` of a cluster of the test's own. Does not wait until it is ready.
     pub async fn start_on(cluster: &Cluster) -> Self {
         let target = cluster.config("plank");
