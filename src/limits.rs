@@ -159,6 +159,10 @@ pub const REPLAY_HOLD_MAX: Duration = Duration::from_secs(10);
 /// How long a client that catches up may take for one piece before its place is given to others.
 pub const REPLAY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// How long a client that loads a snapshot may take for one piece while others wait for its place. A slower one is closed
+/// with 4000.
+pub const SNAPSHOT_PAUSE_MAX: Duration = Duration::from_secs(5);
+
 /// How long a snapshot may take. It can't be interrupted, for its rows have to be of one moment.
 pub const SNAPSHOT_MAX: Duration = Duration::from_secs(600);
 

@@ -18,7 +18,7 @@ use crate::feed::window::Piece;
 use crate::feed::{Cursor, Rest, View, json};
 use crate::limits::{
     CATCH_UP_READ_MAX, CATCH_UP_RETRY, PIECE_BYTES, RECONNECT_LONGEST, REPLAY_HOLD_MAX,
-    REPLAY_PAUSE_MAX, SNAPSHOT_MAX,
+    REPLAY_PAUSE_MAX, SNAPSHOT_MAX, SNAPSHOT_PAUSE_MAX,
 };
 use crate::store::HistoryError;
 use crate::store::history::Lost;
@@ -43,6 +43,8 @@ enum Stop {
     Refused(Refusal),
     /// Too many others wait.
     Busy,
+    /// Others wait for a client that does not read.
+    Slow,
     /// The database is away.
     Away(String),
 }
@@ -145,6 +147,11 @@ async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started) {
             let id = Some(wanted.id.clone());
             local.refuse(key, &Refusal { id, ..refusal });
         }
+        Stop::Slow => {
+            local.metrics.limit("snapshot_pause");
+            let reason = "others wait for a snapshot; come back and read faster";
+            conn.close(CloseCode::SLOW, reason, local.head(), local.now());
+        }
         // Nobody waits for the database in here but those that `patiently` has given up on.
         Stop::Busy | Stop::Away(_) => {
             local.metrics.limit("history");
@@ -215,10 +222,9 @@ async fn snapshot(local: &Local, conn: &Conn, started: &Started) -> Result<Curso
             let piece = std::mem::replace(&mut open, new()).finish(true);
             say(local, conn, started, piece).map_err(|stop| (stop, is_begun))?;
             is_begun = true;
-            match timeout(deadline - Instant::now(), conn.room()).await {
-                Ok(room) => room.map_err(|over| (over.into(), is_begun))?,
-                Err(_) => return Err((Stop::Busy, is_begun)),
-            }
+            taken(local, conn, deadline)
+                .await
+                .map_err(|stop| (stop, is_begun))?;
         }
         match projection {
             None => open.push(&row),
@@ -232,6 +238,18 @@ async fn snapshot(local: &Local, conn: &Conn, started: &Started) -> Result<Curso
     rows.finish().await.map_err(|e| (e.into(), is_begun))?;
     say(local, conn, started, open.finish(false)).map_err(|stop| (stop, true))?;
     Ok(cursor)
+}
+
+/// Waits until the client has taken a piece. One that is slow keeps nobody waiting who wants a snapshot too.
+async fn taken(local: &Local, conn: &Conn, deadline: Instant) -> Result<(), Stop> {
+    loop {
+        match timeout(SNAPSHOT_PAUSE_MAX, conn.room()).await {
+            Ok(room) => return room.map_err(Stop::from),
+            Err(_) if local.history.is_snapshot_wanted() => return Err(Stop::Slow),
+            Err(_) if Instant::now() >= deadline => return Err(Stop::Busy),
+            Err(_) => {}
+        }
+    }
 }
 
 impl CatchUp {

@@ -155,6 +155,10 @@ impl Shard {
         // A cursor would hold for all subscriptions of a socket, and one that catches up is not there yet.
         let only_ping = message::heartbeat(None);
         for (slot, conn) in local.conns.borrow().iter() {
+            if conn.replies_full() {
+                // Not read until it has taken what it was sent, so it can't be heard.
+                conn.touch_read(now);
+            }
             if u64::from(conn.stalled_s(now)) >= STALL_MAX.as_secs() {
                 local.metrics.limit("stall");
                 conn.abort(CloseCode::SLOW);

@@ -225,6 +225,11 @@ impl History {
         })
     }
 
+    /// Whether somebody waits to load a snapshot.
+    pub fn is_snapshot_wanted(&self) -> bool {
+        self.snapshots.status().waiting > 0
+    }
+
     /// Closes all connections.
     pub fn close(&self) {
         self.replays.close();

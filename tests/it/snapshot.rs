@@ -210,29 +210,45 @@ async fn since_wins_over_snapshot_until_it_cannot_be_served() {
 }
 
 #[actix_web::test]
-async fn a_snapshot_waits_for_nobody_who_does_not_read_his() {
+async fn guarantee_5_clients_that_do_not_read_their_snapshot_keep_nobody_from_his() {
     let app = TestApp::start().await;
     app.execute("insert into items (name, description) select 'n' || i, repeat('x', 1000) from generate_series(1, 30000) i").await;
     let mut slow = Vec::new();
-    for _ in 0..plank::limits::SNAPSHOTS_MAX - 1 {
+    for _ in 0..plank::limits::SNAPSHOTS_MAX {
         let mut client = app.ws("/ws?table=items&snapshot=1").await;
         client.expect("welcome").await;
         client.expect("snapshot").await;
         slow.push(client);
     }
+    // All places are taken, by clients that read no further.
     let mut quick = app.ws("/ws?table=items&snapshot=1").await;
     quick.expect("welcome").await;
     assert_eq!(quick.snapshot().await.0.len(), 30_000);
     quick.expect("subscribed").await;
-    // Those who did not read get theirs when they do.
+    let closed = app
+        .metric("plank_limits_total{limit=\"snapshot_pause\"}")
+        .await;
+    assert!(closed > 0.0, "somebody had to give up his place");
+}
+
+#[actix_web::test]
+async fn a_slow_client_gets_its_snapshot_when_nobody_waits() {
+    let app = TestApp::start().await;
+    app.execute("insert into items (name, description) select 'n' || i, repeat('x', 1000) from generate_series(1, 30000) i").await;
+    let mut slow = app.ws("/ws?table=items&snapshot=1").await;
+    slow.expect("welcome").await;
+    let mut quick = app.ws("/ws?table=items&snapshot=1").await;
+    quick.expect("welcome").await;
+    assert_eq!(quick.snapshot().await.0.len(), 30_000);
     app.execute("insert into items (name) values ('later')")
         .await;
-    for mut client in slow {
-        let (rows, _) = client.snapshot().await;
-        assert!(rows.len() > 29_000, "{}", rows.len());
-        client.expect("subscribed").await;
-        assert_eq!(client.change().await["row"]["name"], "later");
-    }
+    assert_eq!(
+        slow.snapshot().await.0.len(),
+        30_000,
+        "of the moment when it was begun"
+    );
+    slow.expect("subscribed").await;
+    assert_eq!(slow.change().await["row"]["name"], "later");
 }
 
 #[actix_web::test]

@@ -3,11 +3,11 @@
  *
  * Two listeners and any number of transactions, in any order and without an end. The protocol is that of
  * src/feed/bell.rs with plank.bell_sleep() and plank.bell_awake(). What another session could come between is a step of
- * its own. `atomic` and `d_step` stand where PostgreSQL itself takes a lock, which the comment names, or where a comment
- * says why nobody can tell.
+ * its own. `atomic` and `d_step` stand where PostgreSQL itself takes a lock, which the comment names, or where a
+ * comment says why nobody can tell.
  *
- * A pg_snapshot is the set of ids whose transactions had ended when it was taken, here a mask. Its xmax is the highest of
- * them plus one (latestCompletedXid + 1): an id above that may be in use, and is not in its list of the running.
+ * A pg_snapshot is the set of ids whose transactions had ended when it was taken, here a mask. Its xmax is the highest
+ * of them plus one (latestCompletedXid + 1): an id above that may be in use, and is not in its list of the running.
  *
  * Options: -DIDS=n, -DCRASHING=n, -DENDS, and one of the broken variants that README.md lists.
  */
@@ -123,7 +123,7 @@ inline read(l)
     rows = 0
 }
 
-/* XidGenLock. The id ends at once, but in a step of its own. */
+/* XidGenLock. Its transaction ends at once, but in a step of its own. */
 inline draw_fence(l)
 {
     fence[l] = next_xid;
@@ -132,9 +132,9 @@ inline draw_fence(l)
     next_xid++
 }
 
-/* A transaction has no name but its id, so this is whichever one has this id now: it gets it, looks at the bell, commits,
-   and rings. The row itself shows only with the commit, so writing it is no step. More statements would look at the bell
-   again, and only ring more. One that is rolled back is to all others what a fence is. */
+/* A transaction has no name but its id, so this is whichever one has this id now: it gets it, looks at the bell,
+   commits, and rings. The row itself shows only with the commit, so writing it is no step. More statements would look
+   at the bell again, and only ring more. One that is rolled back is to all others what a fence is. */
 proctype transaction(byte id)
 {
 end:
@@ -251,8 +251,8 @@ end_awake:
     fi;
 #endif
 
-    /* Drowsy. What is in the socket is heard as well. To read and to look at the xmin of what was read is one step, since
-       only the listener itself knows either. */
+    /* Drowsy. What is in the socket is heard as well. To read and to look at the xmin of what was read is one step,
+       since only the listener itself knows either. */
     do
     :: atomic {
         rung[l] = 0;
@@ -293,8 +293,9 @@ end_asleep:
 #else
     :: d_step { rung[l] -> waits[l] = 0; rung[l] = 0 }; break
 #endif
-    /* The slow poll behind the bell, or the hub has asked for a read. */
+    /* The slow poll behind the bell, or the hub has asked for a read. Much that it finds is a load too. */
     :: d_step { cursor[l] != ended -> read(l); forget() }
+    :: d_step { !over -> waits[l] = 0 }; goto disarm
     OR_CRASH
     od;
     if

@@ -266,7 +266,8 @@ inline answer_it()
 #define MAY_ANSWER (!in_batch && nfull(mailbox))
 #endif
 
-/* Questions are answered between batches. */
+/* Questions are answered between batches. That the hub gives a piece also within one makes no difference: its window
+   and its cursor are still those from before the batch. */
 proctype hub()
 {
     byte from;
@@ -408,7 +409,8 @@ end_idle:
         answer = Nothing; answer_rows = 0; answer_end = 0; answer_last = 0;
         asked = 0
        }
-    /* It reads the log, up to the snapshot of the read or to a mark on the way. The rest of a batch has its end already. */
+    /* It reads the log, up to the snapshot of the read or to a mark on the way. The rest of a batch has its end
+       already. */
     :: atomic {
         answer == Log ->
         if
