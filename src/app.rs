@@ -196,6 +196,7 @@ async fn keep_house(pool: Pool, retention: Retention, metrics: Arc<Metrics>, hea
                 retention::configure(&pool, retention).await?;
             }
             let is_closed = retention::reopen(&pool).await?;
+            retention::follow_partitions(&pool).await?;
             Ok::<_, StoreError>((is_closed, retention::prune(&pool).await?))
         };
         match work.await {

@@ -75,6 +75,52 @@ begin
   return true;
 end $$;
 
+-- PARTITIONS that were made, attached, detached or dropped since plank.watch. Servers call it now and then; true if there
+-- was something to do. What came or went with its rows in it can't be told row by row, so clients are reset; one that
+-- was empty is no news. Nobody waits longer than 50 ms for it.
+create function plank.follow_partitions() returns boolean language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  part record;
+  has_rows boolean;
+  done boolean := false;
+begin
+  if not pg_try_advisory_xact_lock(7012, 3) then return false; end if;
+  perform set_config('lock_timeout', '50ms', true);
+  for part in
+    select t.relid as rel, w.rel as root, w.key, w.columns, w.old_rows, w.level
+    from plank.watched w join pg_class c on c.oid = w.rel and c.relkind = 'p' and w.rel = w.root, pg_partition_tree(w.rel) t
+    where t.relid <> w.rel and not exists (select from plank.watched x where x.rel = t.relid)
+  loop
+    begin
+      perform plank.attach(part.rel, part.root, part.old_rows, part.level);
+      execute format('select exists (select from only %s)', part.rel) into has_rows;
+      insert into plank.watched (rel, root, key, columns, old_rows, level)
+        values (part.rel, part.root, part.key, part.columns, part.old_rows, part.level);
+      perform plank.announce(part.rel, 'W');
+      if has_rows then perform plank.announce(part.root, 'R'); end if;
+      done := true;
+    exception when lock_not_available or insufficient_privilege then
+      null;   -- the next time; its owner may have to call plank.watch
+    end;
+  end loop;
+  for part in
+    select w.rel, w.root, c.oid is not null as is_there
+    from plank.watched w left join pg_class c on c.oid = w.rel
+    where w.rel <> w.root and exists (select from pg_class r where r.oid = w.root)
+      and not exists (select from pg_partition_tree(w.root) t where t.relid = w.rel)
+  loop
+    begin
+      if part.is_there then perform plank.detach(part.rel); end if;
+      delete from plank.watched where rel = part.rel;
+      perform plank.announce(part.rel, 'X'), plank.announce(part.root, 'R');
+      done := true;
+    exception when lock_not_available or insufficient_privilege then
+      null;
+    end;
+  end loop;
+  return done;
+end $$;
+
 -- CAPTURE. The settings stay pinned: to compare them with the session's own and to pin only what differs saves a few
 -- microseconds on PostgreSQL 15, and leaves search_path to the writer, for whatever row_to_json may call.
 --

@@ -1,4 +1,5 @@
-//! How much of the log is kept. The rule itself is `plank.prune()`, which any number of nodes may call.
+//! What has to be looked after now and then: how much of the log is kept, and which partitions there are. The rules
+//! themselves are `plank.prune()` and its like, which any number of nodes may call.
 
 use std::time::Duration;
 
@@ -42,6 +43,19 @@ pub async fn configure(pool: &Pool, retention: Retention) -> Result<(), StoreErr
 pub async fn reopen(pool: &Pool) -> Result<bool, StoreError> {
     let client = pool.get().await?;
     Ok(client.query_one("select plank.reopen()", &[]).await?.get(0))
+}
+
+/// Watches partitions that were made or attached since their root was watched, and lets go of those that have left it.
+///
+/// # Errors
+/// When the database is away.
+pub async fn follow_partitions(pool: &Pool) -> Result<(), StoreError> {
+    let client = pool.get().await?;
+    let sql = "select plank.follow_partitions()";
+    if client.query_one(sql, &[]).await?.get(0) {
+        log::info!("partitions came or went");
+    }
+    Ok(())
 }
 
 /// Prunes the log if it is time, and measures it.

@@ -420,3 +420,51 @@ async fn a_large_statement_does_not_make_the_small_ones_after_it_slow() {
     // A plan that is compiled takes 60 ms and more for these two rows, any other one less than a tenth of a millisecond.
     assert!(time < 20.0, "{time} ms in {triggers:?}");
 }
+
+#[actix_web::test]
+async fn partitions_that_come_and_go_are_followed() {
+    // Its house is kept often, as with a short retention.
+    let app =
+        TestApp::start_with(|config| config.retention.keep = std::time::Duration::from_secs(14))
+            .await;
+    app.execute("create table q (id int, k int, primary key (id, k)) partition by list (k); create table q1 partition of q for values in (1); select plank.watch('q')").await;
+    let mut client = watched(&app, "q").await;
+    // Through the root a new one is seen at once.
+    app.execute("create table q2 partition of q for values in (2); insert into q values (1, 2)")
+        .await;
+    assert_eq!(client.change().await["key"], json!({"id": 1, "k": 2}));
+    // With rows in it, clients are told to load the table again; from then on it is seen directly as well.
+    assert_eq!(client.expect("reset").await["reason"], "schema");
+    client.expect("subscribed").await;
+    app.execute("insert into q2 values (2, 2)").await;
+    assert_eq!(client.change().await["key"], json!({"id": 2, "k": 2}));
+    app.execute("create table q3 (id int, k int not null, primary key (id, k)); insert into q3 values (3, 3); alter table q attach partition q3 for values in (3)").await;
+    client.expect("reset").await;
+    client.expect("subscribed").await;
+    app.execute("alter table q detach partition q1").await;
+    client.expect("reset").await;
+    client.expect("subscribed").await;
+    let left = "select count(*) from pg_trigger where tgrelid = 'q1'::regclass";
+    assert_eq!(
+        app.sql.query_one(left, &[]).await.unwrap().get::<_, i64>(0),
+        0
+    );
+    app.execute("drop table q2").await;
+    client.expect("reset").await;
+    client.expect("subscribed").await;
+    // An empty one is no news.
+    app.execute("create table q4 partition of q for values in (4)")
+        .await;
+    let known = "select count(*) from plank.watched where rel = 'q4'::regclass";
+    crate::support::until("it is known", async || {
+        app.sql
+            .query_one(known, &[])
+            .await
+            .unwrap()
+            .get::<_, i64>(0)
+            == 1
+    })
+    .await;
+    app.execute("insert into q4 values (4, 4)").await;
+    assert_eq!(client.change().await["key"], json!({"id": 4, "k": 4}));
+}
