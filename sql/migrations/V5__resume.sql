@@ -76,7 +76,7 @@ end $$;
 create function plank.cursor() returns text language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   now pg_snapshot := pg_current_snapshot();
-  newest bigint := (select greatest((select xid from plank.log order by xid desc limit 1), prune_xid)::text::bigint from plank.horizon);
+  newest bigint := (select greatest((select xid from plank.log order by xid desc limit 1), prune_xid, max_xid)::text::bigint from plank.horizon);
   xmax bigint := least(pg_snapshot_xmax(now)::text::bigint, coalesce(newest, 0) + 1);
   previous bigint := xmax;
   running bigint[];

@@ -17,29 +17,38 @@ begin
 end $$;
 create trigger keep_nothing before insert on plank.log_8 for each row execute function plank.keep_nothing();
 
--- The transaction that opened the log again: what older ones did may be missing from it.
+-- Set while a closed log is being opened: 0, and then the transaction behind which it is known that nobody writes any
+-- more who saw it closed.
 alter table plank.meta add column reopened xid8;
 
 -- Called by a writer about once in 4,096 rows, in his transaction.
 create function plank.close_if_full() returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if (select (s.last_value - min(l.first_seq)) / 2 > 2 * m.rows_max from plank.seq s, plank.meta m, plank.leaf l group by s.last_value, m.rows_max) then
+  if (select (s.last_value - min(l.first_seq)) / 2 > 2 * m.rows_max and m.reopened is null
+      from plank.seq s, plank.meta m, plank.leaf l group by s.last_value, m.rows_max, m.reopened) then
     perform setval('plank.slot', 8);
   end if;
 end $$;
 
--- Opens a closed log, in two calls or more, each in its own transaction: true while there is something to do. Changes are
--- logged again at once. But a writer who read that it was closed may commit later; only when all of those have ended is
--- the log begun anew, with another identity, so that every client is told to load its tables again.
+-- Opens a closed log, in several calls, each in its own transaction: true while there is something to do. That it was
+-- closed is noted first, since a sequence is set at once and for good, whatever becomes of the transaction. Then changes
+-- are logged again. But a writer who read that it was closed may commit later. All of those have a lower id than the one
+-- that is drawn behind it, and when they have ended the log is begun anew, with another identity, so that every client is
+-- told to load its tables again.
 create function plank.reopen() returns boolean language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
+  is_closed boolean := (select last_value = 8 from plank.slot);
   fence xid8 := (select reopened from plank.meta);
 begin
-  if (select last_value from plank.slot) <> 8 and fence is null then return false; end if;
+  if not is_closed and fence is null then return false; end if;
   if not pg_try_advisory_xact_lock(7012, 2) then return true; end if;
-  if (select last_value from plank.slot) = 8 then
-    -- The slot first, the own id behind it: whoever read the closed slot has a lower id.
+  is_closed := (select last_value = 8 from plank.slot);
+  fence := (select reopened from plank.meta);
+  if is_closed and fence is distinct from '0' then
+    update plank.meta set reopened = '0';
+  elsif is_closed then
     perform setval('plank.slot', 0);
+  elsif fence = '0' then
     update plank.meta set reopened = pg_current_xact_id();
   elsif pg_snapshot_xmin(pg_current_snapshot()) > fence then
     perform plank.begin_anew();
@@ -73,6 +82,77 @@ begin
   perform plank.begin_anew();
   update plank.meta set system_id = cluster, database = here;
   return true;
+end $$;
+
+-- PRUNING. What is current is looked up behind the lock, or one node could empty the leaf that another has just begun.
+create or replace function plank.prune() returns boolean language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  current int;
+  next int;
+  reached bigint;
+  rule plank.meta;
+  mine plank.leaf;
+  done boolean := false;
+  old record;
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'plank: prune() needs the isolation level read committed'
+      using hint = 'an older snapshot does not show what has to be noted before it is thrown away', errcode = 'invalid_transaction_state';
+  end if;
+  if not pg_try_advisory_xact_lock(7012, 2) then return false; end if;
+  -- Only now: another node may just have turned the ring.
+  current := (select last_value from plank.slot);
+  next := (current + 1) % 8;
+  reached := (select last_value from plank.seq);
+  select * into rule from plank.meta;
+  -- A closed log is opened first, and begun anew then.
+  if current = 8 or rule.reopened is not null then return false; end if;
+  for old in
+    select slot from (
+      select slot, opened, first_seq, lead(opened) over (order by first_seq, opened) as closed from plank.leaf where opened is not null) l
+    where slot <> current and (closed + rule.keep <= clock_timestamp() or (reached - first_seq) / 2 > rule.rows_max)
+    order by first_seq, opened
+  loop
+    exit when not plank.empty_leaf(old.slot);
+    done := true;
+  end loop;
+
+  select * into mine from plank.leaf where slot = current;
+  if mine.opened + rule.keep / 7 <= clock_timestamp() or (reached - mine.first_seq) / 2 >= greatest(rule.rows_max / 7, 1) then
+    if plank.empty_leaf(next) then
+      update plank.leaf set opened = clock_timestamp(), first_seq = reached where slot = next;
+      -- Last, since it is seen at once: writers of the new leaf wait for the end of this transaction.
+      perform setval('plank.slot', next);
+      done := true;
+    end if;
+  end if;
+  return done;
+end $$;
+
+-- All of it under the patience of 50 ms, and undone together: TRUNCATE also needs the leaf's TOAST table, which may be
+-- held by somebody who does not hold the leaf.
+create or replace function plank.empty_leaf(which int) returns boolean language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  newest xid8;
+begin
+  perform set_config('lock_timeout', '50ms', true);
+  begin
+    execute format('lock table only plank.log_%s in access exclusive mode', which);
+    execute format('select xid from plank.log_%s order by xid desc limit 1', which) into newest;
+    if newest is not null then
+      update plank.horizon set prune_xid = pg_current_xact_id(), max_xid = greatest(max_xid, newest);
+      execute format('truncate only plank.log_%s', which);
+    end if;
+  exception when lock_not_available then
+    return false;
+  end;
+  update plank.leaf set opened = null, first_seq = null where slot = which;
+  return true;
+end $$;
+do $$ begin
+  for i in 0..7 loop
+    execute format('alter table plank.log_%s set (toast.autovacuum_enabled = off)', i);
+  end loop;
 end $$;
 
 -- PARTITIONS that were made, attached, detached or dropped since plank.watch. Servers call it now and then; true if there

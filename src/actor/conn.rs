@@ -151,12 +151,12 @@ impl Conn {
         }
     }
 
-    /// Whether some subscription has not joined its topic yet.
+    /// Whether some subscription is not live yet: it catches up, or the hub has not answered. The cursor of a heartbeat
+    /// would not hold for it.
     pub fn is_catching_up(&self) -> bool {
-        self.subscriptions
-            .borrow()
-            .iter()
-            .any(|s| s.from == CATCHING_UP)
+        let subscriptions = self.subscriptions.borrow();
+        let is_live = |s: &Subscription| s.topic.is_some() && s.from != CATCHING_UP;
+        !subscriptions.iter().all(is_live)
     }
 
     /// Whether another subscription than `serial` has this topic: both would get what one of them catches up on, for a

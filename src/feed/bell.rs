@@ -104,6 +104,14 @@ impl Bell {
         };
     }
 
+    /// It has rung. While this listener is awake nobody should: another one has armed the bell, and may have died with
+    /// it armed. So it is disarmed again, if nobody sleeps.
+    pub fn rung(&mut self, now: Instant) {
+        if let (Phase::Awake, Disarm::Done) = (self.phase, self.disarm) {
+            self.disarm = Disarm::Failed(now);
+        }
+    }
+
     /// A read has ended: it found this many transactions, and below `xmin` everything had ended when it looked.
     pub fn read(&mut self, transactions: usize, xmin: u64, now: Instant) {
         if transactions > 0 {
@@ -215,5 +223,9 @@ mod tests {
             bell.read(0, 9, now);
             assert_eq!(bell.step(now), Step::Poll(POLL_AWAKE));
         }
+        // Somebody else has armed it, and is gone.
+        bell.rung(now);
+        assert_eq!(bell.step(now), Step::Poll(POLL_AWAKE));
+        assert_eq!(bell.step(now + SECOND), Step::Disarm);
     }
 }

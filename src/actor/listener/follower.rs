@@ -130,7 +130,7 @@ impl Follower {
                 }
                 Step::Poll(interval) => {
                     tokio::select! {
-                        () = reader.bell() => {}
+                        () = reader.bell() => self.bell.rung(Instant::now().into_std()),
                         () = self.nudge.heard() => {}
                         () = sleep(interval) => {}
                     }

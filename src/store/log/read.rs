@@ -18,10 +18,10 @@ use super::decode::{Json, Timestamp, Xid8};
 pub const SETTINGS: &str = "set jit = off; set enable_seqscan = off; set enable_bitmapscan = off; \
     set max_parallel_workers_per_gather = 0; set plan_cache_mode = force_generic_plan; set timezone = 'UTC'";
 
-/// The newest transaction that has a row in the log, or has pruned it.
+/// The newest transaction that has a row in the log, or had one, or has pruned it: it never goes back.
 macro_rules! newest {
     () => {
-        "greatest((select xid from plank.log order by xid desc limit 1), (select prune_xid from plank.horizon))"
+        "greatest((select xid from plank.log order by xid desc limit 1), (select greatest(prune_xid, max_xid) from plank.horizon))"
     };
 }
 
@@ -159,7 +159,11 @@ impl Reading {
         };
         let head = reading.row().await?;
         let head = head.ok_or_else(|| explain.broken("the log has no head".into()))?;
-        reading.xmin = explain.snapshot(head.get("next"))?.xmin();
+        // Raw: up to the newest in the log it would stand still while the database goes on.
+        reading.xmin = match rest {
+            Some(end) => end.snapshot.xmin(),
+            None => explain.snapshot(head.get("next"))?.xmin(),
+        };
         let snapshot = explain.place(head.get("next"), head.get("newest"))?;
         reading.end = rest
             .cloned()
