@@ -2,8 +2,10 @@
 
 use tokio::io::AsyncWriteExt;
 
+use crate::support::cluster::connect;
+use crate::support::proxy::PgProxy;
 use crate::support::raw::{RawClient, frame, handshake};
-use crate::support::{TestApp, until};
+use crate::support::{Cluster, TestApp, until};
 
 async fn stalled(app: &TestApp) -> RawClient {
     let mut client = RawClient::connect(app.address).await;
@@ -157,4 +159,45 @@ async fn a_quiet_client_gets_heartbeats_and_one_that_is_silent_is_let_go() {
     };
     assert_eq!(code, 4002);
     assert!(pings >= 2, "{pings} pings went unanswered");
+}
+
+#[actix_web::test]
+async fn a_heartbeat_names_no_cursor_while_a_subscription_waits() {
+    let database = Cluster::shared().database().await;
+    let target = Cluster::shared().config(&database);
+    let proxy = PgProxy::start(&target).await;
+    let app = TestApp::build(
+        proxy.config("postgres", &database),
+        connect(&target).await,
+        database,
+        |_| {},
+    )
+    .await;
+    app.ready().await;
+    let since = crate::resume::cursor(&app).await;
+    app.execute("insert into items (name) values ('missed')")
+        .await;
+    proxy.swallow(true);
+    until("the loss is noticed", async || !app.health.is_live()).await;
+    let mut client = RawClient::upgraded(app.address).await;
+    let subscribe = format!(r#"{{"type":"subscribe","id":"a","table":"items","since":"{since}"}}"#);
+    client.send(&frame(0x81, subscribe.as_bytes())).await;
+    // Its cursor would hold for the subscription that waits, and whoever kept it would have lost 'missed'.
+    let (first, payload) = client.frame().await;
+    assert_eq!(
+        first,
+        0x89,
+        "a ping, and not {:?}",
+        String::from_utf8_lossy(&payload)
+    );
+    proxy.swallow(false);
+    let mut seen = String::new();
+    while !seen.contains("missed") {
+        let (first, payload) = client.frame().await;
+        assert!(first == 0x81 || first == 0x89, "{first:x}");
+        let text = String::from_utf8_lossy(&payload).into_owned();
+        assert!(!text.contains("heartbeat"), "before the catch-up: {text}");
+        seen.push_str(&text);
+    }
+    assert!(seen.starts_with(r#"{"type":"subscribed""#), "{seen}");
 }
