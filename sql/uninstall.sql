@@ -7,13 +7,17 @@ begin
   if to_regprocedure('plank.unwatch_all()') is null then
     raise exception 'plank: the schema plank is not there, or not of this version' using hint = 'run plank migrate first', errcode = 'undefined_object';
   end if;
-  if exists (select from pg_stat_activity where datname = current_database() and application_name = 'plank listener' and pid <> pg_backend_pid()) then
+  -- Every listener holds it shared.
+  if not pg_try_advisory_xact_lock(7012, 4) then
     raise exception 'plank: a server is running on this database' using hint = 'stop it first; it would install the schema again', errcode = 'object_in_use';
   end if;
   perform plank.unwatch_all();
   drop schema plank cascade;
   if to_regclass('public.items') is not null and exists (select from pg_proc where proname = 'items_touch' and pronamespace = 'public'::regnamespace) then
-    execute 'do $i$ begin if not exists (select from public.items) then drop table public.items; drop function public.items_touch(); end if; end $i$';
+    begin
+      execute 'do $i$ begin if not exists (select from public.items) then drop table public.items; drop function public.items_touch(); end if; end $i$';
+    exception when dependent_objects_still_exist then null;   -- a view of somebody's: it stays
+    end;
   end if;
   -- Other databases of the cluster may have a plank of their own; then the role stays.
   if (select rolname = 'plank_owner' and not rolcanlogin from pg_roles where oid = owner) then

@@ -183,7 +183,7 @@ pub async fn build(config: Config) -> Result<App, AppError> {
 
 /// Prunes the log now and then, while the database is there.
 async fn keep_house(pool: Pool, retention: Retention, metrics: Arc<Metrics>, health: Arc<Health>) {
-    let mut is_configured = false;
+    let (mut is_configured, mut was_closed) = (false, false);
     loop {
         if !health.is_live() {
             // A restored database has the settings of its backup.
@@ -204,8 +204,11 @@ async fn keep_house(pool: Pool, retention: Retention, metrics: Arc<Metrics>, hea
                 is_configured = true;
                 metrics.log_rows.set(size.rows);
                 metrics.log_bytes.set(size.bytes);
-                if is_closed {
+                if is_closed && !was_closed {
                     log::warn!("log was full while no plank was there, clients have to begin anew");
+                }
+                was_closed = is_closed;
+                if is_closed {
                     sleep(PRUNE_INTERVAL_MIN).await;
                     continue;
                 }

@@ -49,7 +49,7 @@ pub const DRAIN_BYTES: usize = 256 * 1024;
 pub const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Bytes of rows that wait for the end of their UPDATE statement because it changes keys: the old keys have to go out
-/// before the new ones. A statement beyond it is refused service by closing the sockets that watch the table.
+/// before the new ones. A statement beyond it resets the sockets that watch the table.
 pub const KEY_CHANGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Messages in the mailbox of the hub: room for all sessions to subscribe at once. Beyond it a client is told `busy`.
@@ -162,6 +162,12 @@ pub const REPLAY_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long a client that loads a snapshot may take for one piece while others wait for its place. A slower one is closed
 /// with 4000.
 pub const SNAPSHOT_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// And for all pieces of a snapshot together.
+pub const SNAPSHOT_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Between two reads that the hub asks for, on behalf of cursors that are ahead of it.
+pub const NUDGE_INTERVAL_MIN: Duration = Duration::from_millis(5);
 
 /// How long a snapshot may take. It can't be interrupted, for its rows have to be of one moment.
 pub const SNAPSHOT_MAX: Duration = Duration::from_secs(600);

@@ -108,7 +108,7 @@ create or replace function plank.describe(t oid) returns json language sql stabl
 $$;
 
 -- A second plank.watch replaces the triggers in one transaction, so nothing is missed, and cursors from before it are
--- good, unless the key is another one.
+-- good, unless the key is another one, or the triggers were not all there (see plank.detach).
 create function plank.keep_since() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if new.key = old.key and new.root = old.root then new.since := old.since; end if;
@@ -123,6 +123,11 @@ declare
   in_schema regnamespace := (select relnamespace from pg_class where oid = t);
   trigger_name text;
 begin
+  -- Something may have been missed: what is captured now is captured since now.
+  if exists (select from plank.watched where rel = t) and (not exists (select from pg_trigger where tgrelid = t and tgname like 'plank\_%' and not tgisinternal)
+      or exists (select from pg_trigger where tgrelid = t and tgname like 'plank\_%' and not tgisinternal and tgenabled <> 'A')) then
+    update plank.watched set since = pg_current_xact_id() where rel = t;
+  end if;
   for trigger_name in
     select tgname from pg_trigger where tgrelid = t and tgname like 'plank\_%' and not tgisinternal and tgparentid = 0
   loop

@@ -8,7 +8,7 @@ alter table plank.log add column statement bigint;
 
 -- GROWTH. While plank is down nobody prunes. A writer notices when the log has twice the rows that it may have, and
 -- closes it: from then on changes go to a leaf that keeps nothing. A disk that is full would fail everybody's writes; a
--- closed log costs a fresh start of those clients that would have been too late anyway.
+-- closed log costs a fresh start of clients, most of which would have been too late anyway.
 alter sequence plank.slot maxvalue 8;
 create table plank.log_8 partition of plank.log for values in (8);
 create function plank.keep_nothing() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -16,6 +16,13 @@ begin
   return null;
 end $$;
 create trigger keep_nothing before insert on plank.log_8 for each row execute function plank.keep_nothing();
+alter table plank.log_8 enable always trigger keep_nothing;
+
+-- The number of the first row that is kept. A sequence, since a REPEATABLE READ writer has to see the value of now.
+create sequence plank.oldest minvalue 0 start 0;
+select setval('plank.oldest', coalesce(min(first_seq), 0)) from plank.leaf;
+-- Counts closings, before and after each: whoever moves the slot knows by it whether it was closed meanwhile.
+create sequence plank.closings minvalue 0 start 0;
 
 -- Set while a closed log is being opened: 0, and then the transaction behind which it is known that nobody writes any
 -- more who saw it closed.
@@ -24,17 +31,38 @@ alter table plank.meta add column reopened xid8;
 -- Called by a writer about once in 4,096 rows, in his transaction.
 create function plank.close_if_full() returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if (select (s.last_value - min(l.first_seq)) / 2 > 2 * m.rows_max and m.reopened is null
-      from plank.seq s, plank.meta m, plank.leaf l group by s.last_value, m.rows_max, m.reopened) then
-    perform setval('plank.slot', 8);
+  if (select (s.last_value - o.last_value) / 4 > m.rows_max from plank.seq s, plank.oldest o, plank.meta m) then
+    -- Until it stays: a pruner that looked before may be setting it.
+    for i in 1..100 loop
+      perform nextval('plank.closings'), setval('plank.slot', 8), nextval('plank.closings');
+      exit when (select last_value from plank.slot) = 8;
+    end loop;
   end if;
+end $$;
+
+-- Moves the slot, but never over a closing.
+create function plank.set_slot(which int) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  before bigint := (select last_value from plank.closings);
+begin
+  if (select last_value from plank.slot) = 8 then return; end if;
+  perform setval('plank.slot', which);
+  if (select last_value from plank.closings) <> before then perform setval('plank.slot', 8); end if;
+end $$;
+
+-- Gives the log another identity, and tells the servers, who tell their clients to begin anew.
+create function plank.rename_log() returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update plank.meta set log_id = gen_random_uuid();
+  insert into plank.log (slot, rel, op) select s.last_value, 0, 'N' from plank.slot s;
+  if pg_sequence_last_value('plank.bell') is distinct from 0 then perform pg_notify('plank', ''); end if;
 end $$;
 
 -- Opens a closed log, in several calls, each in its own transaction: true while there is something to do. That it was
 -- closed is noted first, since a sequence is set at once and for good, whatever becomes of the transaction. Then changes
--- are logged again. But a writer who read that it was closed may commit later. All of those have a lower id than the one
--- that is drawn behind it, and when they have ended the log is begun anew, with another identity, so that every client is
--- told to load its tables again.
+-- are logged again, under another identity: cursors from before are void. But a writer who read that it was closed may
+-- commit later. All of those have a lower id than the one that is drawn behind it, and when they have ended the identity
+-- changes once more.
 create function plank.reopen() returns boolean language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   is_closed boolean := (select last_value = 8 from plank.slot);
@@ -47,40 +75,43 @@ begin
   if is_closed and fence is distinct from '0' then
     update plank.meta set reopened = '0';
   elsif is_closed then
+    -- Without what is too much, or the next writer would close it again.
+    perform plank.empty_leaf(0);
+    update plank.leaf set opened = clock_timestamp(), first_seq = (select last_value from plank.seq) where slot = 0;
+    perform setval('plank.oldest', (select last_value from plank.seq));
     perform setval('plank.slot', 0);
+    perform plank.rename_log();
   elsif fence = '0' then
     update plank.meta set reopened = pg_current_xact_id();
   elsif pg_snapshot_xmin(pg_current_snapshot()) > fence then
-    perform plank.begin_anew();
     update plank.meta set reopened = null;
-    insert into plank.log (slot, rel, op) select s.last_value, 0, 'N' from plank.slot s;
-    if pg_sequence_last_value('plank.bell') is distinct from 0 then perform pg_notify('plank', ''); end if;
+    perform plank.rename_log();
   end if;
   return true;
 end $$;
 
--- An empty log with an identity of its own.
-create function plank.begin_anew() returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  current int := (select last_value from plank.slot);
-  reached bigint := (select last_value from plank.seq);
-begin
-  truncate plank.log, plank.mark;
-  update plank.horizon set prune_xid = null, max_xid = null;
-  update plank.leaf set opened = case when slot = current then clock_timestamp() end, first_seq = case when slot = current then reached end;
-  update plank.watched set since = '0';   -- capture has begun before any cursor of this log
-  update plank.meta set log_id = gen_random_uuid();
-end $$;
-
--- Begins the log anew when it is of another cluster or another database: true if it did.
+-- Begins the log anew when it is of another cluster, another database, or from before a restore into this one: true if it
+-- did. A table that was restored has another oid.
+alter table plank.meta add column own_oid oid;
+update plank.meta set own_oid = 'plank.meta'::regclass;
 create function plank.renew() returns boolean language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   cluster bigint := (select system_identifier from pg_control_system());
   here oid := (select oid from pg_database where datname = current_database());
+  current int;
+  reached bigint;
 begin
-  if exists (select from plank.meta where system_id = cluster and database = here) then return false; end if;
-  perform plank.begin_anew();
-  update plank.meta set system_id = cluster, database = here;
+  if exists (select from plank.meta where system_id = cluster and database = here and own_oid = 'plank.meta'::regclass) then return false; end if;
+  -- Whoever holds the log holds this up, and not the writers behind it.
+  perform set_config('lock_timeout', '1s', true);
+  truncate plank.log, plank.mark;
+  current := (select last_value from plank.slot);
+  reached := (select last_value from plank.seq);
+  update plank.horizon set prune_xid = null, max_xid = null;
+  update plank.leaf set opened = case when slot = current then clock_timestamp() end, first_seq = case when slot = current then reached end;
+  perform setval('plank.oldest', reached);
+  update plank.watched set since = '0';   -- capture has begun before any cursor of this log
+  update plank.meta set log_id = gen_random_uuid(), system_id = cluster, database = here, own_oid = 'plank.meta'::regclass;
   return true;
 end $$;
 
@@ -105,8 +136,8 @@ begin
   next := (current + 1) % 8;
   reached := (select last_value from plank.seq);
   select * into rule from plank.meta;
-  -- A closed log is opened first, and begun anew then.
-  if current = 8 or rule.reopened is not null then return false; end if;
+  -- A closed log is opened first.
+  if current = 8 then return false; end if;
   for old in
     select slot from (
       select slot, opened, first_seq, lead(opened) over (order by first_seq, opened) as closed from plank.leaf where opened is not null) l
@@ -122,10 +153,11 @@ begin
     if plank.empty_leaf(next) then
       update plank.leaf set opened = clock_timestamp(), first_seq = reached where slot = next;
       -- Last, since it is seen at once: writers of the new leaf wait for the end of this transaction.
-      perform setval('plank.slot', next);
+      perform plank.set_slot(next);
       done := true;
     end if;
   end if;
+  if done then perform setval('plank.oldest', (select min(first_seq) from plank.leaf)); end if;
   return done;
 end $$;
 
@@ -197,6 +229,12 @@ begin
     exception when lock_not_available or insufficient_privilege then
       null;
     end;
+  end loop;
+  -- A table that was dropped had no trigger that could have said so.
+  for part in select w.rel from plank.watched w where not exists (select from pg_class c where c.oid = w.root) loop
+    delete from plank.watched where rel = part.rel;
+    perform plank.announce(part.rel, 'X');
+    done := true;
   end loop;
   return done;
 end $$;

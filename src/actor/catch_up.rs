@@ -18,7 +18,7 @@ use crate::feed::window::Piece;
 use crate::feed::{Cursor, Rest, View, json};
 use crate::limits::{
     CATCH_UP_READ_MAX, CATCH_UP_RETRY, PIECE_BYTES, RECONNECT_LONGEST, REPLAY_HOLD_MAX,
-    REPLAY_PAUSE_MAX, SNAPSHOT_MAX, SNAPSHOT_PAUSE_MAX,
+    REPLAY_PAUSE_MAX, SNAPSHOT_MAX, SNAPSHOT_PAUSE_MAX, SNAPSHOT_WAIT_MAX,
 };
 use crate::store::HistoryError;
 use crate::store::history::Lost;
@@ -30,6 +30,9 @@ use super::encode::Encoder;
 use super::local::Local;
 use super::message::{Next, Replay, Started};
 use super::turn::Over;
+
+/// Between two looks at whether somebody waits for the place of a client that is slow.
+const PACE_LOOK: Duration = Duration::from_secs(1);
 
 /// Why a catch-up ends before the subscription is live.
 enum Stop {
@@ -75,10 +78,10 @@ impl From<HistoryError> for Stop {
         match error {
             HistoryError::Busy => Self::Busy,
             HistoryError::Away(why) => Self::Away(why),
-            HistoryError::Denied(why) => Self::Refused(Refusal {
+            HistoryError::Denied(code, message) => Self::Refused(Refusal {
                 id: None,
-                code: "forbidden",
-                message: why,
+                code,
+                message,
             }),
         }
     }
@@ -99,11 +102,12 @@ struct CatchUp {
 
 /// Lets a subscription catch up that has been given its topic.
 pub(super) fn start(local: Rc<Local>, conn: Rc<Conn>, started: Started) {
+    let serial = started.key.serial;
     actix_rt::spawn(async move {
         local.metrics.catching_up.inc();
         // Boxed: with all that it may be doing it is large, and most of the time it waits for its turn.
         let run = Box::pin(run(local.clone(), conn.clone(), started));
-        conn.in_turn(run).await;
+        conn.in_turn(serial, run).await;
         local.metrics.catching_up.dec();
     });
 }
@@ -152,7 +156,7 @@ async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started) {
             let reason = "others wait for a snapshot; come back and read faster";
             conn.close(CloseCode::SLOW, reason, local.head(), local.now());
         }
-        // Nobody waits for the database in here but those that `patiently` has given up on.
+        // One that is away is waited for, where it was found out.
         Stop::Busy | Stop::Away(_) => {
             local.metrics.limit("history");
             let reason = "too many clients are catching up; come back with your cursor";
@@ -205,7 +209,10 @@ fn say(local: &Local, conn: &Conn, started: &Started, bytes: Bytes) -> Result<()
 
 /// Sends the rows of the table, a piece at a time. An error also says whether some have been sent.
 async fn snapshot(local: &Local, conn: &Conn, started: &Started) -> Result<Cursor, (Stop, bool)> {
-    let deadline = Instant::now() + SNAPSHOT_MAX;
+    let mut pace = Pace {
+        deadline: Instant::now() + SNAPSHOT_MAX,
+        waited: Duration::ZERO,
+    };
     let View { table, projection } = &started.view;
     let opened = local.history.snapshot(table).await;
     let mut rows = opened.map_err(|e| (e.into(), false))?;
@@ -222,7 +229,7 @@ async fn snapshot(local: &Local, conn: &Conn, started: &Started) -> Result<Curso
             let piece = std::mem::replace(&mut open, new()).finish(true);
             say(local, conn, started, piece).map_err(|stop| (stop, is_begun))?;
             is_begun = true;
-            taken(local, conn, deadline)
+            pace.taken(local, conn)
                 .await
                 .map_err(|stop| (stop, is_begun))?;
         }
@@ -240,14 +247,30 @@ async fn snapshot(local: &Local, conn: &Conn, started: &Started) -> Result<Curso
     Ok(cursor)
 }
 
-/// Waits until the client has taken a piece. One that is slow keeps nobody waiting who wants a snapshot too.
-async fn taken(local: &Local, conn: &Conn, deadline: Instant) -> Result<(), Stop> {
-    loop {
-        match timeout(SNAPSHOT_PAUSE_MAX, conn.room()).await {
-            Ok(room) => return room.map_err(Stop::from),
-            Err(_) if local.history.is_snapshot_wanted() => return Err(Stop::Slow),
-            Err(_) if Instant::now() >= deadline => return Err(Stop::Busy),
-            Err(_) => {}
+/// How long a snapshot has taken, and how long of that it has waited for its client.
+struct Pace {
+    deadline: Instant,
+    waited: Duration,
+}
+
+impl Pace {
+    /// Waits until the client has taken a piece. One that is slow keeps nobody waiting who wants a snapshot too.
+    async fn taken(&mut self, local: &Local, conn: &Conn) -> Result<(), Stop> {
+        let started = Instant::now();
+        loop {
+            let room = timeout(PACE_LOOK, conn.room()).await;
+            let waits = started.elapsed();
+            let is_slow = waits >= SNAPSHOT_PAUSE_MAX || self.waited + waits >= SNAPSHOT_WAIT_MAX;
+            if let Ok(room) = room {
+                self.waited += waits;
+                room?;
+            }
+            match room {
+                _ if Instant::now() >= self.deadline => return Err(Stop::Busy),
+                _ if is_slow && local.history.is_snapshot_wanted() => return Err(Stop::Slow),
+                Ok(_) => return Ok(()),
+                Err(_) => {}
+            }
         }
     }
 }
@@ -315,7 +338,7 @@ impl CatchUp {
         for row in piece.rows {
             let (rest, encoder) = self.open(&piece.end, view.clone());
             rest.seq = row.seq;
-            if let Some(frame) = encoder.push(row)? {
+            for frame in encoder.push(row)? {
                 self.say(frame)?;
             }
         }
@@ -329,7 +352,7 @@ impl CatchUp {
     fn close(&mut self, end: Arc<Cursor>) -> Result<(), Stop> {
         if let Some((_, encoder)) = self.open.take() {
             let count = encoder.count();
-            if let Some(frame) = encoder.finish()? {
+            for frame in encoder.finish()? {
                 self.say(frame)?;
             }
             self.local.metrics.deliveries.inc_by(count as u64);
@@ -351,10 +374,13 @@ impl CatchUp {
         while let Some(row) = replay.next().await? {
             let (rest, encoder) = self.open(&end, view.clone());
             rest.seq = row.seq;
-            let Some(frame) = encoder.push(row)? else {
+            let frames = encoder.push(row)?;
+            if frames.is_empty() {
                 continue;
-            };
-            self.say(frame)?;
+            }
+            for frame in frames {
+                self.say(frame)?;
+            }
             if !self.has_room(REPLAY_PAUSE_MAX).await? || Instant::now() >= held_until {
                 return Ok(());
             }

@@ -159,6 +159,12 @@ impl Conn {
         !subscriptions.iter().all(is_live)
     }
 
+    /// Whether the subscription `serial` is there.
+    pub fn has(&self, serial: u64) -> bool {
+        let subscriptions = self.subscriptions.borrow();
+        subscriptions.iter().any(|s| s.serial == serial)
+    }
+
     /// Whether another subscription than `serial` has this topic: both would get what one of them catches up on, for a
     /// frame only says of which topic it is. With `is_plain` only those count that are catching up themselves.
     pub fn shares(&self, topic: TopicId, serial: u64, is_plain: bool) -> bool {

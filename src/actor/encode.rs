@@ -40,31 +40,42 @@ impl Encoder {
         self.count + self.open.count()
     }
 
-    /// Takes the next row; gives a frame when one is full.
+    /// Takes the next row; gives the frames that are full.
     ///
     /// # Errors
     /// See [`Renderer::push`].
-    pub fn push(&mut self, row: LogRow) -> Result<Option<Bytes>, Unfit> {
-        let open = &mut self.open;
-        self.renderer.push(row, |change| open.push(change))?;
-        if self.open.len() < CHUNK_BYTES {
-            return Ok(None);
-        }
-        let next = Changes::new(self.topic, &self.cursor);
-        let full = std::mem::replace(&mut self.open, next);
-        self.count += full.count();
-        self.has_begun = true;
-        Ok(Some(full.finish(false)))
+    pub fn push(&mut self, row: LogRow) -> Result<Vec<Bytes>, Unfit> {
+        self.render(|renderer, out| renderer.push(row, out))
     }
 
-    /// The batch ends: its last message, if it has any.
+    /// The batch ends: its last messages, if it has any.
     ///
     /// # Errors
     /// See [`Renderer::finish`].
-    pub fn finish(mut self) -> Result<Option<Bytes>, Unfit> {
-        let open = &mut self.open;
-        self.renderer.finish(|change| open.push(change))?;
-        let is_empty = self.open.is_empty() && !self.has_begun;
-        Ok((!is_empty).then(|| self.open.finish(true)))
+    pub fn finish(mut self) -> Result<Vec<Bytes>, Unfit> {
+        let mut frames = self.render(|renderer, out| renderer.finish(out))?;
+        if !self.open.is_empty() || self.has_begun {
+            frames.push(self.open.finish(true));
+        }
+        Ok(frames)
+    }
+
+    fn render(
+        &mut self,
+        work: impl FnOnce(&mut Renderer, &mut dyn FnMut(&str)) -> Result<(), Unfit>,
+    ) -> Result<Vec<Bytes>, Unfit> {
+        let (open, mut frames) = (&mut self.open, Vec::new());
+        let (topic, cursor, count) = (self.topic, &self.cursor, &mut self.count);
+        // Cut change by change: what a statement had held back may come at once.
+        work(&mut self.renderer, &mut |change| {
+            open.push(change);
+            if open.len() >= CHUNK_BYTES {
+                let full = std::mem::replace(open, Changes::new(topic, cursor));
+                *count += full.count();
+                frames.push(full.finish(false));
+            }
+        })?;
+        self.has_begun |= !frames.is_empty();
+        Ok(frames)
     }
 }

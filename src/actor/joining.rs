@@ -43,7 +43,12 @@ impl Local {
             missed,
             wanted,
         } = joined;
-        let Some((conn, place)) = self.claim(key, topic) else {
+        // The end of a catch-up is no first answer: a subscription that is gone by now has left its topic already.
+        let claimed = match &reply {
+            Some(_) => self.claim(key, topic),
+            None => self.find(key),
+        };
+        let Some((conn, place)) = claimed else {
             return;
         };
         if let Some(reply) = reply {

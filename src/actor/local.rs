@@ -236,6 +236,7 @@ impl Local {
             return Ok(message::unsubscribed(id));
         }
         let gone = subscriptions.remove(place);
+        conn.tell_catch_ups();
         self.forget(
             slot,
             &gone,

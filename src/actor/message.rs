@@ -6,7 +6,7 @@
 //!                                    └──────────────────── Attach, Subscribe, Replay, Left ──────────────────────┘
 //! ```
 //!
-//! Commands are imperative, facts are past. Only a `Chunk` and a `Replay` are waited for. The first is what bounds
+//! Commands are imperative, facts are past. Only a `Chunk`, a `Replay` and a `Find` are waited for. The first is what bounds
 //! everything behind it: the listener reads on when all shards have taken what it brought. The second bounds what a
 //! client gets that catches up: it asks for the next piece when it has taken the last one. The others are bounded by the
 //! number of sessions.

@@ -25,15 +25,16 @@ impl Conn {
         catch_ups.get_or_insert_with(Rc::default).clone()
     }
 
-    /// Runs `catch_up` when it is its turn; ends it when the client is gone.
-    pub async fn in_turn(&self, catch_up: impl Future<Output = ()>) {
+    /// Runs the catch-up of the subscription `serial` when it is its turn; ends it, also while it waits, when the client
+    /// is gone or has taken the subscription back.
+    pub async fn in_turn(&self, serial: u64, catch_up: impl Future<Output = ()>) {
         let own = self.catch_ups();
         let take_turn = async {
             let _turn = own.turn.lock().await;
             catch_up.await;
         };
         tokio::select! {
-            () = self.until(|conn| conn.is_over()) => {}
+            () = self.until(|conn| conn.is_over() || !conn.has(serial)) => {}
             () = take_turn => {}
         }
     }

@@ -14,11 +14,11 @@ use super::snapshot::Snapshot;
 const VERSION: u8 = 1;
 const EPOCH_BYTES: usize = 8;
 const CHECK_BYTES: usize = 4;
-/// Running transactions that a cursor may list: far above what a server with a thousand sessions has, and few enough
-/// that a cursor which somebody made up costs the database little.
-const RUNNING_MAX: u64 = 1 << 14;
+/// Running transactions that a cursor may list: above what a server with thousands of sessions has, and few enough that a
+/// cursor which somebody made up costs little.
+const RUNNING_MAX: u64 = 1 << 12;
 /// Characters that can't be exceeded by a cursor of [`RUNNING_MAX`] entries; longer text is refused unread.
-const TEXT_MAX: usize = 256 * 1024;
+const TEXT_MAX: usize = 64 * 1024;
 
 /// Which log, in which cluster, on which timeline: transaction ids mean nothing outside of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

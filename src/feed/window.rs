@@ -49,6 +49,11 @@ pub struct Window {
     bytes_max: usize,
 }
 
+/// Batches, and bytes of them, that are joined to reach an end that covers a cursor of another node.
+const JOINED_BATCHES_MAX: usize = 1_000;
+/// See [`JOINED_BATCHES_MAX`].
+const JOINED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// What a row costs beside its text.
 const ROW_OVERHEAD: usize = size_of::<LogRow>() + 32;
 
@@ -142,7 +147,7 @@ impl Window {
                 let last = self.batches.range(first..).nth(count.checked_sub(1)?)?;
                 (last.end == rest.end).then_some((count, rest.seq))?
             }
-            None => (self.step(first, from, bytes_max, is_new), i64::MIN),
+            None => (self.step(first, from, bytes_max, is_new)?, i64::MIN),
         };
         let batches = self.batches.range(first..first + count);
         // With nothing new it is where the window ends.
@@ -179,14 +184,15 @@ impl Window {
         })
     }
 
-    /// How many batches from `first` on make one for somebody at `from`.
+    /// How many batches from `first` on make one for somebody at `from`. None when that takes too many: an honest cursor
+    /// is covered after a few, and one that somebody made up is left to the log.
     fn step(
         &self,
         first: usize,
         from: &Snapshot,
         bytes_max: usize,
         is_new: impl Fn(&&LogRow) -> bool,
-    ) -> usize {
+    ) -> Option<usize> {
         let (mut count, mut bytes) = (0, 0);
         for batch in self.batches.range(first..) {
             let is_cursor = count > 0 && self.batches[first + count - 1].end.snapshot.covers(from);
@@ -199,9 +205,13 @@ impl Window {
             if is_cursor && bytes > bytes_max {
                 break;
             }
+            if !is_cursor && (count >= JOINED_BATCHES_MAX || bytes > JOINED_BYTES_MAX) && count > 0
+            {
+                return None;
+            }
             count += 1;
         }
-        count
+        Some(count)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::feed::render::Unfit;
 use crate::feed::{Cursor, LogRow, Renderer, Rest};
 use crate::limits::{
     ACTOR_SILENCE_MAX, CHANGES_BYTES_MAX, CHANGES_DEFAULT, CHANGES_MAX, PIECE_BYTES,
-    REPLAY_HOLD_MAX, STATEMENT_MAX,
+    REPLAY_HOLD_MAX, REPLAY_PAUSE_MAX, STALL_MAX, STATEMENT_MAX,
 };
 use crate::store::history::{Lost, Replay};
 use crate::store::{History, HistoryError};
@@ -155,7 +155,7 @@ impl From<HistoryError> for Problem {
                 log::warn!("request refused, database away reason=\"{why}\"");
                 Self::unavailable("the database is away or too busy; try again in a moment")
             }
-            HistoryError::Denied(why) => Self::not_found(why),
+            HistoryError::Denied(_, why) => Self::not_found(why),
         }
     }
 }
@@ -213,7 +213,10 @@ impl Page {
             }
             // In the middle of a body the connection ends, and the client knows that it has not got all.
             Err(Stop::Problem(problem)) => drop(self.pieces.send(Err(problem)).await),
-            Err(Stop::Over) => {}
+            Err(Stop::Over) => {
+                let why = Problem::unavailable("the client did not read");
+                let _ = timeout(STALL_MAX, self.pieces.send(Err(why))).await;
+            }
         }
     }
 
@@ -227,7 +230,10 @@ impl Page {
                 if is_more || replay.is_to_now() {
                     return Ok(is_more);
                 }
+                let end = replay.end().clone();
                 replay.finish().await??;
+                // Nothing of this table up to there.
+                self.from = end;
                 continue;
             }
             let (end, is_to_now) = (replay.end().clone(), replay.is_to_now());
@@ -274,7 +280,8 @@ impl Page {
         Ok(replay??)
     }
 
-    /// A step that is too large to look for a place in it where it could end: all of it.
+    /// A step that is too large to look for a place in it where it could end: all of it. A client that takes its time
+    /// gives its place to others, and goes on behind them.
     async fn stream(
         &mut self,
         mut replay: Replay,
@@ -282,33 +289,51 @@ impl Page {
         end: &Arc<Cursor>,
     ) -> Result<(), Stop> {
         let mut seq = rows.last().map_or(i64::MIN, |row| row.seq);
-        self.render(rows).await?;
+        let mut waiting = rows.into_iter();
         let mut held_until = Instant::now() + REPLAY_HOLD_MAX;
         loop {
-            while let Some(row) = replay.next().await? {
-                seq = row.seq;
-                self.render(vec![row]).await?;
-                if Instant::now() >= held_until {
-                    break;
-                }
-            }
-            if Instant::now() < held_until {
+            let row = match waiting.next() {
+                Some(row) => Some(row),
+                None => replay.next().await?,
+            };
+            let Some(row) = row else {
                 replay.finish().await??;
                 return self.close(end.clone()).await;
+            };
+            seq = seq.max(row.seq);
+            self.put(row)?;
+            if self.text.len() < PIECE_BYTES {
+                continue;
             }
-            // Others want to read as well.
+            let is_quick = {
+                let room = timeout(REPLAY_PAUSE_MAX, self.pieces.reserve()).await;
+                matches!(room, Ok(Ok(_)))
+            };
+            if is_quick && Instant::now() < held_until {
+                self.hand_on().await?;
+                continue;
+            }
             drop(replay);
+            for row in waiting.by_ref() {
+                self.put(row)?;
+            }
+            self.hand_on().await?;
             let end = end.clone();
             replay = self.replay(Some(&Rest { end, seq })).await?;
             held_until = Instant::now() + REPLAY_HOLD_MAX;
         }
     }
 
+    /// Appends the changes of a row.
+    fn put(&mut self, row: LogRow) -> Result<(), Stop> {
+        self.count += 1;
+        let text = &mut self.text;
+        Ok(self.renderer.push(row, |change| push(text, change))?)
+    }
+
     async fn render(&mut self, rows: Vec<LogRow>) -> Result<(), Stop> {
         for row in rows {
-            self.count += 1;
-            let text = &mut self.text;
-            self.renderer.push(row, |change| push(text, change))?;
+            self.put(row)?;
             if self.text.len() >= PIECE_BYTES {
                 self.hand_on().await?;
             }
@@ -329,7 +354,11 @@ impl Page {
 
     async fn hand_on(&mut self) -> Result<(), Stop> {
         let piece = Bytes::from(std::mem::take(&mut self.text));
-        self.pieces.send(Ok(piece)).await.map_err(|_| Stop::Over)
+        match timeout(STALL_MAX, self.pieces.send(Ok(piece))).await {
+            Ok(Ok(())) => Ok(()),
+            // It has gone, or takes nothing.
+            Ok(Err(_)) | Err(_) => Err(Stop::Over),
+        }
     }
 }
 

@@ -24,7 +24,18 @@ use slot::{Slot, pool};
 
 /// A snapshot's values are written as those of the log are: see the settings of the functions plank.capture_*.
 const SNAPSHOT_SETTINGS: &str = "set jit = off; set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'postgres'; \
-    set bytea_output = 'hex'; set extra_float_digits = 1";
+    set bytea_output = 'hex'; set extra_float_digits = 1; set search_path = pg_catalog, pg_temp; \
+    set statement_timeout = 0; set lock_timeout = 0";
+
+/// All rows are of one moment.
+const SNAPSHOT_BEGIN: &str = "begin isolation level repeatable read, read only";
+
+/// Where that is, in which log; and the schema's owner, if nobody can log in as him. The log itself is left alone.
+const SNAPSHOT_PLACE: &str = "select pg_current_snapshot()::text, plank.identity(), \
+    (select quote_ident(rolname) from pg_namespace n join pg_roles r on r.oid = n.nspowner where nspname = 'plank' and not rolcanlogin)";
+
+/// Row security does not refuse, it hides.
+const SNAPSHOT_SEES_ALL: &str = "select plank.sees_all($1::oid)";
 
 /// Marks that are looked at for the end of a step. The first one behind the cursor nearly always does.
 const MARKS: &str = "select snapshot::text from plank.mark \
@@ -43,9 +54,9 @@ pub enum HistoryError {
     /// The database is away: try again.
     #[error("{0}")]
     Away(String),
-    /// plank's own role may not read the table.
-    #[error("{0}")]
-    Denied(String),
+    /// The table can't be read: a code for programs, and why.
+    #[error("{1}")]
+    Denied(&'static str, String),
 }
 
 impl From<ConnectError> for HistoryError {
@@ -148,10 +159,7 @@ impl History {
             client.query_one(&statement, &[place]).await
         };
         let row = ask.await.map_err(|e| self.explain.error(&e))?;
-        if row.get(1) {
-            return Err(ConnectError::Away("the server is a standby".into()));
-        }
-        Ok(match row.get(2) {
+        Ok(match row.get(1) {
             _ if Epoch::of(row.get(0)) != from.epoch => Some(Lost::Foreign),
             true => Some(Lost::Pruned),
             false => None,
@@ -201,13 +209,37 @@ impl History {
         let slot = Slot::take(&self.snapshots).await?;
         let client = slot.client();
         let begin = async {
-            let sql = "begin isolation level repeatable read, read only";
-            let begun = client.batch_execute(sql).await;
-            begun.map_err(|e| self.explain.error(&e))?;
-            now(client, &self.explain).await
+            client.batch_execute(SNAPSHOT_BEGIN).await?;
+            let row = client.query_one(SNAPSHOT_PLACE, &[]).await?;
+            // Whatever a cast of the table's owner does, it does it with the rights of the schema's owner, as in capture.
+            if let Some(role) = row.get::<_, Option<&str>>(2) {
+                client
+                    .batch_execute(&format!("set local role {role}"))
+                    .await?;
+            }
+            let sees_all = client.query_one(SNAPSHOT_SEES_ALL, &[&table.rel]).await?;
+            Ok::<_, tokio_postgres::Error>((row, sees_all.get::<_, bool>(0)))
         };
-        let cursor = connect::soon("snapshot", begin).await?;
-        let sql = format!("select row_to_json(x.*) from {} x", table.quoted);
+        let begin = async { begin.await.map_err(|e| self.explain.error(&e)) };
+        let (row, sees_all) = connect::soon("snapshot", begin).await?;
+        if !sees_all {
+            return Err(HistoryError::Denied(
+                "forbidden",
+                format!(
+                    "row security hides rows of the table {} from plank; its owner has to call plank.watch again",
+                    table.quoted
+                ),
+            ));
+        }
+        // Not in the snapshot's own transaction, which would keep the log from being pruned for as long as it takes. A
+        // newer newest one does as well: it is on disk.
+        let newest = self.newest().await?;
+        let snapshot = self.explain.place(row.get(0), Some(Xid8(newest)))?;
+        let cursor = Cursor {
+            epoch: Epoch::of(row.get(1)),
+            snapshot,
+        };
+        let sql = format!("select pg_catalog.row_to_json(x.*) from {} x", table.quoted);
         let rows = async {
             let statement = client.prepare(&sql).await?;
             let no_params: [&(dyn ToSql + Sync); 0] = [];
@@ -221,8 +253,23 @@ impl History {
             slot,
             rows: Box::pin(rows),
             cursor,
+            table: table.clone(),
             explain: self.explain.clone(),
         })
+    }
+
+    /// The newest transaction that has a row in the log, or had one.
+    async fn newest(&self) -> Result<u64, HistoryError> {
+        let slot = Slot::take(&self.replays).await?;
+        let row = async {
+            let row = slot.client().query_one(NOW, &[]).await;
+            row.map_err(|e| self.explain.error(&e))
+        };
+        let newest = connect::soon("newest", row)
+            .await?
+            .get::<_, Option<Xid8>>(1);
+        slot.done();
+        Ok(newest.map_or(0, |xid| xid.0))
     }
 
     /// Whether somebody waits to load a snapshot.
@@ -237,26 +284,40 @@ impl History {
     }
 }
 
-/// What plank's role may not read, it says; everything else is the database being away, or the table being gone.
+/// What the table itself is to blame for is said to the client; everything else is the database being away.
 fn denied(error: &tokio_postgres::Error, table: &Table, explain: &Explain) -> HistoryError {
-    match error.code() {
-        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => HistoryError::Denied(format!(
-            "plank's own role may not read the table {}; its owner has to grant select on it, or call plank.watch again",
-            table.quoted
-        )),
-        _ => explain.error(error).into(),
+    let Some(db) = error.as_db_error() else {
+        return explain.error(error).into();
+    };
+    let name = &table.quoted;
+    match *db.code() {
+        SqlState::INSUFFICIENT_PRIVILEGE => HistoryError::Denied(
+            "forbidden",
+            format!(
+                "plank's own role may not read the table {name}; its owner has to grant select on it, or call plank.watch again"
+            ),
+        ),
+        SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME => HistoryError::Denied(
+            "unknown_table",
+            format!("the table {name} is not there any more"),
+        ),
+        // Class 08, 40, 53, 55, 57: the connection, a conflict, resources, a lock, somebody's intervention.
+        ref code if ["08", "40", "53", "55", "57"].contains(&&code.code()[..2]) => {
+            explain.error(error).into()
+        }
+        _ => HistoryError::Denied(
+            "unreadable",
+            format!("the table {name} can't be read: {}", db.message()),
+        ),
     }
 }
 
 async fn now(client: &tokio_postgres::Client, explain: &Explain) -> Result<Cursor, ConnectError> {
-    let ask = async {
-        let identity = client.query_one("select plank.identity()", &[]).await?;
-        Ok::<_, tokio_postgres::Error>((identity, client.query_one(NOW, &[]).await?))
-    };
-    let (identity, row) = ask.await.map_err(|e| explain.error(&e))?;
+    let row = client.query_one(NOW, &[]).await;
+    let row = row.map_err(|e| explain.error(&e))?;
     let snapshot = explain.place(row.get(0), row.get::<_, Option<Xid8>>(1))?;
     Ok(Cursor {
-        epoch: Epoch::of(identity.get(0)),
+        epoch: Epoch::of(row.get(2)),
         snapshot,
     })
 }
@@ -312,6 +373,7 @@ pub struct TableSnapshot {
     slot: Slot,
     rows: std::pin::Pin<Box<RowStream>>,
     cursor: Cursor,
+    table: Table,
     explain: Explain,
 }
 
@@ -329,12 +391,11 @@ impl TableSnapshot {
         let next = poll_fn(|cx| self.rows.as_mut().poll_next_unpin(cx));
         let row = timeout(patience, next).await;
         let row = row.map_err(|_| HistoryError::Away("the table's rows do not come".into()))?;
-        let Some(row) = row.transpose().map_err(|e| self.explain.error(&e))? else {
+        let denied = |e| denied(&e, &self.table, &self.explain);
+        let Some(row) = row.transpose().map_err(denied)? else {
             return Ok(None);
         };
-        let json = row
-            .try_get::<_, Json>(0)
-            .map_err(|e| self.explain.error(&e))?;
+        let json = row.try_get::<_, Json>(0).map_err(denied)?;
         Ok(Some(json.0))
     }
 

@@ -28,6 +28,9 @@ pub use read::Reading;
 /// A lost mark costs nothing, and nobody waits for one to be on disk.
 const LISTENER_SETTINGS: &str = "set synchronous_commit = off";
 
+/// Held by every listener as long as it is connected: `plank migrate --uninstall` asks for it.
+const PRESENT: &str = "select pg_advisory_lock_shared(7012, 4)";
+
 /// For a notification to come back. It takes a few milliseconds; a pooler that gives the session's server to others
 /// swallows it.
 const PROBE_MAX: Duration = Duration::from_secs(4);
@@ -76,6 +79,7 @@ impl LogReader {
         let prepare = async {
             let settings = format!("{SETTINGS}; {LISTENER_SETTINGS}");
             client.batch_execute(&settings).await.map_err(of)?;
+            client.batch_execute(PRESENT).await.map_err(of)?;
             let identity = client
                 .query_one("select plank.identity()", &[])
                 .await
@@ -155,19 +159,29 @@ impl LogReader {
         connect::soon("mark", mark).await.map(|_| ())
     }
 
-    /// Where a reader stands that wants everything from now on.
+    /// Where a reader stands that wants everything from now on. What is read from here on is of this log.
     ///
     /// # Errors
     /// If the connection is lost.
-    pub async fn now(&self) -> Result<Cursor, ConnectError> {
+    pub async fn now(&mut self) -> Result<Cursor, ConnectError> {
         let row = connect::soon("now", self.one(NOW)).await?;
         let snapshot = self
             .explain
             .place(row.get(0), row.get::<_, Option<Xid8>>(1))?;
+        self.epoch = Epoch::of(row.get(2));
         Ok(Cursor {
             epoch: self.epoch,
             snapshot,
         })
+    }
+
+    /// Which log it is at this moment.
+    ///
+    /// # Errors
+    /// If the connection is lost.
+    pub async fn epoch_now(&self) -> Result<Epoch, ConnectError> {
+        let row = connect::soon("identity", self.one("select plank.identity()")).await?;
+        Ok(Epoch::of(row.get(0)))
     }
 
     /// All watched tables.

@@ -147,3 +147,57 @@ async fn mistakes_are_named() {
         405
     );
 }
+
+#[actix_web::test]
+async fn what_other_tables_have_in_between_is_passed_by() {
+    let app = TestApp::start().await;
+    app.execute("create table quiet (id int primary key); select plank.watch('quiet')")
+        .await;
+    crate::live::watched(&app, "quiet").await;
+    let start = cursor(&app).await;
+    app.execute("insert into quiet values (1)").await;
+    let mut live = app.subscribed("items").await;
+    for _ in 0..4 {
+        app.execute("insert into items (name) select 'n' from generate_series(1, 6000)")
+            .await;
+        live.changes(6000).await;
+    }
+    let marks: i64 = app
+        .sql
+        .query_one("select count(*) from plank.mark", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert!(marks > 1, "{marks}");
+    for limit in [1, 5] {
+        let path = format!("/api/changes?table=quiet&since={start}&limit={limit}");
+        let (status, page) = app.request("GET", &path, None).await;
+        assert_eq!(
+            (
+                status,
+                page["changes"].as_array().unwrap().len(),
+                &page["more"]
+            ),
+            (200, 1, &json!(false))
+        );
+    }
+}
+
+#[actix_web::test]
+async fn guarantee_5_clients_that_do_not_read_their_answer_keep_nobody_from_his() {
+    let app = TestApp::start().await;
+    let start = cursor(&app).await;
+    app.execute("insert into items (name, description) select 'n', repeat('x', 1000) from generate_series(1, 30000)").await;
+    let mut slow = Vec::new();
+    for _ in 0..plank::limits::REPLAYS_MAX + 1 {
+        let mut client = crate::support::raw::RawClient::connect(app.address).await;
+        let request = format!(
+            "GET /api/changes?table=items&since={start} HTTP/1.1\r\nHost: plank.test\r\n\r\n"
+        );
+        client.send(request.as_bytes()).await;
+        client.head().await;
+        slow.push(client);
+    }
+    let page = page(&app, &start, "&limit=1&columns=name").await;
+    assert_eq!(page["changes"].as_array().unwrap().len(), 30_000);
+}

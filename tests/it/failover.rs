@@ -117,3 +117,42 @@ async fn a_dump_that_is_restored_has_a_log_of_its_own() {
     client.expect("subscribed").await;
     assert_eq!(client.change().await["key"]["id"], 3);
 }
+
+#[actix_web::test]
+async fn a_restore_into_the_same_database_is_noticed_as_well() {
+    let app = TestApp::start().await;
+    app.execute("insert into items (name) values ('dumped')")
+        .await;
+    let url = Cluster::shared().url(&app.database);
+    let file = format!("/tmp/plank-it-dump-{}-{}", std::process::id(), app.database);
+    let shell = async |command: String| {
+        let mut shell = Command::new("sh")
+            .args(["-c", &command])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        assert!(
+            within("a shell", shell.wait()).await.unwrap().success(),
+            "{command}"
+        );
+    };
+    shell(format!("pg_dump --clean --if-exists '{url}' > {file}")).await;
+    app.execute("insert into items (name) values ('lost by the restore')")
+        .await;
+    let old = cursor(&app).await;
+    let database = app.database.clone();
+    app.stop().await.unwrap();
+    shell(format!(
+        "psql -q -v ON_ERROR_STOP=1 '{url}' -f {file}; status=$?; rm {file}; exit $status"
+    ))
+    .await;
+    let target = Cluster::shared().config(&database);
+    let app = TestApp::build(target.clone(), connect(&target).await, database, |_| {}).await;
+    app.ready().await;
+    let mut client = app
+        .ws(&format!("/ws?table=items&snapshot=1&since={old}"))
+        .await;
+    client.expect("welcome").await;
+    assert_eq!(client.expect("reset").await["reason"], "epoch");
+    assert_eq!(client.snapshot().await.0.len(), 1);
+}

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use crate::support::cluster::connect;
+use crate::support::proxy::PgProxy;
 use crate::support::{Cluster, TestApp, WsClient, until};
 
 /// A socket that resumes `items` with a cursor, behind its `welcome`.
@@ -72,10 +73,11 @@ async fn guarantee_4_a_cursor_works_on_another_node_and_after_a_restart() {
     assert_eq!(client.expect("subscribed").await["cursor"], cursor);
     let (changes, next) = client.batch_and_cursor().await;
     assert_eq!(names(&changes), ["a", "b"]);
-    assert_eq!(
-        other.metric("plank_resumes_total{result=\"log\"}").await,
-        1.0
-    );
+    until("it is counted", async || {
+        let line = "plank_resumes_total{result=\"log\"}";
+        other.metric(line).await == 1.0
+    })
+    .await;
     app.execute("insert into items (name) values ('c')").await;
     assert_eq!(names(&client.changes(1).await), ["c"]);
     // And back, with the cursor of a batch that this node has cut in another way.
@@ -337,4 +339,81 @@ async fn two_subscriptions_of_one_socket_do_not_get_what_the_other_missed() {
             );
         }
     }
+}
+
+#[actix_web::test]
+async fn clients_that_leave_while_they_catch_up_take_nothing_from_their_neighbours() {
+    let database = Cluster::shared().database().await;
+    let target = Cluster::shared().config(&database);
+    let proxy = PgProxy::start(&target).await;
+    let app = TestApp::build(
+        proxy.config("postgres", &database),
+        connect(&target).await,
+        database,
+        |_| {},
+    )
+    .await;
+    app.ready().await;
+    let mut live = app.subscribed("items").await;
+    let start = cursor(&app).await;
+    // More than one piece, so that each of them catches up in a task.
+    app.execute("insert into items (name, description) select 'n', repeat('x', 500) from generate_series(1, 1000)").await;
+    live.changes(1000).await;
+    proxy.swallow(true);
+    until("the loss is noticed", async || !app.health.is_live()).await;
+    let mut leaving = Vec::new();
+    for _ in 0..4 {
+        leaving.push(resumed(&app, &start).await);
+    }
+    until("they have asked", async || {
+        app.metric("plank_subscriptions").await == 5.0
+    })
+    .await;
+    drop(leaving);
+    until("they are gone", async || {
+        app.metric("plank_subscriptions").await == 1.0
+    })
+    .await;
+    proxy.swallow(false);
+    until("it is back", async || app.health.is_live()).await;
+    // And some that leave in the middle, while it is there.
+    for _ in 0..8 {
+        let mut client = resumed(&app, &start).await;
+        client.expect("subscribed").await;
+    }
+    until("they are gone as well", async || {
+        app.metric("plank_subscriptions").await == 1.0
+    })
+    .await;
+    app.execute("insert into items (name) values ('still here')")
+        .await;
+    assert_eq!(names(&live.changes(1).await), ["still here"]);
+}
+
+#[actix_web::test]
+async fn to_subscribe_and_take_it_back_for_ever_leaves_nothing_waiting() {
+    let app = TestApp::start().await;
+    app.execute("insert into items (name, description) select 'n', repeat('x', 1000) from generate_series(1, 20000)").await;
+    let mut client = app.ws("/ws").await;
+    client.expect("welcome").await;
+    // The first one has its turn for as long as nobody reads.
+    client
+        .send(json!({"type": "subscribe", "id": "first", "table": "items", "snapshot": true}))
+        .await;
+    for _ in 0..200 {
+        client
+            .send(json!({"type": "subscribe", "id": "x", "table": "items", "snapshot": true}))
+            .await;
+        client.send(json!({"type": "unsubscribe", "id": "x"})).await;
+    }
+    until("only the first one waits", async || {
+        app.metric("plank_subscriptions").await == 1.0
+            && app.metric("plank_catching_up").await == 1.0
+    })
+    .await;
+    drop(client);
+    until("nobody waits", async || {
+        app.metric("plank_catching_up").await == 0.0
+    })
+    .await;
 }

@@ -216,7 +216,19 @@ async fn another_log_under_the_same_name_is_a_reset() {
 
 #[actix_web::test]
 async fn guarantee_6_while_plank_is_down_the_log_grows_to_its_bound_and_no_writer_fails() {
-    let app = TestApp::start_with(|config| config.retention = rows(1_000)).await;
+    // A transaction of another test would hold its opening up.
+    let cluster = Cluster::start();
+    let target = cluster.config("plank");
+    let build = async || {
+        let sql = connect(&target).await;
+        let app = TestApp::build(target.clone(), sql, "plank".into(), |config| {
+            config.retention = rows(1_000)
+        })
+        .await;
+        app.ready().await;
+        app
+    };
+    let app = build().await;
     known(&app, 1_000).await;
     let old: String = app
         .sql
@@ -224,44 +236,83 @@ async fn guarantee_6_while_plank_is_down_the_log_grows_to_its_bound_and_no_write
         .await
         .unwrap()
         .get(0);
-    let database = app.database.clone();
     let sql = app.stop_keeping_sql().await;
     for _ in 0..8 {
         let insert = "insert into items (name) select 'n' from generate_series(1, 5000)";
         sql.batch_execute(insert).await.unwrap();
     }
-    let count = "select count(*) from plank.log";
-    let kept: i64 = sql.query_one(count, &[]).await.unwrap().get(0);
+    let slot = "select last_value from plank.slot";
+    assert_eq!(
+        sql.query_one(slot, &[]).await.unwrap().get::<_, i64>(0),
+        8,
+        "closed"
+    );
+    // Also for those who write as a replica does.
+    sql.batch_execute("set session_replication_role = replica; update items set name = 'r' where id < 9; reset session_replication_role").await.unwrap();
+    let kept: i64 = sql
+        .query_one("select count(*) from plank.log", &[])
+        .await
+        .unwrap()
+        .get(0);
     assert!(kept <= 2 * 1_000 + 5_000 + 10, "{kept} rows are kept");
+    let nothing: i64 = sql
+        .query_one("select count(*) from plank.log_8", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(nothing, 0);
+    // A pruner that had looked before does not open it.
+    sql.batch_execute("select plank.set_slot(3)").await.unwrap();
+    assert_eq!(sql.query_one(slot, &[]).await.unwrap().get::<_, i64>(0), 8);
     // A writer that is still under way, and whose change was not kept.
-    let late = connect(&Cluster::shared().config(&database)).await;
+    let late = connect(&target).await;
     late.batch_execute("begin; insert into items (name) values ('late')")
         .await
         .unwrap();
 
-    let target = Cluster::shared().config(&database);
-    let app = TestApp::build(target, sql, database, |config| {
-        config.retention = rows(1_000)
-    })
-    .await;
-    app.ready().await;
+    let app = build().await;
     until("it is open again", async || {
-        let slot = "select last_value from plank.slot";
         app.sql.query_one(slot, &[]).await.unwrap().get::<_, i64>(0) != 8
     })
     .await;
-    let mut client = app.ws("/ws?table=items&snapshot=1").await;
+    // A cursor from before is void at once, and not only when the late one has ended.
+    let mut client = app
+        .ws(&format!("/ws?table=items&snapshot=1&since={old}"))
+        .await;
     client.expect("welcome").await;
-    assert_eq!(client.snapshot().await.0.len(), 40_000);
-    client.expect("subscribed").await;
+    assert_eq!(client.expect("reset").await["reason"], "epoch");
+    until("it waits for the late one", async || {
+        let waits = "select coalesce(reopened > '0', false) from plank.meta";
+        app.sql.query_one(waits, &[]).await.unwrap().get(0)
+    })
+    .await;
     late.batch_execute("commit").await.unwrap();
     // Nobody can know of the late one but from the table.
-    assert_eq!(client.expect("reset").await["reason"], "epoch");
-    assert_eq!(client.snapshot().await.0.len(), 40_001);
+    let (mut rows, mut is_whole) = (0, false);
+    while !(is_whole && rows == 40_001) {
+        let message = client.next().await.unwrap();
+        match message["type"].as_str().unwrap() {
+            "reset" => (rows, is_whole) = (0, false),
+            "snapshot" => {
+                rows += message["rows"].as_array().unwrap().len();
+                is_whole = message["more"] == false;
+            }
+            _ => {}
+        }
+    }
+    let opened = "select reopened is null from plank.meta";
+    until("it is over", async || {
+        app.sql.query_one(opened, &[]).await.unwrap().get(0)
+    })
+    .await;
+    let mut client = app.ws("/ws?table=items").await;
+    client.expect("welcome").await;
     client.expect("subscribed").await;
     app.execute("insert into items (name) values ('new')").await;
-    assert_eq!(client.change().await["row"]["name"], "new");
-    let mut client = app.ws(&format!("/ws?table=items&since={old}")).await;
-    client.expect("welcome").await;
-    assert_eq!(client.expect("reset").await["reason"], "epoch");
+    loop {
+        let message = client.next().await.unwrap();
+        if message["changes"][0]["row"]["name"] == "new" {
+            break;
+        }
+    }
 }

@@ -287,3 +287,67 @@ async fn a_table_that_may_not_be_read_says_so() {
     })
     .await;
 }
+
+#[actix_web::test]
+async fn a_table_that_was_dropped_holds_up_nobody() {
+    let app =
+        TestApp::start_with(|config| config.retention.keep = std::time::Duration::from_secs(14))
+            .await;
+    app.execute("create table gone (id int primary key); select plank.watch('gone')")
+        .await;
+    let mut live = crate::live::watched(&app, "gone").await;
+    app.execute("drop table gone").await;
+    let mut client = app.ws("/ws").await;
+    client.expect("welcome").await;
+    client
+        .send(json!({"type": "subscribe", "id": "gone", "table": "gone", "snapshot": true}))
+        .await;
+    client
+        .send(json!({"type": "subscribe", "id": "good", "table": "items", "snapshot": true}))
+        .await;
+    let error = client.expect("error").await;
+    assert_eq!(
+        (&error["id"], &error["code"]),
+        (&json!("gone"), &json!("unknown_table"))
+    );
+    assert_eq!(client.snapshot().await.0.len(), 0);
+    assert_eq!(client.expect("subscribed").await["id"], "good");
+    // Those who are subscribed already are told when somebody has looked.
+    live.expect("unsubscribed").await;
+}
+
+#[actix_web::test]
+async fn a_snapshot_runs_nothing_with_the_rights_of_plank() {
+    let app = TestApp::start().await;
+    app.execute(
+        "create type public.lure as enum ('a'); create function public.snap(public.lure) returns json language sql as $$ select to_json(current_user::text) $$; \
+         create cast (public.lure as json) with function public.snap(public.lure); create table public.pit (id int primary key, b public.lure); \
+         create function public.row_to_json(public.pit) returns json language sql as $$ select '{\"id\": 1, \"b\": \"overload\"}'::json $$; \
+         select plank.watch('public.pit'); insert into pit values (1, 'a')",
+    )
+    .await;
+    let mut client = app.ws("/ws").await;
+    client.expect("welcome").await;
+    client
+        .send(json!({"type": "subscribe", "id": "p", "table": "pit", "snapshot": true}))
+        .await;
+    assert_eq!(
+        client.snapshot().await.0,
+        [json!({"id": 1, "b": "plank_owner"})]
+    );
+}
+
+#[actix_web::test]
+async fn a_snapshot_does_not_keep_the_log_from_being_pruned() {
+    let app = TestApp::start().await;
+    app.execute("insert into items (name, description) select 'n', repeat('x', 1000) from generate_series(1, 30000)").await;
+    let mut client = app.ws("/ws?table=items&snapshot=1").await;
+    client.expect("welcome").await;
+    client.expect("snapshot").await;
+    let locks = "select count(*) from pg_locks l join pg_stat_activity a using (pid) join pg_class c on c.oid = l.relation \
+        where a.application_name = 'plank snapshot' and a.datname = current_database() and c.relname like $1";
+    let held =
+        async |name: &str| -> i64 { app.sql.query_one(locks, &[&name]).await.unwrap().get(0) };
+    assert!(held("items").await > 0, "it is under way");
+    assert_eq!(held("log%").await, 0);
+}

@@ -207,6 +207,10 @@ impl Hub {
                 .next(from, replay.rest.as_ref(), PIECE_BYTES, is_of)
         });
         let Some(piece) = piece else {
+            if !self.live {
+                // The log is where the listener is: away.
+                return Err(asked);
+            }
             let rels = self.catalog.members(view.table.root);
             return Ok(Next::Log(rels, view));
         };

@@ -11,8 +11,8 @@ use crate::feed::bell::{Bell, Step};
 use crate::feed::{Cursor, LogOp, LogRow, Rest};
 use crate::health::Health;
 use crate::limits::{
-    ACTOR_SILENCE_MAX, CATCH_UP_READ_MAX, CHUNK_BYTES, MARK_APART, MARK_BYTES, PING_INTERVAL,
-    READ_MAX, SAFETY_READ_INTERVAL,
+    ACTOR_SILENCE_MAX, CATCH_UP_READ_MAX, CHUNK_BYTES, MARK_APART, MARK_BYTES, NUDGE_INTERVAL_MIN,
+    PING_INTERVAL, READ_MAX, SAFETY_READ_INTERVAL,
 };
 use crate::metrics::Metrics;
 use crate::store::ConnectError;
@@ -93,7 +93,8 @@ impl Follower {
     /// Until the connection is lost.
     pub(super) async fn run(&mut self) -> Result<Never, ConnectError> {
         // LISTEN comes first, then the catch-up: a doorbell between the two is heard.
-        let reader = LogReader::connect(&self.settings.database, self.settings.doorbell).await?;
+        let mut reader =
+            LogReader::connect(&self.settings.database, self.settings.doorbell).await?;
         let now = reader.now().await?;
         let before = self.place.cursor.clone();
         let broken = match &before {
@@ -118,6 +119,7 @@ impl Follower {
         log::info!("listener live resumed={}", resumed.is_some());
 
         let mut safety = Instant::now() + SAFETY_READ_INTERVAL;
+        let mut nudged = Instant::now();
         loop {
             match self.bell.step(Instant::now().into_std()) {
                 Step::Arm => {
@@ -131,15 +133,20 @@ impl Follower {
                 Step::Poll(interval) => {
                     tokio::select! {
                         () = reader.bell() => self.bell.rung(Instant::now().into_std()),
-                        () = self.nudge.heard() => {}
+                        () = self.nudge.heard() => sleep_until(nudged + NUDGE_INTERVAL_MIN).await,
                         () = sleep(interval) => {}
                     }
+                    nudged = Instant::now();
                     self.answer(&reader).await?;
                     safety = Instant::now() + SAFETY_READ_INTERVAL;
                 }
                 Step::Wait => tokio::select! {
                     () = reader.bell() => self.answer(&reader).await?,
-                    () = self.nudge.heard() => self.answer(&reader).await?,
+                    () = self.nudge.heard() => {
+                        sleep_until(nudged + NUDGE_INTERVAL_MIN).await;
+                        nudged = Instant::now();
+                        self.answer(&reader).await?;
+                    }
                     () = sleep(PING_INTERVAL) => {
                         reader.ping().await?;
                         self.metrics.listener_lag_seconds.set(0.0);
@@ -274,6 +281,10 @@ impl Follower {
             cursor: Some((*next).clone()),
             interrupted: None,
         };
+        if is_pruned && reader.epoch_now().await? != next.epoch {
+            // That it was begun anew has been pruned as well.
+            return Err(ConnectError::Away("the log has been begun anew".into()));
+        }
         if is_pruned {
             self.go_live(reader, (*next).clone(), Some(ResetReason::Expired))
                 .await?;

@@ -16,7 +16,8 @@ use super::decode::{Json, Timestamp, Xid8};
 /// With JIT an empty read of a large log takes 270 ms instead of 0.1 ms, and a bitmap or sequential scan of it longer.
 /// A plan of its own for each of the first five reads after a connect takes longer than the read.
 pub const SETTINGS: &str = "set jit = off; set enable_seqscan = off; set enable_bitmapscan = off; \
-    set max_parallel_workers_per_gather = 0; set plan_cache_mode = force_generic_plan; set timezone = 'UTC'";
+    set max_parallel_workers_per_gather = 0; set plan_cache_mode = force_generic_plan; set timezone = 'UTC'; \
+    set statement_timeout = 0; set lock_timeout = 0; set default_transaction_isolation = 'read committed'";
 
 /// The newest transaction that has a row in the log, or had one, or has pruned it: it never goes back.
 macro_rules! newest {
@@ -56,8 +57,12 @@ pub const READ_TABLE: &str = read_sql!("and rel = any ($2) ");
 pub const READ_TABLE_REST: &str = read_sql!(
     "and rel = any ($2) and xid < pg_snapshot_xmax($3::text::pg_snapshot) and pg_visible_in_snapshot(xid, $3::text::pg_snapshot) and seq > $4 "
 );
-/// Where a reader stands that wants everything from now on.
-pub const NOW: &str = concat!("select pg_current_snapshot()::text, ", newest!());
+/// Where a reader stands that wants everything from now on, and in which log: as of one moment.
+pub const NOW: &str = concat!(
+    "select pg_current_snapshot()::text, ",
+    newest!(),
+    ", plank.identity()"
+);
 
 /// Whether something behind the cursor `$1` may have been pruned.
 pub const PRUNED: &str = "select plank.pruned($1::text::pg_snapshot)";
