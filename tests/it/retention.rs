@@ -316,3 +316,25 @@ async fn guarantee_6_while_plank_is_down_the_log_grows_to_its_bound_and_no_write
         }
     }
 }
+
+#[actix_web::test]
+async fn no_leaf_makes_a_read_sort_the_log() {
+    let app = TestApp::start().await;
+    app.execute("insert into items (name) select 'n' from generate_series(1, 20000); set enable_seqscan = off; set enable_bitmapscan = off").await;
+    let sql = "explain select xid from plank.log order by xid desc limit 1";
+    let plan = app.sql.query(sql, &[]).await.unwrap();
+    let plan: Vec<&str> = plan.iter().map(|row| row.get(0)).collect();
+    assert!(
+        !plan
+            .iter()
+            .any(|line| line.contains("Sort Key") && !line.contains("xid DESC")),
+        "{plan:?}"
+    );
+    assert!(
+        plan.iter().any(|line| line.contains("Merge Append"))
+            && !plan
+                .iter()
+                .any(|line| line.trim_start().starts_with("->  Sort")),
+        "{plan:?}"
+    );
+}
