@@ -3,7 +3,8 @@
 //! ```text
 //! cargo bench --bench load                       all of them
 //! cargo bench --bench load -- latency            one
-//! cargo bench --bench load -- latency --check    exit code 1 when it is above its bound
+//! cargo bench --bench load -- latency --check    exit code 1 when it is not within its bounds
+//! cargo bench --bench load -- --quick            in short, to see that everything works
 //! cargo bench --bench load -- --save             keeps the results in docs/bench.md
 //! ```
 //!
@@ -16,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use cases::{CASES, Case};
 use support::report::{self, Report};
-use support::{Outcome, limits, machine::Machine};
+use support::{Effort, Outcome, limits, machine::Machine};
 
 mod cases;
 mod support;
@@ -29,13 +30,17 @@ struct Args {
     #[arg(value_name = "NAME", value_parser = names())]
     names: Vec<String>,
 
-    /// Exit with 1 when a result is above its bound
+    /// Exit with 1 when a result is not within its bounds
     #[arg(long)]
     check: bool,
 
     /// Keep the results in docs/bench.md
-    #[arg(long)]
+    #[arg(long, conflicts_with = "quick")]
     save: bool,
+
+    /// Measure a little of everything; the figures mean nothing
+    #[arg(long)]
+    quick: bool,
 
     /// Given by cargo
     #[arg(long, hide = true)]
@@ -68,10 +73,14 @@ fn run(args: &Args) -> Outcome<bool> {
     let machine = Machine::of_this_run()?;
     let wanted =
         |case: &&Case| args.names.is_empty() || args.names.iter().any(|name| name == case.name);
+    let effort = match args.quick {
+        true => Effort::Quick,
+        false => Effort::Full,
+    };
     let mut is_within = true;
     for case in CASES.iter().filter(wanted) {
         eprintln!("load: {} ({})", case.name, case.about);
-        let report = measure(case)?;
+        let report = measure(case, effort)?;
         let text = report.section(case.name, case.about, &machine);
         println!("{text}");
         if args.save {
@@ -84,7 +93,7 @@ fn run(args: &Args) -> Outcome<bool> {
 
 /// One thread, so that the client of the floor and the one of plank are scheduled alike. A signal ends the measurement
 /// in such a way that its processes and its files go with it.
-fn measure(case: &Case) -> Outcome<Report> {
+fn measure(case: &Case, effort: Effort) -> Outcome<Report> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -92,7 +101,7 @@ fn measure(case: &Case) -> Outcome<Report> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
-            report = (case.run)() => report,
+            report = (case.run)(effort) => report,
             _ = interrupt.recv() => Err("interrupted".into()),
             _ = terminate.recv() => Err("terminated".into()),
         }

@@ -9,10 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::bed::Bed;
 use crate::support::report::Report;
-use crate::support::{Outcome, client, limits};
-
-/// Connections at which it is measured.
-const STEPS: [usize; 2] = [1_000, 5_000];
+use crate::support::{Effort, Outcome, client, limits};
 
 /// Connections before the first measurement, so that what is allocated once is not counted as theirs.
 const WARM_UP: usize = 10;
@@ -25,8 +22,10 @@ const SETTLED_AFTER: Duration = Duration::from_secs(1);
 const SETTLE_MAX: Duration = Duration::from_secs(5);
 
 /// Runs it.
-pub async fn run() -> Outcome<Report> {
-    limits::need_open_files(STEPS[STEPS.len() - 1] + WARM_UP)?;
+pub async fn run(effort: Effort) -> Outcome<Report> {
+    // Connections at which it is measured.
+    let steps = effort.of([1_000, 5_000], [100, 500]);
+    limits::need_open_files(steps[steps.len() - 1] + WARM_UP)?;
     let bed = Bed::start().await?;
     let mut held = open(&bed, 0, WARM_UP).await?;
     let baseline_kib = settled(&bed).await?;
@@ -38,7 +37,7 @@ pub async fn run() -> Outcome<Report> {
     ];
     let mut table = vec![head.map(str::to_owned).to_vec()];
     table.push(row(0, baseline_kib, baseline_kib));
-    for count in STEPS {
+    for count in steps {
         let more = open(&bed, held.len(), count + WARM_UP - held.len()).await?;
         held.extend(more);
         table.push(row(count, settled(&bed).await?, baseline_kib));
@@ -48,7 +47,7 @@ pub async fn run() -> Outcome<Report> {
     bed.stop().await?;
     Ok(Report {
         method: format!(
-            "Resident memory of the process `plank` (`/proc/PID/statm`), with connections over TCP loopback, each \
+            "Resident memory of the process `plank` (`/proc/PID/status`), with connections over TCP loopback, each \
              subscribed through `/ws?table=items` and idle; the baseline is plank with {WARM_UP} of them. Buffers of the \
              kernel are not in it."
         ),
@@ -70,7 +69,7 @@ fn row(count: usize, kib: u64, baseline_kib: u64) -> Vec<String> {
 
 async fn open(bed: &Bed, first: usize, count: usize) -> Outcome<Vec<TcpStream>> {
     stream::iter(first..first + count)
-        .map(|number| client::hold(bed.address, number, "items"))
+        .map(|number| client::hold(bed.plank.address, number, "items"))
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await
@@ -79,10 +78,10 @@ async fn open(bed: &Bed, first: usize, count: usize) -> Outcome<Vec<TcpStream>> 
 /// The resident memory once it stands still.
 async fn settled(bed: &Bed) -> Outcome<u64> {
     let started = Instant::now();
-    let (mut last, mut since) = (bed.resident_kib()?, Instant::now());
+    let (mut last, mut since) = (bed.plank.resident_kib()?, Instant::now());
     while since.elapsed() < SETTLED_AFTER && started.elapsed() < SETTLE_MAX {
         sleep(Duration::from_millis(100)).await;
-        let now = bed.resident_kib()?;
+        let now = bed.plank.resident_kib()?;
         if now != last {
             (last, since) = (now, Instant::now());
         }

@@ -2,11 +2,15 @@
 
 use futures_util::future::LocalBoxFuture;
 
-use crate::support::Outcome;
 use crate::support::report::Report;
+use crate::support::{Effort, Outcome};
 
+mod bulk;
+mod history;
 mod latency;
 mod memory;
+mod open_transaction;
+mod writers;
 
 /// One benchmark.
 #[derive(Debug)]
@@ -16,7 +20,7 @@ pub struct Case {
     /// In a few words, for `--help` and as a title.
     pub about: &'static str,
     /// Runs it.
-    pub run: fn() -> LocalBoxFuture<'static, Outcome<Report>>,
+    pub run: fn(Effort) -> LocalBoxFuture<'static, Outcome<Report>>,
 }
 
 /// All of them, in the order in which they run and stand in docs/bench.md.
@@ -24,11 +28,31 @@ pub const CASES: &[Case] = &[
     Case {
         name: "latency",
         about: "from the INSERT to the client, on an idle system",
-        run: || Box::pin(latency::run()),
+        run: |effort| Box::pin(latency::run(effort)),
+    },
+    Case {
+        name: "open-transaction",
+        about: "the same while somebody's transaction stays open",
+        run: |effort| Box::pin(open_transaction::run(effort)),
+    },
+    Case {
+        name: "writers",
+        about: "what many writers at once pay for being watched",
+        run: |effort| Box::pin(writers::run(effort)),
+    },
+    Case {
+        name: "bulk",
+        about: "what a statement of many rows pays for being watched",
+        run: |effort| Box::pin(bulk::run(effort)),
+    },
+    Case {
+        name: "history",
+        about: "a log of 10 million rows: reading it, and coming back to it",
+        run: |effort| Box::pin(history::run(effort)),
     },
     Case {
         name: "memory",
         about: "what an idle WebSocket costs plank",
-        run: || Box::pin(memory::run()),
+        run: |effort| Box::pin(memory::run(effort)),
     },
 ];

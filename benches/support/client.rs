@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use futures_util::StreamExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
@@ -11,6 +11,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use super::{Failure, Outcome, SOON, within};
 
 const SUBSCRIBED: &str = r#""type":"subscribed""#;
+const WELCOME: &str = r#""type":"welcome""#;
 
 /// A client that is subscribed to a table.
 #[derive(Debug)]
@@ -24,11 +25,32 @@ impl Subscriber {
     /// # Errors
     /// If it does not come to that.
     pub async fn connect(address: SocketAddr, table: &str) -> Outcome<Self> {
-        let url = format!("ws://{address}/ws?table={table}");
-        let (socket, _) = within(SOON, "a WebSocket", connect_async(url)).await?;
-        let mut this = Self { socket };
+        let mut this = Self::open(&format!("ws://{address}/ws?table={table}")).await?;
         within(SOON, "a subscription", this.find(SUBSCRIBED)).await?;
         Ok(this)
+    }
+
+    /// Connects, and subscribes to nothing yet.
+    ///
+    /// # Errors
+    /// If it does not come to that.
+    pub async fn greeted(address: SocketAddr) -> Outcome<Self> {
+        let mut this = Self::open(&format!("ws://{address}/ws")).await?;
+        within(SOON, "a welcome", this.find(WELCOME)).await?;
+        Ok(this)
+    }
+
+    async fn open(url: &str) -> Outcome<Self> {
+        let (socket, _) = within(SOON, "a WebSocket", connect_async(url)).await?;
+        Ok(Self { socket })
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// If the socket does not take it.
+    pub async fn send(&mut self, text: &str) -> Outcome<()> {
+        Ok(self.socket.send(Message::text(text)).await?)
     }
 
     /// Reads until a message has `part` in it. What came before it is dropped.
@@ -40,6 +62,9 @@ impl Subscriber {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) if text.contains(part) => return Ok(text),
                 Some(Ok(Message::Text(text))) if text.starts_with(r#"{"type":"error""#) => {
+                    return Err(text.as_str().into());
+                }
+                Some(Ok(Message::Text(text))) if text.starts_with(r#"{"type":"reset""#) => {
                     return Err(text.as_str().into());
                 }
                 Some(Ok(Message::Close(frame))) => return Err(format!("closed: {frame:?}").into()),

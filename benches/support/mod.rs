@@ -6,11 +6,22 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 pub mod bed;
+pub mod bell;
+pub mod change;
 pub mod client;
+pub mod floor;
+pub mod fsync;
 pub mod limits;
+pub mod log_fill;
 pub mod machine;
+pub mod pgbench;
+pub mod program;
+pub mod receiver;
 pub mod report;
 pub mod stats;
+pub mod table;
+pub mod temp_dir;
+pub mod variants;
 
 /// For the person in front of the terminal; nothing is done about it.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -20,6 +31,25 @@ pub type Outcome<T> = Result<T, Failure>;
 
 /// For anything that takes milliseconds on a machine that works.
 pub const SOON: Duration = Duration::from_secs(10);
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub enum Effort {
+    /// Enough for figures that mean something.
+    Full,
+    /// Enough to see that everything works.
+    Quick,
+}
+
+impl Effort {
+    /// The one or the other.
+    pub fn of<T>(self, full: T, quick: T) -> T {
+        match self {
+            Self::Full => full,
+            Self::Quick => quick,
+        }
+    }
+}
 
 /// Nothing is waited for without a deadline.
 ///
@@ -34,7 +64,17 @@ where
     E: Into<Failure>,
 {
     match timeout(deadline, future).await {
-        Ok(result) => result.map_err(|error| format!("{what}: {}", error.into()).into()),
+        Ok(result) => result.map_err(|error| {
+            let error = error.into();
+            format!("{what}: {}{}", error, cause(&*error)).into()
+        }),
         Err(_) => Err(format!("{what}: not within {} s", deadline.as_secs()).into()),
     }
+}
+
+/// tokio-postgres says "db error", and only its source says which.
+fn cause(error: &(dyn Error + 'static)) -> String {
+    error
+        .source()
+        .map_or_else(String::new, |source| format!(": {source}"))
 }

@@ -50,7 +50,7 @@ impl Report {
             let mark = if verdict.is_within {
                 ""
             } else {
-                " **Above the bound.**"
+                " **Not within the bound.**"
             };
             text += &format!("\n{}.{mark}\n", verdict.text);
         }

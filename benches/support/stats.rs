@@ -39,3 +39,21 @@ impl Latencies {
 pub fn ms(duration: Duration) -> String {
     format!("{:.3}", duration.as_secs_f64() * 1e3)
 }
+
+/// The one in the middle, or what lies between the two there; 0 of none.
+pub fn median(samples: &[f64]) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let at = |i: usize| sorted.get(i).copied().unwrap_or_default();
+    let middle = sorted.len() / 2;
+    match sorted.len() % 2 {
+        0 if middle > 0 => (at(middle - 1) + at(middle)) / 2.0,
+        _ => at(middle),
+    }
+}
+
+/// The median of the ratios of two series that were measured together: what the machine did meanwhile is in both.
+pub fn median_ratio(samples: &[f64], floor: &[f64]) -> f64 {
+    let ratios: Vec<f64> = samples.iter().zip(floor).map(|(a, b)| a / b).collect();
+    median(&ratios)
+}
