@@ -28,6 +28,18 @@ pub const SUBSCRIPTION_COLUMNS_MAX: usize = 1_600;
 /// Bytes of those names together.
 pub const SUBSCRIPTION_COLUMNS_BYTES_MAX: usize = 8 * 1024;
 
+/// Bytes of a filter, decoded.
+pub const FILTER_BYTES_MAX: usize = 16 * 1024;
+
+/// Conditions in a filter.
+pub const FILTER_CONDITIONS_MAX: usize = 100;
+
+/// Groups in groups.
+pub const FILTER_DEPTH_MAX: usize = 10;
+
+/// Values of one `in`.
+pub const FILTER_VALUES_MAX: usize = 1_000;
+
 /// Bytes of the name of a table: two quoted names of 63 bytes, each of which might be a quote.
 pub const TABLE_NAME_BYTES_MAX: usize = 300;
 

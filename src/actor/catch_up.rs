@@ -82,6 +82,7 @@ impl From<HistoryError> for Stop {
                 id: None,
                 code,
                 message,
+                field: None,
             }),
         }
     }

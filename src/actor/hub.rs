@@ -126,7 +126,12 @@ impl Hub {
             .find(|name| !table.has_column(name))
         {
             let message = format!("the table {} has no column {name:?}", table.quoted);
-            return Err(Refusal::of(&wanted.id, "unknown_column", message));
+            let refusal = Refusal::of(&wanted.id, "unknown_column", message);
+            return Err(refusal.at("columns"));
+        }
+        if wanted.filter.is_some() {
+            let message = "filter is not served by this version of plank";
+            return Err(Refusal::of(&wanted.id, "unsupported", message));
         }
         Ok((
             table.clone(),

@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 use crate::feed::catalog::Oid;
 use crate::feed::window::Piece;
-use crate::feed::{Catalog, Cursor, LogRow, Rest, Table, TopicId, View};
+use crate::feed::{Catalog, Cursor, Expr, LogRow, Rest, Table, TopicId, View};
 use crate::wire::message::{Refusal, ResetReason, Subscribe as Wanted};
 
 use super::shard::Shard;
@@ -273,6 +273,8 @@ pub struct Reset {
     pub table: Arc<Table>,
     /// The columns that were asked for: those who want a snapshot subscribe again.
     pub columns: Option<Vec<String>>,
+    /// The rows that were asked for, likewise.
+    pub filter: Option<Arc<Expr>>,
     /// Where the stream goes on.
     pub cursor: Arc<str>,
 }
@@ -284,6 +286,7 @@ impl Reset {
             id: id.to_owned(),
             table: self.table.quoted.clone(),
             columns: self.columns.clone(),
+            filter: self.filter.clone(),
             since: None,
             snapshot: true,
         })

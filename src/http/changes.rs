@@ -20,24 +20,18 @@ use crate::limits::{
 };
 use crate::store::history::{Lost, Replay};
 use crate::store::{History, HistoryError};
-use crate::wire::message::{Refusal, ResetReason, Subscribe};
+use crate::wire::message::{ResetReason, Subscribe};
 
 use super::State;
 use super::problem::Problem;
-
-/// What a request asks for.
-#[derive(Debug)]
-struct Query {
-    wanted: Subscribe,
-    limit: usize,
-}
+use super::query::{self, refused};
 
 /// `GET /api/changes?table=T&since=C&limit=N&columns=a,b`
 pub async fn history(
     request: HttpRequest,
     state: web::Data<State>,
 ) -> Result<HttpResponse, Problem> {
-    let Query { wanted, limit } = parse(request.query_string())?;
+    let (wanted, limit) = parse(request.query_string())?;
     let since = wanted.since.clone();
     let found = timeout(ACTOR_SILENCE_MAX, state.hub.send(Find { wanted })).await;
     let Ok(Ok(found)) = found else {
@@ -89,47 +83,11 @@ fn answer() -> actix_web::HttpResponseBuilder {
     response
 }
 
-fn parse(text: &str) -> Result<Query, Problem> {
-    let mut query = Query {
-        wanted: Subscribe::default(),
-        limit: CHANGES_DEFAULT,
-    };
-    for (name, value) in form_urlencoded::parse(text.as_bytes()) {
-        match &*name {
-            "table" => query.wanted.table = value.into_owned(),
-            "columns" => query.wanted.set_columns(&value),
-            "since" => {
-                let cursor = Cursor::parse(&value);
-                query.wanted.since =
-                    Some(cursor.map_err(|e| Problem::malformed("since", e.to_string()))?);
-            }
-            "limit" => {
-                let limit = value.parse().ok().filter(|n| (1..=CHANGES_MAX).contains(n));
-                query.limit = limit.ok_or_else(|| {
-                    let detail =
-                        format!("is {value:?}; it has to be a number from 1 to {CHANGES_MAX}");
-                    Problem::malformed("limit", detail)
-                })?;
-            }
-            other => {
-                let detail = "is not served by this version of plank; the parameters are table, since, limit and columns";
-                return Err(Problem::malformed(other, detail));
-            }
-        }
-    }
-    if query.wanted.table.is_empty() {
-        return Err(Problem::malformed("table", "is missing"));
-    }
-    query.wanted.check().map_err(refused)?;
-    Ok(query)
-}
-
-fn refused(refusal: Refusal) -> Problem {
-    match refusal.code {
-        "unknown_table" => Problem::not_found(refusal.message),
-        "unknown_column" => Problem::malformed("columns", refusal.message),
-        _ => Problem::malformed("query", refusal.message),
-    }
+fn parse(text: &str) -> Result<(Subscribe, usize), Problem> {
+    let query = query::parse("", text, &["table", "columns", "since", "limit"]);
+    let query = query.map_err(refused)?;
+    let limit = query.number("limit", 1..=CHANGES_MAX)?;
+    Ok((query.wanted, limit.unwrap_or(CHANGES_DEFAULT)))
 }
 
 /// 410: the cursor can't be served.
@@ -382,14 +340,14 @@ mod tests {
             ("table=t&limit=0", "limit"),
             ("table=t&limit=x", "limit"),
             ("table=t&since=abc", "since: not a cursor"),
-            ("table=t&wait=3", "wait: is not served"),
-            ("table=t&status=eq.open", "status: is not served"),
+            ("table=t&after=3", "after: has no meaning here"),
+            ("table=t&status=open", "status: at character 1"),
         ] {
             let problem = parse(query).unwrap_err();
             assert_eq!(problem.status(), StatusCode::BAD_REQUEST, "{query}");
             assert!(problem.to_string().contains(part), "{query}: {problem}");
         }
-        let query = parse("table=items&limit=7&columns=id,%20name").unwrap();
-        assert_eq!((query.limit, query.wanted.columns.unwrap().len()), (7, 2));
+        let (wanted, limit) = parse("table=items&limit=7&columns=id,%20name").unwrap();
+        assert_eq!((limit, wanted.columns.unwrap().len()), (7, 2));
     }
 }

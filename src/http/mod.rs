@@ -3,7 +3,7 @@
 //! - [`server`] binds the addresses and puts the services of a worker together.
 //! - [`ws`] takes a socket out of HTTP: it is the only way to a session.
 //! - [`items`], [`changes`], [`health`], [`assets`] are the routes.
-//! - [`body`], [`problem`], [`observe`] are what all of them share.
+//! - [`query`], [`body`], [`problem`], [`observe`] are what all of them share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,7 @@ mod list;
 pub mod observe;
 pub mod origin;
 pub mod problem;
+mod query;
 pub mod server;
 pub mod ws;
 

@@ -18,11 +18,12 @@ use crate::actor::local::Local;
 use crate::actor::session;
 use crate::actor::socket::Socket;
 use crate::metrics::RequestLabels;
-use crate::wire::message::{self, Refusal, SUBPROTOCOL, Subscribe};
+use crate::wire::message::{Refusal, SUBPROTOCOL, Subscribe};
 
 use super::State;
 use super::origin;
 use super::problem::Problem;
+use super::query;
 
 /// The `id` of a subscription that comes from the address.
 const URL_SUBSCRIPTION: &str = "url";
@@ -154,46 +155,16 @@ fn offers_subprotocol(headers: &HeaderMap) -> bool {
         .any(|offer| offer.trim() == SUBPROTOCOL)
 }
 
-/// The subscription that the address asks for, `/ws?table=items&columns=id,name`, so that any WebSocket tool is a client.
-fn subscription(query: &str) -> Option<Result<Subscribe, Refusal>> {
-    let mut wanted = Subscribe {
-        id: URL_SUBSCRIPTION.into(),
-        ..Subscribe::default()
-    };
-    let mut is_any = false;
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        is_any = true;
-        match &*name {
-            "table" => wanted.table = value.into_owned(),
-            "columns" => wanted.set_columns(&value),
-            "since" => match message::cursor(URL_SUBSCRIPTION, &value) {
-                Ok(cursor) => wanted.since = Some(cursor),
-                Err(refusal) => return Some(Err(refusal)),
-            },
-            "snapshot" => match &*value {
-                "1" | "true" => wanted.snapshot = true,
-                "0" | "false" | "" => wanted.snapshot = false,
-                _ => {
-                    let message = format!("snapshot is {value:?}; it has to be 1 or 0");
-                    return Some(Err(Refusal::of(URL_SUBSCRIPTION, "bad_message", message)));
-                }
-            },
-            other => {
-                let message = format!(
-                    "{other} is not served by this version of plank; the parameters are table, columns, since and snapshot"
-                );
-                return Some(Err(Refusal::of(URL_SUBSCRIPTION, "unsupported", message)));
-            }
-        }
+/// The words of an address that subscribes.
+pub(super) const SUBSCRIPTION_WORDS: [&str; 4] = ["table", "columns", "since", "snapshot"];
+
+/// The subscription that the address asks for, `/ws?table=items&status=eq.open`, so that any WebSocket tool is a client.
+fn subscription(text: &str) -> Option<Result<Subscribe, Refusal>> {
+    if text.is_empty() {
+        return None;
     }
-    if is_any && wanted.table.is_empty() {
-        return Some(Err(Refusal::of(
-            URL_SUBSCRIPTION,
-            "bad_message",
-            "table is missing",
-        )));
-    }
-    is_any.then(|| wanted.check().map(|()| wanted))
+    let query = query::parse(URL_SUBSCRIPTION, text, &SUBSCRIPTION_WORDS);
+    Some(query.map(|query| query.wanted))
 }
 
 #[cfg(test)]
@@ -220,7 +191,7 @@ mod tests {
                 .contains("table")
         );
         assert!(
-            subscription("table=t&nope=eq.1")
+            subscription("table=t&nope=1")
                 .unwrap()
                 .unwrap_err()
                 .message

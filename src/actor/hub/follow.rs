@@ -214,6 +214,7 @@ impl Hub {
                     reason,
                     table: affected.table.clone(),
                     columns: affected.columns.clone(),
+                    filter: None,
                     cursor: cursor.clone(),
                 };
                 self.tell(shard, reset);

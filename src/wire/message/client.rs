@@ -1,9 +1,12 @@
 //! What clients may say.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::feed::Cursor;
+use crate::feed::filter::parse::parse as parse_filter;
+use crate::feed::{Cursor, Expr, FilterError};
 use crate::limits::{
     SUBSCRIPTION_COLUMNS_BYTES_MAX, SUBSCRIPTION_COLUMNS_MAX, SUBSCRIPTION_ID_BYTES_MAX,
     TABLE_NAME_BYTES_MAX,
@@ -29,6 +32,8 @@ pub struct Subscribe {
     pub table: String,
     /// The columns; none for all.
     pub columns: Option<Vec<String>>,
+    /// Which rows; none for all.
+    pub filter: Option<Arc<Expr>>,
     /// Where the client was.
     pub since: Option<Cursor>,
     /// Whether it wants the rows as well, at the beginning and after each `reset`.
@@ -77,6 +82,8 @@ pub struct Refusal {
     pub code: &'static str,
     /// For people.
     pub message: String,
+    /// The member of the request that is wrong, where it is one.
+    pub field: Option<String>,
 }
 
 impl Refusal {
@@ -86,7 +93,20 @@ impl Refusal {
             id: Some(id.to_owned()),
             code,
             message: message.into(),
+            field: None,
         }
+    }
+
+    /// It is about this member of the request.
+    pub fn at(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// The filter of the subscription `id` can't be served.
+    pub fn filter(id: &str, error: FilterError) -> Self {
+        let FilterError { place, message } = error;
+        Self::of(id, "bad_filter", format!("{place}: {message}")).at(place)
     }
 }
 
@@ -96,7 +116,12 @@ impl ClientMessage {
     /// # Errors
     /// The refusal names the member that is missing or wrong.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
-        let refuse = |id: Option<String>, code, message: String| Refusal { id, code, message };
+        let refuse = |id: Option<String>, code, message: String| Refusal {
+            id,
+            code,
+            message,
+            field: None,
+        };
         let fields: Fields<'_> = serde_json::from_str(text).map_err(|e| {
             refuse(
                 None,
@@ -121,17 +146,16 @@ impl ClientMessage {
             "ping" => Ok(Self::Ping),
             "unsubscribe" => Ok(Self::Unsubscribe(id_of(&id)?)),
             "subscribe" => {
-                let filter = fields.filter.map_or("null", RawValue::get);
-                if !matches!(filter, "null" | "\"\"") {
-                    let message = "filter is not served by this version of plank".into();
-                    return Err(refuse(id.clone(), "unsupported", message));
-                }
                 let table = string("table", fields.table).map_err(bad)?;
+                let filter = string("filter", fields.filter).map_err(bad)?;
                 let id = id_of(&id)?;
+                let filter = parse_filter(filter.as_deref().unwrap_or_default())
+                    .map_err(|e| Refusal::filter(&id, e))?;
                 let since = string("since", fields.since).map_err(bad)?;
                 let wanted = Subscribe {
                     table: table.ok_or_else(|| bad("table is missing".into()))?,
                     columns: columns(fields.columns).map_err(bad)?,
+                    filter: filter.map(Arc::new),
                     since: since.map(|text| cursor(&id, &text)).transpose()?,
                     snapshot: flag("snapshot", fields.snapshot).map_err(bad)?,
                     id,
@@ -216,6 +240,7 @@ mod tests {
             id: "a".into(),
             table: "t".into(),
             columns: Some(vec!["id".into()]),
+            filter: None,
             since: None,
             snapshot: false,
         };
@@ -257,9 +282,9 @@ mod tests {
                 "columns has to be",
             ),
             (
-                r#"{"type":"subscribe","id":"a","table":"t","filter":"a=eq.1"}"#,
-                "unsupported",
-                "filter",
+                r#"{"type":"subscribe","id":"a","table":"t","filter":"a=open"}"#,
+                "bad_filter",
+                "a: at character 1: there is no operator",
             ),
             (
                 r#"{"type":"subscribe","id":"a","table":"t","since":"AAAA"}"#,

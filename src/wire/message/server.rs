@@ -229,7 +229,8 @@ mod tests {
             payload(&error(&Refusal {
                 id: None,
                 code: "x",
-                message: "\u{7f}\n".into()
+                message: "\u{7f}\n".into(),
+                field: None,
             }))
             .get("id"),
             None
