@@ -20,7 +20,9 @@ use crate::actor::nudge::Nudge;
 use crate::config::{Config, Database, ListenAddress, Retention};
 use crate::health::Health;
 use crate::http::{State, server};
-use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX, PRUNE_INTERVAL_MIN, START_MAX};
+use crate::limits::{
+    ACTOR_SILENCE_MAX, DRAIN_MAX, FOLLOW_INTERVAL, PRUNE_INTERVAL_MIN, START_MAX,
+};
 use crate::metrics::Metrics;
 use crate::store::private::{self, PrivatePostgres};
 use crate::store::{ConnectError, History, Pool, StoreError, connect, migrate, retention};
@@ -143,12 +145,14 @@ pub async fn build(config: Config) -> Result<App, AppError> {
         Listener::new(settings, for_hub, nudge, for_metrics, for_health, give_up)
     });
 
-    let housekeeping = actix_rt::spawn(keep_house(
+    let keeping = keep_house(
         pool.clone(),
         config.retention,
         metrics.clone(),
         health.clone(),
-    ));
+    );
+    let following = follow_tables(pool.clone(), health.clone());
+    let housekeeping = actix_rt::spawn(async { tokio::join!(keeping, following).0 });
 
     let state = State {
         pool: pool.clone(),
@@ -196,7 +200,6 @@ async fn keep_house(pool: Pool, retention: Retention, metrics: Arc<Metrics>, hea
                 retention::configure(&pool, retention).await?;
             }
             let is_closed = retention::reopen(&pool).await?;
-            retention::follow_partitions(&pool).await?;
             Ok::<_, StoreError>((is_closed, retention::prune(&pool).await?))
         };
         match work.await {
@@ -216,6 +219,23 @@ async fn keep_house(pool: Pool, retention: Retention, metrics: Arc<Metrics>, hea
             Err(error) => log::warn!("log not pruned reason=\"{error}\""),
         }
         sleep(retention::interval(retention)).await;
+    }
+}
+
+/// Follows what becomes of the watched tables themselves.
+async fn follow_tables(pool: Pool, health: Arc<Health>) {
+    loop {
+        sleep(FOLLOW_INTERVAL).await;
+        if !health.is_live() {
+            continue;
+        }
+        let work = async {
+            retention::follow_tables(&pool).await?;
+            retention::follow_partitions(&pool).await
+        };
+        if let Err(error) = work.await {
+            log::warn!("tables not followed reason=\"{error}\"");
+        }
     }
 }
 

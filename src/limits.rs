@@ -40,6 +40,9 @@ pub const FILTER_DEPTH_MAX: usize = 10;
 /// Values of one `in`.
 pub const FILTER_VALUES_MAX: usize = 1_000;
 
+/// Characters of the pattern of a `like`: matching takes at most this many steps for each character of a value.
+pub const FILTER_PATTERN_MAX: usize = 200;
+
 /// Bytes of the name of a table: two quoted names of 63 bytes, each of which might be a quote.
 pub const TABLE_NAME_BYTES_MAX: usize = 300;
 
@@ -211,6 +214,9 @@ pub const RETENTION_ROWS_MAX: i64 = 10_000_000;
 pub const PRUNE_INTERVAL_MIN: Duration = Duration::from_millis(250);
 /// See [`PRUNE_INTERVAL_MIN`].
 pub const PRUNE_INTERVAL_MAX: Duration = Duration::from_secs(30);
+
+/// Between two looks at whether somebody has altered a watched table, or its partitions.
+pub const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 
 /// An actor that has not answered for this long is dead or stuck: `/livez` fails and the process ends.
 pub const ACTOR_SILENCE_MAX: Duration = Duration::from_secs(30);

@@ -214,7 +214,9 @@ async fn snapshot(local: &Local, conn: &Conn, started: &Started) -> Result<Curso
         deadline: Instant::now() + SNAPSHOT_MAX,
         waited: Duration::ZERO,
     };
-    let View { table, projection } = &started.view;
+    let View {
+        table, projection, ..
+    } = &started.view;
     let opened = local.history.snapshot(table).await;
     let mut rows = opened.map_err(|e| (e.into(), false))?;
     let cursor = rows.cursor().clone();

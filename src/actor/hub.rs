@@ -9,6 +9,7 @@ use actix::prelude::*;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
+use crate::feed::filter::Filter;
 use crate::feed::{Catalog, Cursor, Expander, Subject, Table, Window};
 use crate::health::{Health, Part};
 use crate::limits::{HUB_MAILBOX_MAX, WINDOW_BYTES_MAX};
@@ -21,6 +22,7 @@ use super::shard::Shard;
 
 mod batch;
 mod follow;
+mod index;
 mod resume;
 mod topics;
 
@@ -129,14 +131,22 @@ impl Hub {
             let refusal = Refusal::of(&wanted.id, "unknown_column", message);
             return Err(refusal.at("columns"));
         }
-        if wanted.filter.is_some() {
-            let message = "filter is not served by this version of plank";
-            return Err(Refusal::of(&wanted.id, "unsupported", message));
-        }
-        Ok((
-            table.clone(),
-            Subject::new(table.rel, wanted.columns.clone()),
-        ))
+        let filter = match &wanted.filter {
+            Some(_) if !table.old_rows => {
+                let message = format!(
+                    "the table {} logs no old rows, and without them nobody knows when a row has left a filter; its owner has to call plank.watch with old_rows",
+                    table.quoted
+                );
+                return Err(Refusal::of(&wanted.id, "bad_filter", message).at("filter"));
+            }
+            Some(expr) => {
+                let bound = Filter::bind(expr, table);
+                Some(Arc::new(bound.map_err(|e| Refusal::filter(&wanted.id, e))?))
+            }
+            None => None,
+        };
+        let subject = Subject::new(table.rel, wanted.columns.clone(), filter);
+        Ok((table.clone(), subject))
     }
 }
 

@@ -275,20 +275,22 @@ pub struct Reset {
     pub columns: Option<Vec<String>>,
     /// The rows that were asked for, likewise.
     pub filter: Option<Arc<Expr>>,
+    /// They can't have it any more, and learn why when they ask again.
+    pub is_void: bool,
     /// Where the stream goes on.
     pub cursor: Arc<str>,
 }
 
 impl Reset {
-    /// What the subscription `id` asks for again, with a snapshot.
-    pub fn again(&self, id: &str) -> Arc<Wanted> {
+    /// What the subscription `id` asks for again.
+    pub fn again(&self, id: &str, snapshot: bool) -> Arc<Wanted> {
         Arc::new(Wanted {
             id: id.to_owned(),
             table: self.table.quoted.clone(),
             columns: self.columns.clone(),
             filter: self.filter.clone(),
             since: None,
-            snapshot: true,
+            snapshot,
         })
     }
 }

@@ -339,12 +339,12 @@ impl Handler<Reset> for Shard {
                     wants_snapshot,
                     ..
                 } = subscription;
-                if *wants_snapshot {
+                if *wants_snapshot || reset.is_void {
                     let key = SubscriptionKey {
                         slot,
                         serial: *serial,
                     };
-                    again.push((key, reset.again(id)));
+                    again.push((key, reset.again(id, *wants_snapshot)));
                     continue;
                 }
                 local.reply(&conn, message::reset(id, reset.reason));

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::filter::kind::{Kind, Letters};
+
 /// A PostgreSQL object identifier.
 pub type Oid = u32;
 
@@ -17,6 +19,9 @@ pub struct Column {
     /// As `format_type` writes it.
     #[serde(rename = "type")]
     pub type_name: String,
+    /// What filters make of it.
+    #[serde(flatten)]
+    pub kind: Kind,
 }
 
 /// A watched table, as `plank.describe` writes it.
@@ -66,12 +71,30 @@ impl Table {
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     tables: HashMap<Oid, Arc<Table>>,
+    /// Of the database's own collation.
+    letters: Letters,
 }
 
 impl Catalog {
+    /// Without tables yet.
+    pub fn new(letters: Letters) -> Self {
+        Self {
+            tables: HashMap::new(),
+            letters,
+        }
+    }
+
+    /// Of the database's own collation.
+    pub fn letters(&self) -> &Letters {
+        &self.letters
+    }
+
     /// Adds a table, or replaces what was known of it. Gives the tables that had its name until now: they have been
     /// dropped, or renamed.
-    pub fn insert(&mut self, table: Table) -> Vec<Oid> {
+    pub fn insert(&mut self, mut table: Table) -> Vec<Oid> {
+        for column in &mut table.columns {
+            column.kind.resolve(&self.letters);
+        }
         let had_its_name = |t: &&Arc<Table>| {
             t.rel != table.rel && (&t.schema, &t.name) == (&table.schema, &table.name)
         };
@@ -175,6 +198,7 @@ mod tests {
                 .map(|n| Column {
                     name: n.into(),
                     type_name: "text".into(),
+                    kind: Kind::Other,
                 })
                 .into(),
         }

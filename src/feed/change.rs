@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::catalog::Oid;
+use super::filter::Shape;
 use super::json;
 
 /// The `op` of a row of `plank.log`.
@@ -119,7 +120,7 @@ pub struct Change {
 
 impl Change {
     /// Appends the change as a member of `changes` (DESIGN, section 5). `projection` says which columns leave; none for
-    /// the row as it is.
+    /// the row as it is. `shape` says how it shows through a filter.
     ///
     /// # Errors
     /// If a row of the log is no JSON object.
@@ -127,13 +128,24 @@ impl Change {
         &self,
         out: &mut String,
         projection: Option<&[String]>,
+        shape: Shape,
     ) -> Result<(), serde_json::Error> {
+        let (op, cause) = match shape {
+            Shape::Plain => (self.op, ""),
+            Shape::Enter => (Op::Insert, ",\"cause\":\"update\""),
+            Shape::Leave => (Op::Delete, ",\"cause\":\"update\""),
+        };
         out.push_str("{\"op\":\"");
-        out.push_str(self.op.as_str());
-        out.push_str("\",\"key\":");
+        out.push_str(op.as_str());
+        out.push('"');
+        out.push_str(cause);
+        out.push_str(",\"key\":");
         out.push_str(self.key.as_deref().unwrap_or("null"));
-        let old = self.old.as_deref().filter(|_| self.op == Op::Delete);
-        for (name, row) in [("row", self.row.as_deref()), ("old", old)] {
+        let (row, old) = match op {
+            Op::Delete => (None, self.old.as_deref()),
+            _ => (self.row.as_deref(), None),
+        };
+        for (name, row) in [("row", row), ("old", old)] {
             let Some(row) = row else { continue };
             out.push_str(",\"");
             out.push_str(name);
@@ -188,16 +200,30 @@ mod tests {
             at_us: 1_795_420_800_000_001,
         };
         let mut out = String::new();
-        change.write_json(&mut out, None).unwrap();
+        change.write_json(&mut out, None, Shape::Plain).unwrap();
         let tail = r#""seq":42,"xid":"731","at":"2026-11-23T08:00:00.000001Z"}"#;
         assert_eq!(
             out,
             format!(r#"{{"op":"update","key":{{"id":1}},"row":{{"id":1,"v":1.10}},{tail}"#)
         );
         out.clear();
+        change
+            .write_json(&mut out, None, Shape::Enter)
+            .unwrap();
+        let enter = r#"{"op":"insert","cause":"update","key":{"id":1},"row":{"id":1,"v":1.10},"#;
+        assert_eq!(out, format!("{enter}{tail}"));
+        out.clear();
+        change
+            .write_json(&mut out, None, Shape::Leave)
+            .unwrap();
+        let leave = r#"{"op":"delete","cause":"update","key":{"id":1},"old":{"id":1,"v":0},"#;
+        assert_eq!(out, format!("{leave}{tail}"));
+        out.clear();
         change.op = Op::Delete;
         change.row = None;
-        change.write_json(&mut out, Some(&["id".into()])).unwrap();
+        change
+            .write_json(&mut out, Some(&["id".into()]), Shape::Plain)
+            .unwrap();
         assert_eq!(
             out,
             format!(r#"{{"op":"delete","key":{{"id":1}},"old":{{"id":1}},{tail}"#)

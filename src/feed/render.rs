@@ -7,6 +7,7 @@ use crate::limits::KEY_CHANGE_BYTES_MAX;
 use super::catalog::Table;
 use super::change::{Change, LogOp, LogRow};
 use super::expand::Expander;
+use super::filter::{Opened, Shape};
 use super::topic::View;
 
 /// The rows can't be followed one by one: the table has changed too much, or a statement has changed too many keys.
@@ -63,9 +64,17 @@ impl Renderer {
 
     fn write(&mut self, mut out: impl FnMut(&str)) -> Result<(), Unfit> {
         let projection = self.view.projection.as_deref();
-        for (_, change) in self.changes.drain(..) {
+        for (table, change) in self.changes.drain(..) {
+            let shape = match &self.view.filter {
+                None => Some(Shape::Plain),
+                Some(filter) => {
+                    let opened = Opened::new(&table, &change).map_err(|_| Unfit)?;
+                    filter.shape(&opened).map_err(|_| Unfit)?
+                }
+            };
+            let Some(shape) = shape else { continue };
             self.text.clear();
-            let written = change.write_json(&mut self.text, projection);
+            let written = change.write_json(&mut self.text, projection, shape);
             written.map_err(|_| Unfit)?;
             out(&self.text);
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::catalog::{Oid, Table};
+use super::filter::Filter;
 
 /// Names a topic for the lifetime of the process; on the wire `t7`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,17 +23,27 @@ pub struct Subject {
     pub root: Oid,
     /// The columns that the client asked for, sorted; none for all that it may see.
     pub columns: Option<Vec<String>>,
+    /// Which rows; none for all.
+    pub filter: Option<Arc<Filter>>,
 }
 
 impl Subject {
     /// Normalises: the order in which a client lists columns does not matter.
-    pub fn new(root: Oid, columns: Option<Vec<String>>) -> Self {
+    pub fn new(
+        root: Oid,
+        columns: Option<Vec<String>>,
+        filter: Option<Arc<Filter>>,
+    ) -> Self {
         let columns = columns.map(|mut list| {
             list.sort();
             list.dedup();
             list
         });
-        Self { root, columns }
+        Self {
+            root,
+            columns,
+            filter,
+        }
     }
 }
 
@@ -43,13 +54,19 @@ pub struct View {
     pub table: Arc<Table>,
     /// The columns that leave; none for rows as they are.
     pub projection: Option<Arc<[String]>>,
+    /// The rows that leave; none for all.
+    pub filter: Option<Arc<Filter>>,
 }
 
 impl View {
-    /// What `columns` shows of a table; none for all that may be seen.
-    pub fn new(table: Arc<Table>, columns: Option<&[String]>) -> Self {
-        let projection = table.projection(columns).map(Arc::from);
-        Self { table, projection }
+    /// What a subject shows of its table.
+    pub fn new(table: Arc<Table>, subject: &Subject) -> Self {
+        let projection = table.projection(subject.columns.as_deref()).map(Arc::from);
+        Self {
+            table,
+            projection,
+            filter: subject.filter.clone(),
+        }
     }
 }
 
@@ -61,10 +78,13 @@ mod tests {
     fn equal_subjects_are_one_topic() {
         let list = |names: &[&str]| Some(names.iter().map(|n| (*n).to_owned()).collect());
         assert_eq!(
-            Subject::new(1, list(&["b", "a", "b"])),
-            Subject::new(1, list(&["a", "b"]))
+            Subject::new(1, list(&["b", "a", "b"]), None),
+            Subject::new(1, list(&["a", "b"]), None)
         );
-        assert_ne!(Subject::new(1, None), Subject::new(1, list(&["a"])));
+        assert_ne!(
+            Subject::new(1, None, None),
+            Subject::new(1, list(&["a"]), None)
+        );
         assert_eq!(TopicId(7).to_string(), "t7");
     }
 }

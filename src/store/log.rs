@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Socket, Statement};
 
+use crate::feed::filter::kind::Letters;
 use crate::feed::{Catalog, Cursor, Epoch, Rest, Snapshot};
 use crate::limits::{MARK_APART, PING_MAX};
 
@@ -191,12 +192,15 @@ impl LogReader {
     pub async fn catalog(&self) -> Result<Catalog, ConnectError> {
         let sql =
             "select d::text from plank.watched w, plank.describe(w.rel) d where d is not null";
-        let mut catalog = Catalog::default();
         let query = async {
-            let rows = self.client.query(sql, &[]).await;
-            rows.map_err(|e| self.explain.error(&e))
+            let letters = self.client.query_one("select plank.letters()", &[]).await?;
+            Ok((letters, self.client.query(sql, &[]).await?))
         };
-        for row in connect::soon("catalog", query).await? {
+        let query = async { query.await.map_err(|e| self.explain.error(&e)) };
+        let (letters, rows) = connect::soon("catalog", query).await?;
+        let letters = letters.get::<_, Option<&str>>(0);
+        let mut catalog = Catalog::new(letters.map(Letters::of_pairs).unwrap_or_default());
+        for row in rows {
             let table = serde_json::from_str(row.get(0)).map_err(|e| {
                 let what = format!("the description of a table can't be read: {e}");
                 self.explain.broken(what)

@@ -58,6 +58,19 @@ pub async fn follow_partitions(pool: &Pool) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Describes tables anew that have been altered.
+///
+/// # Errors
+/// When the database is away.
+pub async fn follow_tables(pool: &Pool) -> Result<(), StoreError> {
+    let client = pool.get().await?;
+    let sql = "select plank.follow_tables()";
+    if client.query_one(sql, &[]).await?.get(0) {
+        log::info!("tables were altered");
+    }
+    Ok(())
+}
+
 /// Prunes the log if it is time, and measures it.
 ///
 /// # Errors

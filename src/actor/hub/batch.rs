@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::feed::{Change, Table, TopicId};
+use crate::feed::filter::{Opened, Shape};
+use crate::feed::render::Unfit;
+use crate::feed::{Change, Op, Table, TopicId};
 use crate::limits::CHUNK_BYTES;
 use crate::wire::message::Changes;
 
@@ -43,32 +45,54 @@ impl Batch {
         }
     }
 
-    /// Adds a change for all topics of its table. Its text is made once for all that have the same projection.
+    /// Adds a change for the topics of its table that it concerns. Its text is made once for all that see the same.
     ///
     /// # Errors
-    /// If a row of the log is no JSON object.
-    pub fn add(
+    /// If a row of the log can't be read.
+    pub fn add(&mut self, topics: &Topics, table: &Table, change: &Change) -> Result<(), Unfit> {
+        let Some(index) = topics.index(table.rel) else {
+            return Ok(());
+        };
+        let mut texts = Texts {
+            change,
+            made: Vec::new(),
+        };
+        for topic in index.plain() {
+            self.show(topics, *topic, &mut texts, Shape::Plain)?;
+        }
+        if index.has_filters() {
+            let opened = Opened::new(table, change).map_err(|_| Unfit)?;
+            let concerned = match change.op {
+                Op::Truncate => index.all(),
+                _ => index.asked(&opened).map_err(|_| Unfit)?,
+            };
+            for topic in concerned {
+                let filter = topics.shown(topic).and_then(|view| view.filter.as_ref());
+                let Some(filter) = filter else { continue };
+                if let Some(shape) = filter.shape(&opened).map_err(|_| Unfit)? {
+                    self.show(topics, topic, &mut texts, shape)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn show(
         &mut self,
         topics: &Topics,
-        table: &Table,
-        change: &Change,
-    ) -> Result<(), serde_json::Error> {
-        let mut texts: Vec<(Option<&Arc<[String]>>, String)> = Vec::new();
-        for (topic, projection) in topics.projections(table.rel) {
-            if self.muted.contains(&topic) {
-                continue;
-            }
-            let place = match texts.iter().position(|(p, _)| *p == projection) {
-                Some(place) => place,
-                None => {
-                    let mut text = String::new();
-                    change.write_json(&mut text, projection.map(|p| &**p))?;
-                    texts.push((projection, text));
-                    texts.len() - 1
-                }
-            };
-            self.push(topic, &texts[place].1, change.at_us);
+        topic: TopicId,
+        texts: &mut Texts<'_>,
+        shape: Shape,
+    ) -> Result<(), Unfit> {
+        if self.muted.contains(&topic) {
+            return Ok(());
         }
+        let Some(view) = topics.shown(topic) else {
+            return Ok(());
+        };
+        let at_us = texts.change.at_us;
+        let text = texts.of(view.projection.as_ref(), shape)?;
+        self.push(topic, text, at_us);
         Ok(())
     }
 
@@ -133,6 +157,33 @@ impl Batch {
                 .map(|o| frame(o.topic, o.changes, o.at_us, true)),
         );
         self.ready
+    }
+}
+
+/// A change as it shows to some, for each way in which it does.
+struct Texts<'a> {
+    change: &'a Change,
+    made: Vec<(Projection, Shape, String)>,
+}
+
+/// The columns that are shown; none for all.
+type Projection = Option<Arc<[String]>>;
+
+impl Texts<'_> {
+    fn of(&mut self, projection: Option<&Arc<[String]>>, shape: Shape) -> Result<&str, Unfit> {
+        let mut made = self.made.iter();
+        let place = match made.position(|(p, s, _)| *s == shape && p.as_ref() == projection) {
+            Some(place) => place,
+            None => {
+                let mut text = String::new();
+                let columns = projection.map(|p| &**p);
+                let written = self.change.write_json(&mut text, columns, shape);
+                written.map_err(|_| Unfit)?;
+                self.made.push((projection.cloned(), shape, text));
+                self.made.len() - 1
+            }
+        };
+        Ok(&self.made[place].2)
     }
 }
 

@@ -144,7 +144,7 @@ impl Hub {
     }
 
     /// A row does not have the columns of the key, say because one was renamed: nobody can follow the table by key.
-    fn unreadable(&mut self, table: &Table, seq: i64, error: &serde_json::Error) {
+    fn unreadable(&mut self, table: &Table, seq: i64, error: &dyn std::error::Error) {
         let is_news = self.topics.of(table.rel).iter().any(|affected| {
             self.batch
                 .as_ref()
@@ -214,7 +214,8 @@ impl Hub {
                     reason,
                     table: affected.table.clone(),
                     columns: affected.columns.clone(),
-                    filter: None,
+                    filter: affected.filter.clone(),
+                    is_void: affected.is_void,
                     cursor: cursor.clone(),
                 };
                 self.tell(shard, reset);

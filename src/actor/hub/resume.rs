@@ -244,7 +244,7 @@ impl Hub {
         let (table, subject) = self.subject_of(wanted)?;
         Ok(Found {
             rels: self.catalog.members(table.rel),
-            view: View::new(table, subject.columns.as_deref()),
+            view: View::new(table, &subject),
             cursor: self.cursor.clone(),
         })
     }

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::feed::catalog::Oid;
-use crate::feed::{Subject, Table, TopicId, View};
+use crate::feed::filter::Filter;
+use crate::feed::{Expr, Subject, Table, TopicId, View};
 use crate::wire::message::ResetReason;
 
 use super::super::message::ShardId;
+use super::index::Index;
 
 /// What several subscriptions share.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ struct Topic {
     shards: HashMap<ShardId, usize>,
     /// How often the stream has broken, and why it did last.
     breaks: (u64, ResetReason),
+    /// A column that its filter needs is gone, or has a type that the filter does not fit. It gets nothing any more.
+    is_void: bool,
 }
 
 /// A topic whose stream is about to break, or to end.
@@ -29,8 +33,19 @@ pub struct Affected {
     pub table: Arc<Table>,
     /// The columns that its subscribers asked for.
     pub columns: Option<Vec<String>>,
+    /// The rows that they asked for.
+    pub filter: Option<Arc<Expr>>,
+    /// Whether what they asked for can't be had any more.
+    pub is_void: bool,
     /// The shards that have subscribers of it.
     pub shards: Vec<ShardId>,
+}
+
+/// The topics of one table.
+#[derive(Debug, Default)]
+struct Group {
+    ids: Vec<TopicId>,
+    index: Index,
 }
 
 /// All topics.
@@ -38,7 +53,7 @@ pub struct Affected {
 pub struct Topics {
     topics: HashMap<TopicId, Topic>,
     by_subject: HashMap<Subject, TopicId>,
-    by_root: HashMap<Oid, Vec<TopicId>>,
+    by_root: HashMap<Oid, Group>,
     newest: u32,
 }
 
@@ -65,12 +80,15 @@ impl Topics {
             false => *self.by_subject.entry(subject.clone()).or_insert_with(new),
         };
         let topic = self.topics.entry(id).or_insert_with(|| {
-            self.by_root.entry(subject.root).or_default().push(id);
+            let group = self.by_root.entry(subject.root).or_default();
+            group.ids.push(id);
+            group.index.insert(id, subject.filter.as_deref());
             Topic {
-                view: View::new(table.clone(), subject.columns.as_deref()),
+                view: View::new(table.clone(), &subject),
                 subject,
                 shards: HashMap::new(),
                 breaks: (0, ResetReason::Schema),
+                is_void: false,
             }
         });
         *topic.shards.entry(shard).or_default() += 1;
@@ -101,35 +119,40 @@ impl Topics {
         if self.by_subject.get(&topic.subject) == Some(&id) {
             self.by_subject.remove(&topic.subject);
         }
-        if let Some(ids) = self.by_root.get_mut(&topic.subject.root) {
-            ids.retain(|other| *other != id);
-            if ids.is_empty() {
+        if let Some(group) = self.by_root.get_mut(&topic.subject.root) {
+            group.ids.retain(|other| *other != id);
+            if !topic.is_void {
+                group.index.remove(id, topic.subject.filter.as_deref());
+            }
+            if group.ids.is_empty() {
                 self.by_root.remove(&topic.subject.root);
             }
         }
     }
 
-    /// The topics of a table, each with its projection.
-    pub fn projections(
-        &self,
-        root: Oid,
-    ) -> impl Iterator<Item = (TopicId, Option<&Arc<[String]>>)> {
-        self.by_root
-            .get(&root)
-            .into_iter()
-            .flatten()
-            .map(|id| (*id, self.topics[id].view.projection.as_ref()))
+    /// Which topics of a table a change may concern.
+    pub fn index(&self, root: Oid) -> Option<&Index> {
+        self.by_root.get(&root).map(|group| &group.index)
+    }
+
+    /// What the subscribers of a topic see.
+    pub fn shown(&self, id: TopicId) -> Option<&View> {
+        self.topics.get(&id).map(|topic| &topic.view)
     }
 
     /// The topics of a table.
     pub fn of(&self, root: Oid) -> Vec<Affected> {
-        let ids = self.by_root.get(&root).into_iter().flatten();
+        let group = self.by_root.get(&root);
+        let ids = group.into_iter().flat_map(|group| &group.ids);
         ids.map(|id| {
             let topic = &self.topics[id];
+            let filter = topic.subject.filter.as_ref();
             Affected {
                 topic: *id,
                 table: topic.view.table.clone(),
                 columns: topic.subject.columns.clone(),
+                filter: filter.map(|filter| filter.expr().clone()),
+                is_void: topic.is_void,
                 shards: topic.shards.keys().copied().collect(),
             }
         })
@@ -162,22 +185,40 @@ impl Topics {
         self.by_root.keys().copied().collect()
     }
 
-    /// A table is described anew. True if that breaks the streams: the key is another one, or a column that somebody
-    /// asked for is gone.
+    /// A table is described anew. True if that breaks the streams: what was captured before does not fit, the key is
+    /// another one, or something that somebody asked for is gone.
     pub fn describe(&mut self, table: &Arc<Table>) -> bool {
+        let Some(group) = self.by_root.get_mut(&table.rel) else {
+            return false;
+        };
         let mut breaks = false;
-        for id in self.by_root.get(&table.rel).into_iter().flatten() {
+        for id in &group.ids {
             let Some(topic) = self.topics.get_mut(id) else {
                 continue;
             };
-            let gone = topic
-                .subject
-                .columns
-                .iter()
-                .flatten()
-                .any(|name| !table.has_column(name));
-            breaks |= gone || topic.view.table.key != table.key;
-            topic.view = View::new(table.clone(), topic.subject.columns.as_deref());
+            let old = &topic.view.table;
+            let columns = topic.subject.columns.as_deref().unwrap_or_default();
+            let is_gone = columns.iter().any(|name| !table.has_column(name));
+            breaks |= is_gone || old.key != table.key || old.since != table.since;
+            // Columns may have other places now.
+            let filter = topic.subject.filter.as_ref();
+            let bound = filter.map(|filter| Filter::bind(filter.expr(), table).map(Arc::new));
+            let is_void = matches!(bound, Some(Err(_))) || (bound.is_some() && !table.old_rows);
+            let bound = bound.and_then(Result::ok);
+            breaks |= is_void || bound != topic.subject.filter;
+            if !topic.is_void {
+                group.index.remove(*id, topic.subject.filter.as_deref());
+            }
+            if self.by_subject.get(&topic.subject) == Some(id) {
+                self.by_subject.remove(&topic.subject);
+            }
+            if !is_void {
+                topic.subject.filter = bound;
+                group.index.insert(*id, topic.subject.filter.as_deref());
+                self.by_subject.entry(topic.subject.clone()).or_insert(*id);
+            }
+            topic.is_void = is_void;
+            topic.view = View::new(table.clone(), &topic.subject);
         }
         breaks
     }

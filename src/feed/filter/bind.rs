@@ -1,0 +1,319 @@
+//! A filter for one table: names have become columns, texts have become values. Equal filters are equal here, however
+//! they were written.
+
+use std::fmt::Write as _;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use super::super::catalog::Table;
+use super::datum::Literal;
+use super::expr::{Expr, Is, Op};
+use super::kind::{Collation, Kind, Letters};
+use super::like::Pattern;
+use super::parse::FilterError;
+
+/// See the module's documentation.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    expr: Arc<Expr>,
+    root: Node,
+    /// The normal form. It names types as well, so a filter on a column of another type is another one.
+    text: String,
+}
+
+/// A condition, normalised: no groups of one, no groups of the same kind in each other, members in order.
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    All(Vec<Node>),
+    Any(Vec<Node>),
+    Not(Box<Node>),
+    Leaf(Leaf),
+}
+
+/// A condition on one column.
+#[derive(Clone, Debug)]
+pub(super) struct Leaf {
+    /// Its place in [`Table::columns`].
+    pub column: usize,
+    pub name: String,
+    pub kind: Kind,
+    pub test: Test,
+}
+
+/// What is asked of the column's value.
+#[derive(Clone, Debug)]
+pub(super) enum Test {
+    Compare(Compare, Literal),
+    In(Vec<Literal>),
+    Like(Pattern),
+    /// The pattern with its letters in lower case, and how letters get there.
+    Ilike(Pattern, Letters),
+    Is(Is),
+}
+
+/// What is left of the operators: the others are these, denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compare {
+    Eq,
+    Gt,
+    Lt,
+}
+
+impl Filter {
+    /// Finds the columns and reads the values.
+    ///
+    /// # Errors
+    /// Names the column, and says why its value or its type can't be served.
+    pub fn bind(expr: &Arc<Expr>, table: &Table) -> Result<Self, FilterError> {
+        let root = node(expr, table)?;
+        let mut text = String::new();
+        write(&root, &mut text);
+        let expr = expr.clone();
+        Ok(Self { expr, root, text })
+    }
+
+    /// As it was written.
+    pub fn expr(&self) -> &Arc<Expr> {
+        &self.expr
+    }
+
+    pub(super) fn root(&self) -> &Node {
+        &self.root
+    }
+
+    /// A column that has to have one of these values for the filter to hold, if there is one.
+    pub fn required(&self) -> Option<(usize, &[Literal])> {
+        match &self.root {
+            // The one with the fewest values leaves the least to look at.
+            Node::All(members) => members
+                .iter()
+                .filter_map(required_by)
+                .min_by_key(|(_, values)| values.len()),
+            root => required_by(root),
+        }
+    }
+}
+
+fn required_by(node: &Node) -> Option<(usize, &[Literal])> {
+    let Node::Leaf(Leaf { column, test, .. }) = node else {
+        return None;
+    };
+    match test {
+        Test::Compare(Compare::Eq, value) => Some((*column, std::slice::from_ref(value))),
+        Test::In(values) => Some((*column, values)),
+        _ => None,
+    }
+}
+
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Filter {}
+
+impl Hash for Filter {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+fn node(expr: &Expr, table: &Table) -> Result<Node, FilterError> {
+    let all = |members: &[Expr]| -> Result<Vec<Node>, FilterError> {
+        members.iter().map(|member| node(member, table)).collect()
+    };
+    Ok(match expr {
+        Expr::All(members) => group(all(members)?, true),
+        Expr::Any(members) => group(all(members)?, false),
+        Expr::Not(inner) => deny(node(inner, table)?),
+        Expr::Compare { column, op, value } => compare(leaf(column, table)?, *op, value)?,
+        Expr::In { column, values } => {
+            let (place, name, kind) = leaf(column, table)?;
+            let mut list = Vec::with_capacity(values.len());
+            for value in values {
+                list.push(literal(&name, &kind, value)?);
+            }
+            list.sort();
+            list.dedup();
+            let test = match list.pop() {
+                Some(only) if list.is_empty() => Test::Compare(Compare::Eq, only),
+                Some(last) => {
+                    list.push(last);
+                    Test::In(list)
+                }
+                None => Test::In(list),
+            };
+            Node::Leaf(Leaf {
+                column: place,
+                name,
+                kind,
+                test,
+            })
+        }
+        Expr::Is { column, what } => {
+            let (place, name, kind) = leaf(column, table)?;
+            if *what != Is::Null && kind != Kind::Bool {
+                let message = format!("is.{} is for boolean columns", what.as_str());
+                return Err(FilterError::new(name, message));
+            }
+            Node::Leaf(Leaf {
+                column: place,
+                name,
+                kind,
+                test: Test::Is(*what),
+            })
+        }
+    })
+}
+
+/// The column of a condition.
+fn leaf(name: &str, table: &Table) -> Result<(usize, String, Kind), FilterError> {
+    let place = table.columns.iter().position(|c| c.name == name);
+    let place = place.ok_or_else(|| {
+        let message = match name.contains("->") {
+            true => "paths into JSON are not served".into(),
+            false => format!("the table {} has no such column", table.quoted),
+        };
+        FilterError::new(name, message)
+    })?;
+    Ok((place, name.to_owned(), table.columns[place].kind.clone()))
+}
+
+fn literal(name: &str, kind: &Kind, value: &str) -> Result<Literal, FilterError> {
+    let refuse = |message: &str| Err(FilterError::new(name, message));
+    match kind {
+        Kind::Other => {
+            refuse("values of its type can't be compared; is.null and not.is.null are all it takes")
+        }
+        Kind::Text(Collation::Other, _) | Kind::Bpchar(Collation::Other, _) => refuse(
+            "its collation takes different texts for equal, which only PostgreSQL can decide; is.null and not.is.null are all it takes",
+        ),
+        _ => Literal::parse(kind, value).map_err(|message| FilterError::new(name, message)),
+    }
+}
+
+fn compare(
+    (column, name, kind): (usize, String, Kind),
+    op: Op,
+    value: &str,
+) -> Result<Node, FilterError> {
+    let is_order = !matches!(op, Op::Eq | Op::Neq);
+    let test = match (op, &kind) {
+        (Op::Like | Op::Ilike, Kind::Text(collation, letters) | Kind::Bpchar(collation, letters))
+            if *collation != Collation::Other =>
+        {
+            let pattern = Pattern::parse(value);
+            let pattern = pattern.map_err(|message| FilterError::new(&name, message))?;
+            match (op, letters) {
+                (Op::Like, _) => Test::Like(pattern),
+                (_, Letters::Unknown) => {
+                    let message = "only PostgreSQL knows the lower case of its collation's letters; use like, or a column with the collation \"C\"";
+                    return Err(FilterError::new(name, message));
+                }
+                (_, letters) => {
+                    let lower = pattern.map(|c| letters.lower(c));
+                    Test::Ilike(lower, letters.clone())
+                }
+            }
+        }
+        (Op::Like | Op::Ilike, kind) if !matches!(kind, Kind::Text(..) | Kind::Bpchar(..)) => {
+            let message = format!("{} is for text columns", op.as_str());
+            return Err(FilterError::new(name, message));
+        }
+        (_, Kind::Text(Collation::Deterministic, _) | Kind::Bpchar(Collation::Deterministic, _)) if is_order => {
+            let message = "only PostgreSQL knows the order of its collation; eq, neq, in, like and is are served, or a column with the collation \"C\"";
+            return Err(FilterError::new(name, message));
+        }
+        (_, Kind::Enum(_)) if is_order => {
+            let message = "only PostgreSQL knows the order of its labels; eq, neq, in and is are served";
+            return Err(FilterError::new(name, message));
+        }
+        _ => {
+            let compare = match op {
+                Op::Gt | Op::Lte => Compare::Gt,
+                Op::Lt | Op::Gte => Compare::Lt,
+                _ => Compare::Eq,
+            };
+            Test::Compare(compare, literal(&name, &kind, value)?)
+        }
+    };
+    let leaf = Node::Leaf(Leaf {
+        column,
+        name,
+        kind,
+        test,
+    });
+    Ok(match op {
+        Op::Neq | Op::Gte | Op::Lte => deny(leaf),
+        _ => leaf,
+    })
+}
+
+fn deny(node: Node) -> Node {
+    match node {
+        Node::Not(inner) => *inner,
+        other => Node::Not(other.into()),
+    }
+}
+
+fn group(members: Vec<Node>, is_all: bool) -> Node {
+    let mut flat: Vec<(String, Node)> = Vec::with_capacity(members.len());
+    for member in members {
+        let inner = match member {
+            Node::All(inner) if is_all => inner,
+            Node::Any(inner) if !is_all => inner,
+            other => vec![other],
+        };
+        flat.extend(inner.into_iter().map(|node| {
+            let mut text = String::new();
+            write(&node, &mut text);
+            (text, node)
+        }));
+    }
+    flat.sort_by(|a, b| a.0.cmp(&b.0));
+    flat.dedup_by(|a, b| a.0 == b.0);
+    let mut nodes: Vec<Node> = flat.into_iter().map(|(_, node)| node).collect();
+    match nodes.pop() {
+        Some(only) if nodes.is_empty() => only,
+        Some(last) => {
+            nodes.push(last);
+            if is_all {
+                Node::All(nodes)
+            } else {
+                Node::Any(nodes)
+            }
+        }
+        None => Node::All(nodes),
+    }
+}
+
+/// The normal form. It is compared and hashed, never read.
+fn write(node: &Node, out: &mut String) {
+    let mut members = |word: &str, members: &[Node]| {
+        out.push_str(word);
+        members.iter().for_each(|member| write(member, out));
+        out.push(')');
+    };
+    match node {
+        Node::All(list) => members("all(", list),
+        Node::Any(list) => members("any(", list),
+        Node::Not(inner) => members("not(", std::slice::from_ref(inner)),
+        Node::Leaf(Leaf {
+            name, kind, test, ..
+        }) => {
+            let test = match test {
+                Test::Compare(compare, value) => format!("{compare:?} {:?}", value.text),
+                Test::In(values) => {
+                    let texts: Vec<&str> = values.iter().map(|v| v.text.as_str()).collect();
+                    format!("in {texts:?}")
+                }
+                Test::Like(pattern) => format!("like {:?}", pattern.text()),
+                Test::Ilike(pattern, _) => format!("ilike {:?}", pattern.text()),
+                Test::Is(what) => format!("is {}", what.as_str()),
+            };
+            // Writing into a String can't fail.
+            let _ = write!(out, "({name:?} {} {test})", kind.sql());
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A filter as a condition in SQL: its values are parameters, its names are quoted, its types are our own words.
+
+use std::fmt::Write as _;
+
+use super::bind::{Compare, Filter, Leaf, Node, Test};
+
+/// A parameter of the condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Param {
+    /// `$n::text`
+    Text(String),
+    /// `$n::text[]`
+    Texts(Vec<String>),
+}
+
+impl Filter {
+    /// The condition for the columns of `x`, with parameters from `$first` on.
+    pub fn sql(&self, first: usize) -> (String, Vec<Param>) {
+        let mut sql = Sql {
+            text: String::new(),
+            first,
+            params: Vec::new(),
+        };
+        sql.node(self.root());
+        (sql.text, sql.params)
+    }
+}
+
+/// A name as PostgreSQL reads it back.
+pub fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+struct Sql {
+    text: String,
+    first: usize,
+    params: Vec<Param>,
+}
+
+impl Sql {
+    fn node(&mut self, node: &Node) {
+        match node {
+            Node::All(members) => self.group(members, " and "),
+            Node::Any(members) => self.group(members, " or "),
+            Node::Not(inner) => {
+                self.text.push_str("not ");
+                self.group(std::slice::from_ref(inner), "");
+            }
+            Node::Leaf(leaf) => self.leaf(leaf),
+        }
+    }
+
+    fn group(&mut self, members: &[Node], word: &str) {
+        self.text.push('(');
+        for (i, member) in members.iter().enumerate() {
+            if i > 0 {
+                self.text.push_str(word);
+            }
+            self.node(member);
+        }
+        self.text.push(')');
+    }
+
+    fn param(&mut self, param: Param) -> usize {
+        self.params.push(param);
+        self.first + self.params.len() - 1
+    }
+
+    fn leaf(&mut self, leaf: &Leaf) {
+        let column = format!("x.{}", quote(&leaf.name));
+        let (cast, kind) = (leaf.kind.sql(), &leaf.kind);
+        // A domain and an enumeration are compared as what is below them.
+        let column = match kind {
+            super::kind::Kind::Enum(_) => format!("{column}::pg_catalog.text"),
+            _ => column,
+        };
+        let text = |value: &str| Param::Text(value.to_owned());
+        let condition = match &leaf.test {
+            Test::Is(what) => format!("{column} is {}", what.as_str()),
+            Test::Compare(compare, value) => {
+                let op = match compare {
+                    Compare::Eq => "=",
+                    Compare::Gt => ">",
+                    Compare::Lt => "<",
+                };
+                let n = self.param(text(&value.text));
+                format!("{column} operator(pg_catalog.{op}) ${n}::pg_catalog.text::{cast}")
+            }
+            Test::In(values) => {
+                let texts = values.iter().map(|v| v.text.clone()).collect();
+                let n = self.param(Param::Texts(texts));
+                format!("{column} operator(pg_catalog.=) any (${n}::pg_catalog.text[]::{cast}[])")
+            }
+            Test::Like(pattern) => {
+                let n = self.param(text(pattern.text()));
+                format!("{column} operator(pg_catalog.~~) ${n}::pg_catalog.text")
+            }
+            Test::Ilike(pattern, _) => {
+                let n = self.param(text(pattern.text()));
+                format!("{column} operator(pg_catalog.~~*) ${n}::pg_catalog.text")
+            }
+        };
+        // Writing into a String can't fail.
+        let _ = write!(self.text, "{condition}");
+    }
+}
