@@ -20,9 +20,7 @@ use crate::actor::nudge::Nudge;
 use crate::config::{Config, Database, ListenAddress, Retention};
 use crate::health::Health;
 use crate::http::{State, server};
-use crate::limits::{
-    ACTOR_SILENCE_MAX, DRAIN_MAX, FOLLOW_INTERVAL, PRUNE_INTERVAL_MIN, START_MAX,
-};
+use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX, FOLLOW_INTERVAL, PRUNE_INTERVAL_MIN, START_MAX};
 use crate::metrics::Metrics;
 use crate::store::private::{self, PrivatePostgres};
 use crate::store::{ConnectError, History, Pool, StoreError, connect, migrate, retention};

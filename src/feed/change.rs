@@ -207,15 +207,11 @@ mod tests {
             format!(r#"{{"op":"update","key":{{"id":1}},"row":{{"id":1,"v":1.10}},{tail}"#)
         );
         out.clear();
-        change
-            .write_json(&mut out, None, Shape::Enter)
-            .unwrap();
+        change.write_json(&mut out, None, Shape::Enter).unwrap();
         let enter = r#"{"op":"insert","cause":"update","key":{"id":1},"row":{"id":1,"v":1.10},"#;
         assert_eq!(out, format!("{enter}{tail}"));
         out.clear();
-        change
-            .write_json(&mut out, None, Shape::Leave)
-            .unwrap();
+        change.write_json(&mut out, None, Shape::Leave).unwrap();
         let leave = r#"{"op":"delete","cause":"update","key":{"id":1},"old":{"id":1,"v":0},"#;
         assert_eq!(out, format!("{leave}{tail}"));
         out.clear();

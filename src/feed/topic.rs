@@ -29,11 +29,7 @@ pub struct Subject {
 
 impl Subject {
     /// Normalises: the order in which a client lists columns does not matter.
-    pub fn new(
-        root: Oid,
-        columns: Option<Vec<String>>,
-        filter: Option<Arc<Filter>>,
-    ) -> Self {
+    pub fn new(root: Oid, columns: Option<Vec<String>>, filter: Option<Arc<Filter>>) -> Self {
         let columns = columns.map(|mut list| {
             list.sort();
             list.dedup();

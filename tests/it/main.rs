@@ -10,6 +10,8 @@ mod churn;
 mod cli;
 mod doorbell;
 mod failover;
+mod filter;
+mod filter_types;
 mod hostile;
 mod items;
 mod items_input;

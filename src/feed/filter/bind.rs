@@ -130,6 +130,7 @@ fn node(expr: &Expr, table: &Table) -> Result<Node, FilterError> {
         Expr::Compare { column, op, value } => compare(leaf(column, table)?, *op, value)?,
         Expr::In { column, values } => {
             let (place, name, kind) = leaf(column, table)?;
+            comparable(&name, &kind)?;
             let mut list = Vec::with_capacity(values.len());
             for value in values {
                 list.push(literal(&name, &kind, value)?);
@@ -180,7 +181,8 @@ fn leaf(name: &str, table: &Table) -> Result<(usize, String, Kind), FilterError>
     Ok((place, name.to_owned(), table.columns[place].kind.clone()))
 }
 
-fn literal(name: &str, kind: &Kind, value: &str) -> Result<Literal, FilterError> {
+/// Whether values of a column can be compared at all.
+fn comparable(name: &str, kind: &Kind) -> Result<(), FilterError> {
     let refuse = |message: &str| Err(FilterError::new(name, message));
     match kind {
         Kind::Other => {
@@ -189,8 +191,12 @@ fn literal(name: &str, kind: &Kind, value: &str) -> Result<Literal, FilterError>
         Kind::Text(Collation::Other, _) | Kind::Bpchar(Collation::Other, _) => refuse(
             "its collation takes different texts for equal, which only PostgreSQL can decide; is.null and not.is.null are all it takes",
         ),
-        _ => Literal::parse(kind, value).map_err(|message| FilterError::new(name, message)),
+        _ => Ok(()),
     }
+}
+
+fn literal(name: &str, kind: &Kind, value: &str) -> Result<Literal, FilterError> {
+    Literal::parse(kind, value).map_err(|message| FilterError::new(name, message))
 }
 
 fn compare(
@@ -199,15 +205,17 @@ fn compare(
     value: &str,
 ) -> Result<Node, FilterError> {
     let is_order = !matches!(op, Op::Eq | Op::Neq);
+    comparable(&name, &kind)?;
     let test = match (op, &kind) {
-        (Op::Like | Op::Ilike, Kind::Text(collation, letters) | Kind::Bpchar(collation, letters))
-            if *collation != Collation::Other =>
-        {
+        (
+            Op::Like | Op::Ilike,
+            Kind::Text(collation, letters) | Kind::Bpchar(collation, letters),
+        ) if *collation != Collation::Other => {
             let pattern = Pattern::parse(value);
             let pattern = pattern.map_err(|message| FilterError::new(&name, message))?;
             match (op, letters) {
                 (Op::Like, _) => Test::Like(pattern),
-                (_, Letters::Unknown) => {
+                (_, Letters::Default | Letters::Unknown) => {
                     let message = "only PostgreSQL knows the lower case of its collation's letters; use like, or a column with the collation \"C\"";
                     return Err(FilterError::new(name, message));
                 }
@@ -217,16 +225,20 @@ fn compare(
                 }
             }
         }
-        (Op::Like | Op::Ilike, kind) if !matches!(kind, Kind::Text(..) | Kind::Bpchar(..)) => {
+        (Op::Like | Op::Ilike, _) => {
             let message = format!("{} is for text columns", op.as_str());
             return Err(FilterError::new(name, message));
         }
-        (_, Kind::Text(Collation::Deterministic, _) | Kind::Bpchar(Collation::Deterministic, _)) if is_order => {
+        (
+            _,
+            Kind::Text(Collation::Deterministic, _) | Kind::Bpchar(Collation::Deterministic, _),
+        ) if is_order => {
             let message = "only PostgreSQL knows the order of its collation; eq, neq, in, like and is are served, or a column with the collation \"C\"";
             return Err(FilterError::new(name, message));
         }
         (_, Kind::Enum(_)) if is_order => {
-            let message = "only PostgreSQL knows the order of its labels; eq, neq, in and is are served";
+            let message =
+                "only PostgreSQL knows the order of its labels; eq, neq, in and is are served";
             return Err(FilterError::new(name, message));
         }
         _ => {

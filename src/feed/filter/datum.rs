@@ -53,12 +53,18 @@ impl Literal {
                 match number {
                     Some(n) => (Datum::Int(n), n.to_string()),
                     None => {
-                        return wrong(&format!("it has to be a whole number from {} to {max}", -max - 1));
+                        return wrong(&format!(
+                            "it has to be a whole number from {} to {max}",
+                            -max - 1
+                        ));
                     }
                 }
             }
             Kind::Float4 => match float(text).and_then(|_| narrow(text)) {
-                Some(n) => (Datum::Int(order(n.into())), number_text(f64::from(n), format!("{n:e}"))),
+                Some(n) => (
+                    Datum::Int(order(n.into())),
+                    number_text(f64::from(n), format!("{n:e}")),
+                ),
                 None => return wrong("it has to be a number that fits into a real"),
             },
             Kind::Float8 => match float(text) {
@@ -144,10 +150,15 @@ impl<'a> Datum<'a> {
 
 /// A JSON string, copied only if something in it is escaped.
 pub fn string(json: &str) -> Result<Cow<'_, str>, Unreadable> {
-    let inner = json.strip_prefix('"').and_then(|t| t.strip_suffix('"')).ok_or(Unreadable)?;
+    let inner = json
+        .strip_prefix('"')
+        .and_then(|t| t.strip_suffix('"'))
+        .ok_or(Unreadable)?;
     match inner.contains('\\') {
         false => Ok(Cow::Borrowed(inner)),
-        true => serde_json::from_str(json).map(Cow::Owned).map_err(|_| Unreadable),
+        true => serde_json::from_str(json)
+            .map(Cow::Owned)
+            .map_err(|_| Unreadable),
     }
 }
 
@@ -202,7 +213,9 @@ fn bytes(text: &str) -> Option<Box<[u8]>> {
 }
 
 fn shorten(text: &str) -> &str {
-    text.char_indices().nth(60).map_or(text, |(i, _)| &text[..i])
+    text.char_indices()
+        .nth(60)
+        .map_or(text, |(i, _)| &text[..i])
 }
 
 #[cfg(test)]
@@ -212,7 +225,18 @@ mod tests {
 
     #[test]
     fn floats_are_in_order() {
-        let sorted = ["-Infinity", "-1e300", "-1.5", "-1e-300", "0", "1e-320", "1", "1e300", "Infinity", "NaN"];
+        let sorted = [
+            "-Infinity",
+            "-1e300",
+            "-1.5",
+            "-1e-300",
+            "0",
+            "1e-320",
+            "1",
+            "1e300",
+            "Infinity",
+            "NaN",
+        ];
         for (i, a) in sorted.iter().enumerate() {
             for (j, b) in sorted.iter().enumerate() {
                 let (x, y) = (order(float(a).unwrap()), order(float(b).unwrap()));

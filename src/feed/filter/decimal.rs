@@ -130,8 +130,22 @@ mod tests {
     #[test]
     fn numbers_are_in_order() {
         let sorted = [
-            "-Infinity", "-1e20", "-123.46", "-123.45", "-0.1", "0", "1e-9", "0.1", "0.11", "1", "9.99", "10",
-            "123456789012345678901234567890", "1e40", "inf", "NaN",
+            "-Infinity",
+            "-1e20",
+            "-123.46",
+            "-123.45",
+            "-0.1",
+            "0",
+            "1e-9",
+            "0.1",
+            "0.11",
+            "1",
+            "9.99",
+            "10",
+            "123456789012345678901234567890",
+            "1e40",
+            "inf",
+            "NaN",
         ];
         for (i, a) in sorted.iter().enumerate() {
             for (j, b) in sorted.iter().enumerate() {
@@ -155,7 +169,22 @@ mod tests {
 
     #[test]
     fn other_text_is_no_number() {
-        for text in ["", "-", ".", "e1", "1e", "1e1234567890", "0x10", "1_000", " 1", "1 ", "1.2.3", "--1", "-nan", "ten"] {
+        for text in [
+            "",
+            "-",
+            ".",
+            "e1",
+            "1e",
+            "1e1234567890",
+            "0x10",
+            "1_000",
+            " 1",
+            "1 ",
+            "1.2.3",
+            "--1",
+            "-nan",
+            "ten",
+        ] {
             assert_eq!(Decimal::parse(text), None, "{text}");
         }
         assert!(!Decimal::parse("1e1001").unwrap().is_bearable());

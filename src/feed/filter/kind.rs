@@ -46,7 +46,9 @@ impl Letters {
     pub fn of_pairs(pairs: &str) -> Self {
         let chars: Vec<char> = pairs.chars().collect();
         let pairs = chars.as_chunks::<2>().0.iter();
-        Self::Table(Arc::new(pairs.map(|[upper, lower]| (*upper, *lower)).collect()))
+        Self::Table(Arc::new(
+            pairs.map(|[upper, lower]| (*upper, *lower)).collect(),
+        ))
     }
 }
 

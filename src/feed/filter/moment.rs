@@ -66,7 +66,9 @@ pub fn parse(form: Form, text: &str) -> Result<Moment, &'static str> {
     }
     let wrong = match form {
         Form::Date => "a date has the form 2026-11-23",
-        Form::Timestamp => "a timestamp has the form 2026-11-23T08:00:00.000001, without a time zone",
+        Form::Timestamp => {
+            "a timestamp has the form 2026-11-23T08:00:00.000001, without a time zone"
+        }
         _ => {
             "a timestamp has the form 2026-11-23T08:00:00.000001Z or ...%2B02:00 (a plain + is a blank in a query); without a zone it is UTC"
         }
@@ -92,7 +94,8 @@ pub fn parse(form: Form, text: &str) -> Result<Moment, &'static str> {
         }
     };
     // Its text has to have a year of four digits as well.
-    let is_writable = (day("0001-01-01", false).map(|d| d.0 * US_PER_DAY)..day("10000-01-01", false).map(|d| d.0 * US_PER_DAY))
+    let is_writable = (day("0001-01-01", false).map(|d| d.0 * US_PER_DAY)
+        ..day("10000-01-01", false).map(|d| d.0 * US_PER_DAY))
         .contains(&Some(at));
     is_writable.then_some(at).ok_or(wrong)
 }
@@ -234,7 +237,11 @@ mod tests {
             (Form::Time, "24:00:00", US_PER_DAY),
             (Form::Timestamp, "2000-01-01T00:00:00.000001", 1),
             (Form::Timestamptz, "2000-01-01T00:00:01+00:00", 1_000_000),
-            (Form::Timestamptz, "294276-12-31T23:59:59.999999+00:00", 9_223_371_331_199_999_999),
+            (
+                Form::Timestamptz,
+                "294276-12-31T23:59:59.999999+00:00",
+                9_223_371_331_199_999_999,
+            ),
             (Form::Timestamptz, "-infinity", i64::MIN),
         ] {
             assert_eq!(read(form, text), Some(at), "{text}");
@@ -249,11 +256,31 @@ mod tests {
         for (form, text, expected) in [
             (Form::Date, "2026-11-23", "2026-11-23"),
             (Form::Time, "08:30", "08:30:00.000000"),
-            (Form::Timestamp, "2026-11-23 08:30", "2026-11-23T08:30:00.000000"),
-            (Form::Timestamptz, "2026-11-23", "2026-11-23T00:00:00.000000Z"),
-            (Form::Timestamptz, "2026-11-23T01:00:00.25+02:00", "2026-11-22T23:00:00.250000Z"),
-            (Form::Timestamptz, "2026-11-23T01:00:00-0330", "2026-11-23T04:30:00.000000Z"),
-            (Form::Timestamptz, "2026-11-23T01:00Z", "2026-11-23T01:00:00.000000Z"),
+            (
+                Form::Timestamp,
+                "2026-11-23 08:30",
+                "2026-11-23T08:30:00.000000",
+            ),
+            (
+                Form::Timestamptz,
+                "2026-11-23",
+                "2026-11-23T00:00:00.000000Z",
+            ),
+            (
+                Form::Timestamptz,
+                "2026-11-23T01:00:00.25+02:00",
+                "2026-11-22T23:00:00.250000Z",
+            ),
+            (
+                Form::Timestamptz,
+                "2026-11-23T01:00:00-0330",
+                "2026-11-23T04:30:00.000000Z",
+            ),
+            (
+                Form::Timestamptz,
+                "2026-11-23T01:00Z",
+                "2026-11-23T01:00:00.000000Z",
+            ),
             (Form::Timestamptz, "infinity", "infinity"),
         ] {
             assert_eq!(text_of(form, text), expected, "{text}");

@@ -73,6 +73,15 @@ impl TestApp {
         app
     }
 
+    /// On a database of the shared cluster that is there already.
+    pub async fn on(database: &str) -> Self {
+        let target = Cluster::shared().config(database);
+        let sql = connect(&target).await;
+        let app = Self::build(target, sql, database.into(), |_| {}).await;
+        app.ready().await;
+        app
+    }
+
     /// Another node on the database of this one.
     pub async fn another_node(&self) -> Self {
         let target = Cluster::shared().config(&self.database);
