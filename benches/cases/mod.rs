@@ -6,6 +6,7 @@ use crate::support::report::Report;
 use crate::support::{Effort, Outcome};
 
 mod bulk;
+mod filters;
 mod history;
 mod latency;
 mod memory;
@@ -49,6 +50,11 @@ pub const CASES: &[Case] = &[
         name: "history",
         about: "a log of 10 million rows: reading it, and coming back to it",
         run: |effort| Box::pin(history::run(effort)),
+    },
+    Case {
+        name: "filters",
+        about: "ten thousand different filters against ten",
+        run: |effort| Box::pin(filters::run(effort)),
     },
     Case {
         name: "memory",

@@ -71,6 +71,20 @@ impl Plank {
         self.status_kib("VmHWM")
     }
 
+    /// Time that the processor has spent on all its threads, in microseconds.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn cpu_us(&self) -> Outcome<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
+        // The name of the program, in brackets, may have blanks in it. Behind it the 12th and the 13th are user and kernel
+        // mode, in hundredths of a second (proc_pid_stat(5)).
+        let (_, fields) = text.rsplit_once(')').ok_or("no name in /proc/PID/stat")?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).copied().unwrap_or_default().parse::<u64>();
+        Ok((ticks(11)? + ticks(12)?) * 10_000)
+    }
+
     fn status_kib(&self, name: &str) -> Outcome<u64> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         let value = text
