@@ -26,7 +26,7 @@ const ROUNDS: usize = 5;
 
 /// Runs it.
 pub async fn run(effort: Effort) -> Outcome<Report> {
-    let changes = effort.of(4_000, 400);
+    let changes = effort.of(20_000, 400);
     let bed = Bed::start().await?;
     let sql = bed.connect().await?;
     let mut beds = Vec::new();
