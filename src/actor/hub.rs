@@ -251,6 +251,15 @@ impl Handler<Find> for Hub {
     }
 }
 
+impl Handler<ListTables> for Hub {
+    type Result = MessageResult<ListTables>;
+
+    fn handle(&mut self, _: ListTables, _: &mut Self::Context) -> Self::Result {
+        let tables = || self.catalog.iter().cloned().collect();
+        MessageResult(self.cursor.is_some().then(tables))
+    }
+}
+
 impl Handler<Left> for Hub {
     type Result = ();
 

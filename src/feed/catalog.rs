@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A PostgreSQL object identifier.
 pub type Oid = u32;
 
 /// A column that clients may see.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub struct Column {
     /// As in `pg_attribute`, without quotes.
     pub name: String,
