@@ -19,9 +19,14 @@ enum Piece {
     Problem(Problem),
 }
 
-/// The client has gone, or has taken nothing for too long.
+/// Why a client gets no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gone;
+pub enum Gone {
+    /// It has left.
+    Left,
+    /// It has taken nothing for too long.
+    Stalled,
+}
 
 /// The end that writes.
 pub struct Pieces(mpsc::Sender<Piece>);
@@ -42,11 +47,12 @@ impl Pieces {
     /// Waits for room.
     ///
     /// # Errors
-    /// [`Gone`]
+    /// See [`Gone`].
     pub async fn room(&self) -> Result<Room<'_>, Gone> {
         match timeout(STALL_MAX, self.0.reserve()).await {
             Ok(Ok(permit)) => Ok(Room(permit)),
-            Ok(Err(_)) | Err(_) => Err(Gone),
+            Ok(Err(_)) => Err(Gone::Left),
+            Err(_) => Err(Gone::Stalled),
         }
     }
 

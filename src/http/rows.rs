@@ -181,11 +181,15 @@ async fn write(mut writer: Writer, rows: TableSnapshot, pieces: Pieces, metrics:
     let written = tokio::select! {
         written = writer.write(rows, &pieces) => written,
         // Nobody waits for what the database is still looking for.
-        () = pieces.gone() => Err(Stop::Unpaced(Unpaced::Over(Gone))),
+        () = pieces.gone() => Err(Stop::Unpaced(Unpaced::Over(Gone::Left))),
     };
     let table = &writer.view.table.quoted;
     match written {
-        Ok(()) | Err(Stop::Unpaced(Unpaced::Over(Gone))) => {}
+        Ok(()) | Err(Stop::Unpaced(Unpaced::Over(Gone::Left))) => {}
+        Err(Stop::Unpaced(Unpaced::Over(Gone::Stalled))) => {
+            metrics.limit("stall");
+            pieces.fail(Problem::unavailable("nothing was read for too long"));
+        }
         Err(Stop::Problem(problem)) => pieces.fail(problem),
         Err(Stop::Unpaced(Unpaced::Slow)) => {
             metrics.limit("snapshot_pause");
@@ -279,7 +283,8 @@ impl Writer {
         if self.page.is_none() {
             // A value of the type json is as it was written. In a string of it there is no line break, between two there
             // may be.
-            if self.text[start..].contains(['\n', '\r']) {
+            let line = &self.text[start..];
+            if line.contains('\n') || line.contains('\r') {
                 let line = self.text.split_off(start);
                 self.text.push_str(&line.replace(['\n', '\r'], " "));
             }

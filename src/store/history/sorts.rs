@@ -34,6 +34,8 @@ left join lateral ( \
   order by c.opcintype = t.oid desc, i.typispreferred desc limit 1) c on true \
 order by w.place";
 
+const TABLE: &str = "select from pg_class where oid = $1::oid";
+
 /// A column to sort by.
 #[derive(Clone, Debug)]
 pub(super) struct Sorted {
@@ -84,12 +86,22 @@ impl Sorted {
     }
 }
 
-/// Looks up the columns of an order. The inner error is for the client: what of it can't be had.
+/// Why a table can't be sorted.
+pub(super) enum Unsorted {
+    /// It is not there any more.
+    Gone,
+    /// A column of this name is not there any more.
+    Unknown(String),
+    /// The type of this column, which follows, has no order.
+    Orderless(String, String),
+}
+
+/// Looks up the columns of an order.
 pub(super) async fn look_up(
     client: &Client,
     table: &Table,
     order: &[Sort],
-) -> Result<Result<Vec<Sorted>, String>, tokio_postgres::Error> {
+) -> Result<Result<Vec<Sorted>, Unsorted>, tokio_postgres::Error> {
     let names: Vec<&str> = order.iter().map(|sort| sort.column.as_str()).collect();
     let statement = client.prepare(SORTS).await?;
     let rows = client.query(&statement, &[&table.rel, &names]).await?;
@@ -97,17 +109,17 @@ pub(super) async fn look_up(
     for sort in order {
         let row = rows.iter().find(|row| row.get::<_, &str>(0) == sort.column);
         let Some(row) = row else {
-            let why = format!("the table {} has no column {:?}", table.quoted, sort.column);
-            return Ok(Err(why));
+            let table = client.query(TABLE, &[&table.rel]).await?;
+            return Ok(Err(match table.is_empty() {
+                true => Unsorted::Gone,
+                false => Unsorted::Unknown(sort.column.clone()),
+            }));
         };
         let type_name: &str = row.get(1);
         let operators: Option<Vec<String>> = row.get(3);
         let Some(operators) = operators.and_then(|list| list.try_into().ok()) else {
-            let why = format!(
-                "the column {:?} can't be ordered by: its type {type_name} has no order",
-                sort.column
-            );
-            return Ok(Err(why));
+            let (name, type_name) = (sort.column.clone(), type_name.to_owned());
+            return Ok(Err(Unsorted::Orderless(name, type_name)));
         };
         sorted.push(Sorted::new(&sort.column, type_name, row.get(2), operators));
     }

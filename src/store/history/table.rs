@@ -18,7 +18,7 @@ use super::super::log::decode::{Json, Xid8};
 use super::super::log::read::{Explain, NOW};
 use super::select::{Param, Select};
 use super::slot::Slot;
-use super::sorts::{self, Sorted};
+use super::sorts::{self, Sorted, Unsorted};
 use super::{History, HistoryError};
 
 /// Values are written as those of the log are: see the settings of the functions plank.capture_*. A server that can look
@@ -163,7 +163,21 @@ impl History {
             sorted.map_err(|e| self.explain.error(&e))
         };
         let sorted = connect::soon("order", sorted).await?;
-        let sorted = sorted.map_err(|why| wrong("order", why))?;
+        let sorted = sorted.map_err(|unsorted| match unsorted {
+            Unsorted::Gone => gone(table),
+            // One that a client may not name does not come as far as this.
+            Unsorted::Unknown(name) => HistoryError::Denied(
+                "unreadable",
+                format!(
+                    "the table {} has no column {name:?} any more; its owner has to call plank.watch again",
+                    table.quoted
+                ),
+            ),
+            Unsorted::Orderless(name, type_name) => wrong(
+                "order",
+                format!("the column {name:?} can't be ordered by: its type {type_name} has no order"),
+            ),
+        })?;
         let after = select.after.iter().flatten();
         let values: Vec<&String> = after.flatten().collect();
         if values.is_empty() {
@@ -275,15 +289,17 @@ fn denied(error: &tokio_postgres::Error, table: &Table, explain: &Explain) -> Hi
                 "plank's own role may not read the table {name}; its owner has to grant select on it, or call plank.watch again"
             ),
         ),
-        Some(&(SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME)) => HistoryError::Denied(
-            "unknown_table",
-            format!("the table {name} is not there any more"),
-        ),
+        Some(&(SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME)) => gone(table),
         _ => HistoryError::Denied(
             "unreadable",
             format!("the table {name} can't be read: {}", said(error)),
         ),
     }
+}
+
+fn gone(table: &Table) -> HistoryError {
+    let why = format!("the table {} is not there any more", table.quoted);
+    HistoryError::Denied("unknown_table", why)
 }
 
 /// A table that is being read, as of one moment.
