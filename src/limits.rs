@@ -165,7 +165,13 @@ pub const REPLAYS_MAX: usize = 4;
 /// Clients that load a snapshot at a time. The others wait.
 pub const SNAPSHOTS_MAX: usize = 4;
 
-/// For a place among those. Beyond it the socket is closed with 1013: the server is overloaded.
+/// Pages of tables that are read at a time, for requests. The others wait, but not behind whole tables.
+pub const PAGES_MAX: usize = 4;
+
+/// For the next row of a page to arrive: somebody waits for the answer.
+pub const PAGE_READ_MAX: Duration = Duration::from_secs(30);
+
+/// For a place among those. Beyond it the server is overloaded: a socket is closed with 1013, a request gets 503.
 pub const HISTORY_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// How long a client may hold such a place for a replay before others get their turn. It goes on behind them.
@@ -220,6 +226,18 @@ pub const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 
 /// An actor that has not answered for this long is dead or stuck: `/livez` fails and the process ends.
 pub const ACTOR_SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// Rows in one answer of `/api/tables/{table}/rows`, at most and by default. As NDJSON there may be any number.
+pub const ROWS_MAX: usize = 10_000;
+/// See [`ROWS_MAX`].
+pub const ROWS_DEFAULT: usize = 1_000;
+
+/// Columns that a client names in `order`.
+pub const ORDER_COLUMNS_MAX: usize = 16;
+
+/// Bytes of the values that say where a page ends. They come back in a query string, which most programs and proxies
+/// don't let grow beyond 8 KiB.
+pub const PLACE_BYTES_MAX: usize = 4 * 1024;
 
 /// Rows of a page of `/api/items`, at most and by default.
 pub const PAGE_ROWS_MAX: u32 = 200;

@@ -17,11 +17,10 @@ use crate::feed::render::Unfit;
 use crate::feed::window::Piece;
 use crate::feed::{Cursor, Rest, View, json};
 use crate::limits::{
-    CATCH_UP_READ_MAX, CATCH_UP_RETRY, PIECE_BYTES, RECONNECT_LONGEST, REPLAY_HOLD_MAX,
-    REPLAY_PAUSE_MAX, SNAPSHOT_MAX, SNAPSHOT_PAUSE_MAX, SNAPSHOT_WAIT_MAX,
+    CATCH_UP_RETRY, PIECE_BYTES, RECONNECT_LONGEST, REPLAY_HOLD_MAX, REPLAY_PAUSE_MAX,
 };
 use crate::store::HistoryError;
-use crate::store::history::Lost;
+use crate::store::history::{Lost, Pace, Select, Unpaced};
 use crate::wire::close::CloseCode;
 use crate::wire::message::{self, Refusal, ResetReason, SnapshotRows};
 
@@ -30,9 +29,6 @@ use super::encode::Encoder;
 use super::local::Local;
 use super::message::{Next, Replay, Started};
 use super::turn::Over;
-
-/// Between two looks at whether somebody waits for the place of a client that is slow.
-const PACE_LOOK: Duration = Duration::from_secs(1);
 
 /// Why a catch-up ends before the subscription is live.
 enum Stop {
@@ -78,13 +74,33 @@ impl From<HistoryError> for Stop {
         match error {
             HistoryError::Busy => Self::Busy,
             HistoryError::Away(why) => Self::Away(why),
-            HistoryError::Denied(code, message) => Self::Refused(Refusal {
-                id: None,
-                code,
-                message,
-                field: None,
-            }),
+            HistoryError::Denied(code, message) => Self::refused(code, message, None),
+            HistoryError::Wrong { field, detail } => {
+                let message = format!("{field}: {detail}");
+                Self::refused("bad_message", message, Some(field.into()))
+            }
         }
+    }
+}
+
+impl From<Unpaced<Over>> for Stop {
+    fn from(unpaced: Unpaced<Over>) -> Self {
+        match unpaced {
+            Unpaced::Late => Self::Busy,
+            Unpaced::Slow => Self::Slow,
+            Unpaced::Over(over) => over.into(),
+        }
+    }
+}
+
+impl Stop {
+    fn refused(code: &'static str, message: String, field: Option<String>) -> Self {
+        Self::Refused(Refusal {
+            id: None,
+            code,
+            message,
+            field,
+        })
     }
 }
 
@@ -210,21 +226,19 @@ fn say(local: &Local, conn: &Conn, started: &Started, bytes: Bytes) -> Result<()
 
 /// Sends the rows of the table, a piece at a time. An error also says whether some have been sent.
 async fn snapshot(local: &Local, conn: &Conn, started: &Started) -> Result<Cursor, (Stop, bool)> {
-    let mut pace = Pace {
-        deadline: Instant::now() + SNAPSHOT_MAX,
-        waited: Duration::ZERO,
-    };
+    let mut pace = Pace::start();
     let View {
         table, projection, ..
     } = &started.view;
-    let opened = local.history.snapshot(table).await;
+    let select = Select::rows_of(&started.view);
+    let opened = local.history.snapshot(table, &select).await;
     let mut rows = opened.map_err(|e| (e.into(), false))?;
     let cursor = rows.cursor().clone();
     let text = cursor.to_string();
     let new = || SnapshotRows::new(&started.wanted.id, started.topic, &text);
     let (mut open, mut is_begun) = (new(), false);
     loop {
-        let row = rows.next(CATCH_UP_READ_MAX).await;
+        let row = rows.next().await;
         let Some(row) = row.map_err(|e| (e.into(), is_begun))? else {
             break;
         };
@@ -232,9 +246,8 @@ async fn snapshot(local: &Local, conn: &Conn, started: &Started) -> Result<Curso
             let piece = std::mem::replace(&mut open, new()).finish(true);
             say(local, conn, started, piece).map_err(|stop| (stop, is_begun))?;
             is_begun = true;
-            pace.taken(local, conn)
-                .await
-                .map_err(|stop| (stop, is_begun))?;
+            let taken = pace.taken(&rows, conn.room()).await;
+            taken.map_err(|unpaced| (unpaced.into(), is_begun))?;
         }
         match projection {
             None => open.push(&row),
@@ -248,34 +261,6 @@ async fn snapshot(local: &Local, conn: &Conn, started: &Started) -> Result<Curso
     rows.finish().await.map_err(|e| (e.into(), is_begun))?;
     say(local, conn, started, open.finish(false)).map_err(|stop| (stop, true))?;
     Ok(cursor)
-}
-
-/// How long a snapshot has taken, and how long of that it has waited for its client.
-struct Pace {
-    deadline: Instant,
-    waited: Duration,
-}
-
-impl Pace {
-    /// Waits until the client has taken a piece. One that is slow keeps nobody waiting who wants a snapshot too.
-    async fn taken(&mut self, local: &Local, conn: &Conn) -> Result<(), Stop> {
-        let started = Instant::now();
-        loop {
-            let room = timeout(PACE_LOOK, conn.room()).await;
-            let waits = started.elapsed();
-            let is_slow = waits >= SNAPSHOT_PAUSE_MAX || self.waited + waits >= SNAPSHOT_WAIT_MAX;
-            if let Ok(room) = room {
-                self.waited += waits;
-                room?;
-            }
-            match room {
-                _ if Instant::now() >= self.deadline => return Err(Stop::Busy),
-                _ if is_slow && local.history.is_snapshot_wanted() => return Err(Stop::Slow),
-                Ok(_) => return Ok(()),
-                Err(_) => {}
-            }
-        }
-    }
 }
 
 impl CatchUp {

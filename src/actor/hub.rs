@@ -196,6 +196,7 @@ impl Handler<Live> for Hub {
             }
             self.set_cursor(cursor);
         }
+        self.catalog.take_letters(&live.catalog);
         for table in live.catalog.into_tables() {
             for stale in self.describe((*table).clone()) {
                 self.retire(stale);
@@ -258,6 +259,15 @@ impl Handler<Find> for Hub {
 
     fn handle(&mut self, find: Find, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.find(&find.wanted))
+    }
+}
+
+impl Handler<ListTables> for Hub {
+    type Result = MessageResult<ListTables>;
+
+    fn handle(&mut self, _: ListTables, _: &mut Self::Context) -> Self::Result {
+        let tables = || self.catalog.iter().cloned().collect();
+        MessageResult(self.cursor.is_some().then(tables))
     }
 }
 

@@ -6,7 +6,7 @@
 //!                                    └──────────────────── Attach, Subscribe, Replay, Left ──────────────────────┘
 //! ```
 //!
-//! Commands are imperative, facts are past. Only a `Chunk`, a `Replay` and a `Find` are waited for. The first is what bounds
+//! Commands are imperative, facts are past. Only a `Chunk`, a `Replay`, a `Find` and a `ListTables` are waited for. The first is what bounds
 //! everything behind it: the listener reads on when all shards have taken what it brought. The second bounds what a
 //! client gets that catches up: it asks for the next piece when it has taken the last one. The others are bounded by the
 //! number of sessions.
@@ -141,6 +141,11 @@ pub struct Find {
     /// As a subscription would ask for it.
     pub wanted: Wanted,
 }
+
+/// Lists the tables that clients may name, for requests over HTTP. None before the listener was live for the first time.
+#[derive(Message)]
+#[rtype(result = "Option<Vec<Arc<Table>>>")]
+pub struct ListTables;
 
 /// A table, and where the hub stands.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::filter::kind::{Kind, Letters};
 
@@ -12,7 +12,7 @@ use super::filter::kind::{Kind, Letters};
 pub type Oid = u32;
 
 /// A column that clients may see.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub struct Column {
     /// As in `pg_attribute`, without quotes.
     pub name: String,
@@ -20,7 +20,7 @@ pub struct Column {
     #[serde(rename = "type")]
     pub type_name: String,
     /// What filters make of it.
-    #[serde(flatten)]
+    #[serde(flatten, skip_serializing)]
     pub kind: Kind,
 }
 
@@ -84,9 +84,9 @@ impl Catalog {
         }
     }
 
-    /// Of the database's own collation.
-    pub fn letters(&self) -> &Letters {
-        &self.letters
+    /// The letters of `other`, for all tables that are added from now on.
+    pub fn take_letters(&mut self, other: &Self) {
+        self.letters = other.letters.clone();
     }
 
     /// Adds a table, or replaces what was known of it. Gives the tables that had its name until now: they have been

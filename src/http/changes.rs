@@ -114,6 +114,7 @@ impl From<HistoryError> for Problem {
                 Self::unavailable("the database is away or too busy; try again in a moment")
             }
             HistoryError::Denied(_, why) => Self::not_found(why),
+            HistoryError::Wrong { field, detail } => Self::malformed(field, detail),
         }
     }
 }

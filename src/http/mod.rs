@@ -2,20 +2,23 @@
 //!
 //! - [`server`] binds the addresses and puts the services of a worker together.
 //! - [`ws`] takes a socket out of HTTP: it is the only way to a session.
-//! - [`items`], [`changes`], [`health`], [`assets`] are the routes.
-//! - [`query`], [`body`], [`problem`], [`observe`] are what all of them share.
+//! - [`items`], [`tables`], [`rows`], [`changes`], [`health`], [`assets`] are the routes.
+//! - [`query`], [`body`], [`accept`], [`pieces`], [`problem`], [`observe`] are what all of them share.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::dev::ToEnvelope;
+use actix::prelude::{Context, Handler, Message};
 use tokio::time::timeout;
 
 use crate::actor::hub::Hub;
 use crate::health::Health;
-use crate::limits::STATEMENT_MAX;
+use crate::limits::{ACTOR_SILENCE_MAX, STATEMENT_MAX};
 use crate::metrics::Metrics;
 use crate::store::{History, Pool, StoreError};
 
+mod accept;
 pub mod assets;
 pub mod body;
 pub mod changes;
@@ -24,9 +27,12 @@ pub mod items;
 mod list;
 pub mod observe;
 pub mod origin;
+mod pieces;
 pub mod problem;
 mod query;
+pub mod rows;
 pub mod server;
+pub mod tables;
 pub mod ws;
 
 /// For the database to answer a request: its own deadline for a statement is a little below.
@@ -61,4 +67,24 @@ pub struct State {
     pub message_bytes_max: usize,
     /// Bytes of a request body.
     pub body_bytes_max: usize,
+}
+
+impl State {
+    /// Asks the hub.
+    ///
+    /// # Errors
+    /// 503 when it does not answer.
+    async fn ask<M>(&self, message: M) -> Result<M::Result, problem::Problem>
+    where
+        M: Message<Result: Send> + Send + 'static,
+        Hub: Handler<M>,
+        Context<Hub>: ToEnvelope<Hub, M>,
+    {
+        match timeout(ACTOR_SILENCE_MAX, self.hub.send(message)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) | Err(_) => Err(problem::Problem::unavailable(
+                "the server is overloaded or about to end",
+            )),
+        }
+    }
 }

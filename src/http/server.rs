@@ -27,7 +27,7 @@ use crate::config::ListenAddress;
 use crate::limits::{DISCONNECT_MAX, DRAIN_MAX, REQUEST_HEAD_MAX};
 
 use super::problem::Problem;
-use super::{State, assets, changes, health, items, observe, ws};
+use super::{State, assets, changes, health, items, observe, rows, tables, ws};
 
 /// Connections that the kernel keeps until they are accepted; more than `net.core.somaxconn` has no effect.
 const BACKLOG: i32 = 4_096;
@@ -226,6 +226,8 @@ pub fn app(
                 .route(web::delete().to(items::delete))
                 .default_service(web::to(|| refuse("GET, HEAD, PUT, PATCH, DELETE"))),
         )
+        .service(read_only("/api/tables").route(get().to(tables::list)))
+        .service(read_only("/api/tables/{table}/rows").route(get().to(rows::read)))
         .service(read_only("/api/changes").route(get().to(changes::history)))
         .service(read_only("/livez").route(get().to(health::livez)))
         .service(read_only("/readyz").route(get().to(health::readyz)))

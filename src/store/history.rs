@@ -2,40 +2,28 @@
 //! few of them, so that ten thousand clients that come back at once are no ten thousand queries.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::{StreamExt as _, future::poll_fn};
-use tokio::time::timeout;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::Config;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Config, RowStream};
 
 use crate::feed::catalog::Oid;
-use crate::feed::{Cursor, Epoch, LogRow, Rest, Snapshot, Table};
-use crate::limits::{CATCH_UP_READ_MAX, REPLAYS_MAX, SNAPSHOT_MAX, SNAPSHOTS_MAX};
+use crate::feed::{Cursor, Epoch, LogRow, Rest, Snapshot};
+use crate::limits::{CATCH_UP_READ_MAX, PAGES_MAX, REPLAYS_MAX, SNAPSHOT_MAX, SNAPSHOTS_MAX};
 
 use super::connect::{self, ConnectError};
-use super::log::decode::{Json, Xid8};
+use super::log::decode::Xid8;
 use super::log::read::{Explain, NOW, PRUNED, READ_TABLE, READ_TABLE_REST, Reading, SETTINGS};
 
+mod pace;
+mod select;
 mod slot;
+mod sorts;
+mod table;
 
+pub use pace::{Pace, Unpaced};
+pub use select::{Select, Sort};
 use slot::{Slot, pool};
-
-/// A snapshot's values are written as those of the log are: see the settings of the functions plank.capture_*.
-const SNAPSHOT_SETTINGS: &str = "set jit = off; set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'postgres'; \
-    set bytea_output = 'hex'; set extra_float_digits = 1; set search_path = pg_catalog, pg_temp; \
-    set statement_timeout = 0; set lock_timeout = 0";
-
-/// All rows are of one moment.
-const SNAPSHOT_BEGIN: &str = "begin isolation level repeatable read, read only";
-
-/// Where that is, in which log; and the schema's owner, if nobody can log in as him. The log itself is left alone.
-const SNAPSHOT_PLACE: &str = "select pg_current_snapshot()::text, plank.identity(), \
-    (select quote_ident(rolname) from pg_namespace n join pg_roles r on r.oid = n.nspowner where nspname = 'plank' and not rolcanlogin)";
-
-/// Row security does not refuse, it hides.
-const SNAPSHOT_SEES_ALL: &str = "select plank.sees_all($1::oid)";
+pub use table::TableSnapshot;
 
 /// Marks that are looked at for the end of a step. The first one behind the cursor nearly always does.
 const MARKS: &str = "select snapshot::text from plank.mark \
@@ -57,6 +45,14 @@ pub enum HistoryError {
     /// The table can't be read: a code for programs, and why.
     #[error("{1}")]
     Denied(&'static str, String),
+    /// What was asked for can't be had of this table.
+    #[error("{field}: {detail}")]
+    Wrong {
+        /// The part of the request.
+        field: &'static str,
+        /// What is wrong with it, for people.
+        detail: String,
+    },
 }
 
 impl From<ConnectError> for HistoryError {
@@ -79,6 +75,8 @@ pub enum Lost {
 pub struct History {
     replays: deadpool_postgres::Pool,
     snapshots: deadpool_postgres::Pool,
+    /// Of tables too, but only a part of one: short, so they don't wait behind whole ones.
+    pages: deadpool_postgres::Pool,
     explain: Explain,
 }
 
@@ -89,11 +87,13 @@ impl History {
     /// Never in practice: only a pool with timeouts and without a runtime can't be built.
     pub fn new(config: &Config) -> Result<Self, String> {
         let snapshot_settings = format!(
-            "{SNAPSHOT_SETTINGS}; set idle_in_transaction_session_timeout = {}",
+            "{}; set idle_in_transaction_session_timeout = {}",
+            table::SETTINGS,
             SNAPSHOT_MAX.as_millis()
         );
         Ok(Self {
             replays: pool(config, "plank replay", REPLAYS_MAX, SETTINGS.into())?,
+            pages: pool(config, "plank page", PAGES_MAX, snapshot_settings.clone())?,
             snapshots: pool(config, "plank snapshot", SNAPSHOTS_MAX, snapshot_settings)?,
             explain: Explain::new(config.clone()),
         })
@@ -201,114 +201,11 @@ impl History {
         Ok(cursor)
     }
 
-    /// Begins to read a whole table. Waits for its turn.
-    ///
-    /// # Errors
-    /// See [`HistoryError`].
-    pub async fn snapshot(&self, table: &Table) -> Result<TableSnapshot, HistoryError> {
-        let slot = Slot::take(&self.snapshots).await?;
-        let client = slot.client();
-        let begin = async {
-            client.batch_execute(SNAPSHOT_BEGIN).await?;
-            let row = client.query_one(SNAPSHOT_PLACE, &[]).await?;
-            // Whatever a cast of the table's owner does, it does it with the rights of the schema's owner, as in capture.
-            if let Some(role) = row.get::<_, Option<&str>>(2) {
-                client
-                    .batch_execute(&format!("set local role {role}"))
-                    .await?;
-            }
-            let sees_all = client.query_one(SNAPSHOT_SEES_ALL, &[&table.rel]).await?;
-            Ok::<_, tokio_postgres::Error>((row, sees_all.get::<_, bool>(0)))
-        };
-        let begin = async { begin.await.map_err(|e| self.explain.error(&e)) };
-        let (row, sees_all) = connect::soon("snapshot", begin).await?;
-        if !sees_all {
-            return Err(HistoryError::Denied(
-                "forbidden",
-                format!(
-                    "row security hides rows of the table {} from plank; its owner has to call plank.watch again",
-                    table.quoted
-                ),
-            ));
-        }
-        // Not in the snapshot's own transaction, which would keep the log from being pruned for as long as it takes. A
-        // newer newest one does as well: it is on disk.
-        let newest = self.newest().await?;
-        let snapshot = self.explain.place(row.get(0), Some(Xid8(newest)))?;
-        let cursor = Cursor {
-            epoch: Epoch::of(row.get(1)),
-            snapshot,
-        };
-        let sql = format!("select pg_catalog.row_to_json(x.*) from {} x", table.quoted);
-        let rows = async {
-            let statement = client.prepare(&sql).await?;
-            let no_params: [&(dyn ToSql + Sync); 0] = [];
-            client.query_raw(&statement, no_params).await
-        };
-        let rows = timeout(CATCH_UP_READ_MAX, rows).await;
-        let rows =
-            rows.map_err(|_| HistoryError::Away("the table can't be read: locked".into()))?;
-        let rows = rows.map_err(|e| denied(&e, table, &self.explain))?;
-        Ok(TableSnapshot {
-            slot,
-            rows: Box::pin(rows),
-            cursor,
-            table: table.clone(),
-            explain: self.explain.clone(),
-        })
-    }
-
-    /// The newest transaction that has a row in the log, or had one.
-    async fn newest(&self) -> Result<u64, HistoryError> {
-        let slot = Slot::take(&self.replays).await?;
-        let row = async {
-            let row = slot.client().query_one(NOW, &[]).await;
-            row.map_err(|e| self.explain.error(&e))
-        };
-        let newest = connect::soon("newest", row)
-            .await?
-            .get::<_, Option<Xid8>>(1);
-        slot.done();
-        Ok(newest.map_or(0, |xid| xid.0))
-    }
-
-    /// Whether somebody waits to load a snapshot.
-    pub fn is_snapshot_wanted(&self) -> bool {
-        self.snapshots.status().waiting > 0
-    }
-
     /// Closes all connections.
     pub fn close(&self) {
         self.replays.close();
         self.snapshots.close();
-    }
-}
-
-/// What the table itself is to blame for is said to the client; everything else is the database being away.
-fn denied(error: &tokio_postgres::Error, table: &Table, explain: &Explain) -> HistoryError {
-    let Some(db) = error.as_db_error() else {
-        return explain.error(error).into();
-    };
-    let name = &table.quoted;
-    match *db.code() {
-        SqlState::INSUFFICIENT_PRIVILEGE => HistoryError::Denied(
-            "forbidden",
-            format!(
-                "plank's own role may not read the table {name}; its owner has to grant select on it, or call plank.watch again"
-            ),
-        ),
-        SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME => HistoryError::Denied(
-            "unknown_table",
-            format!("the table {name} is not there any more"),
-        ),
-        // Class 08, 40, 53, 55, 57: the connection, a conflict, resources, a lock, somebody's intervention.
-        ref code if ["08", "40", "53", "55", "57"].contains(&&code.code()[..2]) => {
-            explain.error(error).into()
-        }
-        _ => HistoryError::Denied(
-            "unreadable",
-            format!("the table {name} can't be read: {}", db.message()),
-        ),
+        self.pages.close();
     }
 }
 
@@ -365,51 +262,5 @@ impl Replay {
         let is_pruned: bool = connect::soon("pruned", ask).await?.get(0);
         self.slot.done();
         Ok(if is_pruned { Err(Lost::Pruned) } else { Ok(()) })
-    }
-}
-
-/// A table that is being read, as of one moment.
-pub struct TableSnapshot {
-    slot: Slot,
-    rows: std::pin::Pin<Box<RowStream>>,
-    cursor: Cursor,
-    table: Table,
-    explain: Explain,
-}
-
-impl TableSnapshot {
-    /// Of that moment.
-    pub fn cursor(&self) -> &Cursor {
-        &self.cursor
-    }
-
-    /// The next row, as JSON text.
-    ///
-    /// # Errors
-    /// If the connection is lost, or the row takes longer than `patience`.
-    pub async fn next(&mut self, patience: Duration) -> Result<Option<Arc<str>>, HistoryError> {
-        let next = poll_fn(|cx| self.rows.as_mut().poll_next_unpin(cx));
-        let row = timeout(patience, next).await;
-        let row = row.map_err(|_| HistoryError::Away("the table's rows do not come".into()))?;
-        let denied = |e| denied(&e, &self.table, &self.explain);
-        let Some(row) = row.transpose().map_err(denied)? else {
-            return Ok(None);
-        };
-        let json = row.try_get::<_, Json>(0).map_err(denied)?;
-        Ok(Some(json.0))
-    }
-
-    /// After the last row.
-    ///
-    /// # Errors
-    /// If the connection is lost.
-    pub async fn finish(self) -> Result<(), HistoryError> {
-        let commit = async {
-            let done = self.slot.client().batch_execute("commit").await;
-            done.map_err(|e| self.explain.error(&e))
-        };
-        connect::soon("commit", commit).await?;
-        self.slot.done();
-        Ok(())
     }
 }

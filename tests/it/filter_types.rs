@@ -19,7 +19,7 @@ const PAIRS: usize = 150_000;
 const ROWS: usize = 400;
 
 /// A column: its name, its type, and values of it as SQL text, which also stand in filters.
-const COLUMNS: [(&str, &str, &[&str]); 23] = [
+pub const COLUMNS: [(&str, &str, &[&str]); 23] = [
     ("bo", "boolean", &["true", "false"]),
     ("i2", "smallint", &["-32768", "-1", "0", "1", "7", "32767"]),
     (
@@ -200,34 +200,47 @@ const ONLY_IN_ROWS: [(&str, &str); 6] = [
     ("ti", "24:00:00"),
 ];
 
+/// Another one each time, unless PLANK_SEED says which.
+pub fn rng() -> fastrand::Rng {
+    let given = std::env::var("PLANK_SEED").ok();
+    let seed = given.map_or_else(|| fastrand::u64(..), |seed| seed.parse().unwrap());
+    println!("PLANK_SEED={seed}");
+    fastrand::Rng::with_seed(seed)
+}
+
+/// A value for a column, as SQL.
+pub fn value((name, _, values): &(&str, &str, &[&str]), rng: &mut fastrand::Rng) -> String {
+    let own: Vec<&str> = ONLY_IN_ROWS
+        .iter()
+        .filter(|(n, _)| n == name)
+        .map(|(_, v)| *v)
+        .collect();
+    match rng.u8(..10) {
+        0 | 1 => "null".to_owned(),
+        2 if !own.is_empty() => format!("'{}'", own[rng.usize(..own.len())]),
+        _ => format!(
+            "'{}'",
+            values[rng.usize(..values.len())].replace('\'', "''")
+        ),
+    }
+}
+
+/// The types that the columns need.
+pub const TYPES: &str = "create type mood as enum ('sad', 'ok', 'happy'); create domain small as int check (value < 10); \
+    create domain word as text";
+
 async fn table(sql: &Client, rng: &mut fastrand::Rng) -> Table {
     let columns: Vec<String> = COLUMNS
         .iter()
         .map(|(name, kind, _)| format!("{name} {kind}"))
         .collect();
     let create = format!(
-        "create type mood as enum ('sad', 'ok', 'happy'); create domain small as int check (value < 10); create domain word as text; \
-         create table t (id int primary key, {})",
+        "{TYPES}; create table t (id int primary key, {})",
         columns.join(", ")
     );
     sql.batch_execute(&create).await.unwrap();
     let names: Vec<&str> = COLUMNS.iter().map(|(name, ..)| *name).collect();
     for id in 0..ROWS {
-        let value = |(name, _, values): &(&str, &str, &[&str]), rng: &mut fastrand::Rng| {
-            let own: Vec<&str> = ONLY_IN_ROWS
-                .iter()
-                .filter(|(n, _)| n == name)
-                .map(|(_, v)| *v)
-                .collect();
-            match rng.u8(..10) {
-                0 | 1 => "null".to_owned(),
-                2 if !own.is_empty() => format!("'{}'", own[rng.usize(..own.len())]),
-                _ => format!(
-                    "'{}'",
-                    values[rng.usize(..values.len())].replace('\'', "''")
-                ),
-            }
-        };
         let values: Vec<String> = COLUMNS.iter().map(|column| value(column, rng)).collect();
         let insert = format!(
             "insert into t (id, {}) values ({id}, {})",
@@ -240,7 +253,7 @@ async fn table(sql: &Client, rng: &mut fastrand::Rng) -> Table {
     describe(sql, "t").await
 }
 
-async fn describe(sql: &Client, table: &str) -> Table {
+pub async fn describe(sql: &Client, table: &str) -> Table {
     let row = sql
         .query_one(
             "select plank.describe($1::text::regclass)::text, plank.letters()",
@@ -254,6 +267,7 @@ async fn describe(sql: &Client, table: &str) -> Table {
 }
 
 /// A condition in the filter's own words.
+/// A random condition on one of these columns.
 fn condition(rng: &mut fastrand::Rng) -> String {
     let (name, _, values) = COLUMNS[rng.usize(..COLUMNS.len())];
     let quoted = |value: &str| format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""));
@@ -295,7 +309,7 @@ fn condition(rng: &mut fastrand::Rng) -> String {
     }
 }
 
-fn tree(rng: &mut fastrand::Rng, depth: usize) -> String {
+pub fn tree(rng: &mut fastrand::Rng, depth: usize) -> String {
     if depth == 0 || rng.u8(..3) == 0 {
         return condition(rng);
     }
@@ -304,7 +318,7 @@ fn tree(rng: &mut fastrand::Rng, depth: usize) -> String {
     format!("{word}({})", members.join(","))
 }
 
-fn read(filter: &str) -> Arc<Expr> {
+pub fn read(filter: &str) -> Arc<Expr> {
     let query = form_urlencoded::Serializer::new(String::new())
         .append_pair("and", &format!("({filter})"))
         .finish();
@@ -316,7 +330,7 @@ fn read(filter: &str) -> Arc<Expr> {
 }
 
 /// The rows of `t` that PostgreSQL lets pass.
-async fn passing(sql: &Client, filter: &Filter) -> Vec<i32> {
+pub async fn passing(sql: &Client, filter: &Filter) -> Vec<i32> {
     let (condition, params) = filter.sql(1);
     let params: Vec<&(dyn ToSql + Sync)> = params
         .iter()
@@ -334,12 +348,7 @@ async fn passing(sql: &Client, filter: &Filter) -> Vec<i32> {
 }
 
 async fn compare_all(sql: &Client) {
-    let seed = std::env::var("PLANK_SEED")
-        .ok()
-        .and_then(|s| s.parse().ok())
-        .unwrap_or_else(|| fastrand::u64(..));
-    println!("PLANK_SEED={seed}");
-    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut rng = rng();
     let table = table(sql, &mut rng).await;
     sql.batch_execute("set timezone = 'UTC'; set extra_float_digits = 1")
         .await

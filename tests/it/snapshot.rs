@@ -351,3 +351,30 @@ async fn a_snapshot_does_not_keep_the_log_from_being_pruned() {
     assert!(held("items").await > 0, "it is under way");
     assert_eq!(held("log%").await, 0);
 }
+
+/// To a snapshot that is older than a TRUNCATE the table is empty, as it never was.
+#[actix_web::test]
+async fn a_snapshot_does_not_show_the_emptiness_of_a_later_truncate() {
+    let app = TestApp::start().await;
+    app.execute("create table t (id int primary key, n int); insert into t values (1, 0); select plank.watch('t')")
+        .await;
+    let other = connect(&Cluster::shared().config(&app.database)).await;
+    other
+        .batch_execute("begin; update t set n = 1; truncate t; insert into t values (2, 0)")
+        .await
+        .unwrap();
+    let mut client = app.ws("/ws?table=t&snapshot=1").await;
+    client.expect("welcome").await;
+    until("the snapshot waits for the table", async || {
+        let sql = "select count(*) from pg_locks l join pg_stat_activity a using (pid) \
+            where a.datname = current_database() and a.application_name = 'plank snapshot' and not l.granted";
+        app.sql.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 1
+    })
+    .await;
+    other.batch_execute("commit").await.unwrap();
+    let (rows, _) = client.snapshot().await;
+    assert_eq!(rows, [json!({"id": 2, "n": 0})]);
+    client.expect("subscribed").await;
+    app.execute("update t set n = 2").await;
+    assert_eq!(client.change().await["row"], json!({"id": 2, "n": 2}));
+}

@@ -241,6 +241,10 @@ impl Hub {
 
     /// Looks a table up, as a subscription would.
     pub(super) fn find(&self, wanted: &Wanted) -> Result<Found, Refusal> {
+        if self.cursor.is_none() {
+            let why = "the database has not been reached yet; try again in a moment";
+            return Err(Refusal::of(&wanted.id, "busy", why));
+        }
         let (table, subject) = self.subject_of(wanted)?;
         Ok(Found {
             rels: self.catalog.members(table.rel),

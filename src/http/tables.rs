@@ -1,0 +1,49 @@
+//! `GET /api/tables`: what is watched.
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+
+use crate::actor::message::ListTables;
+use crate::feed::Table;
+use crate::feed::catalog::Column;
+
+use super::State;
+use super::problem::Problem;
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    tables: Vec<Entry<'a>>,
+}
+
+/// What clients may know of a table.
+#[derive(Serialize)]
+struct Entry<'a> {
+    table: &'a str,
+    key: &'a [String],
+    columns: &'a [Column],
+    old_rows: bool,
+}
+
+impl<'a> Entry<'a> {
+    fn of(table: &'a Table) -> Self {
+        Self {
+            table: &table.quoted,
+            key: &table.key,
+            columns: &table.columns,
+            old_rows: table.old_rows,
+        }
+    }
+}
+
+/// `GET /api/tables`
+pub async fn list(state: web::Data<State>) -> Result<HttpResponse, Problem> {
+    let tables = state.ask(ListTables).await?;
+    let Some(mut tables) = tables else {
+        return Err(Problem::unavailable(
+            "the database has not been reached yet; try again in a moment",
+        ));
+    };
+    tables.sort_by(|a, b| a.quoted.cmp(&b.quoted));
+    let tables = tables.iter().map(|table| Entry::of(table)).collect();
+    Ok(HttpResponse::Ok().json(Answer { tables }))
+}

@@ -1,0 +1,272 @@
+//! The statement that reads a table: which of its rows, in which order, from where on.
+//!
+//! A client's text never is a part of it. Names are those of the catalog, quoted; types and operators are PostgreSQL's
+//! own names of them; values are parameters.
+
+use std::fmt::Write as _;
+
+use crate::feed::View;
+use crate::feed::filter::sql::Param;
+
+use super::sorts::Sorted;
+
+/// The rows of the table have this name in conditions.
+const ALIAS: &str = "x";
+
+/// A column that rows are in order of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sort {
+    /// Its name, without quotes.
+    pub column: String,
+    /// The largest first.
+    pub descending: bool,
+    /// Where rows without a value are.
+    pub nulls_first: bool,
+}
+
+/// What is read of a table. The default is all of it, in no order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Select {
+    /// Which rows: SQL about columns of `x`, with its parameters, which it numbers from 1 on.
+    pub condition: Option<(String, Vec<Param>)>,
+    /// In which order; none for any.
+    pub order: Vec<Sort>,
+    /// Only rows behind this place: a value, as PostgreSQL writes it, for each column of the order.
+    pub after: Option<Vec<Option<String>>>,
+    /// At most so many rows.
+    pub limit: Option<usize>,
+    /// If there are more rows than these, that is an error before the first one comes.
+    pub fits: Option<usize>,
+    /// It is short, and does not wait behind those that read a whole table. Its rows come with their places.
+    pub is_page: bool,
+}
+
+impl Select {
+    /// All rows that a view shows, in no order.
+    pub fn rows_of(view: &View) -> Self {
+        Self {
+            condition: view.filter.as_ref().map(|filter| filter.sql(1)),
+            ..Self::default()
+        }
+    }
+
+    /// The statement for the table `quoted`: the row as JSON, and in a page its place in the order, a text a column.
+    pub(super) fn sql(&self, quoted: &str, sorted: &[Sorted]) -> (String, Vec<Param>) {
+        debug_assert_eq!(sorted.len(), self.order.len());
+        let mut sql = format!("select pg_catalog.row_to_json({ALIAS}.*)");
+        for sorted in sorted.iter().filter(|_| self.is_page) {
+            let column = sorted.column();
+            // By the type's output function, which a cast need not be.
+            let text = format!("pg_catalog.format('%s', {column})");
+            // Writing into a String can't fail.
+            let _ = write!(
+                sql,
+                ", case when {column} is distinct from null then {text} end"
+            );
+        }
+        let (from, params) = self.from(quoted, sorted);
+        sql += &from;
+        for (i, (sorted, sort)) in sorted.iter().zip(&self.order).enumerate() {
+            sql += if i == 0 { " order by " } else { ", " };
+            sql += &sorted.column();
+            sql += if sort.descending { " desc" } else { " asc" };
+            // Left out where it makes no difference, so that an index serves either.
+            if !sorted.is_not_null {
+                sql += if sort.nulls_first {
+                    " nulls first"
+                } else {
+                    " nulls last"
+                };
+            }
+        }
+        if let Some(limit) = self.limit {
+            let _ = write!(sql, " limit {limit}");
+        }
+        (sql, params)
+    }
+
+    /// Counts the rows, as far as it matters whether there are more than `fits`.
+    pub(super) fn count_sql(
+        &self,
+        quoted: &str,
+        sorted: &[Sorted],
+        fits: usize,
+    ) -> (String, Vec<Param>) {
+        let (from, params) = self.from(quoted, sorted);
+        let limit = fits.saturating_add(1);
+        let sql = format!("select pg_catalog.count(*) from (select{from} limit {limit}) y");
+        (sql, params)
+    }
+
+    fn from(&self, quoted: &str, sorted: &[Sorted]) -> (String, Vec<Param>) {
+        let mut sql = format!(" from {quoted} {ALIAS}");
+        let mut params = Vec::new();
+        let mut conditions = Vec::new();
+        if let Some((condition, values)) = &self.condition {
+            params.extend(values.iter().cloned());
+            conditions.push(condition.clone());
+        }
+        if let Some(after) = &self.after {
+            conditions.push(self.behind(sorted, after, &mut params));
+        }
+        for (i, condition) in conditions.iter().enumerate() {
+            let word = if i == 0 { "where" } else { "and" };
+            let _ = write!(sql, " {word} ({condition})");
+        }
+        (sql, params)
+    }
+
+    /// Which rows come behind a place.
+    fn behind(
+        &self,
+        sorted: &[Sorted],
+        after: &[Option<String>],
+        params: &mut Vec<Param>,
+    ) -> String {
+        let values: Vec<Option<String>> = sorted
+            .iter()
+            .zip(after)
+            .map(|(sorted, value)| {
+                value.as_ref().map(|value| {
+                    params.push(Param::Text(value.clone()));
+                    sorted.value(params.len())
+                })
+            })
+            .collect();
+        self.as_rows(sorted, &values)
+            .unwrap_or_else(|| self.as_tree(sorted, &values))
+    }
+
+    /// As one comparison of rows, which an index of these columns serves; where they all go in one direction, and none
+    /// may be null.
+    fn as_rows(&self, sorted: &[Sorted], values: &[Option<String>]) -> Option<String> {
+        let (first, sort) = (sorted.first()?, self.order.first()?);
+        let beyond = first.beyond(sort.descending);
+        let is_one = sorted.iter().zip(&self.order).all(|(sorted, other)| {
+            other.descending == sort.descending
+                && sorted.is_not_null
+                && sorted.beyond(other.descending) == beyond
+        });
+        let values: Option<Vec<&str>> = values.iter().map(Option::as_deref).collect();
+        let columns: Vec<String> = sorted.iter().map(Sorted::column).collect();
+        is_one.then_some(format!(
+            "({}) {beyond} ({})",
+            columns.join(", "),
+            values?.join(", ")
+        ))
+    }
+
+    /// Column by column: beyond the value, or equal to it and the rest beyond the rest.
+    fn as_tree(&self, sorted: &[Sorted], values: &[Option<String>]) -> String {
+        let mut rest = String::from("false");
+        let columns = sorted.iter().zip(&self.order).zip(values);
+        for ((sorted, sort), value) in columns.rev() {
+            let column = sorted.column();
+            let is_null = format!("{column} is not distinct from null");
+            let has_nulls_behind = !sorted.is_not_null && !sort.nulls_first;
+            rest = match value {
+                Some(value) => {
+                    let beyond = format!("{column} {} {value}", sorted.beyond(sort.descending));
+                    let equal = format!("{column} {} {value}", sorted.equal());
+                    if has_nulls_behind {
+                        format!("{beyond} or {is_null} or ({equal} and ({rest}))")
+                    } else {
+                        // The first half says nothing more, but an index serves it.
+                        let bound = format!("{column} {} {value}", sorted.bound(sort.descending));
+                        format!("{bound} and ({beyond} or ({rest}))")
+                    }
+                }
+                None if sort.nulls_first => {
+                    format!("{column} is distinct from null or ({rest})")
+                }
+                None => format!("{is_null} and ({rest})"),
+            };
+        }
+        rest
+    }
+}
+
+/// A name in SQL.
+pub(super) fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A column of the table.
+pub(super) fn column(name: &str) -> String {
+    format!("{ALIAS}.{}", quote(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sorted(name: &str, is_not_null: bool) -> Sorted {
+        let operators = ["<", "<=", "=", ">=", ">"].map(str::to_owned);
+        Sorted::new(name, "bigint", is_not_null, operators)
+    }
+
+    fn sort(column: &str, descending: bool, nulls_first: bool) -> Sort {
+        Sort {
+            column: column.into(),
+            descending,
+            nulls_first,
+        }
+    }
+
+    fn after(values: &[Option<&str>]) -> Option<Vec<Option<String>>> {
+        Some(values.iter().map(|v| v.map(str::to_owned)).collect())
+    }
+
+    #[test]
+    fn all_of_a_table_is_one_plain_statement() {
+        let (sql, params) = Select::default().sql("public.t", &[]);
+        assert_eq!(sql, "select pg_catalog.row_to_json(x.*) from public.t x");
+        assert!(params.is_empty());
+    }
+
+    #[test]
+    fn a_page_by_the_key_is_a_comparison_of_rows_behind_the_condition() {
+        let select = Select {
+            condition: Some(("x.\"s\" = $1::text".into(), vec![Param::Text("a".into())])),
+            order: vec![sort("a", false, false), sort("b", false, true)],
+            after: after(&[Some("1"), Some("2")]),
+            limit: Some(3),
+            ..Select::default()
+        };
+        let (sql, params) = select.sql("t", &[sorted("a", true), sorted("b", true)]);
+        assert!(
+            sql.ends_with(
+                " from t x where (x.\"s\" = $1::text) \
+                and ((x.\"a\", x.\"b\") > ($2::text::bigint, $3::text::bigint)) \
+                order by x.\"a\" asc, x.\"b\" asc limit 3"
+            ),
+            "{sql}"
+        );
+        assert_eq!(params.len(), 3);
+    }
+
+    #[test]
+    fn a_place_without_a_value_needs_no_parameter() {
+        let select = Select {
+            order: vec![sort("a", true, true), sort("id", false, false)],
+            after: after(&[None, Some("2")]),
+            ..Select::default()
+        };
+        let (sql, params) = select.sql("t", &[sorted("a", false), sorted("id", true)]);
+        assert_eq!(
+            sql,
+            "select pg_catalog.row_to_json(x.*) from t x where (x.\"a\" is distinct from null \
+             or (x.\"id\" >= $1::text::bigint and (x.\"id\" > $1::text::bigint or (false)))) \
+             order by x.\"a\" desc nulls first, x.\"id\" asc"
+        );
+        assert_eq!(params, [Param::Text("2".into())]);
+    }
+
+    #[test]
+    fn names_are_quoted() {
+        assert_eq!(
+            column("a\"; drop table t; --"),
+            "x.\"a\"\"; drop table t; --\""
+        );
+    }
+}
