@@ -159,9 +159,10 @@ impl Watcher {
             .soon(self.client.query_opt(RESOLVE, &[&table]))
             .await?
             .map_err(|e| self.unresolved(&e))?;
-        // A regclass may be a bare number.
         let row = row.ok_or_else(|| {
-            WatchError::Refused(format!("there is no table with the number {table}"))
+            WatchError::Busy(format!(
+                "{table} has just been dropped; nothing was changed"
+            ))
         })?;
         Ok(Found {
             name: row.get(0),

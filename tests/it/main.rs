@@ -25,4 +25,6 @@ mod retention;
 mod slow;
 mod snapshot;
 mod support;
+mod tail;
 mod ui;
+mod watch_cli;

@@ -273,7 +273,6 @@ impl Follow {
                 "{said}; plank watch {} makes it live",
                 self.request.table
             )),
-            "bad_cursor" if self.name.is_none() => End::Failed(format!("--since: {said}")),
             _ => End::Failed(format!("{said} ({code})")),
         };
         Step {

@@ -211,7 +211,7 @@ fn what_ends_it_and_what_does_not() {
         failed("why; plank watch t makes it live")
     );
     assert_eq!(end(&error("unsupported")), failed("why (unsupported)"));
-    assert_eq!(end(&error("bad_cursor")), failed("--since: why"));
+    assert_eq!(end(&error("bad_cursor")), failed("why (bad_cursor)"));
     assert_eq!(end(&error("busy")), Some(End::Later("why".into())));
     assert_eq!(
         end(r#"{"type":"unsubscribed","id":"tail"}"#),
