@@ -27,6 +27,11 @@ pub enum Target {
 }
 
 impl Address {
+    /// Whether it is reached through TLS.
+    pub fn is_tls(&self) -> bool {
+        self.request.scheme_str() == Some("wss")
+    }
+
     /// Reads `http://`, `https://`, `ws://`, `wss://` with a host, and `unix:/PATH`. A path before `/ws` is kept, for a
     /// proxy that serves plank below one.
     ///

@@ -8,9 +8,13 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::limits::{TAIL_CONNECT_MAX, TAIL_MESSAGE_BYTES_MAX};
 use crate::store::connect::chain;
@@ -30,7 +34,7 @@ pub struct Counted {
 /// An open WebSocket.
 pub struct Socket {
     /// Messages.
-    pub messages: WebSocketStream<MaybeTlsStream<Counted>>,
+    pub messages: WebSocketStream<Counted>,
     /// Bytes that have come so far.
     pub read: Arc<AtomicU64>,
 }
@@ -70,8 +74,10 @@ async fn open(address: &Address) -> Result<Socket, ConnectError> {
         }
         Target::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(away)?),
     };
-    // Which of rustls' providers it is must not depend on what else is compiled in. A second call changes nothing.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let io = match &address.target {
+        Target::Tcp(host, _) if address.is_tls() => Box::new(secure(io, host).await?),
+        _ => io,
+    };
     let read = Arc::<AtomicU64>::default();
     let counted = Counted {
         io,
@@ -80,11 +86,36 @@ async fn open(address: &Address) -> Result<Socket, ConnectError> {
     let config = WebSocketConfig::default()
         .max_message_size(Some(TAIL_MESSAGE_BYTES_MAX))
         .max_frame_size(Some(TAIL_MESSAGE_BYTES_MAX));
-    let handshake = client_async_tls_with_config(&address.request, counted, Some(config), None);
+    let handshake = client_async_with_config(&address.request, counted, Some(config));
     match handshake.await {
         Ok((messages, _)) => Ok(Socket { messages, read }),
         Err(error) => Err(refused(&error)),
     }
+}
+
+/// TLS, with the root certificates of this machine.
+async fn secure(io: Box<dyn Io>, host: &str) -> Result<impl Io + use<>, ConnectError> {
+    let fatal = |why: String| ConnectError::Fatal(format!("TLS: {why}"));
+    let mut roots = RootCertStore::empty();
+    // What can't be read is left out: one good certificate may be all that is needed.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        let why = "there are no root certificates; install ca-certificates, or set SSL_CERT_FILE";
+        return Err(fatal(why.into()));
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| fatal(e.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(host.to_owned()).map_err(|e| fatal(e.to_string()))?;
+    let connected = TlsConnector::from(Arc::new(config)).connect(name, io).await;
+    connected.map_err(
+        |e| match e.get_ref().is_some_and(|e| e.is::<rustls::Error>()) {
+            true => fatal(chain(&e)),
+            false => ConnectError::Away(chain(&e)),
+        },
+    )
 }
 
 fn refused(error: &Error) -> ConnectError {
@@ -96,14 +127,6 @@ fn refused(error: &Error) -> ConnectError {
                 return ConnectError::Away(format!("it answered {status}"));
             }
             ConnectError::Fatal(format!("it answered {status}; is that address a plank?"))
-        }
-        Error::Io(io) => {
-            let is_tls = io.get_ref().is_some_and(|e| e.is::<rustls::Error>());
-            // No root certificates on this machine.
-            if is_tls || io.kind() == std::io::ErrorKind::NotFound {
-                return ConnectError::Fatal(format!("TLS: {}", chain(io)));
-            }
-            ConnectError::Away(chain(io))
         }
         Error::Url(_) | Error::HttpFormat(_) => ConnectError::Fatal(chain(error)),
         // Also an end in the middle of the handshake.

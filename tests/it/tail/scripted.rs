@@ -143,17 +143,17 @@ async fn it_checks_the_certificate_of_a_server() {
         command
     };
     let mut tail = Tail::spawn(trusting(&url));
-    let stream = within("a handshake", tls.accept(server.accept().await))
+    let stream = within("a handshake", Box::pin(tls.accept(server.accept().await)))
         .await
         .unwrap();
-    let mut client = Said::open(stream).await;
+    let mut client = Said::open(Box::new(stream)).await;
     client.subscribed("A").await;
     client.changes("B", &[1], true).await;
     assert_eq!(tail.json().await["seq"], 1);
 
     // The certificate is not one of this name.
     let tail = Tail::spawn(trusting(&url.replace("localhost", "127.0.0.1")));
-    let handshake = within("a handshake", tls.accept(server.accept().await)).await;
+    let handshake = within("a handshake", Box::pin(tls.accept(server.accept().await))).await;
     let (status, _, said) = tail.end().await;
     assert_eq!(status, Some(1), "{said}");
     assert!(said.contains("TLS: invalid peer certificate"), "{said}");
