@@ -74,6 +74,26 @@ pub async fn database(config: &Config) -> Result<(Database, Option<PrivatePostgr
     Ok((database, Some(postgres)))
 }
 
+/// The same for a subcommand that has to work beside a plank that runs: a private PostgreSQL that this one has started is
+/// used as it is.
+///
+/// # Errors
+/// See [`database`].
+pub async fn database_beside(
+    config: &Config,
+) -> Result<(Database, Option<PrivatePostgres>), AppError> {
+    let data_dir = config.data_dir.clone().or_else(private::default_data_dir);
+    let running = data_dir.filter(|_| config.database.is_none());
+    if let Some(running) = running.and_then(|dir| private::running(&dir)) {
+        let database = Database {
+            requests: running.clone(),
+            listen: running,
+        };
+        return Ok((database, None));
+    }
+    database(config).await
+}
+
 /// Connects once, checks the server and brings the schema up to date: the mistakes that waiting does not mend show now.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -8,6 +9,8 @@ use crate::config::ServeArgs;
 
 mod migrate;
 mod serve;
+mod tail;
+mod watch;
 
 /// Makes PostgreSQL tables live: every committed change reaches every browser that looks at it.
 #[derive(Debug, Parser)]
@@ -31,6 +34,12 @@ enum Command {
     Serve(ServeArgs),
     /// Bring the schema of the database up to date, and end; or take it away
     Migrate(migrate::MigrateArgs),
+    /// Make a table live, or change how it is watched
+    Watch(watch::WatchArgs),
+    /// Let a table go: its changes are not captured any more
+    Unwatch(watch::UnwatchArgs),
+    /// Print the changes of a table as they happen, from a running plank
+    Tail(tail::TailArgs),
 }
 
 /// Runs the program.
@@ -39,11 +48,15 @@ pub fn main() -> ExitCode {
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run(&args),
         Command::Migrate(args) => migrate::run(args),
+        Command::Watch(args) => watch::watch(args),
+        Command::Unwatch(args) => watch::unwatch(args),
+        Command::Tail(args) => tail::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("plank: {error}");
+            // Whoever has closed standard error does not want to know.
+            let _ = writeln!(std::io::stderr(), "plank: {error}");
             ExitCode::FAILURE
         }
     }

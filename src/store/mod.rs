@@ -6,6 +6,7 @@
 //! - [`history`]: the log and whole tables, for clients that come back.
 //! - [`pool`], [`items`]: the requests.
 //! - [`retention`]: how much of the log is kept.
+//! - [`watch`]: which tables are live.
 //! - [`private`]: a PostgreSQL of plank's own.
 
 pub mod connect;
@@ -16,6 +17,7 @@ pub mod migrate;
 pub mod pool;
 pub mod private;
 pub mod retention;
+pub mod watch;
 
 pub use connect::ConnectError;
 pub use history::{History, HistoryError};

@@ -236,6 +236,15 @@ async fn help_lists_every_setting() {
     ] {
         assert!(out.contains(name), "{name} is missing");
     }
+    let (_, out, _) = run(&["--help"]).await;
+    for name in ["serve", "migrate", "watch", "unwatch", "tail"] {
+        assert!(out.contains(&format!("\n  {name} ")), "{name} is missing");
+    }
+    let (_, out, _) = run(&["tail", "--help"]).await;
+    assert!(
+        out.contains("PLANK_URL") && out.contains("Examples:"),
+        "{out}"
+    );
     let (status, out, _) = run(&["--version"]).await;
     assert_eq!(
         (status, out.trim()),

@@ -30,4 +30,6 @@ mod slow;
 mod snapshot;
 mod support;
 mod tables;
+mod tail;
 mod ui;
+mod watch_cli;

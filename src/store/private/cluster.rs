@@ -27,7 +27,7 @@ use super::error::PrivateError;
 const SOCKET_PATH_BYTES_MAX: usize = 103;
 
 const LOCK_FILE: &str = "plank.lock";
-const PGDATA: &str = "pgdata";
+pub(super) const PGDATA: &str = "pgdata";
 const SOCKET_DIR_ELSEWHERE: &str = "/tmp/plank-pg-";
 
 /// One data directory, locked for this process.

@@ -26,9 +26,9 @@ pub use self::account::default_data_dir;
 pub use self::binaries::{Binaries, BinarySearch, MAJOR_MIN};
 pub use self::error::PrivateError;
 
-use self::cluster::Cluster;
+use self::cluster::{Cluster, PGDATA};
 use self::error::chain;
-use self::pid_file::{Found, look};
+use self::pid_file::{Found, PidFile, look};
 use self::server::Server;
 
 /// How long to wait for another plank to let go of the data directory.
@@ -170,6 +170,18 @@ impl PrivatePostgres {
     }
 }
 
+/// How to connect to the server on `data_dir` that another plank has started and looks after; none without one.
+pub fn running(data_dir: &Path) -> Option<tokio_postgres::Config> {
+    match Cluster::open(data_dir) {
+        Err(PrivateError::InUse { data_dir, .. }) => {
+            let file = PidFile::read(&data_dir.join(PGDATA)).ok().flatten()?;
+            let dir = file.socket_dir?;
+            Some(config_at(&dir, file.port, DATABASE))
+        }
+        _ => None,
+    }
+}
+
 /// Adopts the server that runs on this cluster, or starts one, after `initdb` where there is no cluster yet.
 async fn launch(cluster: &Cluster, search: &BinarySearch) -> Result<Server, PrivateError> {
     let stale = match look(cluster).await? {
@@ -256,10 +268,14 @@ async fn ensure_database(admin: &tokio_postgres::Config) -> Result<(), tokio_pos
 }
 
 fn config(server: &Server, database: &str) -> tokio_postgres::Config {
+    config_at(&server.socket_dir, server.port, database)
+}
+
+fn config_at(socket_dir: &Path, port: u16, database: &str) -> tokio_postgres::Config {
     let mut config = tokio_postgres::Config::new();
     config
-        .host_path(&server.socket_dir)
-        .port(server.port)
+        .host_path(socket_dir)
+        .port(port)
         .user(SUPERUSER)
         .dbname(database);
     config

@@ -46,7 +46,7 @@ impl PidFile {
     }
 
     /// `None` when there is none, or it has no content (yet).
-    fn read(pgdata: &Path) -> Result<Option<Self>, PrivateError> {
+    pub(super) fn read(pgdata: &Path) -> Result<Option<Self>, PrivateError> {
         let path = Self::path(pgdata);
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Self::parse(&text)),

@@ -26,6 +26,8 @@ pub fn command(args: &[&str]) -> Command {
         "PLANK_LISTEN_DATABASE_URL",
         "PLANK_DATA_DIR",
         "PLANK_LISTEN",
+        "PLANK_URL",
+        "NO_COLOR",
         "RUST_LOG",
     ] {
         command.env_remove(name);

@@ -1,0 +1,173 @@
+//! A WebSocket to the server, over TCP, TLS or a Unix socket, that knows how much it has read.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::limits::{TAIL_CONNECT_MAX, TAIL_MESSAGE_BYTES_MAX};
+use crate::store::connect::chain;
+
+use super::address::{Address, Target};
+
+/// A connection of any kind.
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// Counts the bytes that come: a long message on a slow line is no silence.
+pub struct Counted {
+    io: Box<dyn Io>,
+    read: Arc<AtomicU64>,
+}
+
+/// An open WebSocket.
+pub struct Socket {
+    /// Messages.
+    pub messages: WebSocketStream<Counted>,
+    /// Bytes that have come so far.
+    pub read: Arc<AtomicU64>,
+}
+
+/// Why there is none.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ConnectError {
+    /// It may work later.
+    Away(String),
+    /// It will not work until somebody changes something.
+    Fatal(String),
+}
+
+/// Connects within [`TAIL_CONNECT_MAX`].
+///
+/// # Errors
+/// Says whether it makes sense to try again.
+pub async fn connect(address: &Address) -> Result<Socket, ConnectError> {
+    match timeout(TAIL_CONNECT_MAX, open(address)).await {
+        Ok(opened) => opened,
+        Err(_) => Err(ConnectError::Away(format!(
+            "no answer within {} s",
+            TAIL_CONNECT_MAX.as_secs()
+        ))),
+    }
+}
+
+async fn open(address: &Address) -> Result<Socket, ConnectError> {
+    let away = |e: std::io::Error| ConnectError::Away(chain(&e));
+    let io: Box<dyn Io> = match &address.target {
+        Target::Tcp(host, port) => {
+            let stream = TcpStream::connect((host.as_str(), *port))
+                .await
+                .map_err(away)?;
+            stream.set_nodelay(true).map_err(away)?;
+            Box::new(stream)
+        }
+        Target::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(away)?),
+    };
+    let io = match &address.target {
+        Target::Tcp(host, _) if address.is_tls() => Box::new(secure(io, host).await?),
+        _ => io,
+    };
+    let read = Arc::<AtomicU64>::default();
+    let counted = Counted {
+        io,
+        read: read.clone(),
+    };
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(TAIL_MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(TAIL_MESSAGE_BYTES_MAX));
+    let handshake = client_async_with_config(&address.request, counted, Some(config));
+    match handshake.await {
+        Ok((messages, _)) => Ok(Socket { messages, read }),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+/// TLS, with the root certificates of this machine.
+async fn secure(io: Box<dyn Io>, host: &str) -> Result<impl Io + use<>, ConnectError> {
+    let fatal = |why: String| ConnectError::Fatal(format!("TLS: {why}"));
+    let mut roots = RootCertStore::empty();
+    // What can't be read is left out: one good certificate may be all that is needed.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        let why = "there are no root certificates; install ca-certificates, or set SSL_CERT_FILE";
+        return Err(fatal(why.into()));
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| fatal(e.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(host.to_owned()).map_err(|e| fatal(e.to_string()))?;
+    let connected = TlsConnector::from(Arc::new(config)).connect(name, io).await;
+    connected.map_err(
+        |e| match e.get_ref().is_some_and(|e| e.is::<rustls::Error>()) {
+            true => fatal(chain(&e)),
+            false => ConnectError::Away(chain(&e)),
+        },
+    )
+}
+
+fn refused(error: &Error) -> ConnectError {
+    match error {
+        Error::Http(response) => {
+            let status = response.status();
+            // Too many sockets, a proxy without its plank.
+            if status.is_server_error() || matches!(status.as_u16(), 408 | 429) {
+                return ConnectError::Away(format!("it answered {status}"));
+            }
+            ConnectError::Fatal(format!("it answered {status}; is that address a plank?"))
+        }
+        Error::Url(_) | Error::HttpFormat(_) => ConnectError::Fatal(chain(error)),
+        // Also an end in the middle of the handshake.
+        _ => ConnectError::Away(chain(error)),
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.io).poll_read(context, buffer);
+        let came = buffer.filled().len() - before;
+        self.read.fetch_add(came as u64, Ordering::Relaxed);
+        polled
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(context, bytes)
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
