@@ -10,6 +10,7 @@ mod history;
 mod latency;
 mod memory;
 mod open_transaction;
+mod snapshot;
 mod writers;
 
 /// One benchmark.
@@ -49,6 +50,11 @@ pub const CASES: &[Case] = &[
         name: "history",
         about: "a log of 10 million rows: reading it, and coming back to it",
         run: |effort| Box::pin(history::run(effort)),
+    },
+    Case {
+        name: "snapshot",
+        about: "a table of a million rows, all of it",
+        run: |effort| Box::pin(snapshot::run(effort)),
     },
     Case {
         name: "memory",
