@@ -11,6 +11,7 @@ mod history;
 mod latency;
 mod memory;
 mod open_transaction;
+mod snapshot;
 mod writers;
 
 /// One benchmark.
@@ -55,6 +56,11 @@ pub const CASES: &[Case] = &[
         name: "filters",
         about: "ten thousand different filters against ten",
         run: |effort| Box::pin(filters::run(effort)),
+    },
+    Case {
+        name: "snapshot",
+        about: "a table of a million rows, all of it",
+        run: |effort| Box::pin(snapshot::run(effort)),
     },
     Case {
         name: "memory",
