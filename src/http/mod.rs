@@ -2,19 +2,25 @@
 //!
 //! - [`server`] binds the addresses and puts the services of a worker together.
 //! - [`ws`] takes a socket out of HTTP: it is the only way to a session.
-//! - [`items`], [`changes`], [`health`], [`assets`] are the routes.
+//! - [`stream`] and [`long_poll`] carry the same over HTTP: each is a session over a pipe.
+//! - [`items`], [`changes`], [`health`], [`assets`] are the other routes.
 //! - [`query`], [`body`], [`problem`], [`observe`] are what all of them share.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use tokio::time::timeout;
 
 use crate::actor::hub::Hub;
+use crate::actor::local::Local;
 use crate::health::Health;
 use crate::limits::STATEMENT_MAX;
 use crate::metrics::Metrics;
 use crate::store::{History, Pool, StoreError};
+
+use self::problem::Problem;
 
 pub mod assets;
 pub mod body;
@@ -22,11 +28,13 @@ pub mod changes;
 pub mod health;
 pub mod items;
 mod list;
+mod long_poll;
 pub mod observe;
 pub mod origin;
 pub mod problem;
 mod query;
 pub mod server;
+mod stream;
 pub mod ws;
 
 /// For the database to answer a request: its own deadline for a statement is a little below.
@@ -61,4 +69,27 @@ pub struct State {
     pub message_bytes_max: usize,
     /// Bytes of a request body.
     pub body_bytes_max: usize,
+}
+
+impl State {
+    /// Takes a place for a client that stays: a WebSocket, a stream or a long poll. Its session gives it back.
+    ///
+    /// # Errors
+    /// 503 when all are taken.
+    fn take_session(&self) -> Result<(), Problem> {
+        if self.health.take_session(self.connections_max) {
+            return Ok(());
+        }
+        self.metrics.limit("connections");
+        let max = self.connections_max;
+        log::warn!("client refused, too many limit=max-connections max={max}");
+        let detail = "too many clients are connected; try again in a moment";
+        Err(Problem::unavailable(detail))
+    }
+}
+
+/// The shard of the worker thread that serves this request.
+fn shard(request: &HttpRequest) -> Result<Rc<Local>, Problem> {
+    let shard = request.app_data::<Rc<Local>>().cloned();
+    shard.ok_or_else(|| Problem::unavailable("this worker has no shard"))
 }

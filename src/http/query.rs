@@ -108,8 +108,10 @@ pub fn refused(refusal: Refusal) -> Problem {
         field,
         ..
     } = refusal;
-    if code == "unknown_table" {
-        return Problem::not_found(message);
+    match code {
+        "unknown_table" => return Problem::not_found(message),
+        "busy" => return Problem::unavailable(message),
+        _ => {}
     }
     let field = field.as_deref().unwrap_or("query");
     let prefix = format!("{field}: ");
