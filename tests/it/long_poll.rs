@@ -31,7 +31,11 @@ async fn it_answers_as_soon_as_something_is_committed() {
     };
     let began = Instant::now();
     let ((status, answer), ()) = tokio::join!(waiting, write);
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
     assert_eq!((status, &answer["more"]), (200, &json!(false)), "{answer}");
     assert_eq!(names(list(&answer)), ["a"]);
     assert_eq!(answer["changes"][0]["row"], json!({"id": 1, "name": "a"}));
@@ -48,7 +52,10 @@ async fn without_since_it_does_not_wait() {
     let app = TestApp::start().await;
     let path = "/api/changes?table=items&wait=60";
     let (status, now) = app.request("GET", path, None).await;
-    assert_eq!((status, list(&now).len(), &now["more"]), (200, 0, &json!(false)));
+    assert_eq!(
+        (status, list(&now).len(), &now["more"]),
+        (200, 0, &json!(false))
+    );
     app.execute("insert into items (name) values ('a')").await;
     let (_, answer) = poll(&app, now["cursor"].as_str().unwrap(), "&wait=20").await;
     assert_eq!(names(list(&answer)), ["a"]);
@@ -57,15 +64,23 @@ async fn without_since_it_does_not_wait() {
 #[actix_web::test]
 async fn when_time_is_up_it_is_empty_with_a_newer_cursor() {
     let app = TestApp::start().await;
-    app.execute("create table other (id int primary key); select plank.watch('other')").await;
+    app.execute("create table other (id int primary key); select plank.watch('other')")
+        .await;
     let start = cursor(&app).await;
     let mut other = app.subscribed("other").await;
     app.execute("insert into other values (1)").await;
     other.changes(1).await;
     let began = Instant::now();
     let (status, answer) = poll(&app, &start, "&wait=1").await;
-    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
-    assert_eq!((status, list(&answer).len(), &answer["more"]), (200, 0, &json!(false)));
+    assert!(
+        began.elapsed() >= Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(
+        (status, list(&answer).len(), &answer["more"]),
+        (200, 0, &json!(false))
+    );
     let newer = answer["cursor"].as_str().unwrap();
     assert_ne!(newer, start);
     // Nothing is behind it but what comes now.
@@ -91,7 +106,10 @@ async fn guarantee_2_a_limit_ends_it_between_batches_and_loses_nothing() {
             let (status, answer) = poll(&app, &since, &format!("&limit={limit}&wait=20")).await;
             assert_eq!(status, 200, "{answer}");
             let changes = list(&answer);
-            assert!(!changes.is_empty() && changes.len() % 2 == 0, "whole transactions");
+            assert!(
+                !changes.is_empty() && changes.len() % 2 == 0,
+                "whole transactions"
+            );
             assert!(limit > 40 || changes.len() >= limit);
             seen.extend(changes.iter().map(|c| c["seq"].as_i64().unwrap()));
             since = answer["cursor"].as_str().unwrap().to_owned();
@@ -117,13 +135,20 @@ async fn a_long_answer_is_streamed_and_whole() {
         app.execute("insert into items (name, description) select 'n' || i, repeat('x', 1000) from generate_series(1, 20000) i").await;
     };
     let ((status, answer), ()) = tokio::join!(waiting, write);
-    assert_eq!((status, list(&answer).len()), (200, 20_000), "one transaction is not cut");
+    assert_eq!(
+        (status, list(&answer).len()),
+        (200, 20_000),
+        "one transaction is not cut"
+    );
     assert_eq!(answer["changes"][19_999]["row"]["name"], "n20000");
     // From the window or from the log it is the same.
     let (_, again) = poll(&app, &start, "&wait=20&limit=5").await;
     assert_eq!(again["changes"], answer["changes"]);
     let (_, plain) = poll(&app, &start, "").await;
-    assert_eq!(plain["changes"].as_array().unwrap().len(), 1_000.max(list(&plain).len()));
+    assert_eq!(
+        plain["changes"].as_array().unwrap().len(),
+        1_000.max(list(&plain).len())
+    );
     assert_eq!(plain["changes"], answer["changes"]);
 }
 
@@ -133,12 +158,21 @@ async fn guarantee_4_a_cursor_that_cannot_be_served_is_a_410() {
     let other = TestApp::start().await;
     let foreign = cursor(&other).await;
     let (status, problem) = poll(&app, &foreign, "&wait=20").await;
-    assert_eq!((status, &problem["type"]), (410, &json!("urn:plank:problem:epoch")), "{problem}");
+    assert_eq!(
+        (status, &problem["type"]),
+        (410, &json!("urn:plank:problem:epoch")),
+        "{problem}"
+    );
     let early = cursor(&app).await;
-    app.execute("create table late (id int primary key); select plank.watch('late')").await;
+    app.execute("create table late (id int primary key); select plank.watch('late')")
+        .await;
     let path = format!("/api/changes?table=late&since={early}&wait=20");
     let (status, problem) = app.request("GET", &path, None).await;
-    assert_eq!((status, &problem["type"]), (410, &json!("urn:plank:problem:schema")), "{problem}");
+    assert_eq!(
+        (status, &problem["type"]),
+        (410, &json!("urn:plank:problem:schema")),
+        "{problem}"
+    );
     let path = format!("/api/changes?table=nope&since={early}&wait=20");
     assert_eq!(app.request("GET", &path, None).await.0, 404);
     until("no place is kept", async || app.health.sessions() == 0).await;
@@ -147,7 +181,8 @@ async fn guarantee_4_a_cursor_that_cannot_be_served_is_a_410() {
 #[actix_web::test]
 async fn the_end_of_the_table_and_of_the_server_is_said() {
     let app = TestApp::start().await;
-    app.execute("create table brief (id int primary key); select plank.watch('brief')").await;
+    app.execute("create table brief (id int primary key); select plank.watch('brief')")
+        .await;
     crate::live::watched(&app, "brief").await;
     let start = cursor(&app).await;
     let path = format!("/api/changes?table=brief&since={start}&wait=20");
@@ -173,7 +208,9 @@ async fn a_client_that_goes_is_noticed() {
     let gone = tokio::time::timeout(Duration::from_secs(1), waiting).await;
     assert!(gone.is_err());
     let free = until("its place is free", async || app.health.sessions() == 0);
-    tokio::time::timeout(Duration::from_secs(5), free).await.expect("at once");
+    tokio::time::timeout(Duration::from_secs(5), free)
+        .await
+        .expect("at once");
 }
 
 #[actix_web::test]
@@ -187,8 +224,12 @@ async fn guarantee_5_many_that_wait_cost_no_query() {
         and application_name = 'plank history'";
     let polls: Vec<_> = (0..500)
         .map(|_| {
-            let request = app.http.get(app.url(&format!("/api/changes?table=items&since={since}&wait=30")));
-            tokio::spawn(async move { request.send().await.unwrap().json::<Value>().await.unwrap() })
+            let request = app
+                .http
+                .get(app.url(&format!("/api/changes?table=items&since={since}&wait=30")));
+            tokio::spawn(
+                async move { request.send().await.unwrap().json::<Value>().await.unwrap() },
+            )
         })
         .collect();
     until("all wait", async || app.metric(SESSIONS).await == 500.0).await;

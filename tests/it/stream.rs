@@ -2,7 +2,6 @@
 
 use plank::actor::message::Drain;
 use serde_json::json;
-use tokio::io::AsyncReadExt as _;
 
 use crate::resume::{cursor, names};
 use crate::support::cluster::connect;
@@ -39,7 +38,10 @@ async fn changes_are_events_with_an_id() {
 #[actix_web::test]
 async fn a_value_with_line_ends_is_one_event() {
     let app = TestApp::start().await;
-    app.execute("create table notes (id int primary key, j json, t text); select plank.watch('notes')").await;
+    app.execute(
+        "create table notes (id int primary key, j json, t text); select plank.watch('notes')",
+    )
+    .await;
     let mut client = SseClient::connect(&app, "table=notes").await;
     client.live().await;
     app.execute("insert into notes values (1, E'{\\n\"a\":\\r\\n1}', E'two\\nlines')")
@@ -97,7 +99,8 @@ async fn guarantee_3_a_snapshot_and_the_stream_without_a_seam() {
             break;
         }
         // Before it has committed nobody knows whether the snapshot sees it.
-        app.execute("insert into items (name) values ('meanwhile')").await;
+        app.execute("insert into items (name) values ('meanwhile')")
+            .await;
     }
     assert_eq!(rows, 200);
     let count: i64 = (app.sql.query_one("select count(*) from items", &[]).await)
@@ -107,7 +110,8 @@ async fn guarantee_3_a_snapshot_and_the_stream_without_a_seam() {
     client.changes(count as usize - rows).await;
     // What it has is enough to come back, and the address still says snapshot=1.
     let last = client.last_id.clone();
-    app.execute("insert into items (name) values ('away')").await;
+    app.execute("insert into items (name) values ('away')")
+        .await;
     let mut client = SseClient::resume(&app, "table=items&snapshot=1", last.as_deref()).await;
     client.live().await;
     assert_eq!(names(&client.changes(1).await), ["away"]);
@@ -144,19 +148,28 @@ async fn mistakes_are_problems_before_the_stream_begins() {
         ("table=items&since=AAAA", None, 400, "since"),
         ("table=items&limit=3", None, 400, "limit"),
         ("table=items&snapshot=2", None, 400, "snapshot"),
-        ("table=items&nope=eq.3", None, 400, "filter"),
+        ("table=items&name=sideways.3", None, 400, "name"),
         ("table=items", Some("AAAA"), 400, "last-event-id"),
     ] {
         let response = SseClient::request(&app, query, last_id).await;
         assert_eq!(response.status(), status, "{query}");
-        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json"
+        );
         let problem: serde_json::Value = response.json().await.unwrap();
-        assert!(problem["detail"].as_str().unwrap().contains(part), "{problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(part),
+            "{problem}"
+        );
     }
     for method in [reqwest::Method::HEAD, reqwest::Method::POST] {
         let request = app.http.request(method, app.url("/api/stream?table=items"));
         let response = request.send().await.unwrap();
-        assert_eq!((response.status().as_u16(), &response.headers()["allow"]), (405, &"GET".parse().unwrap()));
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["allow"]),
+            (405, &"GET".parse().unwrap())
+        );
     }
     until("no place is kept", async || app.health.sessions() == 0).await;
 }
@@ -165,10 +178,14 @@ async fn mistakes_are_problems_before_the_stream_begins() {
 async fn a_table_that_was_watched_a_moment_ago_is_there() {
     let app = TestApp::start().await;
     for round in 0..10 {
-        app.execute(&format!("create table t{round} (id int primary key); select plank.watch('t{round}')")).await;
+        app.execute(&format!(
+            "create table t{round} (id int primary key); select plank.watch('t{round}')"
+        ))
+        .await;
         let mut client = SseClient::connect(&app, &format!("table=t{round}")).await;
         client.live().await;
-        app.execute(&format!("insert into t{round} values (1)")).await;
+        app.execute(&format!("insert into t{round} values (1)"))
+            .await;
         client.changes(1).await;
     }
 }
@@ -176,15 +193,20 @@ async fn a_table_that_was_watched_a_moment_ago_is_there() {
 #[actix_web::test]
 async fn the_end_of_the_table_is_the_end_of_the_stream() {
     let app = TestApp::start().await;
-    app.execute("create table brief (id int primary key); select plank.watch('brief')").await;
+    app.execute("create table brief (id int primary key); select plank.watch('brief')")
+        .await;
     let mut client = SseClient::connect(&app, "table=brief").await;
     client.live().await;
-    app.execute("begin; insert into brief values (1); select plank.unwatch('brief'); commit").await;
+    app.execute("begin; insert into brief values (1); select plank.unwatch('brief'); commit")
+        .await;
     assert_eq!(client.changes(1).await[0]["key"], json!({"id": 1}));
     client.expect("unsubscribed").await;
     assert_eq!(client.next().await, None);
     until("its place is free", async || app.health.sessions() == 0).await;
-    assert_eq!(SseClient::request(&app, "table=brief", None).await.status(), 404);
+    assert_eq!(
+        SseClient::request(&app, "table=brief", None).await.status(),
+        404
+    );
 }
 
 #[actix_web::test]
@@ -197,7 +219,10 @@ async fn a_heartbeat_has_an_id_and_a_client_that_says_nothing_stays() {
     // Beyond the 65 s after which a silent WebSocket is closed.
     for _ in 0..4 {
         let event = client.next().await.unwrap();
-        assert_eq!((event.kind.as_str(), event.id), ("heartbeat", client.last_id.clone()));
+        assert_eq!(
+            (event.kind.as_str(), event.id),
+            ("heartbeat", client.last_id.clone())
+        );
     }
     assert!(client.comments.len() >= 3, "the ping frames are comments");
     app.execute("insert into items (name) values ('b')").await;
@@ -227,7 +252,10 @@ async fn without_a_free_place_it_is_503() {
     let mut client = SseClient::connect(&app, "table=items").await;
     client.live().await;
     let start = cursor(&app).await;
-    let paths = ["/api/stream?table=items".to_owned(), format!("/api/changes?table=items&wait=9&since={start}")];
+    let paths = [
+        "/api/stream?table=items".to_owned(),
+        format!("/api/changes?table=items&wait=9&since={start}"),
+    ];
     for path in paths {
         let response = app.http.get(app.url(&path)).send().await.unwrap();
         assert_eq!(response.status(), 503);
@@ -243,14 +271,18 @@ async fn a_drain_says_when_to_come_back() {
     let app = TestApp::start().await;
     let mut client = SseClient::connect(&app, "table=items").await;
     client.live().await;
-    app.execute("insert into items (name) values ('last')").await;
+    app.execute("insert into items (name) values ('last')")
+        .await;
     assert_eq!(names(&client.changes(1).await), ["last"]);
     client.retry_ms = None;
     app.hub.do_send(Drain);
     client.ended().await;
     let retry_ms = client.retry_ms.expect("a retry");
     assert!((1_000..6_000).contains(&retry_ms), "{retry_ms}");
-    assert_eq!(app.metric("plank_closes_total{code=\"restart\"}").await, 1.0);
+    assert_eq!(
+        app.metric("plank_closes_total{code=\"restart\"}").await,
+        1.0
+    );
     // A drain of the whole process ends too.
     let mut client = SseClient::connect(&app, "table=items").await;
     client.live().await;
@@ -261,7 +293,10 @@ async fn a_drain_says_when_to_come_back() {
 #[actix_web::test]
 async fn a_stream_that_began_while_the_database_was_away_goes_on_when_it_is_there() {
     let mut cluster = Cluster::start();
-    let (target, sql) = (cluster.config("plank"), connect(&cluster.config("plank")).await);
+    let (target, sql) = (
+        cluster.config("plank"),
+        connect(&cluster.config("plank")).await,
+    );
     cluster.stop().await;
     let app = TestApp::build(target, sql, "plank".into(), |_| {}).await;
     let mut client = SseClient::connect(&app, "table=items").await;
@@ -269,7 +304,9 @@ async fn a_stream_that_began_while_the_database_was_away_goes_on_when_it_is_ther
     cluster.start_again().await;
     client.expect("subscribed").await;
     let sql = connect(&cluster.config("plank")).await;
-    sql.batch_execute("insert into items (name) values ('first')").await.unwrap();
+    sql.batch_execute("insert into items (name) values ('first')")
+        .await
+        .unwrap();
     assert_eq!(names(&client.changes(1).await), ["first"]);
 }
 
@@ -289,24 +326,26 @@ async fn guarantee_5_a_stream_that_is_not_read_delays_nobody_and_is_let_go() {
     let app = TestApp::start().await;
     let mut quick = SseClient::connect(&app, "table=items&columns=name").await;
     quick.live().await;
-    let mut slow = stalled(&app).await;
+    let slow = stalled(&app).await;
     app.execute("insert into items (name, description) select 'n', repeat('x', 1000) from generate_series(1, 10000)").await;
     quick.changes(10_000).await;
-    until("it lags", async || app.metric("plank_slow_sessions").await == 1.0).await;
+    until("it lags", async || {
+        app.metric("plank_slow_sessions").await == 1.0
+    })
+    .await;
     assert!(app.metric("plank_backlog_bytes").await > 1e6);
-    app.execute("insert into items (name) values ('more')").await;
+    app.execute("insert into items (name) values ('more')")
+        .await;
     assert_eq!(names(&quick.changes(1).await), ["more"]);
     until("it is let go", async || app.health.sessions() == 1).await;
     assert_eq!(app.metric("plank_closes_total{code=\"slow\"}").await, 1.0);
-    until("its memory is given back", async || app.metric("plank_backlog_bytes").await == 0.0).await;
-    // The kernel ends the connection, which would stay full for ever.
-    let open = app.metric("process_open_fds").await;
-    let closed = async || app.metric("process_open_fds").await < open;
-    until("its descriptor is closed", closed).await;
-    let mut rest = Vec::new();
-    let end = slow.stream.read_to_end(&mut rest).await;
-    let is_whole = rest.ends_with(b"0\r\n\r\n");
-    assert!(end.is_err() || !is_whole, "it was cut");
+    until("its memory is given back", async || {
+        app.metric("plank_backlog_bytes").await == 0.0
+    })
+    .await;
+    // The kernel ends the connection, which would stay full for ever: who says something there gets a reset.
+    let is_cut = async || slow.stream.try_write(b"\r\n").is_err();
+    until("its connection is cut", is_cut).await;
     app.execute("insert into items (name) values ('on')").await;
     assert_eq!(names(&quick.changes(1).await), ["on"]);
 }
@@ -330,17 +369,34 @@ async fn guarantee_5_a_stream_that_falls_behind_the_backlog_ends_and_loses_nothi
     let mut open = Vec::new();
     while let Some(event) = client.next().await {
         if event.kind == "changes" {
-            open.extend(event.data["changes"].as_array().unwrap().iter().map(|c| c["seq"].as_i64().unwrap()));
+            open.extend(
+                event.data["changes"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|c| c["seq"].as_i64().unwrap()),
+            );
             if event.id.is_some() {
                 seen.append(&mut open);
             }
         }
     }
-    assert!(client.comments.iter().any(|c| c.starts_with("4001 ")), "{:?}", client.comments);
-    let mut client = SseClient::resume(&app, "table=items&columns=id", client.last_id.as_deref()).await;
+    assert!(
+        client.comments.iter().any(|c| c.starts_with("4001 ")),
+        "{:?}",
+        client.comments
+    );
+    let mut client =
+        SseClient::resume(&app, "table=items&columns=id", client.last_id.as_deref()).await;
     client.live().await;
     while seen.len() < 960 {
-        seen.extend(client.batch().await.iter().map(|c| c["seq"].as_i64().unwrap()));
+        seen.extend(
+            client
+                .batch()
+                .await
+                .iter()
+                .map(|c| c["seq"].as_i64().unwrap()),
+        );
     }
     assert_eq!(seen.len(), 960);
     assert!(seen.is_sorted_by(|a, b| a < b), "all, once, in order");

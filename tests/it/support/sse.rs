@@ -138,7 +138,11 @@ impl SseClient {
             let event = self.expect("changes").await;
             changes.extend(event.data["changes"].as_array().unwrap().iter().cloned());
             let is_last = event.data["last"] == true;
-            assert_eq!(event.id.is_some(), is_last, "an id where a client may resume");
+            assert_eq!(
+                event.id.is_some(),
+                is_last,
+                "an id where a client may resume"
+            );
             if is_last {
                 return changes;
             }
