@@ -107,7 +107,7 @@ async fn guarantee_2_a_limit_ends_it_between_batches_and_loses_nothing() {
             assert_eq!(status, 200, "{answer}");
             let changes = list(&answer);
             assert!(
-                !changes.is_empty() && changes.len() % 2 == 0,
+                !changes.is_empty() && changes.len().is_multiple_of(2),
                 "whole transactions"
             );
             assert!(limit > 40 || changes.len() >= limit);
@@ -235,12 +235,26 @@ async fn guarantee_5_many_that_wait_cost_no_query() {
     let window = "plank_resumes_total{result=\"window\"}";
     until("all are live", async || app.metric(window).await == 500.0).await;
     assert_eq!(app.metric("plank_resumes_total{result=\"log\"}").await, 0.0);
-    assert_eq!(app.sql.query_one(readers, &[]).await.unwrap().get::<_, i64>(0), 0);
+    assert_eq!(
+        app.sql
+            .query_one(readers, &[])
+            .await
+            .unwrap()
+            .get::<_, i64>(0),
+        0
+    );
     assert_eq!(app.metric("plank_topics").await, 1.0);
     app.execute("insert into items (name) values ('b')").await;
     // The plain history reads the log: that is what was not needed.
     poll(&app, &since, "").await;
-    assert_eq!(app.sql.query_one(readers, &[]).await.unwrap().get::<_, i64>(0), 1);
+    assert_eq!(
+        app.sql
+            .query_one(readers, &[])
+            .await
+            .unwrap()
+            .get::<_, i64>(0),
+        1
+    );
     for answer in polls {
         let answer = within("an answer", answer).await.unwrap();
         assert_eq!(names(list(&answer)), ["b"]);

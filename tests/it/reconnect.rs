@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 
 use crate::support::cluster::connect;
 use crate::support::proxy::PgProxy;
-use crate::support::{Cluster, TestApp, WsClient, until};
+use crate::support::{Cluster, SseClient, TestApp, WsClient, until};
 
 /// Writes until it is told to stop; counts the versions that were committed for each of a few rows.
 pub async fn write(
@@ -242,6 +242,26 @@ async fn a_database_that_is_away_at_start_is_waited_for() {
     })
     .await;
     assert_eq!(client.change().await["row"]["name"], "first");
+}
+
+#[actix_web::test]
+async fn a_stream_that_began_while_the_database_was_away_goes_on_when_it_is_there() {
+    let mut cluster = Cluster::start();
+    let (target, sql) = (
+        cluster.config("plank"),
+        connect(&cluster.config("plank")).await,
+    );
+    cluster.stop().await;
+    let app = TestApp::build(target, sql, "plank".into(), |_| {}).await;
+    let mut client = SseClient::connect(&app, "table=items").await;
+    client.expect("welcome").await;
+    cluster.start_again().await;
+    client.expect("subscribed").await;
+    let sql = connect(&cluster.config("plank")).await;
+    sql.batch_execute("insert into items (name) values ('first')")
+        .await
+        .unwrap();
+    assert_eq!(client.changes(1).await[0]["row"]["name"], "first");
 }
 
 #[actix_web::test]

@@ -4,9 +4,8 @@ use plank::actor::message::Drain;
 use serde_json::json;
 
 use crate::resume::{cursor, names};
-use crate::support::cluster::connect;
 use crate::support::raw::RawClient;
-use crate::support::{Cluster, SseClient, TestApp, until};
+use crate::support::{SseClient, TestApp, until};
 
 const SESSIONS: &str = "plank_sessions{transport=\"sse\"}";
 
@@ -288,26 +287,6 @@ async fn a_drain_says_when_to_come_back() {
     client.live().await;
     let (stopped, ()) = tokio::join!(app.stop(), client.ended());
     stopped.unwrap();
-}
-
-#[actix_web::test]
-async fn a_stream_that_began_while_the_database_was_away_goes_on_when_it_is_there() {
-    let mut cluster = Cluster::start();
-    let (target, sql) = (
-        cluster.config("plank"),
-        connect(&cluster.config("plank")).await,
-    );
-    cluster.stop().await;
-    let app = TestApp::build(target, sql, "plank".into(), |_| {}).await;
-    let mut client = SseClient::connect(&app, "table=items").await;
-    client.expect("welcome").await;
-    cluster.start_again().await;
-    client.expect("subscribed").await;
-    let sql = connect(&cluster.config("plank")).await;
-    sql.batch_execute("insert into items (name) values ('first')")
-        .await
-        .unwrap();
-    assert_eq!(names(&client.changes(1).await), ["first"]);
 }
 
 /// A stream that is not read any more.
