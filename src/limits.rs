@@ -67,6 +67,13 @@ pub const CHUNK_BYTES: usize = 256 * 1024;
 /// before the new ones. A statement beyond it resets the sockets that watch the table.
 pub const KEY_CHANGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Bytes that wait for a response of Server-Sent Events or of a long poll, as in the buffer of a socket. Beyond it the
+/// client lags.
+pub const PIPE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes that such a response takes at a time. actix-http buffers 32 KiB and one such piece.
+pub const PIPE_READ_BYTES: usize = 16 * 1024;
+
 /// Messages in the mailbox of the hub: room for all sessions to subscribe at once. Beyond it a client is told `busy`.
 pub const HUB_MAILBOX_MAX: usize = 65_536;
 
@@ -85,6 +92,11 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(65);
 
 /// A socket that has accepted no byte for this long, with bytes waiting, is closed (4000).
 pub const STALL_MAX: Duration = Duration::from_secs(20);
+
+/// What was sent has to be acknowledged within this time, and a peer whose window is closed has to open it, or the
+/// kernel ends the connection. For responses over HTTP, where nobody answers a ping: a client that has vanished is
+/// noticed as early as a silent WebSocket. Above [`STALL_MAX`], so that plank is the first to say why.
+pub const UNACKNOWLEDGED_MAX: Duration = SILENCE_MAX.saturating_sub(HEARTBEAT);
 
 /// After a close frame the peer has this long to close its side, so that it can read the frame.
 pub const LINGER_MAX: Duration = Duration::from_secs(1);
@@ -201,6 +213,18 @@ pub const CHANGES_MAX: usize = 10_000;
 /// See [`CHANGES_MAX`].
 pub const CHANGES_DEFAULT: usize = 1_000;
 
+/// Seconds that a long poll may wait.
+pub const LONG_POLL_WAIT_MAX_S: usize = 60;
+
+/// For the rest of a batch whose beginning a long poll has passed on. Longer ones end the connection, and the client asks
+/// again.
+pub const LONG_POLL_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Milliseconds after which an EventSource comes back, and up to how much later: each one at a time of its own.
+pub const SSE_RETRY_MS: u64 = 2_000;
+/// See [`SSE_RETRY_MS`].
+pub const SSE_RETRY_SPREAD_MS: u64 = 1_000;
+
 /// Bytes of log rows that an answer of `/api/changes` gathers to find a place to end at. Longer ones are streamed to the
 /// end of their batch.
 pub const CHANGES_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -289,6 +313,8 @@ const _: () = assert!(
     "two heartbeats may get lost"
 );
 const _: () = assert!(DRAIN_BYTES < BACKLOG_BYTES_MAX);
+const _: () = assert!(STALL_MAX.as_secs() < UNACKNOWLEDGED_MAX.as_secs());
+const _: () = assert!(PIPE_READ_BYTES < PIPE_BYTES_MAX);
 const _: () = assert!(BELL_QUIET < BELL_BUSY, "or it would never be still");
 const _: () = assert!(
     POLL_DROWSY.as_millis() < 1_000,

@@ -16,7 +16,7 @@ type Seconds = Gauge<f64, AtomicU64>;
 /// `{transport}`
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct TransportLabel {
-    /// `websocket`
+    /// `websocket`, `sse`, `long-poll`
     pub transport: &'static str,
 }
 

@@ -255,10 +255,10 @@ impl Handler<Replay> for Hub {
 }
 
 impl Handler<Find> for Hub {
-    type Result = MessageResult<Find>;
+    type Result = ResponseFuture<Result<Found, Refusal>>;
 
     fn handle(&mut self, find: Find, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.find(&find.wanted))
+        self.find(find)
     }
 }
 

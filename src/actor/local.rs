@@ -14,7 +14,7 @@ use slab::Slab;
 use crate::feed::TopicId;
 use crate::health::Health;
 use crate::limits::{BACKLOG_BYTES_MAX, SUBSCRIPTIONS_MAX};
-use crate::metrics::{CloseLabel, Metrics, TransportLabel};
+use crate::metrics::{CloseLabel, Metrics};
 use crate::store::History;
 use crate::wire::close::CloseCode;
 use crate::wire::message::{self, Refusal, Subscribe as Wanted};
@@ -42,6 +42,8 @@ pub struct Local {
     /// Subscriptions that have ended since the hub was last told.
     pub(super) left: RefCell<HashMap<TopicId, usize>>,
     pub(super) backlog: RefCell<Backlog>,
+    /// Everything up to here has been flushed; none in the middle of a batch, and before the first one.
+    pub(super) reached: RefCell<Option<Arc<str>>>,
     /// How many sockets are full.
     pub(super) blocked: Rc<Cell<usize>>,
     pub(super) serial: Cell<u64>,
@@ -69,6 +71,7 @@ impl Local {
             topics: RefCell::default(),
             left: RefCell::default(),
             backlog: RefCell::new(Backlog::new(BACKLOG_BYTES_MAX)),
+            reached: RefCell::default(),
             blocked: Rc::default(),
             serial: Cell::new(0),
             started: Instant::now(),
@@ -84,15 +87,22 @@ impl Local {
         self.backlog.borrow().head()
     }
 
+    /// Where those clients stand that have everything, see [`Self::has_everything`]; none in the middle of a batch.
+    pub fn reached(&self) -> Option<Arc<str>> {
+        self.reached.borrow().clone()
+    }
+
+    /// Whether all that was flushed has been written to a client's socket, and its subscriptions are live: there is no
+    /// more for it now.
+    pub fn has_everything(&self, conn: &Conn) -> bool {
+        !conn.is_over() && !conn.is_blocked() && !conn.is_catching_up()
+    }
+
     /// Takes over a socket. The caller has taken a place for it in [`Health`].
     pub(super) fn attach(&self, socket: Socket) -> (usize, Rc<Conn>) {
         let conn = Rc::new(Conn::new(socket, self.now(), self.blocked.clone()));
-        self.metrics
-            .sessions
-            .get_or_create(&TransportLabel {
-                transport: "websocket",
-            })
-            .inc();
+        let sessions = &self.metrics.sessions;
+        sessions.get_or_create(conn.socket().transport()).inc();
         (self.conns.borrow_mut().insert(conn.clone()), conn)
     }
 
@@ -110,13 +120,13 @@ impl Local {
                 .any(|s| s.topic == subscription.topic);
             self.forget(slot, subscription, !again);
         }
-        self.metrics
-            .sessions
-            .get_or_create(&TransportLabel {
-                transport: "websocket",
-            })
-            .dec();
-        let code = conn.close_code().map_or("abnormal", CloseCode::label);
+        let sessions = &self.metrics.sessions;
+        sessions.get_or_create(conn.socket().transport()).dec();
+        let code = match conn.close_code() {
+            Some(code) => code.label(),
+            None if conn.socket().is_one_way() => CloseCode::NORMAL.label(),
+            None => "abnormal",
+        };
         self.metrics
             .closes
             .get_or_create(&CloseLabel { code })

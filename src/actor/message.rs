@@ -134,7 +134,8 @@ pub enum Next {
     Gone,
 }
 
-/// Looks a table up, for requests over HTTP.
+/// Looks a table up, for requests over HTTP. One that is not known is looked for in the log first; while the database is
+/// away the refusal is `busy`.
 #[derive(Message)]
 #[rtype(result = "Result<Found, Refusal>")]
 pub struct Find {

@@ -4,12 +4,14 @@
 //! - [`hub`] owns the topics: encodes each batch once per topic and hands it to the shards.
 //! - [`shard`], one per worker thread, owns the sockets of that thread and writes to them.
 //! - [`catch_up`], one task for each subscription that resumes or loads a snapshot, until it is live.
-//! - [`session`], one per WebSocket, reads what its client says, and writes on when its socket was full.
+//! - [`session`], one per client, reads what it says, and writes on when its socket was full. Clients of Server-Sent Events
+//!   and of a long poll are sessions as well, over a [`pipe`] in place of a socket.
 //!
 //! Nothing sends an actor message to a session: a broadcast costs one message per shard.
 
 pub mod backlog;
 mod catch_up;
+mod coalesce;
 pub mod conn;
 mod encode;
 pub mod hub;
@@ -18,6 +20,7 @@ pub mod listener;
 pub mod local;
 pub mod message;
 pub mod nudge;
+pub mod pipe;
 mod queue;
 pub mod session;
 pub mod shard;

@@ -1,4 +1,4 @@
-//! One WebSocket. The actor understands what the client says; the task around it moves the bytes.
+//! One client. The actor understands what the client says; the task around it moves the bytes.
 //!
 //! The actor's context is the `HttpContext` of actix-web-actors, which is a stream of the bytes that the actor writes.
 //! Here it does not feed a response body of the HTTP/1 dispatcher, but the socket itself: the dispatcher, with its two
@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context as Task, Poll, ready};
 
 use actix::prelude::*;
@@ -221,15 +221,17 @@ struct Io {
     phase: Phase,
 }
 
-/// Serves a WebSocket whose handshake is over. `early` is what had been read behind the request, `first` the
-/// subscription that its address asked for. The caller has taken a place in [`crate::health::Health`].
+/// Serves a WebSocket whose handshake is over, or a pipe. `early` is what had been read behind the request, `first` the
+/// subscription that its address asked for. The caller has taken a place in [`crate::health::Health`]. What is returned
+/// does not keep the client.
 pub fn serve(
     socket: impl Into<Socket>,
     early: Bytes,
     first: Option<Result<Subscribe, Refusal>>,
     shard: Rc<Local>,
-) {
+) -> Weak<Conn> {
     let (slot, conn) = shard.attach(socket.into());
+    let client = Rc::downgrade(&conn);
     let closed = Rc::default();
     let gate = Rc::<Gate>::default();
     let reader = Reader {
@@ -258,6 +260,7 @@ pub fn serve(
         closed,
         phase: Phase::Open(Box::pin(replies)),
     });
+    client
 }
 
 impl Io {

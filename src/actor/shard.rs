@@ -3,13 +3,11 @@
 //! A push only queues; the flush runs after the mailbox has been emptied. So an idle system writes at once, and a busy
 //! one joins whatever has come in meanwhile into one write per socket, without any timer.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
-use bytes::BytesMut;
 
 use crate::feed::TopicId;
 use crate::health::Health;
@@ -20,6 +18,7 @@ use crate::wire::close::CloseCode;
 use crate::wire::message;
 
 use super::backlog::Segment;
+use super::coalesce::join;
 use super::conn::{Conn, Subscription};
 use super::hub::Hub;
 use super::local::Local;
@@ -79,9 +78,13 @@ impl Shard {
     /// Writes what is pending: one write per socket.
     fn flush(&mut self) {
         self.flush_is_due = false;
-        if self.pending.is_empty() {
-            return;
+        if !self.pending.is_empty() {
+            self.write();
         }
+        self.local.reached.replace(self.cursor.clone());
+    }
+
+    fn write(&mut self) {
         let local = &self.local;
         let (now, first) = (local.now(), local.head());
         let topics = local.topics.borrow();
@@ -155,8 +158,8 @@ impl Shard {
         // A cursor would hold for all subscriptions of a socket, and one that catches up is not there yet.
         let only_ping = message::heartbeat(None);
         for (slot, conn) in local.conns.borrow().iter() {
-            if conn.replies_full() {
-                // Not read until it has taken what it was sent, so it can't be heard.
+            if conn.replies_full() || conn.socket().is_one_way() {
+                // Not read until it has taken what it was sent, or says nothing ever: it can't be heard.
                 conn.touch_read(now);
             }
             if u64::from(conn.stalled_s(now)) >= STALL_MAX.as_secs() {
@@ -205,44 +208,6 @@ impl Shard {
     }
 }
 
-/// Joins the frames of each topic into one; the topics stay in the order of their first frame.
-fn join(pending: &mut Vec<TopicFrame>) -> Vec<TopicFrame> {
-    if pending.len() == 1 {
-        return std::mem::take(pending);
-    }
-    let mut places: HashMap<TopicId, usize> = HashMap::new();
-    let mut groups: Vec<Vec<TopicFrame>> = Vec::new();
-    for frame in pending.drain(..) {
-        let place = *places.entry(frame.topic).or_insert(groups.len());
-        match groups.get_mut(place) {
-            Some(group) => group.push(frame),
-            None => groups.push(vec![frame]),
-        }
-    }
-    let joined = |group: Vec<TopicFrame>| {
-        let mut bytes = BytesMut::with_capacity(group.iter().map(|f| f.frame.len()).sum());
-        group.iter().for_each(|f| bytes.extend_from_slice(&f.frame));
-        let changes = group.iter().map(|f| f.changes).sum();
-        let at_us = group.iter().map(|f| f.at_us).max().unwrap_or_default();
-        TopicFrame {
-            topic: group[0].topic,
-            frame: bytes.freeze(),
-            changes,
-            at_us,
-        }
-    };
-    groups
-        .into_iter()
-        .map(|mut group| {
-            if group.len() == 1 {
-                group.remove(0)
-            } else {
-                joined(group)
-            }
-        })
-        .collect()
-}
-
 /// Seconds since a moment in microseconds of Unix time; 0 for the future.
 fn age_s(at_us: i64) -> f64 {
     let at = Duration::from_micros(at_us.unsigned_abs());
@@ -279,6 +244,9 @@ impl Handler<Advance> for Shard {
 
     fn handle(&mut self, advance: Advance, _: &mut Self::Context) {
         self.cursor = Some(advance.cursor);
+        if self.pending.is_empty() {
+            self.local.reached.replace(self.cursor.clone());
+        }
     }
 }
 

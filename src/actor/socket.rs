@@ -1,5 +1,5 @@
-//! A connected socket outside of any dispatcher: TCP, or the Unix socket of a proxy on the same machine. It only does
-//! what the kernel can do at once.
+//! A connected client outside of any dispatcher: a TCP socket, the Unix socket of a proxy on the same machine, or a pipe
+//! to a response of HTTP. It only does what can be done at once.
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -8,6 +8,10 @@ use std::task::{Context, Poll};
 use actix_rt::net::{TcpStream, UnixStream};
 use socket2::SockRef;
 
+use crate::metrics::TransportLabel;
+
+use super::pipe::Pipe;
+
 /// What a session reads from and a shard writes to.
 #[derive(Debug)]
 pub enum Socket {
@@ -15,6 +19,8 @@ pub enum Socket {
     Tcp(TcpStream),
     /// `--listen unix:/run/plank/plank.sock`
     Unix(UnixStream),
+    /// Server-Sent Events and long poll
+    Pipe(Pipe),
 }
 
 impl From<TcpStream> for Socket {
@@ -29,12 +35,36 @@ impl From<UnixStream> for Socket {
     }
 }
 
+impl From<Pipe> for Socket {
+    fn from(pipe: Pipe) -> Self {
+        Self::Pipe(pipe)
+    }
+}
+
+const WEBSOCKET: TransportLabel = TransportLabel {
+    transport: "websocket",
+};
+
 impl Socket {
+    /// What its client is counted as.
+    pub fn transport(&self) -> &TransportLabel {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => &WEBSOCKET,
+            Self::Pipe(pipe) => pipe.transport(),
+        }
+    }
+
+    /// Whether its client can say anything at all. HTTP ends without a close frame, and nobody answers a ping there.
+    pub fn is_one_way(&self) -> bool {
+        matches!(self, Self::Pipe(_))
+    }
+
     /// Reads what is there. `WouldBlock` if nothing is.
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(s) => s.try_read(into),
             Self::Unix(s) => s.try_read(into),
+            Self::Pipe(pipe) => pipe.try_read(),
         }
     }
 
@@ -43,6 +73,7 @@ impl Socket {
         match self {
             Self::Tcp(s) => s.try_write(bytes),
             Self::Unix(s) => s.try_write(bytes),
+            Self::Pipe(pipe) => pipe.try_write(bytes),
         }
     }
 
@@ -51,6 +82,7 @@ impl Socket {
         match self {
             Self::Tcp(s) => s.try_write_vectored(slices),
             Self::Unix(s) => s.try_write_vectored(slices),
+            Self::Pipe(pipe) => pipe.try_write_vectored(slices),
         }
     }
 
@@ -59,6 +91,7 @@ impl Socket {
         match self {
             Self::Tcp(s) => s.poll_read_ready(cx),
             Self::Unix(s) => s.poll_read_ready(cx),
+            Self::Pipe(pipe) => pipe.poll_read_ready(cx),
         }
     }
 
@@ -67,6 +100,7 @@ impl Socket {
         match self {
             Self::Tcp(s) => s.poll_write_ready(cx),
             Self::Unix(s) => s.poll_write_ready(cx),
+            Self::Pipe(pipe) => pipe.poll_write_ready(cx),
         }
     }
 
@@ -75,6 +109,10 @@ impl Socket {
         match self {
             Self::Tcp(s) => SockRef::from(s).shutdown(Shutdown::Write),
             Self::Unix(s) => SockRef::from(s).shutdown(Shutdown::Write),
+            Self::Pipe(pipe) => {
+                pipe.finish();
+                Ok(())
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `GET /api/changes`: what has happened since a cursor. Streamed, so a long answer is in nobody's memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
@@ -15,32 +16,30 @@ use crate::feed::cut::cut;
 use crate::feed::render::Unfit;
 use crate::feed::{Cursor, LogRow, Renderer, Rest};
 use crate::limits::{
-    ACTOR_SILENCE_MAX, CHANGES_BYTES_MAX, CHANGES_DEFAULT, CHANGES_MAX, PIECE_BYTES,
-    REPLAY_HOLD_MAX, REPLAY_PAUSE_MAX, STALL_MAX, STATEMENT_MAX,
+    ACTOR_SILENCE_MAX, CHANGES_BYTES_MAX, CHANGES_DEFAULT, CHANGES_MAX, LONG_POLL_WAIT_MAX_S,
+    PIECE_BYTES, REPLAY_HOLD_MAX, REPLAY_PAUSE_MAX, STALL_MAX, STATEMENT_MAX,
 };
 use crate::store::history::{Lost, Replay};
 use crate::store::{History, HistoryError};
-use crate::wire::message::{ResetReason, Subscribe};
+use crate::wire::message::{Refusal, ResetReason, Subscribe};
 
 use super::State;
+use super::long_poll;
 use super::problem::Problem;
 use super::query::{self, refused};
 
-/// `GET /api/changes?table=T&since=C&limit=N&columns=a,b`
+/// `GET /api/changes?table=T&since=C&limit=N&columns=a,b`, and with `wait` a long poll.
 pub async fn history(
     request: HttpRequest,
     state: web::Data<State>,
 ) -> Result<HttpResponse, Problem> {
-    let (wanted, limit) = parse(request.query_string())?;
-    let since = wanted.since.clone();
-    let found = timeout(ACTOR_SILENCE_MAX, state.hub.send(Find { wanted })).await;
-    let Ok(Ok(found)) = found else {
-        return Err(Problem::unavailable(
-            "the server is overloaded or about to end",
-        ));
-    };
-    let found = found.map_err(refused)?;
-    let Some(since) = since else {
+    let asked = parse(request.query_string())?;
+    let (wanted, limit) = (asked.wanted, asked.limit);
+    let found = find(&state, &wanted).await?.map_err(refused)?;
+    if let (Some(_), Some(wait)) = (&wanted.since, asked.wait) {
+        return long_poll::answer(&request, &state, wanted, limit, wait).await;
+    }
+    let Some(since) = wanted.since else {
         let now = timeout(STATEMENT_MAX, state.history.now()).await;
         let now = now.map_err(|_| Problem::unavailable("the database does not answer"))??;
         let body = format!("{{\"changes\":[],\"cursor\":\"{now}\",\"more\":false}}");
@@ -75,7 +74,21 @@ pub async fn history(
     }
 }
 
-fn answer() -> actix_web::HttpResponseBuilder {
+/// Looks a table up before anything is answered.
+pub(super) async fn find(
+    state: &State,
+    wanted: &Subscribe,
+) -> Result<Result<Found, Refusal>, Problem> {
+    let wanted = wanted.clone();
+    match timeout(ACTOR_SILENCE_MAX, state.hub.send(Find { wanted })).await {
+        Ok(Ok(found)) => Ok(found),
+        _ => Err(Problem::unavailable(
+            "the server is overloaded or about to end",
+        )),
+    }
+}
+
+pub(super) fn answer() -> actix_web::HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response
         .content_type("application/json")
@@ -83,15 +96,31 @@ fn answer() -> actix_web::HttpResponseBuilder {
     response
 }
 
-fn parse(text: &str) -> Result<(Subscribe, usize), Problem> {
-    let query = query::parse("", text, &["table", "columns", "since", "limit"]);
+/// What a request asks for.
+#[derive(Debug)]
+struct Asked {
+    wanted: Subscribe,
+    limit: usize,
+    /// None: no longer than it takes to read.
+    wait: Option<Duration>,
+}
+
+fn parse(text: &str) -> Result<Asked, Problem> {
+    let query = query::parse("", text, &["table", "columns", "since", "limit", "wait"]);
     let query = query.map_err(refused)?;
     let limit = query.number("limit", 1..=CHANGES_MAX)?;
-    Ok((query.wanted, limit.unwrap_or(CHANGES_DEFAULT)))
+    let wait = query.number("wait", 0..=LONG_POLL_WAIT_MAX_S)?;
+    Ok(Asked {
+        wanted: query.wanted,
+        limit: limit.unwrap_or(CHANGES_DEFAULT),
+        wait: wait
+            .filter(|s| *s > 0)
+            .map(|s| Duration::from_secs(s as u64)),
+    })
 }
 
 /// 410: the cursor can't be served.
-fn gone(reason: ResetReason) -> Problem {
+pub(super) fn gone(reason: ResetReason) -> Problem {
     let detail = match reason {
         ResetReason::Expired => "what comes behind this cursor has been pruned",
         ResetReason::Epoch => {
@@ -340,6 +369,10 @@ mod tests {
             ("", "table: is missing"),
             ("table=t&limit=0", "limit"),
             ("table=t&limit=x", "limit"),
+            (
+                "table=t&wait=61",
+                "wait: is \"61\"; it has to be a number from 0 to 60",
+            ),
             ("table=t&since=abc", "since: not a cursor"),
             ("table=t&after=3", "after: has no meaning here"),
             ("table=t&status=open", "status: at character 1"),
@@ -348,7 +381,8 @@ mod tests {
             assert_eq!(problem.status(), StatusCode::BAD_REQUEST, "{query}");
             assert!(problem.to_string().contains(part), "{query}: {problem}");
         }
-        let (wanted, limit) = parse("table=items&limit=7&columns=id,%20name").unwrap();
-        assert_eq!((limit, wanted.columns.unwrap().len()), (7, 2));
+        let asked = parse("table=items&limit=7&columns=id,%20name&wait=0").unwrap();
+        assert_eq!((asked.limit, asked.wait), (7, None));
+        assert_eq!(asked.wanted.columns.unwrap().len(), 2);
     }
 }

@@ -2,21 +2,27 @@
 //!
 //! - [`server`] binds the addresses and puts the services of a worker together.
 //! - [`ws`] takes a socket out of HTTP: it is the only way to a session.
-//! - [`items`], [`tables`], [`rows`], [`changes`], [`health`], [`assets`] are the routes.
+//! - [`stream`] and [`long_poll`] carry the same over HTTP: each is a session over a pipe.
+//! - [`items`], [`tables`], [`rows`], [`changes`], [`health`], [`assets`] are the other routes.
 //! - [`query`], [`body`], [`accept`], [`pieces`], [`problem`], [`observe`] are what all of them share.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::dev::ToEnvelope;
 use actix::prelude::{Context, Handler, Message};
+use actix_web::HttpRequest;
 use tokio::time::timeout;
 
 use crate::actor::hub::Hub;
+use crate::actor::local::Local;
 use crate::health::Health;
 use crate::limits::{ACTOR_SILENCE_MAX, STATEMENT_MAX};
 use crate::metrics::Metrics;
 use crate::store::{History, Pool, StoreError};
+
+use self::problem::Problem;
 
 mod accept;
 pub mod assets;
@@ -25,6 +31,7 @@ pub mod changes;
 pub mod health;
 pub mod items;
 mod list;
+mod long_poll;
 pub mod observe;
 pub mod origin;
 mod pieces;
@@ -32,6 +39,7 @@ pub mod problem;
 mod query;
 pub mod rows;
 pub mod server;
+mod stream;
 pub mod tables;
 pub mod ws;
 
@@ -87,4 +95,25 @@ impl State {
             )),
         }
     }
+
+    /// Takes a place for a client that stays: a WebSocket, a stream or a long poll. Its session gives it back.
+    ///
+    /// # Errors
+    /// 503 when all are taken.
+    fn take_session(&self) -> Result<(), Problem> {
+        if self.health.take_session(self.connections_max) {
+            return Ok(());
+        }
+        self.metrics.limit("connections");
+        let max = self.connections_max;
+        log::warn!("client refused, too many limit=max-connections max={max}");
+        let detail = "too many clients are connected; try again in a moment";
+        Err(Problem::unavailable(detail))
+    }
+}
+
+/// The shard of the worker thread that serves this request.
+fn shard(request: &HttpRequest) -> Result<Rc<Local>, Problem> {
+    let shard = request.app_data::<Rc<Local>>().cloned();
+    shard.ok_or_else(|| Problem::unavailable("this worker has no shard"))
 }

@@ -24,10 +24,10 @@ use crate::actor::local::Local;
 use crate::actor::message::ShardId;
 use crate::actor::shard::Shard;
 use crate::config::ListenAddress;
-use crate::limits::{DISCONNECT_MAX, DRAIN_MAX, REQUEST_HEAD_MAX};
+use crate::limits::{DISCONNECT_MAX, DRAIN_MAX, REQUEST_HEAD_MAX, UNACKNOWLEDGED_MAX};
 
 use super::problem::Problem;
-use super::{State, assets, changes, health, items, observe, rows, tables, ws};
+use super::{State, assets, changes, health, items, observe, rows, stream, tables, ws};
 
 /// Connections that the kernel keeps until they are accepted; more than `net.core.somaxconn` has no effect.
 const BACKLOG: i32 = 4_096;
@@ -75,6 +75,8 @@ fn bind_tcp(address: SockAddr, domain: Domain) -> io::Result<TcpListener> {
     let socket = Socket::new(domain, Type::STREAM, None)?;
     // A restart must not wait for the old connections to time out.
     socket.set_reuse_address(true)?;
+    // Handed down to each connection.
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
     socket.bind(&address)?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
@@ -168,7 +170,12 @@ macro_rules! http_service {
             .client_disconnect_timeout(DISCONNECT_MAX)
             .tcp_nodelay(true)
             .upgrade(fn_service(upgrade))
-            .finish(map_config(app($state.clone()), |()| AppConfig::default()))
+            // A client that closes its side has gone, as it has for nginx and hyper: or its session would stay until a
+            // second heartbeat fails, and its long poll for as long as it may wait.
+            .h1_allow_half_closed(false)
+            .finish(map_config(app($state.clone(), shard_of_this_thread(&$state, &$hub)), |()| {
+                AppConfig::default()
+            }))
     }};
 }
 
@@ -197,9 +204,10 @@ fn serve_unix(
     })
 }
 
-/// The routes.
+/// The routes, on the worker thread of this shard.
 pub fn app(
     state: State,
+    shard: Rc<Local>,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -211,6 +219,7 @@ pub fn app(
 > {
     App::new()
         .app_data(web::Data::new(state))
+        .app_data(shard)
         .wrap(middleware::from_fn(observe::observe))
         .service(
             web::resource("/api/items")
@@ -229,6 +238,11 @@ pub fn app(
         .service(read_only("/api/tables").route(get().to(tables::list)))
         .service(read_only("/api/tables/{table}/rows").route(get().to(rows::read)))
         .service(read_only("/api/changes").route(get().to(changes::history)))
+        .service(
+            web::resource("/api/stream")
+                .route(web::get().to(stream::events))
+                .default_service(web::to(|| refuse("GET"))),
+        )
         .service(read_only("/livez").route(get().to(health::livez)))
         .service(read_only("/readyz").route(get().to(health::readyz)))
         .service(read_only("/metrics").route(get().to(health::metrics)))

@@ -26,7 +26,7 @@ use super::problem::Problem;
 use super::query;
 
 /// The `id` of a subscription that comes from the address.
-const URL_SUBSCRIPTION: &str = "url";
+pub(super) const URL_SUBSCRIPTION: &str = "url";
 
 /// For the response to be written; the socket is fresh, so its buffer is empty.
 const RESPOND_MAX: Duration = Duration::from_secs(5);
@@ -106,16 +106,7 @@ fn check(state: &State, request: &Request) -> Result<String, Problem> {
         .get(header::SEC_WEBSOCKET_KEY)
         .map(|key| hash_key(key.as_bytes()));
     let key = key.ok_or_else(|| Problem::malformed("Sec-WebSocket-Key", "is missing"))?;
-    if !state.health.take_session(state.connections_max) {
-        state.metrics.limit("connections");
-        log::warn!(
-            "websocket refused, too many limit=max-connections max={}",
-            state.connections_max
-        );
-        return Err(Problem::unavailable(
-            "too many clients are connected; try again in a moment",
-        ));
-    }
+    state.take_session()?;
     let protocol = if offers_subprotocol(request.headers()) {
         format!("sec-websocket-protocol: {SUBPROTOCOL}\r\n")
     } else {

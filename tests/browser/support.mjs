@@ -2,6 +2,7 @@
  * What the browser tests stand on: the real binary on its own data directory, two real pages that keep a record of
  * everything that should never happen, and a proxy that serves plank under a path.
  */
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { chmod, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
@@ -109,6 +110,12 @@ export class Server {
   async kill() {
     this.#child.kill("SIGKILL");
     await this.#ended;
+  }
+
+  /** Ends it as an operator would; it can be started again in place. */
+  async end() {
+    this.#child.kill("SIGTERM");
+    assert.equal(await this.#ended, "code 0");
   }
 
   /** Ends it as an operator would, and leaves nothing behind: neither processes nor files. */

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# nginx/plank.conf in a real nginx in front of a real plank with a private PostgreSQL: HTTP, a WebSocket, the log.
+# nginx/plank.conf in a real nginx in front of a real plank with a private PostgreSQL: HTTP, a WebSocket, a stream, a
+# long poll, the log.
 # PLANK_BIN is the program to test. Nothing outside a temporary directory is touched.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -95,6 +96,42 @@ echo "ok: POST /api/items through nginx is a 201"
 
 python3 tests/deploy/ws.py "$base"
 echo "ok: a WebSocket through nginx: welcome, subscribed, changes"
+
+# expect_line TEXT: the next line of the stream that has it. A proxy that buffers gives none in time.
+expect_line() {
+    while IFS= read -r -t 10 line <&4; do
+        case $line in *"$1"*) return ;; esac
+    done
+    echo "the stream had no line with: $1" >&2
+    exit 1
+}
+post() {
+    "${fetch[@]}" --fail --output /dev/null --header 'Content-Type: application/json' --data "{\"name\": \"$1\"}" "$base/api/items"
+}
+exec 4< <(exec curl --silent --no-buffer --compressed --noproxy '*' --dump-header "$tmp/stream.head" "$base/api/stream?table=items")
+stream_pid=$!
+expect_line 'event: subscribed'
+expect_line 'id: '
+post "through the stream"
+expect_line 'event: changes'
+expect_line '"through the stream"'
+expect_line 'id: '
+kill "$stream_pid"
+exec 4<&-
+grep -qi '^content-type: text/event-stream' "$tmp/stream.head"
+if grep -i '^content-encoding:' "$tmp/stream.head"; then
+    echo "the stream is compressed, and late" >&2
+    exit 1
+fi
+echo "ok: Server-Sent Events through nginx, as they happen"
+
+cursor=$("${fetch[@]}" --fail "$base/api/changes?table=items" | python3 -c 'import json, sys; print(json.load(sys.stdin)["cursor"])')
+"${fetch[@]}" --fail "$base/api/changes?table=items&since=$cursor&wait=30" >"$tmp/poll.log" &
+poll_pid=$!
+post "to the long poll"
+wait "$poll_pid"
+grep -q '"to the long poll"' "$tmp/poll.log"
+echo "ok: a long poll through nginx"
 
 # The WebSocket is logged when it has ended, so wait for nginx to end as well: SIGQUIT lets it finish first.
 nginx_pid=$(cat "$tmp/nginx.pid")

@@ -131,7 +131,7 @@ async fn mistakes_are_named() {
         ("/api/changes?table=items&columns=nope", 400, "nope"),
         ("/api/changes?table=items&limit=10001", 400, "limit"),
         ("/api/changes?table=items&since=AAAA", 400, "since"),
-        ("/api/changes?table=items&wait=5", 400, "wait"),
+        ("/api/changes?table=items&wait=61", 400, "wait"),
     ] {
         let (got, problem) = app.request("GET", path, None).await;
         assert_eq!(got, status, "{path}: {problem}");

@@ -8,10 +8,10 @@ use tokio_postgres::Client;
 
 use crate::support::cluster::connect;
 use crate::support::proxy::PgProxy;
-use crate::support::{Cluster, TestApp, WsClient, until};
+use crate::support::{Cluster, SseClient, TestApp, WsClient, until};
 
 /// Writes until it is told to stop; counts the versions that were committed for each of a few rows.
-async fn write(
+pub async fn write(
     config: tokio_postgres::Config,
     rounds: usize,
     mut stop: tokio::sync::watch::Receiver<bool>,
@@ -50,13 +50,13 @@ async fn write(
 
 /// A client's state, and what it must not see: a number twice, or a version that does not follow.
 #[derive(Default)]
-struct Seen {
+pub struct Seen {
     rows: HashMap<i64, Value>,
     numbers: std::collections::HashSet<i64>,
 }
 
 impl Seen {
-    fn apply(&mut self, changes: Vec<Value>) {
+    pub fn apply(&mut self, changes: Vec<Value>) {
         for change in changes {
             assert!(
                 self.numbers.insert(change["seq"].as_i64().unwrap()),
@@ -76,23 +76,28 @@ impl Seen {
         }
     }
 
-    /// Reads until the client's rows are those of the table.
-    async fn catch_up(&mut self, client: &mut WsClient, sql: &Client) {
+    /// Whether the client's rows are those of the table, which nobody changes any more.
+    pub async fn is_complete(&self, sql: &Client) -> bool {
         let rows = sql
             .query("select id, version from items", &[])
             .await
             .unwrap();
         let table: HashMap<i64, i32> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        let is_complete = |seen: &Self| {
-            table
-                .iter()
-                .all(|(id, version)| seen.rows.get(id).is_some_and(|r| r["version"] == *version))
-        };
-        while !is_complete(self) {
+        let is_complete = table
+            .iter()
+            .all(|(id, version)| self.rows.get(id).is_some_and(|r| r["version"] == *version));
+        if is_complete {
+            assert_eq!(self.rows.len(), table.len(), "nothing that was rolled back");
+        }
+        is_complete
+    }
+
+    /// Reads until the client's rows are those of the table.
+    async fn catch_up(&mut self, client: &mut WsClient, sql: &Client) {
+        while !self.is_complete(sql).await {
             let batch = client.batch().await;
             self.apply(batch);
         }
-        assert_eq!(self.rows.len(), table.len(), "nothing that was rolled back");
     }
 }
 
@@ -237,6 +242,26 @@ async fn a_database_that_is_away_at_start_is_waited_for() {
     })
     .await;
     assert_eq!(client.change().await["row"]["name"], "first");
+}
+
+#[actix_web::test]
+async fn a_stream_that_began_while_the_database_was_away_goes_on_when_it_is_there() {
+    let mut cluster = Cluster::start();
+    let (target, sql) = (
+        cluster.config("plank"),
+        connect(&cluster.config("plank")).await,
+    );
+    cluster.stop().await;
+    let app = TestApp::build(target, sql, "plank".into(), |_| {}).await;
+    let mut client = SseClient::connect(&app, "table=items").await;
+    client.expect("welcome").await;
+    cluster.start_again().await;
+    client.expect("subscribed").await;
+    let sql = connect(&cluster.config("plank")).await;
+    sql.batch_execute("insert into items (name) values ('first')")
+        .await
+        .unwrap();
+    assert_eq!(client.changes(1).await[0]["row"]["name"], "first");
 }
 
 #[actix_web::test]

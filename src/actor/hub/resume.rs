@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use crate::feed::{Cursor, LogRow, TopicId, View};
 use crate::limits::{PENDING_SUBSCRIPTIONS_MAX, PIECE_BYTES};
-use crate::wire::message::{self, Refusal, ResetReason, Subscribe as Wanted};
+use crate::wire::message::{self, Refusal, ResetReason};
 
 use super::super::message::*;
 use super::{Hub, UNKNOWN_TABLE};
@@ -14,6 +14,7 @@ use super::{Hub, UNKNOWN_TABLE};
 pub(super) enum Pending {
     Subscribe(Subscribe, u64),
     Replay(Replay, u64, oneshot::Sender<Next>),
+    Find(Find, u64, oneshot::Sender<Result<Found, Refusal>>),
 }
 
 /// Where a cursor is.
@@ -57,7 +58,10 @@ impl Hub {
                 Some(Pending::Replay(replay, asked, answer)) if !answer.is_closed() => {
                     self.answer(replay, asked, answer);
                 }
-                Some(Pending::Replay(..)) | None => {}
+                Some(Pending::Find(find, asked, answer)) if !answer.is_closed() => {
+                    self.answer_find(find, asked, answer);
+                }
+                Some(Pending::Replay(..) | Pending::Find(..)) | None => {}
             }
         }
     }
@@ -240,16 +244,41 @@ impl Hub {
     }
 
     /// Looks a table up, as a subscription would.
-    pub(super) fn find(&self, wanted: &Wanted) -> Result<Found, Refusal> {
-        if self.cursor.is_none() {
-            let why = "the database has not been reached yet; try again in a moment";
-            return Err(Refusal::of(&wanted.id, "busy", why));
-        }
-        let (table, subject) = self.subject_of(wanted)?;
-        Ok(Found {
-            rels: self.catalog.members(table.rel),
-            view: View::new(table, &subject),
-            cursor: self.cursor.clone(),
-        })
+    pub(super) fn find(&mut self, find: Find) -> ResponseFuture<Result<Found, Refusal>> {
+        let (answer, found) = oneshot::channel();
+        let away = Refusal::of(&find.wanted.id, "busy", "the server is about to end");
+        self.answer_find(find, 0, answer);
+        Box::pin(async { found.await.unwrap_or(Err(away)) })
+    }
+
+    /// Says what it is, or puts the question aside: the table may have been watched a moment ago.
+    fn answer_find(
+        &mut self,
+        find: Find,
+        asked: u64,
+        answer: oneshot::Sender<Result<Found, Refusal>>,
+    ) {
+        let found = match self.subject_of(&find.wanted) {
+            Ok((table, subject)) => Ok(Found {
+                rels: self.catalog.members(table.rel),
+                view: View::new(table, &subject),
+                cursor: self.cursor.clone(),
+            }),
+            Err(refusal) if refusal.code == UNKNOWN_TABLE && !self.live => {
+                let why = "the database is away, and which tables are watched is not known";
+                Err(Refusal::of(&find.wanted.id, "busy", why))
+            }
+            Err(refusal)
+                if refusal.code == UNKNOWN_TABLE
+                    && (asked == 0 || self.answered < asked)
+                    && self.pending.len() < PENDING_SUBSCRIPTIONS_MAX =>
+            {
+                let asked = if asked == 0 { self.nudge.ask() } else { asked };
+                return self.pending.push_back(Pending::Find(find, asked, answer));
+            }
+            Err(refusal) => Err(refusal),
+        };
+        // Who has gone meanwhile does not need it.
+        let _ = answer.send(found);
     }
 }

@@ -9,10 +9,12 @@ pub mod cluster;
 pub mod program;
 pub mod proxy;
 pub mod raw;
+pub mod sse;
 pub mod ws;
 
 pub use app::TestApp;
 pub use cluster::Cluster;
+pub use sse::SseClient;
 pub use ws::WsClient;
 
 /// Nothing that a test waits for takes longer.

@@ -1,0 +1,109 @@
+//! `GET /api/stream`: Server-Sent Events. A session over a pipe, whose messages become events here; everything that is
+//! promised of a WebSocket holds for it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use futures_util::Stream;
+
+use crate::actor::pipe::{PipeReader, pipe};
+use crate::actor::session;
+use crate::metrics::TransportLabel;
+use crate::wire::message::{self, Subscribe};
+use crate::wire::sse::{self, Events};
+use crate::wire::unframe::Unframer;
+
+use super::State;
+use super::changes::find;
+use super::problem::Problem;
+use super::query::{self, refused};
+use super::ws::{SUBSCRIPTION_WORDS, URL_SUBSCRIPTION};
+
+const TRANSPORT: TransportLabel = TransportLabel { transport: "sse" };
+
+/// What an EventSource says when it comes back: the last `id` that it was given.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// nginx must not wait for a buffer to be full.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// `GET /api/stream?table=T&columns=a,b&since=C&snapshot=1`
+pub async fn events(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, Problem> {
+    let wanted = wanted(&request)?;
+    match find(&state, &wanted).await? {
+        Ok(_) => {}
+        // An EventSource that gets a 503 never comes back; the stream waits for the database, as a WebSocket does.
+        Err(refusal) if refusal.code == "busy" => {}
+        Err(refusal) => return Err(refused(refusal)),
+    }
+    let shard = super::shard(&request)?;
+    state.take_session()?;
+    let (pipe, reader) = pipe(TRANSPORT);
+    session::serve(pipe, Bytes::new(), Some(Ok(wanted)), shard);
+    let body = Body {
+        reader,
+        unframer: Unframer::default(),
+        events: Events::default(),
+        first: Some(sse::preamble()),
+    };
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .insert_header((X_ACCEL_BUFFERING, HeaderValue::from_static("no")))
+        .streaming(body))
+}
+
+fn wanted(request: &HttpRequest) -> Result<Subscribe, Problem> {
+    let text = request.query_string();
+    let query = query::parse(URL_SUBSCRIPTION, text, &SUBSCRIPTION_WORDS);
+    let mut wanted = query.map_err(refused)?.wanted;
+    if let Some(last) = request.headers().get(LAST_EVENT_ID) {
+        // What is no text is no cursor.
+        let last = last.to_str().unwrap_or("?");
+        if !last.is_empty() {
+            let cursor = message::cursor(URL_SUBSCRIPTION, last);
+            wanted.since = Some(cursor.map_err(|e| refused(e.at(LAST_EVENT_ID.as_str())))?);
+        }
+    }
+    Ok(wanted)
+}
+
+/// The events of one session, as they come.
+struct Body {
+    reader: PipeReader,
+    unframer: Unframer,
+    events: Events,
+    first: Option<String>,
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, actix_web::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if let Some(first) = this.first.take() {
+            return Poll::Ready(Some(Ok(first.into())));
+        }
+        let mut text = Vec::new();
+        while text.is_empty() {
+            if this.events.is_over() {
+                return Poll::Ready(None);
+            }
+            let Some(mut bytes) = ready!(this.reader.poll_read(cx)) else {
+                return Poll::Ready(None);
+            };
+            while !this.events.is_over()
+                && let Some(part) = this.unframer.next(&mut bytes)
+            {
+                this.events.push(part, &mut text);
+            }
+        }
+        Poll::Ready(Some(Ok(text.into())))
+    }
+}
