@@ -23,6 +23,7 @@ use crate::store::{History, HistoryError};
 use crate::wire::message::{Refusal, ResetReason, Subscribe};
 
 use super::State;
+use super::openapi as doc;
 use super::problem::Problem;
 
 /// What a request asks for.
@@ -33,6 +34,19 @@ struct Query {
 }
 
 /// `GET /api/changes?table=T&since=C&limit=N&columns=a,b`
+#[utoipa::path(
+    get, path = "/api/changes", tag = "changes",
+    summary = "What has changed since a cursor",
+    description = "Without `since` the answer has no changes, and the cursor of now to come back with.",
+    params(doc::ChangesQuery),
+    responses(
+        (
+            status = 200, description = "The changes, in the order in which they are to be applied.", body = doc::Changes,
+            example = json!(doc::Changes::example()),
+        ),
+        doc::Malformed, doc::NoTable, doc::Gone, doc::Away,
+    ),
+)]
 pub async fn history(
     request: HttpRequest,
     state: web::Data<State>,
@@ -133,7 +147,7 @@ fn refused(refusal: Refusal) -> Problem {
 }
 
 /// 410: the cursor can't be served.
-fn gone(reason: ResetReason) -> Problem {
+pub(super) fn gone(reason: ResetReason) -> Problem {
     let detail = match reason {
         ResetReason::Expired => "what comes behind this cursor has been pruned",
         ResetReason::Epoch => {

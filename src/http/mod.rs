@@ -2,7 +2,8 @@
 //!
 //! - [`server`] binds the addresses and puts the services of a worker together.
 //! - [`ws`] takes a socket out of HTTP: it is the only way to a session.
-//! - [`items`], [`changes`], [`health`], [`assets`] are the routes.
+//! - [`routes`] is the list of all paths. [`items`], [`changes`], [`health`], [`assets`] answer there; [`openapi`] says
+//!   to programs and people how.
 //! - [`body`], [`problem`], [`observe`] are what all of them share.
 
 use std::sync::Arc;
@@ -23,8 +24,10 @@ pub mod health;
 pub mod items;
 mod list;
 pub mod observe;
+pub mod openapi;
 pub mod origin;
 pub mod problem;
+pub mod routes;
 pub mod server;
 pub mod ws;
 

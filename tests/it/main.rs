@@ -15,6 +15,7 @@ mod items;
 mod items_input;
 mod live;
 mod migrate;
+mod openapi;
 mod pooler;
 mod private;
 mod protocol;
