@@ -53,7 +53,8 @@ pub use schemas::*;
     info(
         title = "plank",
         description = "Live PostgreSQL tables over HTTP. Wherever GET is served, so is HEAD; any other method is a 405 with \
-            `Allow`. Every error is `application/problem+json` (RFC 9457); a 503 with `Retry-After` is worth another try. \
+            `Allow`. Every error is `application/problem+json` (RFC 9457), but \
+            for a request whose head can't be parsed, which gets a bare status; a 503 with `Retry-After` is worth another try. \
             Values are JSON as PostgreSQL writes it: numbers may have more digits than a double.",
     ),
     tags(
