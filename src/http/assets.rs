@@ -1,20 +1,26 @@
 //! The dashboard: files of `static/`, embedded in the binary.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use actix_web::http::header::{self, ETag, EntityTag, Header as _, IfNoneMatch};
+use actix_web::http::header::{self, ETag, EntityTag, Header as _, HeaderValue, IfNoneMatch};
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use rust_embed::{EmbeddedFile, RustEmbed};
 use sha2::{Digest as _, Sha256};
 
+use super::openapi as doc;
 use super::problem::Problem;
 
 #[derive(RustEmbed)]
 #[folder = "static/"]
 #[exclude = "vendor/SHA256SUMS"]
 struct Files;
+
+/// Where the description of the API is (RFC 8631). Relative, for plank may be served below a path.
+const API: &str = "<openapi.json>; rel=\"service-desc\", <docs>; rel=\"service-doc\"";
 
 const IMPORT_MAP: &str = "<script type=\"importmap\">";
 
@@ -39,23 +45,98 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 ///
 /// # Errors
 /// None: the page is always there.
+#[utoipa::path(
+    get, path = "/", tag = "pages", operation_id = "dashboard",
+    summary = "The dashboard", description = "The reference table, live.",
+    params(doc::IfNoneMatch),
+    responses(
+        (
+            status = 200, description = "The page.", body = String, content_type = "text/html",
+            headers(
+                ("ETag" = String, description = "Of this version."),
+                ("Link" = String, description = "Where this document is, and the page that shows it.")
+            ),
+        ),
+        (status = 304, description = "It is still that of `If-None-Match`."),
+    ),
+)]
 pub async fn index(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    serve(&request, "index.html")
+    let mut response = serve(&request, "index.html")?;
+    response
+        .headers_mut()
+        .insert(header::LINK, HeaderValue::from_static(API));
+    Ok(response)
+}
+
+/// `GET /docs`
+///
+/// # Errors
+/// None: the page is always there.
+#[utoipa::path(
+    get, path = "/docs", tag = "pages",
+    summary = "This document, for people", description = "With a form for every GET.",
+    params(doc::IfNoneMatch),
+    responses(
+        (
+            status = 200, description = "The page.", body = String, content_type = "text/html",
+            headers(("ETag" = String, description = "Of this version.")),
+        ),
+        (status = 304, description = "It is still that of `If-None-Match`."),
+    ),
+)]
+pub async fn docs(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    serve(&request, "docs.html")
 }
 
 /// `GET /static/{path}`
 ///
 /// # Errors
 /// 404.
+#[utoipa::path(
+    get, path = "/static/{path}", tag = "pages",
+    summary = "A file of these pages", description = "Scripts, styles, and the client `plank.js` with `link.js`.",
+    params(doc::FilePath, doc::IfNoneMatch),
+    responses(
+        (
+            status = 200, description = "The file.", headers(("ETag" = String, description = "Of this version.")),
+            content(
+                (String = "text/javascript"), (String = "text/css"), (String = "text/html"), (String = "image/svg+xml"),
+                (String = "application/octet-stream"),
+            ),
+        ),
+        (status = 304, description = "It is still that of `If-None-Match`."),
+        doc::NoFile,
+    ),
+)]
 pub async fn file(request: HttpRequest, path: web::Path<String>) -> Result<HttpResponse, Problem> {
     serve(&request, &path)
 }
 
 fn serve(request: &HttpRequest, path: &str) -> Result<HttpResponse, Problem> {
-    let Some(file) = Files::get(path) else {
-        return Err(Problem::not_found(format!("there is no file {path:?}")));
-    };
-    let tag = EntityTag::new_strong(hex(&file));
+    let file = Files::get(path).ok_or_else(|| no_file(path))?;
+    let content_type = content_type(&file);
+    let mut response = cached(request, hex(&file), &content_type, file.data);
+    if path.ends_with(".html") {
+        let policy = HeaderValue::from_static(POLICY.as_str());
+        let name = header::CONTENT_SECURITY_POLICY;
+        response.headers_mut().insert(name, policy);
+    }
+    Ok(response)
+}
+
+/// 404.
+pub(super) fn no_file(path: &str) -> Problem {
+    Problem::not_found(format!("there is no file {path:?}"))
+}
+
+/// What is the same until the binary is another one. It is asked for again each time, and answered with 304.
+pub(super) fn cached(
+    request: &HttpRequest,
+    tag: String,
+    content_type: &str,
+    body: Cow<'static, [u8]>,
+) -> HttpResponse {
+    let tag = EntityTag::new_strong(tag);
     let is_known = match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|t| t.weak_eq(&tag)),
         Ok(IfNoneMatch::Any) | Err(_) => false,
@@ -65,19 +146,18 @@ fn serve(request: &HttpRequest, path: &str) -> Result<HttpResponse, Problem> {
     } else {
         HttpResponse::Ok()
     };
-    // Asked for again each time, and answered with 304 until the binary is another one.
     response
         .insert_header(ETag(tag))
         .insert_header((header::CACHE_CONTROL, "no-cache"));
-    if path.ends_with(".html") {
-        response.insert_header((header::CONTENT_SECURITY_POLICY, POLICY.as_str()));
-    }
     if is_known {
-        return Ok(response.finish());
+        return response.finish();
     }
-    Ok(response
-        .content_type(content_type(&file))
-        .body(file.data.into_owned()))
+    // What is in the binary is not copied.
+    let body = match body {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => Bytes::from(bytes),
+    };
+    response.content_type(content_type).body(body)
 }
 
 fn content_type(file: &EmbeddedFile) -> String {

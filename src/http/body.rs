@@ -30,29 +30,14 @@ pub async fn object(
         .unwrap_or("none");
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !accepted.iter().any(|a| a.eq_ignore_ascii_case(essence)) {
-        let detail = format!(
-            "the content type is {content_type}; send {}",
-            accepted.join(" or ")
-        );
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "content-type",
-            detail,
-        ));
+        return Err(wrong_type(content_type, accepted));
     }
-    let too_large = || {
-        Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too-large",
-            format!("the body has more than {bytes_max} bytes"),
-        )
-    };
     let declared = request
         .headers()
         .get(CONTENT_LENGTH)
         .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|n| n > bytes_max as u64) {
-        return Err(too_large());
+        return Err(too_large(bytes_max));
     }
     let bytes = match timeout(BODY_MAX, payload.to_bytes_limited(bytes_max)).await {
         Ok(Ok(Ok(bytes))) => bytes,
@@ -62,18 +47,31 @@ pub async fn object(
                 format!("can't be read: {error}"),
             ));
         }
-        Ok(Err(_)) => return Err(too_large()),
-        Err(_) => {
-            return Err(Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "timeout",
-                "the body did not arrive in time",
-            ));
-        }
+        Ok(Err(_)) => return Err(too_large(bytes_max)),
+        Err(_) => return Err(late()),
     };
     match serde_json::from_slice(&bytes) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(_) => Err(Problem::malformed("body", "has to be a JSON object")),
         Err(error) => Err(Problem::malformed("body", format!("is no JSON: {error}"))),
     }
+}
+
+/// 415.
+pub(super) fn wrong_type(content_type: &str, accepted: &[&str]) -> Problem {
+    let accepted = accepted.join(" or ");
+    let detail = format!("the content type is {content_type}; send {accepted}");
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", detail)
+}
+
+/// 413.
+pub(super) fn too_large(bytes_max: usize) -> Problem {
+    let detail = format!("the body has more than {bytes_max} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+}
+
+/// 408.
+pub(super) fn late() -> Problem {
+    let detail = "the body did not arrive in time";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
 }

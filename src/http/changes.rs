@@ -25,10 +25,24 @@ use crate::wire::message::{Refusal, ResetReason, Subscribe};
 
 use super::State;
 use super::long_poll;
+use super::openapi as doc;
 use super::problem::Problem;
 use super::query::{self, refused};
 
 /// `GET /api/changes?table=T&since=C&limit=N&columns=a,b`, and with `wait` a long poll.
+#[utoipa::path(
+    get, path = "/api/changes", tag = "changes",
+    summary = "What has changed since a cursor",
+    description = "Without `since` the answer has no changes, and the cursor of now to come back with.",
+    params(doc::ChangesQuery),
+    responses(
+        (
+            status = 200, description = "The changes, in the order in which they are to be applied.", body = doc::Changes,
+            example = json!(doc::Changes::example()),
+        ),
+        doc::Malformed, doc::NoTable, doc::Gone, doc::Away,
+    ),
+)]
 pub async fn history(
     request: HttpRequest,
     state: web::Data<State>,

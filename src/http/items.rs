@@ -3,24 +3,40 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ETAG, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Map, Value};
 
-use crate::store::items::{self, Expect, Fields, Item, Outcome, Write};
+use crate::store::items::{self, Expect, Item, Outcome, Write};
 
-use super::problem::{FieldError, Problem};
+use super::openapi as doc;
+use super::problem::Problem;
 use super::{State, body, list, soon};
+
+use fields::fields;
+
+pub mod fields;
 
 const JSON: &[&str] = &["application/json"];
 const MERGE: &[&str] = &["application/merge-patch+json", "application/json"];
-const NAME_CHARACTERS_MAX: usize = 200;
-/// Digits of a number in `data`, written out: more than a double has (309), far less than a numeric (131,072).
-const NUMBER_DIGITS_MAX: u64 = 1_000;
-const STATUSES: [&str; 3] = ["open", "active", "done"];
 
 /// `POST /api/items`
 ///
 /// # Errors
 /// 400, 413, 415, 422, 503.
+#[utoipa::path(
+    post, path = "/api/items", tag = "items",
+    summary = "Create an item", description = "Members that the body does not have get their defaults.",
+    request_body(content = doc::NewItem, example = json!(doc::NewItem::example())),
+    responses(
+        (
+            status = 201, description = "The item as it is stored.", body = doc::Item,
+            headers(
+                ("ETag" = String, description = "Its version, in quotes."),
+                ("Location" = String, description = "Its path.")
+            ),
+            example = json!(doc::Item::example()),
+        ),
+        doc::MalformedBody, doc::BodyLate, doc::BodyTooLarge, doc::NotJson, doc::Invalid, doc::Away,
+    ),
+)]
 pub async fn create(
     state: web::Data<State>,
     request: HttpRequest,
@@ -40,6 +56,17 @@ pub async fn create(
 ///
 /// # Errors
 /// 400 names the parameter; 503.
+#[utoipa::path(
+    get, path = "/api/items", tag = "items", operation_id = "list",
+    summary = "List items", description = "A page of them. Every condition has to hold.",
+    params(doc::ItemsQuery),
+    responses(
+        (
+            status = 200, description = "The page.", body = doc::Page, example = json!(doc::Page::example())
+        ),
+        doc::Malformed, doc::Away,
+    ),
+)]
 pub async fn page(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let query = list::parse(request.query_string())?;
     let page = soon(items::list(&state.pool, &query))
@@ -59,6 +86,23 @@ pub async fn page(state: web::Data<State>, request: HttpRequest) -> Result<HttpR
 ///
 /// # Errors
 /// 400, 404, 503.
+#[utoipa::path(
+    get, path = "/api/items/{id}", tag = "items",
+    summary = "Read an item", description = "Its version is the `ETag`: keep it for `If-Match`.",
+    params(doc::ItemId, doc::IfNoneMatch),
+    responses(
+        (
+            status = 200, description = "The item.", body = doc::Item,
+            headers(("ETag" = String, description = "Its version, in quotes.")),
+            example = json!(doc::Item::example()),
+        ),
+        (
+            status = 304, description = "It is still at a version of `If-None-Match`.",
+            headers(("ETag" = String, description = "Its version, in quotes.")),
+        ),
+        doc::Malformed, doc::NoItem, doc::Away,
+    ),
+)]
 pub async fn read(
     state: web::Data<State>,
     request: HttpRequest,
@@ -86,6 +130,22 @@ pub async fn read(
 ///
 /// # Errors
 /// 400, 404, 412, 413, 415, 422, 503.
+#[utoipa::path(
+    put, path = "/api/items/{id}", tag = "items",
+    summary = "Replace an item",
+    description = "Members that the body does not have go back to their defaults.",
+    params(doc::ItemId, doc::IfMatch),
+    request_body(content = doc::NewItem, example = json!(doc::NewItem::example())),
+    responses(
+        (
+            status = 200, description = "The item as it is stored now.", body = doc::Item,
+            headers(("ETag" = String, description = "Its new version, in quotes.")),
+            example = json!(doc::Item::example()),
+        ),
+        doc::MalformedBody, doc::NoItem, doc::BodyLate, doc::Changed, doc::BodyTooLarge, doc::NotJson, doc::Invalid,
+        doc::Away,
+    ),
+)]
 pub async fn replace(
     state: web::Data<State>,
     request: HttpRequest,
@@ -99,6 +159,25 @@ pub async fn replace(
 ///
 /// # Errors
 /// 400, 404, 412, 413, 415, 422, 503.
+#[utoipa::path(
+    patch, path = "/api/items/{id}", tag = "items",
+    summary = "Change an item",
+    description = "A merge patch (RFC 7396): members that the body does not have stay as they are, and so do those within `data`.",
+    params(doc::ItemId, doc::IfMatch),
+    request_body(content(
+        (doc::ItemPatch = "application/merge-patch+json", example = json!({"status": "done"})),
+        (doc::ItemPatch = "application/json", example = json!({"data": {"size": null, "colour": "red"}})),
+    )),
+    responses(
+        (
+            status = 200, description = "The item as it is stored now.", body = doc::Item,
+            headers(("ETag" = String, description = "Its new version, in quotes.")),
+            example = json!(doc::Item::example()),
+        ),
+        doc::MalformedBody, doc::NoItem, doc::BodyLate, doc::Changed, doc::BodyTooLarge, doc::NotJson, doc::Invalid,
+        doc::Away,
+    ),
+)]
 pub async fn patch(
     state: web::Data<State>,
     request: HttpRequest,
@@ -131,6 +210,15 @@ async fn write(
 ///
 /// # Errors
 /// 400, 404, 412, 503.
+#[utoipa::path(
+    delete, path = "/api/items/{id}", tag = "items",
+    summary = "Delete an item", description = "With `If-Match` only if nobody has changed it meanwhile.",
+    params(doc::ItemId, doc::IfMatch),
+    responses(
+        (status = 204, description = "It is gone."),
+        doc::Malformed, doc::NoItem, doc::Changed, doc::Away,
+    ),
+)]
 pub async fn delete(
     state: web::Data<State>,
     request: HttpRequest,
@@ -153,11 +241,13 @@ fn respond(status: StatusCode, item: Item, location: Option<String>) -> HttpResp
     response.content_type("application/json").body(item.json)
 }
 
-fn missing(id: i64) -> Problem {
+/// 404.
+pub(super) fn missing(id: i64) -> Problem {
     Problem::not_found(format!("there is no item {id}"))
 }
 
-fn changed(item: &Item) -> Problem {
+/// 412.
+pub(super) fn changed(item: &Item) -> Problem {
     let detail = format!(
         "somebody else has changed item {}: it is at version {} now; read it, and try again",
         item.id, item.version
@@ -221,172 +311,9 @@ fn expect(headers: &HeaderMap) -> Result<Expect, Problem> {
     Ok(Expect::Versions(tags.iter().filter_map(version).collect()))
 }
 
-/// Checks all members, so that a client hears of all mistakes at once.
-fn fields(members: Map<String, Value>, write: Write) -> Result<Fields, Problem> {
-    let (mut fields, mut errors) = (Fields::default(), Vec::new());
-    let mut refuse = |field: &str, detail: String| {
-        errors.push(FieldError {
-            field: field.into(),
-            detail,
-        })
-    };
-    let name_is_missing = write == Write::Replace && !members.contains_key("name");
-    for (field, value) in members {
-        if has_huge_number(&value) {
-            let detail = format!("has a number of more than {NUMBER_DIGITS_MAX} digits");
-            refuse(&field, detail);
-            continue;
-        }
-        if has_nul(&value) {
-            refuse(&field, "can't hold the character U+0000".into());
-            continue;
-        }
-        match (field.as_str(), value) {
-            ("name", Value::String(name)) => match name.chars().count() {
-                1..=NAME_CHARACTERS_MAX => fields.name = Some(name),
-                n => refuse(
-                    "name",
-                    format!("has {n} characters; it has to have 1 to {NAME_CHARACTERS_MAX}"),
-                ),
-            },
-            ("name", other) => refuse(
-                "name",
-                format!("is {}; it has to be a string", kind(&other)),
-            ),
-            ("description", Value::String(text)) => fields.description = Some(Some(text)),
-            ("description", Value::Null) => fields.description = Some(None),
-            ("description", other) => refuse(
-                "description",
-                format!("is {}; it has to be a string or null", kind(&other)),
-            ),
-            ("status", Value::String(status)) if STATUSES.contains(&status.as_str()) => {
-                fields.status = Some(status)
-            }
-            ("status", other) => refuse(
-                "status",
-                format!("is {other}; it has to be one of {}", STATUSES.join(", ")),
-            ),
-            ("data", data @ Value::Object(_)) => fields.data = Some(data),
-            ("data", other) => refuse(
-                "data",
-                format!("is {}; it has to be an object", kind(&other)),
-            ),
-            ("id" | "version" | "created_at" | "updated_at", _) => {
-                refuse(&field, "is set by the database and can't be written".into());
-            }
-            _ => refuse(
-                &field,
-                "is unknown; the members are name, description, status and data".into(),
-            ),
-        }
-    }
-    if name_is_missing {
-        refuse("name", "is missing".into());
-    }
-    if errors.is_empty() {
-        Ok(fields)
-    } else {
-        Err(Problem::invalid(errors))
-    }
-}
-
-/// jsonb writes `1e100000` out, all 100,001 digits of it, into every copy of the row.
-fn has_huge_number(value: &Value) -> bool {
-    match value {
-        Value::Number(number) => {
-            let text = number.to_string();
-            let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((&text, "0"));
-            let exponent = exponent.parse::<i64>().map_or(u64::MAX, i64::unsigned_abs);
-            exponent.saturating_add(digits.len() as u64) > NUMBER_DIGITS_MAX
-        }
-        Value::Array(list) => list.iter().any(has_huge_number),
-        Value::Object(members) => members.values().any(has_huge_number),
-        _ => false,
-    }
-}
-
-/// PostgreSQL's text can't hold it, nor can jsonb.
-fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(list) => list.iter().any(has_nul),
-        Value::Object(members) => members
-            .iter()
-            .any(|(name, value)| name.contains('\0') || has_nul(value)),
-        _ => false,
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    fn check(value: Value, write: Write) -> Result<Fields, Vec<String>> {
-        let Value::Object(members) = value else {
-            panic!("an object")
-        };
-        fields(members, write).map_err(|problem| {
-            let body: Value = serde_json::from_str(&problem.json()).unwrap();
-            body["errors"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|e| e["field"].as_str().unwrap().to_owned())
-                .collect()
-        })
-    }
-
-    #[test]
-    fn every_wrong_member_is_named() {
-        let long = "ü".repeat(NAME_CHARACTERS_MAX);
-        assert!(check(json!({"name": long}), Write::Replace).is_ok());
-        for (body, wrong) in [
-            (json!({}), "name"),
-            (json!({"name": ""}), "name"),
-            (json!({"name": format!("{long}x")}), "name"),
-            (json!({"name": null}), "name"),
-            (json!({"name": "a\u{0}"}), "name"),
-            (json!({"name": "a", "status": "new"}), "status"),
-            (json!({"name": "a", "status": null}), "status"),
-            (json!({"name": "a", "data": []}), "data"),
-            (json!({"name": "a", "data": {"x": ["\u{0}"]}}), "data"),
-            (json!({"name": "a", "data": {"\u{0}": 1}}), "data"),
-            (json!({"name": "a", "description": 1}), "description"),
-            (json!({"name": "a", "nmae": 1}), "nmae"),
-            (
-                serde_json::from_str(r#"{"name":"a","data":{"n":[1e1001]}}"#).unwrap(),
-                "data",
-            ),
-            (
-                serde_json::from_str(r#"{"name":"a","data":{"n":[1e-99999999999999999999]}}"#)
-                    .unwrap(),
-                "data",
-            ),
-            (json!({"name": "a", "id": 1}), "id"),
-        ] {
-            assert_eq!(
-                check(body.clone(), Write::Replace),
-                Err(vec![wrong.to_owned()]),
-                "{body}"
-            );
-        }
-        let both = check(json!({"status": "x", "zzz": 1}), Write::Replace).unwrap_err();
-        assert_eq!(both, ["status", "zzz", "name"]);
-        assert!(check(json!({}), Write::Merge).is_ok());
-    }
 
     #[test]
     fn an_id_is_a_positive_bigint() {

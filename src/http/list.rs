@@ -15,7 +15,7 @@ use super::problem::Problem;
 const CONDITIONS_MAX: usize = 20;
 
 /// The operators that compare, and what they are in SQL.
-const OPERATORS: [(&str, &str); 6] = [
+pub const OPERATORS: [(&str, &str); 6] = [
     ("eq", "="),
     ("neq", "<>"),
     ("gt", ">"),

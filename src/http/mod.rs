@@ -2,8 +2,9 @@
 //!
 //! - [`server`] binds the addresses and puts the services of a worker together.
 //! - [`ws`] takes a socket out of HTTP: it is the only way to a session.
-//! - [`stream`] and [`long_poll`] carry the same over HTTP: each is a session over a pipe.
-//! - [`items`], [`tables`], [`rows`], [`changes`], [`health`], [`assets`] are the other routes.
+//! - [`routes`] is the list of all paths. [`items`], [`tables`], [`rows`], [`changes`], [`health`], [`assets`] answer
+//!   there; [`openapi`] says to programs and people how.
+//! - [`stream`] and [`long_poll`] carry the same as a WebSocket over HTTP: each is a session over a pipe.
 //! - [`query`], [`body`], [`accept`], [`pieces`], [`problem`], [`observe`] are what all of them share.
 
 use std::rc::Rc;
@@ -33,10 +34,12 @@ pub mod items;
 mod list;
 mod long_poll;
 pub mod observe;
+pub mod openapi;
 pub mod origin;
 mod pieces;
 pub mod problem;
 mod query;
+pub mod routes;
 pub mod rows;
 pub mod server;
 mod stream;
@@ -82,7 +85,7 @@ impl State {
     ///
     /// # Errors
     /// 503 when it does not answer.
-    async fn ask<M>(&self, message: M) -> Result<M::Result, problem::Problem>
+    async fn ask<M>(&self, message: M) -> Result<M::Result, Problem>
     where
         M: Message<Result: Send> + Send + 'static,
         Hub: Handler<M>,
@@ -90,9 +93,10 @@ impl State {
     {
         match timeout(ACTOR_SILENCE_MAX, self.hub.send(message)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) | Err(_) => Err(problem::Problem::unavailable(
-                "the server is overloaded or about to end",
-            )),
+            Ok(Err(_)) | Err(_) => {
+                let detail = "the server is overloaded or about to end";
+                Err(Problem::unavailable(detail))
+            }
         }
     }
 
@@ -107,9 +111,13 @@ impl State {
         self.metrics.limit("connections");
         let max = self.connections_max;
         log::warn!("client refused, too many limit=max-connections max={max}");
-        let detail = "too many clients are connected; try again in a moment";
-        Err(Problem::unavailable(detail))
+        Err(too_many())
     }
+}
+
+/// All places for clients that stay are taken.
+fn too_many() -> Problem {
+    Problem::unavailable("too many clients are connected; try again in a moment")
 }
 
 /// The shard of the worker thread that serves this request.

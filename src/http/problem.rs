@@ -7,14 +7,15 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::store::StoreError;
 
 /// Seconds after which a client should try again when the database is away.
 const RETRY_AFTER_S: &str = "2";
 
-/// One member of the request that is wrong.
-#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+/// One part of the request that is wrong.
+#[derive(Clone, Debug, Serialize, ToSchema, PartialEq, Eq)]
 pub struct FieldError {
     /// Its name; of a nested member with dots.
     pub field: String,
@@ -31,6 +32,27 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Why a request could not be served, as RFC 9457 says it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Body<'a> {
+    /// Stable, for programs: `urn:plank:problem:` and a word.
+    #[serde(rename = "type")]
+    #[schema(pattern = "^urn:plank:problem:[a-z-]+$")]
+    kind: String,
+    /// The words of the status.
+    title: &'a str,
+    /// The status.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// For people: what happened, and what to do.
+    detail: &'a str,
+    /// Every part of the request that is wrong, with 400 and 422.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false, min_items = 1)]
+    errors: &'a [FieldError],
 }
 
 impl Problem {
@@ -77,10 +99,13 @@ impl Problem {
     }
 
     /// 405; `allow` lists what would have been allowed.
-    pub fn method(allow: &'static str) -> Self {
+    pub fn method(allow: &str) -> Self {
         let detail = format!("this address takes {allow}");
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
-            .with_header(header::ALLOW, HeaderValue::from_static(allow))
+        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail);
+        match HeaderValue::from_str(allow) {
+            Ok(value) => problem.with_header(header::ALLOW, value),
+            Err(_) => problem,
+        }
     }
 
     /// 503.
@@ -100,18 +125,13 @@ impl Problem {
         self.status
     }
 
+    /// Those that the response has besides the ones of its body.
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
     /// The body.
     pub fn json(&self) -> String {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            #[serde(rename = "type")]
-            kind: String,
-            title: &'a str,
-            status: u16,
-            detail: &'a str,
-            #[serde(skip_serializing_if = "<[_]>::is_empty")]
-            errors: &'a [FieldError],
-        }
         let body = Body {
             kind: format!("urn:plank:problem:{}", self.kind),
             title: self.status.canonical_reason().unwrap_or("Error"),

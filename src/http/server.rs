@@ -16,7 +16,7 @@ use actix_http::{HttpService, Protocol, Request};
 use actix_server::{Server, ServerBuilder};
 use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::{App, Error, HttpRequest, Route, guard, middleware, web};
+use actix_web::{App, Error, middleware, web};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::actor::hub::Hub;
@@ -26,8 +26,7 @@ use crate::actor::shard::Shard;
 use crate::config::ListenAddress;
 use crate::limits::{DISCONNECT_MAX, DRAIN_MAX, REQUEST_HEAD_MAX, UNACKNOWLEDGED_MAX};
 
-use super::problem::Problem;
-use super::{State, assets, changes, health, items, observe, rows, stream, tables, ws};
+use super::{State, observe, routes, ws};
 
 /// Connections that the kernel keeps until they are accepted; more than `net.core.somaxconn` has no effect.
 const BACKLOG: i32 = 4_096;
@@ -204,7 +203,7 @@ fn serve_unix(
     })
 }
 
-/// The routes, on the worker thread of this shard.
+/// The routes, with what is around all of them, on the worker thread of this shard.
 pub fn app(
     state: State,
     shard: Rc<Local>,
@@ -217,70 +216,12 @@ pub fn app(
         InitError = (),
     >,
 > {
-    App::new()
+    let app = App::new()
         .app_data(web::Data::new(state))
         .app_data(shard)
-        .wrap(middleware::from_fn(observe::observe))
-        .service(
-            web::resource("/api/items")
-                .route(get().to(items::page))
-                .route(web::post().to(items::create))
-                .default_service(web::to(|| refuse("GET, HEAD, POST"))),
-        )
-        .service(
-            web::resource("/api/items/{id}")
-                .route(get().to(items::read))
-                .route(web::put().to(items::replace))
-                .route(web::patch().to(items::patch))
-                .route(web::delete().to(items::delete))
-                .default_service(web::to(|| refuse("GET, HEAD, PUT, PATCH, DELETE"))),
-        )
-        .service(read_only("/api/tables").route(get().to(tables::list)))
-        .service(read_only("/api/tables/{table}/rows").route(get().to(rows::read)))
-        .service(read_only("/api/changes").route(get().to(changes::history)))
-        .service(
-            web::resource("/api/stream")
-                .route(web::get().to(stream::events))
-                .default_service(web::to(|| refuse("GET"))),
-        )
-        .service(read_only("/livez").route(get().to(health::livez)))
-        .service(read_only("/readyz").route(get().to(health::readyz)))
-        .service(read_only("/metrics").route(get().to(health::metrics)))
-        .service(read_only("/").route(get().to(assets::index)))
-        .service(read_only("/static/{path:.*}").route(get().to(assets::file)))
-        .service(read_only("/ws").route(get().to(upgrade_required)))
-        .default_service(web::to(nowhere))
-}
-
-/// GET, and HEAD, for which actix-http leaves the body away.
-fn get() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
-}
-
-fn read_only(path: &str) -> actix_web::Resource {
-    web::resource(path).default_service(web::to(|| refuse("GET, HEAD")))
-}
-
-async fn refuse(allow: &'static str) -> Result<&'static str, Problem> {
-    Err(Problem::method(allow))
-}
-
-async fn upgrade_required() -> Result<&'static str, Problem> {
-    let detail = "this is a WebSocket; connect with ws:// and not with http://";
-    let problem = Problem::new(
-        actix_web::http::StatusCode::UPGRADE_REQUIRED,
-        "upgrade-required",
-        detail,
-    );
-    Err(problem.with_header(
-        actix_web::http::header::UPGRADE,
-        actix_web::http::header::HeaderValue::from_static("websocket"),
-    ))
-}
-
-async fn nowhere(request: HttpRequest) -> Result<&'static str, Problem> {
-    Err(Problem::not_found(format!(
-        "there is nothing at {}",
-        request.path()
-    )))
+        .wrap(middleware::from_fn(observe::observe));
+    routes::routes()
+        .into_iter()
+        .fold(app, |app, place| app.service(place.into_resource()))
+        .default_service(web::to(routes::nowhere))
 }

@@ -21,6 +21,7 @@ use crate::metrics::RequestLabels;
 use crate::wire::message::{Refusal, SUBPROTOCOL, Subscribe};
 
 use super::State;
+use super::openapi as doc;
 use super::origin;
 use super::problem::Problem;
 use super::query;
@@ -86,6 +87,44 @@ pub async fn accept<T>(
     }
 }
 
+/// `GET /ws` without `Upgrade: websocket`, which comes the way of every other request.
+///
+/// # Errors
+/// Always 426.
+#[utoipa::path(
+    get, path = "/ws", tag = "changes", operation_id = "socket",
+    summary = "The WebSocket",
+    description = "Changes as they happen, in the subprotocol `plank.v1`: docs/PROTOCOL.md has the messages. The query \
+        subscribes at once; without one the client sends `subscribe`. What is wrong with the query is said in an `error` \
+        message, and the socket stays.",
+    params(doc::SocketQuery),
+    responses(
+        (
+            status = 101, description = "From here on it is a WebSocket.",
+            headers(("Sec-WebSocket-Protocol" = String, description = "`plank.v1`, if the client offered it.")),
+        ),
+        doc::MalformedHandshake, doc::ForeignOrigin, doc::NoUpgrade, doc::TooMany,
+    ),
+)]
+pub async fn upgrade_required() -> Result<&'static str, Problem> {
+    Err(no_upgrade())
+}
+
+/// 403.
+pub(super) fn foreign_origin() -> Problem {
+    let detail = "a page of another origin may not connect; --allowed-origin lets it";
+    Problem::new(StatusCode::FORBIDDEN, "origin", detail)
+}
+
+/// 426.
+pub(super) fn no_upgrade() -> Problem {
+    let detail = "this is a WebSocket; connect with ws:// and not with http://";
+    Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade-required", detail).with_header(
+        header::UPGRADE,
+        header::HeaderValue::from_static("websocket"),
+    )
+}
+
 /// The response head if the socket may become a session. Then a place has been taken for it.
 fn check(state: &State, request: &Request) -> Result<String, Problem> {
     if request.path() != "/ws" {
@@ -98,8 +137,7 @@ fn check(state: &State, request: &Request) -> Result<String, Problem> {
     }
     verify_handshake(request.head()).map_err(handshake_problem)?;
     if !origin::is_allowed(request.headers(), &state.allowed_origins) {
-        let detail = "a page of another origin may not connect; --allowed-origin lets it";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "origin", detail));
+        return Err(foreign_origin());
     }
     let key = request
         .headers()
@@ -118,7 +156,8 @@ fn check(state: &State, request: &Request) -> Result<String, Problem> {
     ))
 }
 
-fn handshake_problem(error: HandshakeError) -> Problem {
+/// 400, 405 or 426.
+pub(super) fn handshake_problem(error: HandshakeError) -> Problem {
     let status = match error {
         HandshakeError::GetMethodRequired => return Problem::method("GET"),
         HandshakeError::UnsupportedVersion => StatusCode::UPGRADE_REQUIRED,

@@ -19,6 +19,7 @@ mod items_input;
 mod live;
 mod long_poll;
 mod migrate;
+mod openapi;
 mod pooler;
 mod private;
 mod protocol;

@@ -1,0 +1,118 @@
+//! The answers with a problem. Each is made of the problem that the handlers answer with, so its example, its media type
+//! and its headers are theirs.
+
+use std::collections::BTreeMap;
+
+use actix_http::ws::HandshakeError;
+use serde_json::Value;
+use utoipa::IntoResponses;
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{
+    ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
+};
+
+use crate::limits::{BODY_BYTES_MAX, PAGE_ROWS_MAX};
+use crate::store::items::Item;
+use crate::wire::message::ResetReason;
+
+use super::super::items::fields::STATUSES;
+use super::super::problem::{FieldError, Problem};
+use super::super::{assets, body, changes, health, items, ws};
+
+/// For each a type to name in `responses(...)` of a handler, and a component of the document.
+macro_rules! answers {
+    ($($name:ident, $description:literal, $problem:expr;)*) => {
+        $(
+            #[doc = $description]
+            pub struct $name;
+
+            impl IntoResponses for $name {
+                fn responses() -> BTreeMap<String, RefOr<Response>> {
+                    let problem: Problem = $problem;
+                    let name = Ref::from_response_name(stringify!($name));
+                    BTreeMap::from([(problem.status().as_str().into(), RefOr::Ref(name))])
+                }
+            }
+        )*
+
+        /// All of them, for the document's components.
+        pub fn all() -> Vec<(String, RefOr<Response>)> {
+            vec![$((stringify!($name).into(), RefOr::T(answer($description, &$problem)))),*]
+        }
+    };
+}
+
+answers! {
+    Malformed, "A part of the request can't be read; `errors` names it.", malformed_limit();
+    MalformedBody, "The body is no JSON object, or another part of the request can't be read.",
+        Problem::malformed("body", "has to be a JSON object");
+    MalformedHandshake, "The handshake of the WebSocket is wrong.",
+        ws::handshake_problem(HandshakeError::BadWebsocketKey);
+    ForeignOrigin, "The page is of another origin.", ws::foreign_origin();
+    NoItem, "There is no such item.", items::missing(1);
+    NoTable, "There is no such table, or it is not watched.",
+        Problem::not_found("there is no watched table \"orders\"; select plank.watch('orders') makes it one");
+    NoFile, "There is no such file.", assets::no_file("nothing.js");
+    BodyLate, "The body did not arrive in time.", body::late();
+    Gone, "The cursor can't be served: load the table again, and go on from a new one.",
+        changes::gone(ResetReason::Expired);
+    Changed, "The item is at a version that `If-Match` does not name. `ETag` is the one that it has.", changed();
+    BodyTooLarge, "The body is longer than `--max-body-bytes`.", body::too_large(BODY_BYTES_MAX);
+    NotJson, "The body has another media type.", body::wrong_type("text/plain", &["application/json"]);
+    Invalid, "Members of the body can't be accepted; `errors` names all of them.", invalid();
+    NoUpgrade, "The request is no handshake of a WebSocket, or one of another version.", ws::no_upgrade();
+    Away, "The database is away, or too busy.",
+        Problem::unavailable("the database is away or too busy; try again in a moment");
+    TooMany, "There are `--max-connections` clients that stay.", super::super::too_many();
+    Stuck, "A part of the process does not answer.", health::stuck("listener");
+    NotReady, "The database is away, or changes arrive late.", Problem::unavailable("changes arrive 12.5 s late");
+}
+
+fn malformed_limit() -> Problem {
+    let detail = format!("is \"0\"; it has to be a number from 1 to {PAGE_ROWS_MAX}");
+    Problem::malformed("limit", detail)
+}
+
+fn changed() -> Problem {
+    items::changed(&Item {
+        id: 1,
+        version: 4,
+        json: String::new(),
+    })
+}
+
+fn invalid() -> Problem {
+    let detail = format!("is \"new\"; it has to be one of {}", STATUSES.join(", "));
+    let field = "status".into();
+    Problem::invalid(vec![FieldError { field, detail }])
+}
+
+fn answer(description: &str, problem: &Problem) -> Response {
+    // What a problem says of itself is always JSON.
+    let example: Value = serde_json::from_str(&problem.json()).unwrap_or_default();
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .example(Some(example))
+        .build();
+    let mut response = ResponseBuilder::new()
+        .description(description)
+        .content("application/problem+json", content);
+    for (name, value) in problem.headers() {
+        let text = ObjectBuilder::new().schema_type(Type::String).build();
+        let header = HeaderBuilder::new()
+            .schema(Some(text))
+            .example(value.to_str().ok().map(Value::from))
+            .build();
+        response = response.header(proper_case(name.as_str()), header);
+    }
+    response.build()
+}
+
+/// `retry-after` as people write it: `Retry-After`.
+fn proper_case(name: &str) -> String {
+    let parts = name.split('-').map(|part| match part {
+        "etag" => "ETag".to_owned(),
+        _ => part[..1].to_ascii_uppercase() + &part[1..],
+    });
+    parts.collect::<Vec<_>>().join("-")
+}

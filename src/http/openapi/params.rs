@@ -1,0 +1,195 @@
+//! The parameters of the routes. Written by hand, because the bounds in a macro's attribute have to be numbers, and these
+//! are constants that the handlers check against.
+//!
+//! A route whose query takes names that are not fixed has one parameter for them, an object with `style: form` and
+//! `explode: true`, whose `additionalProperties` say what a value looks like.
+
+use serde_json::{Value, json};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, Schema, SchemaFormat, Type};
+use utoipa::openapi::{ObjectBuilder, Required};
+
+use crate::limits::{
+    CHANGES_DEFAULT, CHANGES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, TABLE_NAME_BYTES_MAX,
+};
+use crate::store::items::{COLUMNS, SORTS};
+
+use super::super::list::OPERATORS;
+
+/// Entity tags as RFC 9110 lists them, or `*`.
+const TAGS: &str = r#"^(\*|(W/)?"[!-~]*"(\s*,\s*(W/)?"[!-~]*")*)$"#;
+/// Cursors of all kinds are base64url.
+const CURSOR: &str = "^[A-Za-z0-9_-]+$";
+
+/// For each a type to name in `params(...)` of a handler.
+macro_rules! params {
+    ($($(#[$doc:meta])* $name:ident: $list:expr;)*) => {
+        $(
+            $(#[$doc])*
+            pub struct $name;
+
+            impl IntoParams for $name {
+                fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+                    $list
+                }
+            }
+        )*
+    };
+}
+
+params! {
+    /// `{id}` of an item.
+    ItemId: vec![
+        param(ParameterIn::Path, "id", "The item.", integer(1, None, None), json!(1)).required(Required::True).build()
+    ];
+    /// For a write that must not undo somebody else's.
+    IfMatch: vec![header("If-Match", "The `ETag` that the item has to have still; without one any will do.", "\"3\"")];
+    /// For a read of what one may have already.
+    IfNoneMatch: vec![header("If-None-Match", "The `ETag` that one has.", "\"3\"")];
+    /// `{path}` of a file.
+    FilePath: vec![
+        param(ParameterIn::Path, "path", "Its path below `static/`.", string().build().into(), json!("plank.js"))
+            .required(Required::True)
+            .build()
+    ];
+    /// The query of `GET /api/items`.
+    ItemsQuery: items_query();
+    /// The query of `GET /api/changes`.
+    ChangesQuery: {
+        let limit = integer(1, Some(CHANGES_MAX as u64), Some(CHANGES_DEFAULT as u64));
+        let what = "How many changes there should be. The answer ends at the first end of a transaction at or behind it.";
+        vec![
+            table().required(Required::True).build(),
+            since(),
+            query("limit", what, limit, json!(100)).build(),
+            columns(),
+        ]
+    };
+    /// The query of `GET /ws`.
+    SocketQuery: {
+        let on = string().enum_values(Some(["1", "true", "0", "false"])).build();
+        vec![
+            table().build(),
+            columns(),
+            since(),
+            query("snapshot", "Whether the rows come first.", on.into(), json!("1")).build(),
+        ]
+    };
+}
+
+fn items_query() -> Vec<Parameter> {
+    let orders = SORTS.iter().flat_map(|sort| {
+        ["", ".asc", ".desc"].map(|direction| Value::from(format!("{sort}{direction}")))
+    });
+    let order = string()
+        .enum_values(Some(orders))
+        .default(Some(json!("created_at.desc")))
+        .build();
+    let limit = integer(
+        1,
+        Some(PAGE_ROWS_MAX.into()),
+        Some(PAGE_ROWS_DEFAULT.into()),
+    );
+    let after = string().pattern(Some(CURSOR)).build();
+    let after_what = "`next` of the page before, with the same `order`.";
+    let after_example = json!("WyJpZCIsdHJ1ZSwiNyIsN10");
+    let mut list = vec![
+        query("order", "What comes first.", order.into(), json!("id.desc")).build(),
+        query("limit", "Rows of the page.", limit, json!(20)).build(),
+        query("after", after_what, after.into(), after_example).build(),
+    ];
+    let words: Vec<&str> = OPERATORS.iter().map(|(word, _)| *word).collect();
+    let pattern = format!("^({})\\.", words.join("|"));
+    for (column, type_name) in COLUMNS {
+        let what = format!(
+            "A condition on this column (`{type_name}`): an operator ({}), a point, and the value. It may be there more \
+             than once.",
+            words.join(", ")
+        );
+        let item = string().pattern(Some(&pattern));
+        let value = Schema::from(ArrayBuilder::new().items(item).build());
+        let example = match type_name {
+            "bigint" | "int" => "gte.2",
+            "timestamptz" => "gte.2026-11-24T00:00:00Z",
+            _ if column == "status" => "eq.open",
+            _ => "eq.first light",
+        };
+        list.push(query(column, &what, value, json!([example])).build());
+    }
+    list
+}
+
+fn table() -> ParameterBuilder {
+    let name = string()
+        .min_length(Some(1))
+        .max_length(Some(TABLE_NAME_BYTES_MAX))
+        .build();
+    let what =
+        "A watched table, as SQL writes it: `items`, `public.items`, `sales.\"Order Lines\"`.";
+    query("table", what, name.into(), json!("items"))
+}
+
+fn since() -> Parameter {
+    let cursor = string().pattern(Some(CURSOR)).build();
+    let what = "The last cursor that one has, of any answer, message or node.";
+    query(
+        "since",
+        what,
+        cursor.into(),
+        json!("ARpj3AxtrmBJ2gUA9n-rvg"),
+    )
+    .build()
+}
+
+fn columns() -> Parameter {
+    let what = "The columns to show, with commas between them. The key is always there.";
+    let list = string().build();
+    query("columns", what, list.into(), json!("id,name")).build()
+}
+
+fn query(name: &str, description: &str, schema: Schema, example: Value) -> ParameterBuilder {
+    param(ParameterIn::Query, name, description, schema, example)
+}
+
+fn header(name: &str, description: &str, example: &str) -> Parameter {
+    let tags = string().pattern(Some(TAGS)).build();
+    param(
+        ParameterIn::Header,
+        name,
+        description,
+        tags.into(),
+        json!(example),
+    )
+    .build()
+}
+
+fn param(
+    place: ParameterIn,
+    name: &str,
+    description: &str,
+    schema: Schema,
+    example: Value,
+) -> ParameterBuilder {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(schema))
+        .example(Some(example))
+}
+
+fn string() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn integer(min: u64, max: Option<u64>, default: Option<u64>) -> Schema {
+    let number = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .minimum(Some(min as f64))
+        .maximum(max.map(|n| n as f64))
+        .default(default.map(Value::from));
+    number.build().into()
+}

@@ -1,0 +1,228 @@
+//! The bodies. plank reads and writes most of them without a type of their own (rows are PostgreSQL's text, and a body is
+//! checked member by member), so these exist for the document; its examples are made of them, and the tests hold real
+//! answers against them.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::openapi::schema::{Object, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::super::items::fields::{NAME_CHARACTERS_MAX, STATUSES};
+
+/// Both kinds of cursor in the examples.
+const CURSOR: &str = "ARpj3AxtrmBJ3gUACvo4NQ";
+const NEXT: &str = "WyJpZCIsdHJ1ZSwiNyIsN10";
+const TIME: &str = "2026-11-23T17:56:47.951812+00:00";
+
+/// An item as it is stored.
+#[derive(Serialize, ToSchema)]
+pub struct Item {
+    #[schema(minimum = 1)]
+    id: i64,
+    #[schema(schema_with = name)]
+    name: String,
+    #[schema(required)]
+    description: Option<String>,
+    #[schema(schema_with = status)]
+    status: &'static str,
+    #[schema(value_type = Object)]
+    data: Map<String, Value>,
+    /// Rises with every update; the `ETag`.
+    #[schema(minimum = 1)]
+    version: i32,
+    #[schema(format = DateTime)]
+    created_at: &'static str,
+    #[schema(format = DateTime)]
+    updated_at: &'static str,
+}
+
+/// What an item is made of.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewItem {
+    #[schema(schema_with = name)]
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = new_status, required = false)]
+    status: Option<&'static str>,
+    #[schema(value_type = Object, required = false)]
+    data: Map<String, Value>,
+}
+
+/// What is to be changed.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its shape is used")]
+pub struct ItemPatch {
+    #[schema(schema_with = name, required = false)]
+    name: String,
+    /// null takes it away.
+    description: Option<String>,
+    #[schema(schema_with = status, required = false)]
+    status: &'static str,
+    /// Merged into what is there; a member that is null goes away.
+    #[schema(value_type = Object, required = false)]
+    data: Map<String, Value>,
+}
+
+/// A page of items.
+#[derive(Serialize, ToSchema)]
+pub struct Page {
+    items: Vec<Item>,
+    /// Pass it as `after` to get the next page; null on the last one.
+    #[schema(required)]
+    next: Option<&'static str>,
+}
+
+/// A piece of a table's history.
+#[derive(Serialize, ToSchema)]
+pub struct Changes {
+    changes: Vec<Change>,
+    /// Where this piece ends: the next `since`.
+    cursor: &'static str,
+    /// Whether there are more changes now.
+    more: bool,
+}
+
+/// What happened to one row.
+#[derive(Serialize, ToSchema)]
+pub struct Change {
+    #[schema(schema_with = op)]
+    op: &'static str,
+    /// The primary key; null without one, and for `truncate`.
+    #[schema(value_type = Option<Object>, required)]
+    key: Value,
+    /// The row after `insert` and `update`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object, required = false)]
+    row: Option<Value>,
+    /// The row before `delete`, where the log has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object, required = false)]
+    old: Option<Value>,
+    /// Names this change for ever. It does not rise from batch to batch.
+    seq: i64,
+    /// The transaction.
+    #[schema(pattern = "^[0-9]+$")]
+    xid: &'static str,
+    /// When the transaction began.
+    #[schema(format = DateTime)]
+    at: &'static str,
+}
+
+/// This document.
+pub struct Document;
+
+impl ToSchema for Document {}
+
+impl PartialSchema for Document {
+    fn schema() -> RefOr<Schema> {
+        let version = text().pattern(Some(r"^3\.1\.")).build();
+        let members = [("info", Type::Object), ("paths", Type::Object)];
+        let object = members
+            .into_iter()
+            .fold(ObjectBuilder::new(), |object, (name, of)| {
+                let member = ObjectBuilder::new().schema_type(of).build();
+                object.property(name, member).required(name)
+            });
+        let object = object.property("openapi", version).required("openapi");
+        RefOr::T(object.build().into())
+    }
+}
+
+impl Item {
+    /// As the first request of the README makes it.
+    pub fn example() -> Self {
+        Self {
+            id: 1,
+            name: "first light".into(),
+            description: None,
+            status: STATUSES[0],
+            data: Map::new(),
+            version: 1,
+            created_at: TIME,
+            updated_at: TIME,
+        }
+    }
+}
+
+impl NewItem {
+    /// With all members.
+    pub fn example() -> Self {
+        Self {
+            name: "first light".into(),
+            description: Some("seen from the hill".into()),
+            status: Some(STATUSES[0]),
+            data: Map::from_iter([("colour".into(), json!("red"))]),
+        }
+    }
+}
+
+impl Page {
+    /// One item, and more to come.
+    pub fn example() -> Self {
+        Self {
+            items: vec![Item::example()],
+            next: Some(NEXT),
+        }
+    }
+}
+
+impl Changes {
+    /// An insert, and the delete behind it.
+    pub fn example() -> Self {
+        let change = |op, seq| Change {
+            op,
+            key: json!({"id": 1}),
+            row: None,
+            old: None,
+            seq,
+            xid: "733",
+            at: "2026-11-23T17:56:47.951812Z",
+        };
+        let row = Some(json!({"id": 1, "name": "first light"}));
+        let old = row.clone();
+        let changes = vec![
+            Change {
+                row,
+                ..change("insert", 3)
+            },
+            Change {
+                old,
+                ..change("delete", 5)
+            },
+        ];
+        let (cursor, more) = (CURSOR, false);
+        Self {
+            changes,
+            cursor,
+            more,
+        }
+    }
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn name() -> Object {
+    let (min, max) = (Some(1), Some(NAME_CHARACTERS_MAX));
+    text().min_length(min).max_length(max).build()
+}
+
+fn status() -> Object {
+    text().enum_values(Some(STATUSES)).build()
+}
+
+fn new_status() -> Object {
+    let default = Some(Value::from(STATUSES[0]));
+    text().enum_values(Some(STATUSES)).default(default).build()
+}
+
+fn op() -> Object {
+    let ops = ["insert", "update", "delete", "truncate"];
+    text().enum_values(Some(ops)).build()
+}

@@ -1,0 +1,128 @@
+//! `/openapi.json` as a test reads it.
+
+use std::collections::BTreeSet;
+
+use jsonschema::Validator;
+use reqwest::Response;
+use serde_json::{Value, json};
+
+use crate::support::TestApp;
+
+/// `/openapi.json`, and what has been seen of it.
+pub struct Document {
+    pub value: Value,
+    /// Path, method, status.
+    pub seen: BTreeSet<(String, String, String)>,
+}
+
+impl Document {
+    pub async fn of(app: &TestApp) -> Self {
+        let response = app.http.get(app.url("/openapi.json")).send().await.unwrap();
+        assert_eq!(response.headers()["content-type"], "application/json");
+        let value = response.json().await.unwrap();
+        let seen = BTreeSet::new();
+        Self { value, seen }
+    }
+
+    /// What it says, or what it refers to.
+    pub fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
+        match value["$ref"].as_str() {
+            Some(place) => self
+                .value
+                .pointer(place.strip_prefix('#').unwrap())
+                .unwrap_or_else(|| panic!("nothing at {place}")),
+            None => value,
+        }
+    }
+
+    pub fn validator(&self, schema: &Value) -> Validator {
+        let schema = json!({"allOf": [schema], "components": self.value["components"]});
+        jsonschema::options()
+            .should_validate_formats(true)
+            .build(&schema)
+            .unwrap()
+    }
+
+    pub fn check(&self, what: &str, schema: &Value, value: &Value) {
+        let validator = self.validator(schema);
+        let errors: Vec<String> = validator
+            .iter_errors(value)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(errors.is_empty(), "{what}: {errors:?} in {value}");
+    }
+
+    /// All operations.
+    pub fn operations(&self) -> Vec<(String, String, &Value)> {
+        let mut list = Vec::new();
+        for (path, item) in self.value["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                list.push((path.clone(), method.to_uppercase(), operation));
+            }
+        }
+        list
+    }
+
+    /// Everything of a `content` has to fit its schema; how many examples there were.
+    pub fn check_examples(&self, what: &str, content: &Value) -> usize {
+        let mut count = 0;
+        for (media_type, content) in content.as_object().into_iter().flatten() {
+            if let Some(example) = content.get("example") {
+                self.check(&format!("{what} {media_type}"), &content["schema"], example);
+                count += 1;
+            }
+            let is_json = media_type.ends_with("json");
+            let is_document = content["schema"]["properties"].get("openapi").is_some();
+            assert!(
+                !is_json || is_document || content.get("example").is_some(),
+                "{what} {media_type} has no example"
+            );
+        }
+        count
+    }
+
+    /// A real answer has to be as documented.
+    pub async fn check_answer(&mut self, path: &str, method: &str, response: Response) -> Value {
+        let status = response.status().as_u16();
+        let what = format!("{method} {path}: {status}");
+        let operation = &self.value["paths"][path][method.to_lowercase()];
+        let answer = &operation["responses"][status.to_string()];
+        assert!(answer.is_object(), "{what} is not documented");
+        let answer = self.resolve(answer).clone();
+        self.seen
+            .insert((path.into(), method.into(), status.to_string()));
+        let headers = response.headers().clone();
+        for (name, header) in answer["headers"].as_object().into_iter().flatten() {
+            let value = headers.get(name.to_lowercase());
+            // The subprotocol is only there if it was asked for.
+            if name == "Sec-WebSocket-Protocol" && value.is_none() {
+                continue;
+            }
+            let value = value.unwrap_or_else(|| panic!("{what} has no {name}"));
+            let value = json!(value.to_str().unwrap());
+            self.check(&format!("{what} {name}"), &header["schema"], &value);
+        }
+        if status == 101 {
+            return Value::Null;
+        }
+        let body = response.text().await.unwrap();
+        let Some(content) = answer.get("content") else {
+            assert_eq!(body, "", "{what} has a body");
+            return Value::Null;
+        };
+        let media_type = headers["content-type"].to_str().unwrap();
+        let essence = media_type.split(';').next().unwrap();
+        let content = &content[essence];
+        assert!(
+            content.is_object(),
+            "{what}: {media_type} is not documented"
+        );
+        let body = if essence.ends_with("json") {
+            serde_json::from_str(&body).unwrap()
+        } else {
+            Value::String(body)
+        };
+        self.check(&what, &content["schema"], &body);
+        body
+    }
+}
