@@ -406,6 +406,7 @@ async fn one_filter_means_the_same_on_every_transport() {
     assert_eq!(ids, [1, 4, 7]);
     let since = page["cursor"].as_str().unwrap();
     let mut stream = SseClient::connect(&app, &format!("table=tasks&{words}&since={since}")).await;
+    stream.live().await;
     let mut client = app
         .ws(&format!("/ws?table=tasks&{words}&since={since}"))
         .await;
