@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
-use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, Schema, SchemaFormat, Type};
+use utoipa::openapi::schema::{KnownFormat, Schema, SchemaFormat, Type};
 use utoipa::openapi::{ObjectBuilder, Required};
 
 use crate::feed::filter::expr::{Is, Op};
@@ -15,9 +15,8 @@ use crate::limits::{
     CHANGES_DEFAULT, CHANGES_MAX, LONG_POLL_WAIT_MAX_S, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX,
     ROWS_DEFAULT, ROWS_MAX, TABLE_NAME_BYTES_MAX,
 };
-use crate::store::items::{COLUMNS, SORTS};
+use crate::store::items::SORTS;
 
-use super::super::list::OPERATORS;
 use super::super::query::RESERVED;
 
 /// Entity tags as RFC 9110 lists them, or `*`.
@@ -180,30 +179,12 @@ fn items_query() -> Vec<Parameter> {
     let after = string().pattern(Some(CURSOR)).build();
     let after_what = "`next` of the page before, with the same `order`.";
     let after_example = json!(PLACE_EXAMPLE);
-    let mut list = vec![
+    vec![
         query("order", "What comes first.", order.into(), json!("id.desc")).build(),
         query("limit", "Rows of the page.", limit, json!(20)).build(),
         query("after", after_what, after.into(), after_example).build(),
-    ];
-    let words: Vec<&str> = OPERATORS.iter().map(|(word, _)| *word).collect();
-    let pattern = format!("^({})\\.", words.join("|"));
-    for (column, type_name) in COLUMNS {
-        let what = format!(
-            "A condition on this column (`{type_name}`): an operator ({}), a point, and the value. It may be there more \
-             than once.",
-            words.join(", ")
-        );
-        let item = string().pattern(Some(&pattern));
-        let value = Schema::from(ArrayBuilder::new().items(item).build());
-        let example = match type_name {
-            "bigint" | "int" => "gte.2",
-            "timestamptz" => "gte.2026-11-24T00:00:00Z",
-            _ if column == "status" => "eq.open",
-            _ => "eq.first light",
-        };
-        list.push(query(column, &what, value, json!([example])).build());
-    }
-    list
+        filter(),
+    ]
 }
 
 fn table(place: ParameterIn) -> ParameterBuilder {
