@@ -1,33 +1,29 @@
 //! `GET /api/changes`: what has happened since a cursor. Streamed, so a long answer is in nobody's memory.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use bytes::Bytes;
-use futures_util::stream;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::actor::message::{Find, Found};
-use crate::feed::cut::cut;
 use crate::feed::render::Unfit;
-use crate::feed::{Cursor, LogRow, Renderer, Rest};
-use crate::limits::{
-    ACTOR_SILENCE_MAX, CHANGES_BYTES_MAX, CHANGES_DEFAULT, CHANGES_MAX, LONG_POLL_WAIT_MAX_S,
-    PIECE_BYTES, REPLAY_HOLD_MAX, REPLAY_PAUSE_MAX, STALL_MAX, STATEMENT_MAX,
-};
-use crate::store::history::{Lost, Replay};
-use crate::store::{History, HistoryError};
+use crate::limits::{CHANGES_DEFAULT, CHANGES_MAX, LONG_POLL_WAIT_MAX_S, STATEMENT_MAX};
+use crate::store::HistoryError;
+use crate::store::history::Lost;
 use crate::wire::message::{Refusal, ResetReason, Subscribe};
 
 use super::State;
 use super::long_poll;
 use super::openapi as doc;
+use super::pieces;
 use super::problem::Problem;
 use super::query::{self, refused};
+
+mod page;
+
+use page::Page;
 
 /// `GET /api/changes?table=T&since=C&limit=N&columns=a,b`, and with `wait` a long poll.
 #[utoipa::path(
@@ -66,27 +62,10 @@ pub async fn history(
         state.metrics.resumed("reset");
         return Err(gone(ResetReason::Schema));
     }
-    let (pieces, mut receiver) = mpsc::channel(2);
-    let page = Page {
-        history: state.history.clone(),
-        renderer: Renderer::new(found.view.clone()),
-        found,
-        from: Arc::new(since),
-        limit,
-        count: 0,
-        text: String::from("{\"changes\":["),
-        pieces,
-    };
-    actix_rt::spawn(page.write());
-    // Until the first piece there may be a better answer than half a body.
-    match receiver.recv().await {
-        Some(Err(problem)) => Err(problem),
-        first => {
-            let rest = stream::poll_fn(move |cx| receiver.poll_recv(cx));
-            let body = futures_util::StreamExt::chain(stream::iter(first), rest);
-            Ok(answer().streaming(body))
-        }
-    }
+    let page = Page::new(&state.history, found, since, limit);
+    let (pieces, body) = pieces::channel();
+    actix_rt::spawn(page.write(pieces, state.metrics.clone()));
+    Ok(answer().streaming(body.begun().await?))
 }
 
 /// Looks a table up before anything is answered.
@@ -95,12 +74,7 @@ pub(super) async fn find(
     wanted: &Subscribe,
 ) -> Result<Result<Found, Refusal>, Problem> {
     let wanted = wanted.clone();
-    match timeout(ACTOR_SILENCE_MAX, state.hub.send(Find { wanted })).await {
-        Ok(Ok(found)) => Ok(found),
-        _ => Err(Problem::unavailable(
-            "the server is overloaded or about to end",
-        )),
-    }
+    state.ask(Find { wanted }).await
 }
 
 pub(super) fn answer() -> actix_web::HttpResponseBuilder {
@@ -176,202 +150,6 @@ impl From<Unfit> for Problem {
     fn from(_: Unfit) -> Self {
         gone(ResetReason::Schema)
     }
-}
-
-/// Why nothing more is written.
-enum Stop {
-    Problem(Problem),
-    /// The client has gone.
-    Over,
-}
-
-impl<T: Into<Problem>> From<T> for Stop {
-    fn from(why: T) -> Self {
-        Self::Problem(why.into())
-    }
-}
-
-/// An answer that is being written.
-struct Page {
-    history: History,
-    found: Found,
-    /// Where what has been written ends.
-    from: Arc<Cursor>,
-    limit: usize,
-    /// Rows of the log that have been written.
-    count: usize,
-    renderer: Renderer,
-    /// What has not been handed on.
-    text: String,
-    pieces: mpsc::Sender<Result<Bytes, Problem>>,
-}
-
-impl Page {
-    async fn write(mut self) {
-        match self.steps().await {
-            Ok(more) => {
-                let tail = format!("],\"cursor\":\"{}\",\"more\":{more}}}", self.from);
-                self.text.push_str(&tail);
-                let _ = self.hand_on().await;
-            }
-            // In the middle of a body the connection ends, and the client knows that it has not got all.
-            Err(Stop::Problem(problem)) => drop(self.pieces.send(Err(problem)).await),
-            Err(Stop::Over) => {
-                let why = Problem::unavailable("the client did not read");
-                let _ = timeout(STALL_MAX, self.pieces.send(Err(why))).await;
-            }
-        }
-    }
-
-    /// Writes step by step until there are enough; whether there are more.
-    async fn steps(&mut self) -> Result<bool, Stop> {
-        loop {
-            let mut replay = self.replay(None).await?;
-            if self.count >= self.limit {
-                // Only to see whether there is one more.
-                let is_more = replay.next().await?.is_some();
-                if is_more || replay.is_to_now() {
-                    return Ok(is_more);
-                }
-                let end = replay.end().clone();
-                replay.finish().await??;
-                // Nothing of this table up to there.
-                self.from = end;
-                continue;
-            }
-            let (end, is_to_now) = (replay.end().clone(), replay.is_to_now());
-            let (mut rows, mut bytes) = (Vec::new(), 0);
-            while bytes < CHANGES_BYTES_MAX
-                && let Some(row) = replay.next().await?
-            {
-                bytes += row.bytes();
-                rows.push(row);
-            }
-            if bytes >= CHANGES_BYTES_MAX {
-                self.stream(replay, rows, &end).await?;
-            } else {
-                replay.finish().await??;
-                let (count, place) = cut(
-                    &rows,
-                    &self.from.snapshot,
-                    &end.snapshot,
-                    self.limit - self.count,
-                );
-                let is_cut = count < rows.len();
-                rows.truncate(count);
-                self.render(rows).await?;
-                self.close(Arc::new(Cursor {
-                    epoch: end.epoch,
-                    snapshot: place,
-                }))
-                .await?;
-                if is_cut {
-                    return Ok(true);
-                }
-            }
-            if is_to_now {
-                return Ok(false);
-            }
-        }
-    }
-
-    async fn replay(&self, rest: Option<&Rest>) -> Result<Replay, Stop> {
-        let replay = self
-            .history
-            .replay(&self.from, rest, &self.found.rels)
-            .await;
-        Ok(replay??)
-    }
-
-    /// A step that is too large to look for a place in it where it could end: all of it. A client that takes its time
-    /// gives its place to others, and goes on behind them.
-    async fn stream(
-        &mut self,
-        mut replay: Replay,
-        rows: Vec<LogRow>,
-        end: &Arc<Cursor>,
-    ) -> Result<(), Stop> {
-        let mut seq = rows.last().map_or(i64::MIN, |row| row.seq);
-        let mut waiting = rows.into_iter();
-        let mut held_until = Instant::now() + REPLAY_HOLD_MAX;
-        loop {
-            let row = match waiting.next() {
-                Some(row) => Some(row),
-                None => replay.next().await?,
-            };
-            let Some(row) = row else {
-                replay.finish().await??;
-                return self.close(end.clone()).await;
-            };
-            seq = seq.max(row.seq);
-            self.put(row)?;
-            if self.text.len() < PIECE_BYTES {
-                continue;
-            }
-            let is_quick = {
-                let room = timeout(REPLAY_PAUSE_MAX, self.pieces.reserve()).await;
-                matches!(room, Ok(Ok(_)))
-            };
-            if is_quick && Instant::now() < held_until {
-                self.hand_on().await?;
-                continue;
-            }
-            drop(replay);
-            for row in waiting.by_ref() {
-                self.put(row)?;
-            }
-            self.hand_on().await?;
-            let end = end.clone();
-            replay = self.replay(Some(&Rest { end, seq })).await?;
-            held_until = Instant::now() + REPLAY_HOLD_MAX;
-        }
-    }
-
-    /// Appends the changes of a row.
-    fn put(&mut self, row: LogRow) -> Result<(), Stop> {
-        self.count += 1;
-        let text = &mut self.text;
-        Ok(self.renderer.push(row, |change| push(text, change))?)
-    }
-
-    async fn render(&mut self, rows: Vec<LogRow>) -> Result<(), Stop> {
-        for row in rows {
-            self.put(row)?;
-            if self.text.len() >= PIECE_BYTES {
-                self.hand_on().await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The step has ended.
-    async fn close(&mut self, place: Arc<Cursor>) -> Result<(), Stop> {
-        let text = &mut self.text;
-        self.renderer.finish(|change| push(text, change))?;
-        self.from = place;
-        if self.text.len() >= PIECE_BYTES {
-            self.hand_on().await?;
-        }
-        Ok(())
-    }
-
-    async fn hand_on(&mut self) -> Result<(), Stop> {
-        let piece = Bytes::from(std::mem::take(&mut self.text));
-        match timeout(STALL_MAX, self.pieces.send(Ok(piece))).await {
-            Ok(Ok(())) => Ok(()),
-            // It has gone, or takes nothing.
-            Ok(Err(_)) | Err(_) => Err(Stop::Over),
-        }
-    }
-}
-
-/// Appends a change to the list.
-fn push(text: &mut String, change: &str) {
-    // The first piece begins with the bracket, and every later one with a comma.
-    if !text.ends_with('[') {
-        text.push(',');
-    }
-    text.push_str(change);
 }
 
 #[cfg(test)]

@@ -111,7 +111,9 @@ impl Stream for Body {
                 return Poll::Ready(None);
             }
             let Some(mut bytes) = ready!(this.reader.poll_read(cx)) else {
-                return Poll::Ready(None);
+                // An event that was cut off is no event, and a body that has an end is whole.
+                let cut = Problem::unavailable("the stream was broken off");
+                return Poll::Ready((!this.unframer.is_between()).then(|| Err(cut.into())));
             };
             while !this.events.is_over()
                 && let Some(part) = this.unframer.next(&mut bytes)
@@ -120,5 +122,42 @@ impl Stream for Body {
             }
         }
         Poll::Ready(Some(Ok(text.into())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+
+    use super::*;
+    use crate::feed::TopicId;
+    use crate::wire::message::Changes;
+
+    #[actix_rt::test]
+    async fn a_stream_that_is_cut_off_within_an_event_has_no_end() {
+        for is_whole in [true, false] {
+            let mut changes = Changes::new(TopicId(7), "C1");
+            changes.push("{\"op\":\"truncate\"}");
+            let frame = changes.finish(true);
+            let written = if is_whole {
+                &frame[..]
+            } else {
+                &frame[..frame.len() - 1]
+            };
+            let (pipe, reader) = pipe(TRANSPORT);
+            pipe.try_write(written).unwrap();
+            let mut body = Body {
+                reader,
+                unframer: Unframer::default(),
+                events: Events::default(),
+                first: None,
+            };
+            assert!(body.next().await.is_some_and(|piece| piece.is_ok()));
+            drop(pipe);
+            match body.next().await {
+                None => assert!(is_whole),
+                Some(piece) => assert!(!is_whole && piece.is_err()),
+            }
+        }
     }
 }

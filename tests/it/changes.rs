@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::resume::cursor;
 use crate::support::cluster::connect;
-use crate::support::{Cluster, TestApp};
+use crate::support::raw::RawClient;
+use crate::support::{Cluster, TestApp, until};
 
 async fn page(app: &TestApp, since: &str, more: &str) -> Value {
     let (status, page) = app
@@ -183,6 +184,37 @@ async fn what_other_tables_have_in_between_is_passed_by() {
     }
 }
 
+/// An answer of which nothing but the head has been read.
+async fn begun(app: &TestApp, since: &str) -> RawClient {
+    let mut client = RawClient::connect(app.address).await;
+    let request = format!(
+        "GET /api/changes?table=items&since={since} HTTP/1.1\r\nHost: plank.test\r\nConnection: close\r\n\r\n"
+    );
+    client.send(request.as_bytes()).await;
+    let head = client.head().await;
+    assert!(head.contains("transfer-encoding: chunked"), "{head}");
+    client
+}
+
+#[actix_web::test]
+async fn an_answer_whose_client_stalls_has_no_end() {
+    let app = TestApp::start().await;
+    let start = cursor(&app).await;
+    app.execute("insert into items (name, description) select 'n', repeat('x', 1000) from generate_series(1, 30000)").await;
+    let mut client = begun(&app, &start).await;
+    let stalls = "plank_limits_total{limit=\"stall\"}";
+    until("it is given up", async || app.metric(stalls).await == 1.0).await;
+    let rest = client.rest().await;
+    assert!(rest.len() < 30_000_000, "it was cut");
+    assert!(
+        !rest.ends_with(b"0\r\n\r\n"),
+        "that would be the end of a whole body"
+    );
+    // One that reads gets it whole, and its end.
+    let rest = begun(&app, &start).await.rest().await;
+    assert!(rest.len() > 30_000_000 && rest.ends_with(b"0\r\n\r\n"));
+}
+
 #[actix_web::test]
 async fn guarantee_5_clients_that_do_not_read_their_answer_keep_nobody_from_his() {
     let app = TestApp::start().await;
@@ -190,13 +222,7 @@ async fn guarantee_5_clients_that_do_not_read_their_answer_keep_nobody_from_his(
     app.execute("insert into items (name, description) select 'n', repeat('x', 1000) from generate_series(1, 30000)").await;
     let mut slow = Vec::new();
     for _ in 0..plank::limits::REPLAYS_MAX + 1 {
-        let mut client = crate::support::raw::RawClient::connect(app.address).await;
-        let request = format!(
-            "GET /api/changes?table=items&since={start} HTTP/1.1\r\nHost: plank.test\r\n\r\n"
-        );
-        client.send(request.as_bytes()).await;
-        client.head().await;
-        slow.push(client);
+        slow.push(begun(&app, &start).await);
     }
     let page = page(&app, &start, "&limit=1&columns=name").await;
     assert_eq!(page["changes"].as_array().unwrap().len(), 30_000);

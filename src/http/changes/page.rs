@@ -1,0 +1,234 @@
+//! An answer of `GET /api/changes` as it is written, step by step: in nobody's memory, however long.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout};
+
+use crate::actor::message::Found;
+use crate::feed::cut::cut;
+use crate::feed::{Cursor, LogRow, Renderer, Rest};
+use crate::limits::{CHANGES_BYTES_MAX, PIECE_BYTES, REPLAY_HOLD_MAX, REPLAY_PAUSE_MAX};
+use crate::metrics::Metrics;
+use crate::store::History;
+use crate::store::history::Replay;
+
+use super::super::pieces::{Gone, Pieces};
+use super::super::problem::Problem;
+
+/// Why nothing more is written.
+enum Stop {
+    Problem(Problem),
+    Gone(Gone),
+}
+
+impl<T: Into<Problem>> From<T> for Stop {
+    fn from(why: T) -> Self {
+        Self::Problem(why.into())
+    }
+}
+
+/// An answer that is being written.
+pub struct Page {
+    history: History,
+    found: Found,
+    /// Where what has been written ends.
+    from: Arc<Cursor>,
+    limit: usize,
+    /// Rows of the log that have been written.
+    count: usize,
+    renderer: Renderer,
+    /// What has not been handed on.
+    text: String,
+}
+
+impl Page {
+    /// Of what was `found`, from `since` on.
+    pub fn new(history: &History, found: Found, since: Cursor, limit: usize) -> Self {
+        Self {
+            history: history.clone(),
+            renderer: Renderer::new(found.view.clone()),
+            found,
+            from: Arc::new(since),
+            limit,
+            count: 0,
+            text: String::from("{\"changes\":["),
+        }
+    }
+
+    /// Writes all of it. Whatever keeps it from that, the body has no end then.
+    pub async fn write(mut self, pieces: Pieces, metrics: Arc<Metrics>) {
+        let written = tokio::select! {
+            written = self.all(&pieces) => written,
+            // Nobody waits for what the database is still looking for.
+            () = pieces.gone() => Err(Stop::Gone(Gone::Left)),
+        };
+        match written {
+            Ok(()) | Err(Stop::Gone(Gone::Left)) => {}
+            Err(Stop::Gone(Gone::Stalled)) => {
+                metrics.limit("stall");
+                pieces.fail(Problem::unavailable("nothing was read for too long"));
+            }
+            Err(Stop::Problem(problem)) => pieces.fail(problem),
+        }
+    }
+
+    async fn all(&mut self, pieces: &Pieces) -> Result<(), Stop> {
+        let more = self.steps(pieces).await?;
+        let tail = format!("],\"cursor\":\"{}\",\"more\":{more}}}", self.from);
+        self.text.push_str(&tail);
+        let room = pieces.room().await.map_err(Stop::Gone)?;
+        room.finish(std::mem::take(&mut self.text));
+        Ok(())
+    }
+
+    /// Writes step by step until there are enough; whether there are more.
+    async fn steps(&mut self, pieces: &Pieces) -> Result<bool, Stop> {
+        loop {
+            let mut replay = self.replay(None).await?;
+            if self.count >= self.limit {
+                // Only to see whether there is one more.
+                let is_more = replay.next().await?.is_some();
+                if is_more || replay.is_to_now() {
+                    return Ok(is_more);
+                }
+                let end = replay.end().clone();
+                replay.finish().await??;
+                // Nothing of this table up to there.
+                self.from = end;
+                continue;
+            }
+            let (end, is_to_now) = (replay.end().clone(), replay.is_to_now());
+            let (mut rows, mut bytes) = (Vec::new(), 0);
+            while bytes < CHANGES_BYTES_MAX
+                && let Some(row) = replay.next().await?
+            {
+                bytes += row.bytes();
+                rows.push(row);
+            }
+            if bytes >= CHANGES_BYTES_MAX {
+                self.stream(pieces, replay, rows, &end).await?;
+            } else {
+                replay.finish().await??;
+                let (count, place) = cut(
+                    &rows,
+                    &self.from.snapshot,
+                    &end.snapshot,
+                    self.limit - self.count,
+                );
+                let is_cut = count < rows.len();
+                rows.truncate(count);
+                self.render(pieces, rows).await?;
+                self.close(
+                    pieces,
+                    Arc::new(Cursor {
+                        epoch: end.epoch,
+                        snapshot: place,
+                    }),
+                )
+                .await?;
+                if is_cut {
+                    return Ok(true);
+                }
+            }
+            if is_to_now {
+                return Ok(false);
+            }
+        }
+    }
+
+    async fn replay(&self, rest: Option<&Rest>) -> Result<Replay, Stop> {
+        let replay = self
+            .history
+            .replay(&self.from, rest, &self.found.rels)
+            .await;
+        Ok(replay??)
+    }
+
+    /// A step that is too large to look for a place in it where it could end: all of it. A client that takes its time
+    /// gives its place to others, and goes on behind them.
+    async fn stream(
+        &mut self,
+        pieces: &Pieces,
+        mut replay: Replay,
+        rows: Vec<LogRow>,
+        end: &Arc<Cursor>,
+    ) -> Result<(), Stop> {
+        let mut seq = rows.last().map_or(i64::MIN, |row| row.seq);
+        let mut waiting = rows.into_iter();
+        let mut held_until = Instant::now() + REPLAY_HOLD_MAX;
+        loop {
+            let row = match waiting.next() {
+                Some(row) => Some(row),
+                None => replay.next().await?,
+            };
+            let Some(row) = row else {
+                replay.finish().await??;
+                return self.close(pieces, end.clone()).await;
+            };
+            seq = seq.max(row.seq);
+            self.put(row)?;
+            if self.text.len() < PIECE_BYTES {
+                continue;
+            }
+            let is_quick = {
+                let room = timeout(REPLAY_PAUSE_MAX, pieces.room()).await;
+                matches!(room, Ok(Ok(_)))
+            };
+            if is_quick && Instant::now() < held_until {
+                self.hand_on(pieces).await?;
+                continue;
+            }
+            drop(replay);
+            for row in waiting.by_ref() {
+                self.put(row)?;
+            }
+            self.hand_on(pieces).await?;
+            let end = end.clone();
+            replay = self.replay(Some(&Rest { end, seq })).await?;
+            held_until = Instant::now() + REPLAY_HOLD_MAX;
+        }
+    }
+
+    /// Appends the changes of a row.
+    fn put(&mut self, row: LogRow) -> Result<(), Stop> {
+        self.count += 1;
+        let text = &mut self.text;
+        Ok(self.renderer.push(row, |change| push(text, change))?)
+    }
+
+    async fn render(&mut self, pieces: &Pieces, rows: Vec<LogRow>) -> Result<(), Stop> {
+        for row in rows {
+            self.put(row)?;
+            if self.text.len() >= PIECE_BYTES {
+                self.hand_on(pieces).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The step has ended.
+    async fn close(&mut self, pieces: &Pieces, place: Arc<Cursor>) -> Result<(), Stop> {
+        let text = &mut self.text;
+        self.renderer.finish(|change| push(text, change))?;
+        self.from = place;
+        if self.text.len() >= PIECE_BYTES {
+            self.hand_on(pieces).await?;
+        }
+        Ok(())
+    }
+
+    async fn hand_on(&mut self, pieces: &Pieces) -> Result<(), Stop> {
+        let room = pieces.room().await.map_err(Stop::Gone)?;
+        room.send(std::mem::take(&mut self.text));
+        Ok(())
+    }
+}
+
+/// Appends a change to the list.
+fn push(text: &mut String, change: &str) {
+    // The first piece begins with the bracket, and every later one with a comma.
+    if !text.ends_with('[') {
+        text.push(',');
+    }
+    text.push_str(change);
+}
