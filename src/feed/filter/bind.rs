@@ -185,7 +185,7 @@ fn leaf(name: &str, table: &Table) -> Result<(usize, String, Kind), FilterError>
 fn comparable(name: &str, kind: &Kind) -> Result<(), FilterError> {
     let refuse = |message: &str| Err(FilterError::new(name, message));
     match kind {
-        Kind::Other => {
+        Kind::Json | Kind::Other => {
             refuse("values of its type can't be compared; is.null and not.is.null are all it takes")
         }
         Kind::Text(Collation::Other, _) | Kind::Bpchar(Collation::Other, _) => refuse(
