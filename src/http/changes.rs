@@ -33,7 +33,8 @@ use super::query::{self, refused};
 #[utoipa::path(
     get, path = "/api/changes", tag = "changes",
     summary = "What has changed since a cursor",
-    description = "Without `since` the answer has no changes, and the cursor of now to come back with.",
+    description = "Without `since` the answer has no changes, and the cursor of now to come back with. With `wait` it comes as soon \
+        as there is a change, or when the time is up. Only an answer with its proper end is whole.",
     params(doc::ChangesQuery),
     responses(
         (

@@ -1,74 +1,40 @@
 //! The query of `GET /api/items`: filters in PostgREST's words, order, limit, and the place where a page begins.
 
-use std::collections::HashSet;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::feed::filter::Filter;
 use crate::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use crate::store::StoreError;
-use crate::store::items::{COLUMNS, Condition, Query, SORTS};
+use crate::store::items::{Query, SORTS, TABLE};
+use crate::wire::message::Refusal;
 
 use super::problem::Problem;
-
-/// Conditions of one request.
-const CONDITIONS_MAX: usize = 20;
-
-/// The operators that compare, and what they are in SQL.
-pub const OPERATORS: [(&str, &str); 6] = [
-    ("eq", "="),
-    ("neq", "<>"),
-    ("gt", ">"),
-    ("gte", ">="),
-    ("lt", "<"),
-    ("lte", "<="),
-];
+use super::query::{self, refused};
 
 /// Reads a query string.
 ///
 /// # Errors
 /// 400 names the parameter that is wrong.
 pub fn parse(text: &str) -> Result<Query, Problem> {
-    let mut query = Query {
-        conditions: Vec::new(),
-        sort: "created_at",
-        descending: true,
-        after: None,
-        limit: PAGE_ROWS_DEFAULT,
+    let asked = query::parse("", text, &["limit", "order", "after"]).map_err(refused)?;
+    let limit = asked.number("limit", 1..=PAGE_ROWS_MAX as usize)?;
+    let (sort, descending) = match asked.get("order") {
+        Some(order) => self::order(order)?,
+        None => ("created_at", true),
     };
-    let (mut after, mut seen) = (None, HashSet::new());
-    for (name, value) in form_urlencoded::parse(text.as_bytes()) {
-        if matches!(&*name, "limit" | "order" | "after") && !seen.insert(name.clone()) {
-            return Err(Problem::malformed(&name, "is there twice"));
-        }
-        match &*name {
-            "limit" => query.limit = limit(&value)?,
-            "order" => (query.sort, query.descending) = order(&value)?,
-            "after" => after = Some(value.into_owned()),
-            column => query.conditions.push(condition(column, &value)?),
-        }
-    }
-    if query.conditions.len() > CONDITIONS_MAX {
-        return Err(Problem::malformed(
-            "query",
-            format!("has more than {CONDITIONS_MAX} conditions"),
-        ));
-    }
-    query.after = after.map(|text| place(&query, &text)).transpose()?;
+    let filter = asked.wanted.filter.as_ref();
+    let filter = filter.map(|expr| Filter::bind(expr, &TABLE)).transpose();
+    let mut query = Query {
+        filter: filter.map_err(|e| refused(Refusal::filter("", e)))?,
+        sort,
+        descending,
+        after: None,
+        limit: limit.map_or(PAGE_ROWS_DEFAULT, |limit| limit as u32),
+    };
+    let place = |text| place(&query, text);
+    query.after = asked.get("after").map(place).transpose()?;
     Ok(query)
-}
-
-fn limit(value: &str) -> Result<u32, Problem> {
-    let limit = value
-        .parse()
-        .ok()
-        .filter(|n| (1..=PAGE_ROWS_MAX).contains(n));
-    limit.ok_or_else(|| {
-        Problem::malformed(
-            "limit",
-            format!("is {value:?}; it has to be a number from 1 to {PAGE_ROWS_MAX}"),
-        )
-    })
 }
 
 fn order(value: &str) -> Result<(&'static str, bool), Problem> {
@@ -85,33 +51,6 @@ fn order(value: &str) -> Result<(&'static str, bool), Problem> {
             ),
         )),
     }
-}
-
-fn condition(name: &str, value: &str) -> Result<Condition, Problem> {
-    let Some((column, type_name)) = COLUMNS.into_iter().find(|(column, _)| *column == name) else {
-        let columns = COLUMNS.map(|(column, _)| column).join(", ");
-        return Err(Problem::malformed(
-            name,
-            format!("is no column of items that can be filtered by; these are {columns}"),
-        ));
-    };
-    let (word, value) = value.split_once('.').unwrap_or((value, ""));
-    if value.contains('\0') {
-        return Err(Problem::malformed(name, "can't hold the character U+0000"));
-    }
-    let Some((_, operator)) = OPERATORS.into_iter().find(|(w, _)| *w == word) else {
-        let words = OPERATORS.map(|(word, _)| word).join(", ");
-        return Err(Problem::malformed(
-            name,
-            format!("has no operator {word:?}; write {name}=eq.VALUE, or one of {words}"),
-        ));
-    };
-    Ok(Condition {
-        column,
-        type_name,
-        operator,
-        value: value.to_owned(),
-    })
 }
 
 /// What a client passes as `after` to get the next page: opaque, and good for the same order only.
@@ -154,19 +93,16 @@ mod tests {
         let query =
             parse("status=eq.open&created_at=gte.2026-01-01&order=updated_at.asc&limit=7").unwrap();
         assert_eq!(
-            (
-                query.sort,
-                query.descending,
-                query.limit,
-                query.conditions.len()
-            ),
-            ("updated_at", false, 7, 2)
+            (query.sort, query.descending, query.limit),
+            ("updated_at", false, 7)
         );
-        assert_eq!(query.conditions[0].operator, "=");
-        assert_eq!(
-            parse("name=eq.a+b%26.c").unwrap().conditions[0].value,
-            "a b&.c"
+        let (condition, params) = query.filter.unwrap().sql(1);
+        assert!(
+            condition.contains("x.\"status\" operator(pg_catalog.=) $"),
+            "{condition}"
         );
+        assert_eq!(params.len(), 2);
+        assert!(parse("or=(name.ilike.*a*,id.in.(1,2))&name=gt.b").is_ok());
     }
 
     #[test]
@@ -187,7 +123,7 @@ mod tests {
         for (query, field) in [
             ("nope=eq.1", "nope"),
             ("status=open", "status"),
-            ("status=like.a*", "status"),
+            ("id=like.a*", "id"),
             ("limit=0", "limit"),
             ("limit=201", "limit"),
             ("limit=x", "limit"),

@@ -18,7 +18,7 @@ use utoipa::openapi::Server;
 use utoipa::{Modify, OpenApi};
 
 use super::problem;
-use super::{assets, changes, health, items, ws};
+use super::{assets, changes, health, items, rows, stream, tables, ws};
 
 mod answers;
 mod params;
@@ -38,7 +38,10 @@ pub use schemas::*;
         items::replace,
         items::patch,
         items::delete,
+        tables::list,
+        rows::read,
         changes::history,
+        stream::events,
         ws::upgrade_required,
         health::livez,
         health::readyz,
@@ -52,13 +55,15 @@ pub use schemas::*;
     modifiers(&Shared),
     info(
         title = "plank",
-        description = "Live PostgreSQL tables over HTTP. Wherever GET is served, so is HEAD; any other method is a 405 with \
+        description = "Live PostgreSQL tables over HTTP. Wherever GET is served, so is HEAD, but for \
+            `/api/stream`, which has no end; any other method is a 405 with \
             `Allow`. Every error is `application/problem+json` (RFC 9457), but \
             for a request whose head can't be parsed, which gets a bare status; a 503 with `Retry-After` is worth another try. \
             Values are JSON as PostgreSQL writes it: numbers may have more digits than a double.",
     ),
     tags(
         (name = "items", description = "The reference table `public.items`. Its `ETag` is the version of a row."),
+        (name = "tables", description = "Every watched table: its columns, and its rows as of one moment."),
         (name = "changes", description = "Every committed change of a watched table, since any cursor."),
         (name = "operations", description = "For those who run it."),
         (name = "pages", description = "For browsers. Nothing is loaded from elsewhere."),

@@ -9,7 +9,7 @@ use crate::wire::message::{self, Refusal, Subscribe};
 use super::problem::Problem;
 
 /// These words win over columns of the same name. A column is still reached in a group: `and=(limit.eq.5)`.
-const RESERVED: [&str; 9] = [
+pub const RESERVED: [&str; 9] = [
     "table", "since", "snapshot", "limit", "after", "order", "wait", "columns", "ticket",
 ];
 

@@ -17,6 +17,7 @@ use crate::store::HistoryError;
 use crate::store::history::{Pace, Select, Sort, TableSnapshot, Unpaced};
 use crate::wire::message::Subscribe;
 
+use super::openapi as doc;
 use super::pieces::{self, Gone, Pieces};
 use super::problem::Problem;
 use super::query::{self, refused};
@@ -53,6 +54,25 @@ impl Asked {
 }
 
 /// `GET /api/tables/{table}/rows?columns=a,b&limit=N&order=a.desc&after=P`
+#[utoipa::path(
+    get, path = "/api/tables/{table}/rows", tag = "tables", operation_id = "rows",
+    summary = "Read the rows of a table",
+    description = "All as of one moment, whose cursor comes with them: the changes since then go on without a seam. In pages as \
+        JSON, or all of them as NDJSON, one row a line. Only an answer with its proper end (the last chunk) is whole.",
+    params(doc::RowsQuery),
+    responses(
+        (
+            status = 200, description = "The rows, in the form that `Accept` prefers.",
+            headers(("Plank-Cursor" = String, description = "Of the moment that the rows are of.")),
+            content(
+                (doc::Rows = "application/json", example = json!(doc::Rows::example())),
+                (String = "application/x-ndjson", example = json!(doc::Rows::lines())),
+                (String = "application/jsonl", example = json!(doc::Rows::lines())),
+            ),
+        ),
+        doc::Malformed, doc::NoTable, doc::NotAcceptable, doc::Away,
+    ),
+)]
 pub async fn read(
     request: HttpRequest,
     table: web::Path<String>,
@@ -96,7 +116,8 @@ fn answer(form: &'static str) -> HttpResponseBuilder {
     answer
 }
 
-fn not_acceptable() -> Problem {
+/// 406.
+pub(super) fn not_acceptable() -> Problem {
     let detail = format!("the rows can be had as {}", FORMS.join(", "));
     Problem::new(StatusCode::NOT_ACCEPTABLE, "not-acceptable", detail)
 }

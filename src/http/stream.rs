@@ -18,6 +18,7 @@ use crate::wire::unframe::Unframer;
 
 use super::State;
 use super::changes::find;
+use super::openapi as doc;
 use super::problem::Problem;
 use super::query::{self, refused};
 use super::ws::{SUBSCRIPTION_WORDS, URL_SUBSCRIPTION};
@@ -31,6 +32,20 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// `GET /api/stream?table=T&columns=a,b&since=C&snapshot=1`
+#[utoipa::path(
+    get, path = "/api/stream", tag = "changes", operation_id = "stream",
+    summary = "Changes as Server-Sent Events",
+    description = "The messages of the WebSocket, for an `EventSource`: docs/PROTOCOL.md has them. `id` is the cursor to come back \
+        with. A cursor that can't be served is no status, but the event `reset`. HEAD is a 405.",
+    params(doc::StreamQuery),
+    responses(
+        (
+            status = 200, description = "The events, as they happen, until the client or the server ends it.", body = String,
+            content_type = "text/event-stream", example = json!(doc::events()),
+        ),
+        doc::Malformed, doc::NoTable, doc::TooMany,
+    ),
+)]
 pub async fn events(
     request: HttpRequest,
     state: web::Data<State>,

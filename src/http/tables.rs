@@ -8,6 +8,7 @@ use crate::feed::Table;
 use crate::feed::catalog::Column;
 
 use super::State;
+use super::openapi as doc;
 use super::problem::Problem;
 
 #[derive(Serialize)]
@@ -36,6 +37,14 @@ impl<'a> Entry<'a> {
 }
 
 /// `GET /api/tables`
+#[utoipa::path(
+    get, path = "/api/tables", tag = "tables", operation_id = "tables",
+    summary = "List the watched tables", description = "With the columns that clients may see. `select plank.watch('orders')` adds one.",
+    responses(
+        (status = 200, description = "All of them.", body = doc::Tables, example = json!(doc::Tables::example())),
+        doc::Away,
+    ),
+)]
 pub async fn list(state: web::Data<State>) -> Result<HttpResponse, Problem> {
     let tables = state.ask(ListTables).await?;
     let Some(mut tables) = tables else {

@@ -9,7 +9,7 @@ use super::pool::{Pool, StoreError};
 
 mod page;
 
-pub use page::{COLUMNS, Condition, Page, Query, SORTS, list};
+pub use page::{Page, Query, SORTS, TABLE, list};
 
 /// A row, as JSON text.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ pub mod history;
 pub mod items;
 pub mod log;
 pub mod migrate;
+mod param;
 pub mod pool;
 pub mod private;
 pub mod retention;

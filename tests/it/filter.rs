@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::resume::cursor;
+use crate::support::sse::SseClient;
 use crate::support::{TestApp, WsClient, until};
 
 /// Subscribes with a filter and waits until it is live.
@@ -383,4 +384,68 @@ async fn altered_tables_are_followed() {
             assert_eq!(message["type"], "changes", "{message}");
         }
     }
+}
+
+#[actix_web::test]
+async fn one_filter_means_the_same_on_every_transport() {
+    let app = TestApp::start().await;
+    tasks(&app).await;
+    app.execute("insert into tasks select i, i % 3, 'open', i from generate_series(1, 9) i")
+        .await;
+    let words = "tenant=eq.1&or=(status.eq.open,n.gt.100)";
+    let (status, page) = app
+        .request("GET", &format!("/api/tables/tasks/rows?{words}"), None)
+        .await;
+    assert_eq!(status, 200, "{page}");
+    let ids: Vec<i64> = page["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["id"].as_i64().unwrap())
+        .collect();
+    assert_eq!(ids, [1, 4, 7]);
+    let since = page["cursor"].as_str().unwrap();
+    let mut stream = SseClient::connect(&app, &format!("table=tasks&{words}&since={since}")).await;
+    stream.live().await;
+    let mut client = app
+        .ws(&format!("/ws?table=tasks&{words}&since={since}"))
+        .await;
+    client.expect("welcome").await;
+    client.expect("subscribed").await;
+    let path = format!("/api/changes?table=tasks&{words}&since={since}");
+    let polled = {
+        let (app, path) = (&app, format!("{path}&wait=30"));
+        let poll = app.request("GET", &path, None);
+        let write = app.execute(
+            "update tasks set status = 'done' where id in (1, 2); update tasks set n = 200 where id = 1; delete from tasks where id = 4",
+        );
+        let ((status, polled), ()) = tokio::join!(poll, write);
+        assert_eq!(status, 200, "{polled}");
+        polled
+    };
+    let expected = client.changes(3).await;
+    let ops: Vec<(Value, Value)> = expected
+        .iter()
+        .map(|c| (c["op"].clone(), c["key"]["id"].clone()))
+        .collect();
+    assert_eq!(
+        ops,
+        [
+            (json!("delete"), json!(1)),
+            (json!("insert"), json!(1)),
+            (json!("delete"), json!(4))
+        ]
+    );
+    // A poll answers with the first batch; the others come with the next one.
+    let mut polled_changes = polled["changes"].as_array().unwrap().clone();
+    let next = format!(
+        "/api/changes?table=tasks&{words}&since={}",
+        polled["cursor"].as_str().unwrap()
+    );
+    let (_, rest) = app.request("GET", &next, None).await;
+    polled_changes.extend(rest["changes"].as_array().unwrap().iter().cloned());
+    assert_eq!(polled_changes, expected);
+    let (_, history) = app.request("GET", &path, None).await;
+    assert_eq!(history["changes"].as_array().unwrap(), &expected);
+    assert_eq!(stream.changes(3).await, expected);
 }

@@ -30,6 +30,7 @@ mod replay;
 mod resume;
 mod retention;
 mod rows;
+mod seam;
 mod slow;
 mod snapshot;
 mod stream;

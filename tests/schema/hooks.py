@@ -1,4 +1,4 @@
-"""Leads some requests to what is there: made-up tables and cursors would only ever be refused."""
+"""Leads some requests to what is there: made-up tables, columns and cursors would only ever be refused."""
 
 import json
 import os
@@ -10,24 +10,84 @@ import schemathesis
 CURSOR = os.environ["PLANK_TEST_CURSOR"]
 ITEMS = int(os.environ["PLANK_TEST_ITEMS"])
 
+# More than the request-timeout of schemathesis.toml would be a failure.
+WAIT_MAX_S = 1
+
+# Filters and orders of the table items, right ones and wrong ones.
+CONDITIONS = [
+    ("id", "gt.7"),
+    ("id", "in.(1,2,99999999999999999999)"),
+    ("status", "not.eq.open"),
+    ("name", "ilike.ITEM 1*"),
+    ("name", "eq."),
+    ("description", "is.null"),
+    ("created_at", "lt.infinity"),
+    ("created_at", "gt.yesterday"),
+    ("data", "eq.1"),
+    ("or", "(id.lt.3,and(id.gt.30,name.like.*4),version.neq.1)"),
+    ("not.and", '(name.eq."item 1",status.in.(open,done))'),
+    ("and", "(id.gt.1"),
+]
+ORDERS = ["id.desc", "status,created_at.desc.nullsfirst", "name.nullslast", "data", "id,id", "version.desc,name"]
+FORMS = ["application/json", "application/x-ndjson", "application/jsonl", "text/csv", "application/x-ndjson;q=0.3, */*;q=0.1"]
+
 
 def pick(thing):
     """A number that is the same for the same request: one seed, one run."""
     return zlib.crc32(json.dumps(thing, sort_keys=True, default=str).encode())
 
 
-@schemathesis.hook.apply_to(path="/api/changes")
-def map_query(context, query):
+def lead(query):
+    """Columns that are there in three of four filters."""
     number = pick(query)
+    if query and "filter" in query and number % 4:
+        conditions = [CONDITIONS[(number >> shift) % len(CONDITIONS)] for shift in range(4, 4 + number % 3)]
+        query["filter"] = dict(conditions)
+    return number
+
+
+@schemathesis.hook("map_query").apply_to(path="/api/changes")
+def changes(context, query):
+    number = lead(query)
     if query and "table" in query and number % 4:
         query["table"] = "items"
     if query and "since" in query and number % 2:
         query["since"] = CURSOR
+    wait = query.get("wait") if query else None
+    if isinstance(wait, int) and wait > WAIT_MAX_S and wait <= 60:
+        query["wait"] = number % (WAIT_MAX_S + 1)
     return query
 
 
-@schemathesis.hook.apply_to(path="/api/items/{id}")
-def map_path_parameters(context, path_parameters):
+@schemathesis.hook("map_query").apply_to(path="/api/tables/{table}/rows")
+def rows(context, query):
+    number = lead(query)
+    if query and "order" in query and number % 4:
+        query["order"] = ORDERS[number % len(ORDERS)]
+    if query and "columns" in query and number % 2:
+        query["columns"] = ["name", "data,created_at", "nope"][number % 3]
+    if query and "after" in query and number % 3:
+        del query["after"]
+    return query
+
+
+@schemathesis.hook("map_path_parameters").apply_to(path="/api/tables/{table}/rows")
+def table(context, path_parameters):
+    if path_parameters and pick(path_parameters) % 8:
+        path_parameters["table"] = ["items", "public.items", '"items"'][pick(path_parameters) % 3]
+    return path_parameters
+
+
+@schemathesis.hook("map_headers").apply_to(path="/api/tables/{table}/rows")
+def form(context, headers):
+    number = pick(headers)
+    if number % 2:
+        headers = {**(headers or {}), "Accept": FORMS[number % len(FORMS)]}
+    return headers
+
+
+@schemathesis.hook("map_path_parameters").apply_to(path="/api/items/{id}")
+def item(context, path_parameters):
     number = pick(path_parameters)
     if path_parameters and number % 2:
         path_parameters["id"] = number % ITEMS + 1

@@ -26,5 +26,5 @@ version=$("$binaries/bin/postgres" --version)
 echo "versions: $version"
 cd ../..
 PLANK_PG_BIN=$binaries/bin cargo test --locked --all-features --test it -- \
-    capture:: changes:: doorbell:: hostile:: live:: replay:: resume:: retention:: rows:: snapshot:: tables::
+    capture:: changes:: doorbell:: filter hostile:: live:: replay:: resume:: retention:: rows:: snapshot:: tables::
 echo "ok: capture, cursor and doorbell on $version"

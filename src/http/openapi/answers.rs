@@ -17,7 +17,7 @@ use crate::wire::message::ResetReason;
 
 use super::super::items::fields::STATUSES;
 use super::super::problem::{FieldError, Problem};
-use super::super::{assets, body, changes, health, items, ws};
+use super::super::{assets, body, changes, health, items, rows, ws};
 
 /// For each a type to name in `responses(...)` of a handler, and a component of the document.
 macro_rules! answers {
@@ -50,9 +50,10 @@ answers! {
         ws::handshake_problem(HandshakeError::BadWebsocketKey);
     ForeignOrigin, "The page is of another origin.", ws::foreign_origin();
     NoItem, "There is no such item.", items::missing(1);
-    NoTable, "There is no such table, or it is not watched.",
+    NoTable, "There is no such table, or it is not watched, or plank may not read it.",
         Problem::not_found("there is no watched table \"orders\"; select plank.watch('orders') makes it one");
     NoFile, "There is no such file.", assets::no_file("nothing.js");
+    NotAcceptable, "`Accept` allows none of the forms that the rows have.", rows::not_acceptable();
     BodyLate, "The body did not arrive in time.", body::late();
     Gone, "The cursor can't be served: load the table again, and go on from a new one.",
         changes::gone(ResetReason::Expired);

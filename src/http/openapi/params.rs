@@ -6,21 +6,27 @@
 
 use serde_json::{Value, json};
 use utoipa::IntoParams;
-use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, Schema, SchemaFormat, Type};
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
+use utoipa::openapi::schema::{KnownFormat, Schema, SchemaFormat, Type};
 use utoipa::openapi::{ObjectBuilder, Required};
 
+use crate::feed::filter::expr::{Is, Op};
 use crate::limits::{
-    CHANGES_DEFAULT, CHANGES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, TABLE_NAME_BYTES_MAX,
+    CHANGES_DEFAULT, CHANGES_MAX, LONG_POLL_WAIT_MAX_S, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX,
+    ROWS_DEFAULT, ROWS_MAX, TABLE_NAME_BYTES_MAX,
 };
-use crate::store::items::{COLUMNS, SORTS};
+use crate::store::items::SORTS;
 
-use super::super::list::OPERATORS;
+use super::super::query::RESERVED;
 
 /// Entity tags as RFC 9110 lists them, or `*`.
 const TAGS: &str = r#"^(\*|(W/)?"[!-~]*"(\s*,\s*(W/)?"[!-~]*")*)$"#;
 /// Cursors of all kinds are base64url.
 const CURSOR: &str = "^[A-Za-z0-9_-]+$";
+const CURSOR_OR_NONE: &str = "^[A-Za-z0-9_-]*$";
+const CURSOR_EXAMPLE: &str = "ARpj3AxtrmBJ2gUA9n-rvg";
+/// Where a page ends.
+const PLACE_EXAMPLE: &str = "WyJpZCIsdHJ1ZSwiNyIsN10";
 
 /// For each a type to name in `params(...)` of a handler.
 macro_rules! params {
@@ -59,23 +65,102 @@ params! {
     ChangesQuery: {
         let limit = integer(1, Some(CHANGES_MAX as u64), Some(CHANGES_DEFAULT as u64));
         let what = "How many changes there should be. The answer ends at the first end of a transaction at or behind it.";
+        let wait = integer(0, Some(LONG_POLL_WAIT_MAX_S as u64), Some(0));
+        let wait_what = "Seconds to wait for a change if there is none yet: a long poll. Only with `since`.";
         vec![
-            table().required(Required::True).build(),
+            table(ParameterIn::Query).required(Required::True).build(),
             since(),
             query("limit", what, limit, json!(100)).build(),
+            query("wait", wait_what, wait, json!(30)).build(),
             columns(),
+            filter(),
+        ]
+    };
+    /// `{table}` and the query of `GET /api/tables/{table}/rows`.
+    RowsQuery: rows_query();
+    /// The query of `GET /api/stream`, and what comes back as a header.
+    StreamQuery: {
+        let cursor = string().pattern(Some(CURSOR_OR_NONE)).build();
+        let what = "The last `id` of the stream before, which an EventSource sends when it comes back. Wins over `since`; empty is \
+            none.";
+        let last = param(ParameterIn::Header, "Last-Event-ID", what, cursor.into(), json!(CURSOR_EXAMPLE));
+        vec![
+            table(ParameterIn::Query).required(Required::True).build(),
+            columns(),
+            since(),
+            snapshot(),
+            filter(),
+            last.build(),
         ]
     };
     /// The query of `GET /ws`.
-    SocketQuery: {
-        let on = string().enum_values(Some(["1", "true", "0", "false"])).build();
-        vec![
-            table().build(),
-            columns(),
-            since(),
-            query("snapshot", "Whether the rows come first.", on.into(), json!("1")).build(),
-        ]
-    };
+    SocketQuery: vec![table(ParameterIn::Query).build(), columns(), since(), snapshot(), filter()];
+}
+
+fn rows_query() -> Vec<Parameter> {
+    let order = string().min_length(Some(1)).build();
+    let order_what = "Columns, with commas between them, each with `.asc` or `.desc` and `.nullsfirst` or `.nullslast` behind it, \
+        or nothing. The key decides between equal rows, and without `order` alone.";
+    let limit = integer(1, None, Some(ROWS_DEFAULT as u64));
+    let limit_what = format!(
+        "Rows of the page, at most {ROWS_MAX}. As NDJSON any number, and all rows without it."
+    );
+    let after = string().pattern(Some(CURSOR)).build();
+    let after_what = "`next` of the page before, with the same table, order and filter.";
+    vec![
+        table(ParameterIn::Path).required(Required::True).build(),
+        columns(),
+        query(
+            "order",
+            order_what,
+            order.into(),
+            json!("created_at.desc.nullslast,id"),
+        )
+        .build(),
+        query("limit", &limit_what, limit, json!(100)).build(),
+        query("after", after_what, after.into(), json!(PLACE_EXAMPLE)).build(),
+        filter(),
+    ]
+}
+
+/// All other names of a query string: the conditions that a row has to fulfil.
+fn filter() -> Parameter {
+    let join = |words: Vec<&str>| words.join("|");
+    let compare = join(Op::ALL.iter().map(|op| op.as_str()).collect());
+    let is = join(Is::ALL.iter().map(|is| is.as_str()).collect());
+    let condition = format!(r"^(not\.)?(({compare})\.|in\.\(|is\.({is})$)");
+    let condition = string().pattern(Some(condition)).build();
+    let group = || string().pattern(Some(r"^\(")).build();
+    let names = format!("^(?!({})$).", RESERVED.join("|"));
+    let example = json!({"status": "eq.open", "or": "(id.gt.100,name.like.a*)"});
+    let schema = ["and", "or", "not.and", "not.or"]
+        .into_iter()
+        .fold(ObjectBuilder::new(), |schema, name| {
+            schema.property(name, group())
+        })
+        .additional_properties(Some(Schema::from(condition)))
+        .property_names(Some(string().pattern(Some(names)).build()))
+        .examples([
+            example.clone(),
+            json!({"total": "gte.9.5", "customer": "in.(ann,\"bo, jr\")"}),
+            json!({"note": "not.is.null", "and": "(total.gt.1,total.lt.9)"}),
+        ]);
+    let words: Vec<&str> = Op::ALL.iter().map(|op| op.as_str()).collect();
+    let what = format!(
+        "Every other name is a column, and its value a condition on it: `COLUMN=OPERATOR.VALUE`, with {}, `in.(a,b)` or \
+         `is.null`; `not.` before it turns it round. `or=(COLUMN.OPERATOR.VALUE,...)` has several of which one has to hold, \
+         `and=(...)` all, and so `not.or`, `not.and`; groups may be in groups. All that is there has to hold, and a name may \
+         be there more than once. A column that is called like another parameter is reached in a group.",
+        words
+            .iter()
+            .map(|word| format!("`{word}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    query("filter", &what, schema.build().into(), example)
+        .style(Some(ParameterStyle::Form))
+        .explode(Some(true))
+        .build()
 }
 
 fn items_query() -> Vec<Parameter> {
@@ -93,53 +178,37 @@ fn items_query() -> Vec<Parameter> {
     );
     let after = string().pattern(Some(CURSOR)).build();
     let after_what = "`next` of the page before, with the same `order`.";
-    let after_example = json!("WyJpZCIsdHJ1ZSwiNyIsN10");
-    let mut list = vec![
+    let after_example = json!(PLACE_EXAMPLE);
+    vec![
         query("order", "What comes first.", order.into(), json!("id.desc")).build(),
         query("limit", "Rows of the page.", limit, json!(20)).build(),
         query("after", after_what, after.into(), after_example).build(),
-    ];
-    let words: Vec<&str> = OPERATORS.iter().map(|(word, _)| *word).collect();
-    let pattern = format!("^({})\\.", words.join("|"));
-    for (column, type_name) in COLUMNS {
-        let what = format!(
-            "A condition on this column (`{type_name}`): an operator ({}), a point, and the value. It may be there more \
-             than once.",
-            words.join(", ")
-        );
-        let item = string().pattern(Some(&pattern));
-        let value = Schema::from(ArrayBuilder::new().items(item).build());
-        let example = match type_name {
-            "bigint" | "int" => "gte.2",
-            "timestamptz" => "gte.2026-11-24T00:00:00Z",
-            _ if column == "status" => "eq.open",
-            _ => "eq.first light",
-        };
-        list.push(query(column, &what, value, json!([example])).build());
-    }
-    list
+        filter(),
+    ]
 }
 
-fn table() -> ParameterBuilder {
+fn table(place: ParameterIn) -> ParameterBuilder {
     let name = string()
         .min_length(Some(1))
         .max_length(Some(TABLE_NAME_BYTES_MAX))
         .build();
     let what =
         "A watched table, as SQL writes it: `items`, `public.items`, `sales.\"Order Lines\"`.";
-    query("table", what, name.into(), json!("items"))
+    param(place, "table", what, name.into(), json!("items"))
 }
 
 fn since() -> Parameter {
     let cursor = string().pattern(Some(CURSOR)).build();
     let what = "The last cursor that one has, of any answer, message or node.";
-    query(
-        "since",
-        what,
-        cursor.into(),
-        json!("ARpj3AxtrmBJ2gUA9n-rvg"),
-    )
-    .build()
+    query("since", what, cursor.into(), json!(CURSOR_EXAMPLE)).build()
+}
+
+fn snapshot() -> Parameter {
+    let on = string()
+        .enum_values(Some(["1", "true", "0", "false"]))
+        .build();
+    let what = "Whether the rows come first.";
+    query("snapshot", what, on.into(), json!("1")).build()
 }
 
 fn columns() -> Parameter {

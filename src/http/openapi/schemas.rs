@@ -77,6 +77,49 @@ pub struct Page {
     next: Option<&'static str>,
 }
 
+/// What is watched.
+#[derive(Serialize, ToSchema)]
+pub struct Tables {
+    /// Sorted by name.
+    tables: Vec<Table>,
+}
+
+/// A watched table.
+#[derive(Serialize, ToSchema)]
+pub struct Table {
+    /// As PostgreSQL quotes it.
+    table: &'static str,
+    /// The primary key, in its order; empty without one.
+    key: Vec<&'static str>,
+    /// Those that clients may see.
+    columns: Vec<Column>,
+    /// Whether a `delete` has the row as it was.
+    old_rows: bool,
+}
+
+/// A column of a watched table.
+#[derive(Serialize, ToSchema)]
+pub struct Column {
+    name: &'static str,
+    /// As PostgreSQL's `format_type` writes it.
+    #[serde(rename = "type")]
+    type_name: &'static str,
+}
+
+/// Rows of a table, all as of one moment.
+#[derive(Serialize, ToSchema)]
+pub struct Rows {
+    /// As PostgreSQL quotes it.
+    table: &'static str,
+    #[schema(value_type = Vec<Object>)]
+    rows: Vec<Value>,
+    /// That moment: the `since` of the changes behind it.
+    cursor: &'static str,
+    /// Pass it as `after` to get the next page; null on the last one.
+    #[schema(required)]
+    next: Option<&'static str>,
+}
+
 /// A piece of a table's history.
 #[derive(Serialize, ToSchema)]
 pub struct Changes {
@@ -169,6 +212,59 @@ impl Page {
             next: Some(NEXT),
         }
     }
+}
+
+impl Tables {
+    /// The reference table, shortened.
+    pub fn example() -> Self {
+        let column = |name, type_name| Column { name, type_name };
+        let table = Table {
+            table: "public.items",
+            key: vec!["id"],
+            columns: vec![column("id", "bigint"), column("name", "text")],
+            old_rows: true,
+        };
+        let tables = vec![table];
+        Self { tables }
+    }
+}
+
+impl Rows {
+    /// Two rows, and more to come.
+    pub fn example() -> Self {
+        Self {
+            table: "public.items",
+            rows: rows().into(),
+            cursor: CURSOR,
+            next: Some(NEXT),
+        }
+    }
+
+    /// The same, one row a line.
+    pub fn lines() -> String {
+        rows().map(|row| format!("{row}\n")).concat()
+    }
+}
+
+fn rows() -> [Value; 2] {
+    [
+        json!({"id": 1, "name": "first light"}),
+        json!({"id": 2, "name": "second wind"}),
+    ]
+}
+
+/// The beginning of a stream.
+pub fn events() -> String {
+    let subscribed = json!({
+        "type": "subscribed", "id": "url", "topic": "t7", "table": "public.items", "key": ["id"], "cursor": CURSOR,
+    });
+    let Changes {
+        changes, cursor, ..
+    } = Changes::example();
+    let changes = json!({"type": "changes", "topic": "t7", "cursor": cursor, "changes": changes, "last": true});
+    format!(
+        "retry: 2417\n\nevent: subscribed\ndata: {subscribed}\nid: {CURSOR}\n\nevent: changes\ndata: {changes}\nid: {cursor}\n\n"
+    )
 }
 
 impl Changes {

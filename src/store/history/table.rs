@@ -10,13 +10,13 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, RowStream};
 
-use crate::feed::filter::sql::Param;
 use crate::feed::{Cursor, Epoch, Table};
 use crate::limits::{CATCH_UP_READ_MAX, PAGE_READ_MAX};
 
 use super::super::connect;
 use super::super::log::decode::{Json, Xid8};
 use super::super::log::read::{Explain, NOW};
+use super::super::param::as_sql;
 use super::select::Select;
 use super::slot::Slot;
 use super::sorts::{self, Sorted, Unsorted};
@@ -268,13 +268,6 @@ impl History {
         slot.done();
         Ok(newest.map_or(0, |xid| xid.0))
     }
-}
-
-fn as_sql(params: &[Param]) -> impl ExactSizeIterator<Item = &(dyn ToSql + Sync)> {
-    params.iter().map(|param| match param {
-        Param::Text(text) => text as &(dyn ToSql + Sync),
-        Param::Texts(texts) => texts,
-    })
 }
 
 async fn end(slot: &Slot, how: &str, explain: &Explain) -> Result<(), HistoryError> {

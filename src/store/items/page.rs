@@ -1,44 +1,49 @@
 //! Pages of the list, filtered and sorted.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
+use serde_json::json;
 use tokio_postgres::types::ToSql;
 
+use crate::feed::Table;
+use crate::feed::filter::Filter;
+
+use super::super::param::as_sql;
 use super::super::pool::{Pool, StoreError};
-use super::{Item, ROW, item};
+use super::{Item, item};
 
 /// A column that a list can be sorted by: all are indexed together with `id`.
 pub const SORTS: [&str; 3] = ["created_at", "updated_at", "id"];
 
 /// The columns that a list can be filtered by, with their types.
-pub const COLUMNS: [(&str, &str); 7] = [
+const COLUMNS: [(&str, &str); 8] = [
     ("id", "bigint"),
     ("name", "text"),
     ("description", "text"),
     ("status", "text"),
-    ("version", "int"),
-    ("created_at", "timestamptz"),
-    ("updated_at", "timestamptz"),
+    ("data", "jsonb"),
+    ("version", "integer"),
+    ("created_at", "timestamp with time zone"),
+    ("updated_at", "timestamp with time zone"),
 ];
 
-/// One condition: `column operator value`. All three have been checked: only the value comes from outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Condition {
-    /// One of [`COLUMNS`].
-    pub column: &'static str,
-    /// Its type.
-    pub type_name: &'static str,
-    /// An operator of SQL.
-    pub operator: &'static str,
-    /// As text; PostgreSQL reads it as the column's type.
-    pub value: String,
-}
+/// The table for filters. PostgreSQL decides them here, so they may also ask for what only it can decide: the order of
+/// texts in the collation of the database, and the lower case of letters.
+pub static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let column = |(name, kind): (&str, &str)| json!({"name": name, "type": kind, "base": kind, "collation": "bytes", "letters": "ascii"});
+    let table = json!({
+        "rel": 0, "root": 0, "schema": "public", "name": "items", "quoted": "public.items", "since": 0, "key": ["id"],
+        "old_rows": true, "narrowed": false, "columns": COLUMNS.map(column),
+    });
+    serde_json::from_value(table).expect("it is written above")
+});
 
 /// A page of the list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Query {
-    /// All have to hold.
-    pub conditions: Vec<Condition>,
+    /// Which rows; none for all.
+    pub filter: Option<Filter>,
     /// One of [`SORTS`].
     pub sort: &'static str,
     /// Largest first.
@@ -61,7 +66,7 @@ pub struct Page {
 /// A page of rows. Sorted by the column and the id, so that no row is missed or shown twice between pages.
 ///
 /// # Errors
-/// [`StoreError::Invalid`] names the column whose value does not fit its type.
+/// [`StoreError::Invalid`] if [`Query::after`] is no place in the list.
 pub async fn list(pool: &Pool, query: &Query) -> Result<Page, StoreError> {
     let client = pool.get().await?;
     let (order, compare) = if query.descending {
@@ -70,21 +75,14 @@ pub async fn list(pool: &Pool, query: &Query) -> Result<Page, StoreError> {
         ("asc", ">")
     };
     let mut sql = format!(
-        "select {ROW}, {}::text as place from public.items where true",
+        "select id, version, row_to_json(x)::text as json, {}::text as place from public.items x where true",
         query.sort
     );
-    let mut params: Vec<&(dyn ToSql + Sync)> = Vec::new();
-    for condition in &query.conditions {
-        params.push(&condition.value);
+    let (condition, values) = query.filter.as_ref().map(|f| f.sql(1)).unwrap_or_default();
+    let mut params: Vec<&(dyn ToSql + Sync)> = as_sql(&values).collect();
+    if query.filter.is_some() {
         // Writing into a String can't fail.
-        let _ = write!(
-            sql,
-            " and {} {} ${}::text::{}",
-            condition.column,
-            condition.operator,
-            params.len(),
-            condition.type_name
-        );
+        let _ = write!(sql, " and ({condition})");
     }
     if let Some((place, id)) = &query.after {
         params.extend([place as &(dyn ToSql + Sync), id]);
@@ -111,22 +109,11 @@ pub async fn list(pool: &Pool, query: &Query) -> Result<Page, StoreError> {
     // Not kept as a prepared statement: clients choose the conditions, so there would be no end of them.
     let rows = client.query(&sql, &params).await.map_err(|error| {
         match error.as_db_error().map(|db| db.code().code()) {
-            // Class 22: data exception. The only data are the values of the query.
-            Some(code) if code.starts_with("22") => {
-                let text = error
-                    .as_db_error()
-                    .map(|db| db.message().to_owned())
-                    .unwrap_or_default();
-                let field = query
-                    .conditions
-                    .iter()
-                    .find(|c| text.contains(&c.value))
-                    .map_or("after", |c| c.column);
-                StoreError::Invalid {
-                    field: field.into(),
-                    detail: text,
-                }
-            }
+            // Class 22: data exception. The values of the filter have been read, so it is the place.
+            Some(code) if code.starts_with("22") => StoreError::Invalid {
+                field: "after".into(),
+                detail: "is no page cursor of this list".into(),
+            },
             _ => error.into(),
         }
     })?;

@@ -35,6 +35,24 @@ impl Document {
         }
     }
 
+    /// The path that a target is of.
+    pub fn path_of(&self, target: &str) -> String {
+        let parts = |path: &str| -> Vec<String> { path.split('/').map(String::from).collect() };
+        let wanted = parts(target.split('?').next().unwrap());
+        let is_it = |path: &&String| {
+            let names = parts(path);
+            let mut pairs = names.iter().zip(&wanted);
+            // The path of a file has more parts than its name in the document.
+            (names.len() == wanted.len() || path.ends_with("{path}") && wanted.len() > names.len())
+                && pairs.all(|(name, part)| name.starts_with('{') || name == part)
+        };
+        let paths = self.value["paths"].as_object().unwrap();
+        let found = paths.keys().find(is_it);
+        found
+            .unwrap_or_else(|| panic!("{target} is not documented"))
+            .clone()
+    }
+
     pub fn validator(&self, schema: &Value) -> Validator {
         let schema = json!({"allOf": [schema], "components": self.value["components"]});
         jsonschema::options()
@@ -71,7 +89,7 @@ impl Document {
                 self.check(&format!("{what} {media_type}"), &content["schema"], example);
                 count += 1;
             }
-            let is_json = media_type.ends_with("json");
+            let is_json = is_json(media_type);
             let is_document = content["schema"]["properties"].get("openapi").is_some();
             assert!(
                 !is_json || is_document || content.get("example").is_some(),
@@ -79,6 +97,18 @@ impl Document {
             );
         }
         count
+    }
+
+    /// An answer that does not end: its head, and what comes first, has to be as documented.
+    pub async fn check_beginning(&mut self, path: &str, mut response: Response) {
+        let status = response.status().as_u16().to_string();
+        let answer = &self.value["paths"][path]["get"]["responses"][&status];
+        let media_type = response.headers()["content-type"].to_str().unwrap();
+        let example = answer["content"][media_type]["example"].as_str();
+        let word = example.unwrap().split(':').next().unwrap().as_bytes();
+        let first = response.chunk().await.unwrap().unwrap();
+        assert!(first.starts_with(word), "{path}: {first:?}");
+        self.seen.insert((path.into(), "GET".into(), status));
     }
 
     /// A real answer has to be as documented.
@@ -117,7 +147,7 @@ impl Document {
             content.is_object(),
             "{what}: {media_type} is not documented"
         );
-        let body = if essence.ends_with("json") {
+        let body = if is_json(essence) {
             serde_json::from_str(&body).unwrap()
         } else {
             Value::String(body)
@@ -125,4 +155,9 @@ impl Document {
         self.check(&what, &content["schema"], &body);
         body
     }
+}
+
+/// One JSON value, and not one a line.
+fn is_json(media_type: &str) -> bool {
+    media_type == "application/json" || media_type.ends_with("+json")
 }
