@@ -66,12 +66,14 @@ pub async fn history(
         state.metrics.resumed("reset");
         return Err(gone(ResetReason::Schema));
     }
+    let since = Arc::new(since);
     let (pieces, mut receiver) = mpsc::channel(2);
     let page = Page {
         history: state.history.clone(),
         renderer: Renderer::new(found.view.clone()),
         found,
-        from: Arc::new(since),
+        from: since.clone(),
+        since,
         limit,
         count: 0,
         text: String::from("{\"changes\":["),
@@ -195,6 +197,7 @@ impl<T: Into<Problem>> From<T> for Stop {
 struct Page {
     history: History,
     found: Found,
+    since: Arc<Cursor>,
     /// Where what has been written ends.
     from: Arc<Cursor>,
     limit: usize,
@@ -259,7 +262,16 @@ impl Page {
                 );
                 let is_cut = count < rows.len();
                 rows.truncate(count);
-                self.render(rows).await?;
+                let begun = self.text.len();
+                if let Err(unfit) = self.render(rows) {
+                    if self.from == self.since {
+                        return Err(unfit.into());
+                    }
+                    // What came before is whole. From there the next request gets a status; a body that breaks off would
+                    // be asked for again and again.
+                    self.text.truncate(begun);
+                    return Ok(true);
+                }
                 self.close(Arc::new(Cursor {
                     epoch: end.epoch,
                     snapshot: place,
@@ -334,14 +346,14 @@ impl Page {
         Ok(self.renderer.push(row, |change| push(text, change))?)
     }
 
-    async fn render(&mut self, rows: Vec<LogRow>) -> Result<(), Stop> {
+    /// Appends the changes of a step. Nothing is handed on before it is known that all of them can be told.
+    fn render(&mut self, rows: Vec<LogRow>) -> Result<(), Unfit> {
+        let text = &mut self.text;
         for row in rows {
-            self.put(row)?;
-            if self.text.len() >= PIECE_BYTES {
-                self.hand_on().await?;
-            }
+            self.count += 1;
+            self.renderer.push(row, |change| push(text, change))?;
         }
-        Ok(())
+        self.renderer.finish(|change| push(text, change))
     }
 
     /// The step has ended.
@@ -356,12 +368,14 @@ impl Page {
     }
 
     async fn hand_on(&mut self) -> Result<(), Stop> {
-        let piece = Bytes::from(std::mem::take(&mut self.text));
-        match timeout(STALL_MAX, self.pieces.send(Ok(piece))).await {
-            Ok(Ok(())) => Ok(()),
-            // It has gone, or takes nothing.
-            Ok(Err(_)) | Err(_) => Err(Stop::Over),
+        let mut text = Bytes::from(std::mem::take(&mut self.text));
+        while !text.is_empty() {
+            let piece = text.split_to(text.len().min(PIECE_BYTES));
+            // An error: it has gone, or takes nothing.
+            let sent = timeout(STALL_MAX, self.pieces.send(Ok(piece))).await;
+            sent.ok().and_then(Result::ok).ok_or(Stop::Over)?;
         }
+        Ok(())
     }
 }
 
