@@ -40,7 +40,7 @@ pub const FILTER_DEPTH_MAX: usize = 10;
 /// Values of one `in`.
 pub const FILTER_VALUES_MAX: usize = 1_000;
 
-/// Characters of the pattern of a `like`: matching takes at most this many steps for each character of a value.
+/// Characters of the pattern of a `like`.
 pub const FILTER_PATTERN_MAX: usize = 200;
 
 /// Bytes of the name of a table: two quoted names of 63 bytes, each of which might be a quote.

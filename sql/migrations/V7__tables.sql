@@ -56,7 +56,7 @@ create or replace function plank.describe(t oid) returns json language sql stabl
     'key', w.key, 'old_rows', w.old_rows, 'narrowed', w.columns is not null,
     'columns', (
       select coalesce(json_agg(json_build_object(
-        'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'base', format_type(y.oid, null),
+        'name', a.attname, 'number', a.attnum, 'type', format_type(a.atttypid, a.atttypmod), 'base', format_type(y.oid, null),
         'collation', l.collation, 'letters', l.letters,
         'labels', case when y.typtype = 'e' then (select json_agg(enumlabel order by enumsortorder) from pg_enum where enumtypid = y.oid) end
         ) order by a.attnum), '[]')
@@ -68,16 +68,19 @@ create or replace function plank.describe(t oid) returns json language sql stabl
 $$;
 
 -- ALTER TABLE says nothing to anybody who does not own the database, so servers look, once a second. What they look at is
--- short: the names and types of a table's columns, its own name, its key.
+-- short: the numbers, names and types of a table's columns, the labels of enumerations, its own name, its key.
 alter table plank.watched add column described json, add column fingerprint text;
 
 create function plank.fingerprint(t oid) returns text language sql stable set search_path = pg_catalog, pg_temp as $$
-  select md5(concat_ws('|', c.relname, c.relnamespace,
-    (select string_agg(concat_ws(' ', a.attname, a.atttypid, a.atttypmod, a.attcollation), ',' order by a.attnum)
+  with recursive types as (
+    select a.atttypid as type from pg_attribute a where a.attrelid = t and a.attnum > 0 and not a.attisdropped
+    union
+    select y.typbasetype from types s join pg_type y on y.oid = s.type where y.typtype = 'd')
+  select md5(concat_ws('|', c.relname, (select nspname from pg_namespace n where n.oid = c.relnamespace),
+    (select string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation), ',' order by a.attnum)
       from pg_attribute a where a.attrelid = t and a.attnum > 0 and not a.attisdropped),
     (select indkey::text from pg_index where indrelid = t and indisprimary),
-    (select string_agg(e.enumlabel, ',' order by e.oid) from pg_attribute a join pg_enum e on e.enumtypid = a.atttypid
-      where a.attrelid = t and not a.attisdropped)))
+    (select string_agg(e.enumlabel, ',' order by e.oid) from types s join pg_enum e on e.enumtypid = s.type)))
   from pg_class c where c.oid = t
 $$;
 
@@ -88,8 +91,8 @@ create function plank.key_of(t oid) returns name[] language sql stable set searc
 $$;
 
 -- Describes watched tables anew that have been altered; true if there were some. A new column is no news to those who
--- follow. One that is gone or has another type or name is: rows that were sent before are void, and so are the cursors
--- from before, so clients are reset.
+-- follow. One that is gone or has another type or name is, also where another one has its name now: rows that were sent
+-- before are void, and so are the cursors from before, so clients are reset.
 create function plank.follow_tables() returns boolean language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   altered record;
@@ -108,7 +111,8 @@ begin
       update plank.watched set key = altered.new_key, since = pg_current_xact_id() where root = altered.rel;
     end if;
     if exists (select from json_array_elements(altered.described->'columns') o where not exists (
-        select from json_array_elements(altered.now->'columns') n where n->>'name' = o->>'name' and n->>'type' = o->>'type')) then
+        select from json_array_elements(altered.now->'columns') n
+        where n->>'number' = o->>'number' and n->>'name' = o->>'name' and n->>'type' = o->>'type')) then
       update plank.watched set since = pg_current_xact_id() where rel = altered.rel;
     end if;
     update plank.watched set described = altered.now, fingerprint = altered.fingerprint where rel = altered.rel;

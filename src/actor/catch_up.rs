@@ -331,16 +331,16 @@ impl CatchUp {
             }
         }
         if piece.is_last {
-            self.close(piece.end)?;
+            self.close(piece.end, false)?;
         }
         Ok(())
     }
 
-    /// The batch has ended, and the client is there.
-    fn close(&mut self, end: Arc<Cursor>) -> Result<(), Stop> {
+    /// The batch has ended, and the client is there; see [`Encoder::finish`].
+    fn close(&mut self, end: Arc<Cursor>, is_news: bool) -> Result<(), Stop> {
         if let Some((_, encoder)) = self.open.take() {
             let count = encoder.count();
-            for frame in encoder.finish()? {
+            for frame in encoder.finish(is_news)? {
                 self.say(frame)?;
             }
             self.local.metrics.deliveries.inc_by(count as u64);
@@ -355,11 +355,14 @@ impl CatchUp {
         let rest = self.open.as_ref().map(|(rest, _)| rest);
         let history = &self.local.history;
         let mut replay = history.replay(&self.from, rest, rels).await??;
+        // A step that nothing of was for the client may have taken long. It must not be taken again.
+        let mut is_news = !replay.is_to_now();
         let held_until = Instant::now() + REPLAY_HOLD_MAX;
         let end = replay.end().clone();
         // Also without a row: what was looked at is an end of a batch from now on.
         self.open(&end, view.clone());
         while let Some(row) = replay.next().await? {
+            is_news = true;
             let (rest, encoder) = self.open(&end, view.clone());
             rest.seq = row.seq;
             let frames = encoder.push(row)?;
@@ -374,7 +377,7 @@ impl CatchUp {
             }
         }
         replay.finish().await??;
-        self.close(end)
+        self.close(end, is_news)
     }
 
     async fn has_room(&self, patience: Duration) -> Result<bool, Stop> {

@@ -48,13 +48,13 @@ impl Encoder {
         self.render(|renderer, out| renderer.push(row, out))
     }
 
-    /// The batch ends: its last messages, if it has any.
+    /// The batch ends: its last messages, if it has any. `is_news`: that it has ended is worth a message without changes.
     ///
     /// # Errors
     /// See [`Renderer::finish`].
-    pub fn finish(mut self) -> Result<Vec<Bytes>, Unfit> {
+    pub fn finish(mut self, is_news: bool) -> Result<Vec<Bytes>, Unfit> {
         let mut frames = self.render(|renderer, out| renderer.finish(out))?;
-        if !self.open.is_empty() || self.has_begun {
+        if !self.open.is_empty() || self.has_begun || is_news {
             frames.push(self.open.finish(true));
         }
         Ok(frames)

@@ -83,7 +83,7 @@ impl Local {
             frames.extend(encoder.push(row)?);
         }
         let count = encoder.count();
-        frames.extend(encoder.finish()?);
+        frames.extend(encoder.finish(false)?);
         for frame in frames {
             self.reply(conn, frame);
         }

@@ -70,8 +70,8 @@ impl Pieces {
 
 impl Room<'_> {
     /// Hands a piece on.
-    pub fn send(self, text: String) {
-        self.0.send(Piece::More(text.into()));
+    pub fn send(self, piece: impl Into<Bytes>) {
+        self.0.send(Piece::More(piece.into()));
     }
 
     /// Hands the last one on.
@@ -122,7 +122,7 @@ mod tests {
     async fn a_body_without_a_last_piece_has_no_end() {
         for is_finished in [true, false] {
             let (pieces, body) = channel();
-            pieces.room().await.unwrap().send("a".into());
+            pieces.room().await.unwrap().send("a");
             if is_finished {
                 pieces.room().await.unwrap().finish("b".into());
             }

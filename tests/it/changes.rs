@@ -227,3 +227,45 @@ async fn guarantee_5_clients_that_do_not_read_their_answer_keep_nobody_from_his(
     let page = page(&app, &start, "&limit=1&columns=name").await;
     assert_eq!(page["changes"].as_array().unwrap().len(), 30_000);
 }
+
+#[actix_web::test]
+async fn a_place_that_nobody_gets_past_is_a_410_and_no_body_that_breaks_off() {
+    let app = TestApp::start().await;
+    app.execute(
+        "create table t (id int primary key, a text) partition by range (id); \
+         create table t1 partition of t for values from (0) to (100000); \
+         create table t2 (id int primary key, a text); insert into t2 values (100001, 'x'); select plank.watch('t')",
+    )
+    .await;
+    let start = cursor(&app).await;
+    for i in 0..20 {
+        app.execute(&format!(
+            "insert into t select {i} * 100 + i, repeat('x', 100) from generate_series(0, 99) i"
+        ))
+        .await;
+    }
+    // Its rows can't be told one by one.
+    app.execute("alter table t attach partition t2 for values from (100000) to (200000)")
+        .await;
+    until("the partition is there", async || {
+        let sql = "select count(*) from plank.watched where rel = 't2'::regclass";
+        app.sql.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 1
+    })
+    .await;
+    let ask = async |since: &str, limit: usize| {
+        let path = format!("/api/changes?table=t&since={since}&limit={limit}");
+        app.request("GET", &path, None).await
+    };
+    assert_eq!(ask(&start, 10_000).await.0, 410);
+    let (mut since, mut count) = (start, 0);
+    let status = loop {
+        let (status, page) = ask(&since, 700).await;
+        if status != 200 {
+            break status;
+        }
+        assert_eq!(page["more"], true);
+        count += page["changes"].as_array().unwrap().len();
+        since = page["cursor"].as_str().unwrap().to_owned();
+    };
+    assert_eq!((status, count), (410, 1_400));
+}

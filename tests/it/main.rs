@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod altered;
 mod architecture;
 mod capture;
 mod changes;
@@ -11,6 +12,7 @@ mod cli;
 mod doorbell;
 mod failover;
 mod filter;
+mod filter_null;
 mod filter_state;
 mod filter_types;
 mod hostile;

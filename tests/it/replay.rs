@@ -1,5 +1,7 @@
 //! A client that has missed much: it is led through the log in steps, and nothing of it is in memory at once.
 
+use serde_json::json;
+
 use crate::resume::{cursor, names, resumed};
 use crate::support::cluster::connect;
 use crate::support::{Cluster, TestApp, until};
@@ -110,4 +112,31 @@ async fn a_database_that_goes_away_in_the_middle_of_a_replay_costs_nothing() {
         .await
         .unwrap();
     assert_eq!(names(&client.changes(1).await), ["after"]);
+}
+
+#[actix_web::test]
+async fn a_catch_up_that_nothing_passes_gets_on() {
+    let app = TestApp::start().await;
+    app.execute("create table t (id int primary key, a int); select plank.watch('t')")
+        .await;
+    let since = cursor(&app).await;
+    app.execute("insert into t select i, 1 from generate_series(1, 100) i")
+        .await;
+    // The window of another node does not reach back, so it reads the log.
+    let node = app.another_node().await;
+    let mut client = node.ws("/ws").await;
+    client.expect("welcome").await;
+    client
+        .send(json!({"type": "subscribe", "id": "a", "table": "t", "filter": "a=eq.2", "since": since}))
+        .await;
+    client.expect("subscribed").await;
+    // Whoever is cut off now, or has had enough of waiting, does not begin anew.
+    let step = client.expect("changes").await;
+    assert_eq!(
+        (&step["changes"], &step["last"]),
+        (&json!([]), &json!(true))
+    );
+    assert_ne!(step["cursor"], since);
+    app.execute("update t set a = 2 where id = 1").await;
+    assert_eq!(client.change().await["cause"], "update");
 }

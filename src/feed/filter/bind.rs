@@ -81,16 +81,15 @@ impl Filter {
         &self.root
     }
 
-    /// A column that has to have one of these values for the filter to hold, if there is one.
-    pub fn required(&self) -> Option<(usize, &[Literal])> {
-        match &self.root {
-            // The one with the fewest values leaves the least to look at.
-            Node::All(members) => members
-                .iter()
-                .filter_map(required_by)
-                .min_by_key(|(_, values)| values.len()),
-            root => required_by(root),
-        }
+    /// Columns that have to have one of these values for the filter to hold, the one with the fewest first.
+    pub fn required(&self) -> Vec<(usize, &[Literal])> {
+        let members = match &self.root {
+            Node::All(members) => members.as_slice(),
+            root => std::slice::from_ref(root),
+        };
+        let mut required: Vec<_> = members.iter().filter_map(required_by).collect();
+        required.sort_by_key(|(_, values)| values.len());
+        required
     }
 }
 
@@ -100,7 +99,8 @@ fn required_by(node: &Node) -> Option<(usize, &[Literal])> {
     };
     match test {
         Test::Compare(Compare::Eq, value) => Some((*column, std::slice::from_ref(value))),
-        Test::In(values) => Some((*column, values)),
+        // None of no values: no change would find it, and it has to hear of a truncate.
+        Test::In(values) if !values.is_empty() => Some((*column, values)),
         _ => None,
     }
 }
@@ -185,7 +185,7 @@ fn leaf(name: &str, table: &Table) -> Result<(usize, String, Kind), FilterError>
 fn comparable(name: &str, kind: &Kind) -> Result<(), FilterError> {
     let refuse = |message: &str| Err(FilterError::new(name, message));
     match kind {
-        Kind::Other => {
+        Kind::Json | Kind::Other => {
             refuse("values of its type can't be compared; is.null and not.is.null are all it takes")
         }
         Kind::Text(Collation::Other, _) | Kind::Bpchar(Collation::Other, _) => refuse(

@@ -101,7 +101,7 @@ impl Literal {
                 Ok(at) => (Datum::Int(at), moment::text(*form, at)),
                 Err(what) => return wrong(what),
             },
-            Kind::Other => return wrong("values of its type can't be compared"),
+            Kind::Json | Kind::Other => return wrong("values of its type can't be compared"),
         };
         Ok(Self { datum, text })
     }
@@ -142,7 +142,7 @@ impl<'a> Datum<'a> {
             Kind::Uuid => Uuid::try_parse(&text).ok().map(Self::Uuid),
             Kind::Bytea => bytes(&text).map(Self::Bytes),
             Kind::Moment(form) => moment::read(*form, &text).map(Self::Int),
-            Kind::Other => None,
+            Kind::Json | Kind::Other => None,
         };
         datum.map(Some).ok_or(Unreadable)
     }

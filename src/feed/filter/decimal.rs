@@ -83,6 +83,11 @@ impl Decimal {
         self.digits.len() <= DIGITS_MAX && self.exponent.unsigned_abs() <= DIGITS_MAX as u64
     }
 
+    /// Orders numbers of one sign.
+    fn size(&self) -> (i64, &str) {
+        (self.exponent, &self.digits)
+    }
+
     /// As PostgreSQL reads it. Equal numbers have equal texts.
     pub fn text(&self) -> String {
         let Self {
@@ -108,10 +113,9 @@ fn exponent(text: &str) -> Option<i64> {
 
 impl Ord for Decimal {
     fn cmp(&self, other: &Self) -> Ordering {
-        let size = |d: &Self| (d.exponent, d.digits.clone());
         self.class.cmp(&other.class).then_with(|| match self.class {
-            Class::Positive => size(self).cmp(&size(other)),
-            Class::Negative => size(other).cmp(&size(self)),
+            Class::Positive => self.size().cmp(&other.size()),
+            Class::Negative => other.size().cmp(&self.size()),
             _ => Ordering::Equal,
         })
     }

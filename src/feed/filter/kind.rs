@@ -87,6 +87,9 @@ pub enum Kind {
     Moment(Form),
     /// An enumeration, and its labels.
     Enum(Arc<[String]>),
+    /// `json`, `jsonb`: can only be null or not. JSON's own null is null as well, since a row of the log does not tell
+    /// them apart.
+    Json,
     /// Anything else can only be null or not.
     #[default]
     Other,
@@ -122,6 +125,7 @@ impl Kind {
             "text" | "character varying" => Self::Text(collation, letters),
             "character" | "bpchar" => Self::Bpchar(collation, letters),
             "uuid" => Self::Uuid,
+            "json" | "jsonb" => Self::Json,
             "bytea" => Self::Bytea,
             "date" => Self::Moment(Form::Date),
             "time without time zone" => Self::Moment(Form::Time),
@@ -157,7 +161,7 @@ impl Kind {
             Self::Moment(Form::Time) => "pg_catalog.time",
             Self::Moment(Form::Timestamp) => "pg_catalog.timestamp",
             Self::Moment(Form::Timestamptz) => "pg_catalog.timestamptz",
-            Self::Text(..) | Self::Enum(_) | Self::Other => "pg_catalog.text",
+            Self::Text(..) | Self::Enum(_) | Self::Json | Self::Other => "pg_catalog.text",
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 
 use super::bind::{Compare, Filter, Leaf, Node, Test};
+use super::expr::Is;
+use super::kind::Kind;
 
 /// A parameter of the condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +14,10 @@ pub enum Param {
     /// `$n::text[]`
     Texts(Vec<String>),
 }
+
+/// Whether a value of the type `json` or `jsonb` is JSON's null; `json` keeps the blanks around it.
+const JSON_NULL: &str =
+    "pg_catalog.btrim(COLUMN::pg_catalog.text, E' \\t\\n\\r') operator(pg_catalog.=) 'null'";
 
 impl Filter {
     /// The condition for the columns of `x`, with parameters from `$first` on.
@@ -71,11 +77,22 @@ impl Sql {
         let (cast, kind) = (leaf.kind.sql(), &leaf.kind);
         // A domain and an enumeration are compared as what is below them.
         let column = match kind {
-            super::kind::Kind::Enum(_) => format!("{column}::pg_catalog.text"),
+            Kind::Enum(_) => format!("{column}::pg_catalog.text"),
             _ => column,
         };
         let text = |value: &str| Param::Text(value.to_owned());
         let condition = match &leaf.test {
+            Test::Is(Is::Null) => {
+                // `is null` would also be true for a row type's value of which all parts are null.
+                let is_null = format!("{column} is not distinct from null");
+                match kind {
+                    Kind::Json => {
+                        let is_json_null = JSON_NULL.replace("COLUMN", &column);
+                        format!("({is_null} or {is_json_null})")
+                    }
+                    _ => is_null,
+                }
+            }
             Test::Is(what) => format!("{column} is {}", what.as_str()),
             Test::Compare(compare, value) => {
                 let op = match compare {

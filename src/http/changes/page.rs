@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use crate::actor::message::Found;
 use crate::feed::cut::cut;
+use crate::feed::render::Unfit;
 use crate::feed::{Cursor, LogRow, Renderer, Rest};
 use crate::limits::{CHANGES_BYTES_MAX, PIECE_BYTES, REPLAY_HOLD_MAX, REPLAY_PAUSE_MAX};
 use crate::metrics::Metrics;
@@ -31,6 +33,7 @@ impl<T: Into<Problem>> From<T> for Stop {
 pub struct Page {
     history: History,
     found: Found,
+    since: Arc<Cursor>,
     /// Where what has been written ends.
     from: Arc<Cursor>,
     limit: usize,
@@ -44,11 +47,13 @@ pub struct Page {
 impl Page {
     /// Of what was `found`, from `since` on.
     pub fn new(history: &History, found: Found, since: Cursor, limit: usize) -> Self {
+        let since = Arc::new(since);
         Self {
             history: history.clone(),
             renderer: Renderer::new(found.view.clone()),
             found,
-            from: Arc::new(since),
+            from: since.clone(),
+            since,
             limit,
             count: 0,
             text: String::from("{\"changes\":["),
@@ -117,7 +122,16 @@ impl Page {
                 );
                 let is_cut = count < rows.len();
                 rows.truncate(count);
-                self.render(pieces, rows).await?;
+                let begun = self.text.len();
+                if let Err(unfit) = self.render(rows) {
+                    if self.from == self.since {
+                        return Err(unfit.into());
+                    }
+                    // What came before is whole. From there the next request gets a status; a body that breaks off would
+                    // be asked for again and again.
+                    self.text.truncate(begun);
+                    return Ok(true);
+                }
                 self.close(
                     pieces,
                     Arc::new(Cursor {
@@ -196,14 +210,14 @@ impl Page {
         Ok(self.renderer.push(row, |change| push(text, change))?)
     }
 
-    async fn render(&mut self, pieces: &Pieces, rows: Vec<LogRow>) -> Result<(), Stop> {
+    /// Appends the changes of a step. Nothing is handed on before it is known that all of them can be told.
+    fn render(&mut self, rows: Vec<LogRow>) -> Result<(), Unfit> {
+        let text = &mut self.text;
         for row in rows {
-            self.put(row)?;
-            if self.text.len() >= PIECE_BYTES {
-                self.hand_on(pieces).await?;
-            }
+            self.count += 1;
+            self.renderer.push(row, |change| push(text, change))?;
         }
-        Ok(())
+        self.renderer.finish(|change| push(text, change))
     }
 
     /// The step has ended.
@@ -218,8 +232,11 @@ impl Page {
     }
 
     async fn hand_on(&mut self, pieces: &Pieces) -> Result<(), Stop> {
-        let room = pieces.room().await.map_err(Stop::Gone)?;
-        room.send(std::mem::take(&mut self.text));
+        let mut text = Bytes::from(std::mem::take(&mut self.text));
+        while !text.is_empty() {
+            let room = pieces.room().await.map_err(Stop::Gone)?;
+            room.send(text.split_to(text.len().min(PIECE_BYTES)));
+        }
         Ok(())
     }
 }
