@@ -17,7 +17,8 @@ use crate::feed::render::Unfit;
 use crate::feed::window::Piece;
 use crate::feed::{Cursor, Rest, View, json};
 use crate::limits::{
-    CATCH_UP_RETRY, PIECE_BYTES, RECONNECT_LONGEST, REPLAY_HOLD_MAX, REPLAY_PAUSE_MAX,
+    CATCH_UP_RETRY, FOLLOW_INTERVAL, PIECE_BYTES, RECONNECT_LONGEST, REPLAY_HOLD_MAX,
+    REPLAY_PAUSE_MAX,
 };
 use crate::store::HistoryError;
 use crate::store::history::{Lost, Pace, Select, Unpaced};
@@ -27,7 +28,7 @@ use crate::wire::message::{self, Refusal, ResetReason, SnapshotRows};
 use super::conn::Conn;
 use super::encode::Encoder;
 use super::local::Local;
-use super::message::{Next, Replay, Started};
+use super::message::{Find, Next, Replay, Started};
 use super::turn::Over;
 
 /// Why a catch-up ends before the subscription is live.
@@ -134,6 +135,12 @@ async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started) {
     let wanted = started.wanted.clone();
     let is_resume = wanted.since.is_some();
     let stop = match begin(&local, &conn, &started).await {
+        Err(Stop::Refused(refusal)) if refusal.code == "unreadable" => {
+            match is_altered(&local, &started).await {
+                true => Stop::Broken(ResetReason::Schema),
+                false => Stop::Refused(refusal),
+            }
+        }
         Err(stop) => stop,
         Ok(from) => {
             let mut catch_up = CatchUp {
@@ -179,6 +186,25 @@ async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started) {
             let reason = "too many clients are catching up; come back with your cursor";
             conn.close(CloseCode::TRY_LATER, reason, local.head(), local.now());
         }
+    }
+}
+
+/// Whether a table that can't be read as it was described has just been altered. That is known a moment later; then it is
+/// tried again, as it is now.
+async fn is_altered(local: &Local, started: &Started) -> bool {
+    let deadline = Instant::now() + FOLLOW_INTERVAL * 2;
+    loop {
+        let wanted = (*started.wanted).clone();
+        match local.hub.send(Find { wanted }).await {
+            Ok(Ok(found)) if found.view.table == started.view.table => {}
+            // With what the filter demands there is none any more: the next try says so.
+            Ok(_) => return true,
+            Err(_) => return false,
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        sleep(CATCH_UP_RETRY).await;
     }
 }
 

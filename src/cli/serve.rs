@@ -1,5 +1,6 @@
 //! `plank serve`
 
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +52,8 @@ fn announce(app: &App) {
         }
         systemd::ready();
         for address in addresses {
-            println!("plank is live at {address}");
+            // Whoever wanted to know may have gone after the first one.
+            let _ = writeln!(io::stdout(), "plank is live at {address}");
         }
     });
 }

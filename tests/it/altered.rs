@@ -53,3 +53,36 @@ async fn a_label_that_is_added_below_a_domain_can_be_filtered_by() {
     })
     .await;
 }
+
+#[actix_web::test]
+async fn a_snapshot_waits_until_it_is_known_how_the_table_was_altered() {
+    let app = TestApp::start().await;
+    app.execute("create table t (id int primary key, n int); select plank.watch('t'); insert into t values (1, 5)")
+        .await;
+    let mut client = app.ws("/ws?table=t&n=eq.5&snapshot=1").await;
+    client.expect("welcome").await;
+    client.expect("snapshot").await;
+    client.expect("subscribed").await;
+    // The row does not fit what is known of the table, and neither does the condition: it compares with an integer.
+    app.execute("alter table t alter column n type text; insert into t values (2, '5')")
+        .await;
+    loop {
+        match client.next().await.unwrap()["type"].as_str().unwrap() {
+            "subscribed" => break,
+            "reset" | "snapshot" => {}
+            other => panic!("{other}"),
+        }
+    }
+    app.execute("insert into t values (3, '5'), (4, '6')").await;
+    loop {
+        let message = client.next().await.unwrap();
+        match message["type"].as_str().unwrap() {
+            "changes" => {
+                assert_eq!(message["changes"].as_array().unwrap().len(), 1);
+                break assert_eq!(message["changes"][0]["row"]["n"], "5");
+            }
+            "reset" | "snapshot" | "subscribed" => {}
+            other => panic!("{other}"),
+        }
+    }
+}
