@@ -70,6 +70,8 @@ fn start_logger(filter: &str) {
     for module in ["tokio_postgres", "refinery_core", "actix_server"] {
         builder.filter_module(module, log::LevelFilter::Warn);
     }
+    // It calls an error what is the client's: bytes that are no HTTP, and an answer that is broken off because nobody reads.
+    builder.filter_module("actix_http::h1::dispatcher", log::LevelFilter::Off);
     builder.parse_filters(filter).format_target(false);
     if std::env::var_os("JOURNAL_STREAM").is_some() {
         // The journal has its own time.

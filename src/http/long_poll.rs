@@ -25,6 +25,7 @@ use crate::wire::unframe::{Head, Part, Unframer};
 use super::State;
 use super::changes;
 use super::problem::Problem;
+use super::query;
 
 const TRANSPORT: TransportLabel = TransportLabel {
     transport: "long-poll",
@@ -274,7 +275,7 @@ fn reset(text: &[u8]) -> Problem {
 fn error(text: &[u8]) -> Problem {
     let Note { code, message, .. } = serde_json::from_slice(text).unwrap_or_default();
     match &*code {
-        "unknown_table" => Problem::not_found(message),
+        "unknown_table" => query::unknown_table(&message),
         "busy" => Problem::unavailable(message),
         _ => Problem::malformed("query", message),
     }

@@ -64,7 +64,14 @@ pub fn parse(id: &str, text: &str, words: &[&str]) -> Result<Query, Refusal> {
     for (name, value) in form_urlencoded::parse(text.as_bytes()) {
         let Some(word) = RESERVED.into_iter().find(|word| *word == name) else {
             let pushed = filter.push(&name, &value);
-            pushed.map_err(|e| Refusal::filter(id, e))?;
+            pushed.map_err(|mut error| {
+                if !value.contains(['.', '(']) {
+                    // Perhaps it was not meant as a column.
+                    let words = words.join(", ");
+                    error.message += &format!("; every name but {words}, and, or is a column");
+                }
+                Refusal::filter(id, error)
+            })?;
             continue;
         };
         let bad =
@@ -93,11 +100,17 @@ pub fn parse(id: &str, text: &str, words: &[&str]) -> Result<Query, Refusal> {
     }
     wanted.filter = filter.finish().map(Arc::new);
     if words.contains(&"table") && wanted.table.is_empty() {
-        let missing = Refusal::of(id, "bad_message", "table: is missing").at("table");
-        return Err(missing);
+        let missing = "table: is missing; GET /api/tables lists those there are";
+        return Err(Refusal::of(id, "bad_message", missing).at("table"));
     }
     wanted.check()?;
     Ok(query)
+}
+
+/// 404: the table is not watched, or plank may not read it.
+pub fn unknown_table(message: &str) -> Problem {
+    let detail = format!("{message}; GET /api/tables lists those there are");
+    Problem::not_found(detail)
 }
 
 /// A refusal, as the answer to a request.
@@ -109,10 +122,14 @@ pub fn refused(refusal: Refusal) -> Problem {
         ..
     } = refusal;
     match code {
-        "unknown_table" => return Problem::not_found(message),
+        "unknown_table" => return unknown_table(&message),
         "busy" => return Problem::unavailable(message),
         _ => {}
     }
+    let message = match code {
+        "unknown_column" => format!("{message}; GET /api/tables lists its columns"),
+        _ => message,
+    };
     let field = field.as_deref().unwrap_or("query");
     let prefix = format!("{field}: ");
     Problem::malformed(field, message.strip_prefix(&prefix).unwrap_or(&message))
@@ -149,6 +166,11 @@ mod tests {
             ("table=t&table=u", "table", "twice"),
             ("table=t&wait=3", "wait", "has no meaning here"),
             ("table=t&status=open", "status", "operator"),
+            (
+                "table=t&offset=3",
+                "offset",
+                "every name but table, columns, limit, and, or is a column",
+            ),
         ] {
             let refusal = parse("a", text, &WORDS).unwrap_err();
             assert_eq!(refusal.field.as_deref(), Some(field), "{text}");

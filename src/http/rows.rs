@@ -118,7 +118,8 @@ fn answer(form: &'static str) -> HttpResponseBuilder {
 
 /// 406.
 pub(super) fn not_acceptable() -> Problem {
-    let detail = format!("the rows can be had as {}", FORMS.join(", "));
+    let forms = FORMS.join(", ");
+    let detail = format!("Accept allows none of the forms that the rows have; these are {forms}");
     Problem::new(StatusCode::NOT_ACCEPTABLE, "not-acceptable", detail)
 }
 

@@ -11,8 +11,9 @@ use futures_util::Stream;
 
 use crate::actor::pipe::{PipeReader, pipe};
 use crate::actor::session;
+use crate::feed::Cursor;
 use crate::metrics::TransportLabel;
-use crate::wire::message::{self, Subscribe};
+use crate::wire::message::Subscribe;
 use crate::wire::sse::{self, Events};
 use crate::wire::unframe::Unframer;
 
@@ -82,8 +83,9 @@ fn wanted(request: &HttpRequest) -> Result<Subscribe, Problem> {
         // What is no text is no cursor.
         let last = last.to_str().unwrap_or("?");
         if !last.is_empty() {
-            let cursor = message::cursor(URL_SUBSCRIPTION, last);
-            wanted.since = Some(cursor.map_err(|e| refused(e.at(LAST_EVENT_ID.as_str())))?);
+            let cursor = Cursor::parse(last);
+            wanted.since =
+                Some(cursor.map_err(|e| Problem::malformed("Last-Event-ID", e.to_string()))?);
         }
     }
     Ok(wanted)

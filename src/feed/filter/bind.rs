@@ -174,7 +174,10 @@ fn leaf(name: &str, table: &Table) -> Result<(usize, String, Kind), FilterError>
     let place = place.ok_or_else(|| {
         let message = match name.contains("->") {
             true => "paths into JSON are not served".into(),
-            false => format!("the table {} has no such column", table.quoted),
+            false => format!(
+                "the table {} has no such column; GET /api/tables lists its columns",
+                table.quoted
+            ),
         };
         FilterError::new(name, message)
     })?;

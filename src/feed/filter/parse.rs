@@ -133,7 +133,7 @@ impl<'a> Parser<'a> {
             return Err(self.wrong(what));
         }
         if !self.take("(") {
-            return Err(self.wrong("( is missing"));
+            return Err(self.wrong("( is missing; write (column.operator.value,...)"));
         }
         let mut members = Vec::new();
         loop {

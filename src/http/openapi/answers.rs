@@ -17,7 +17,7 @@ use crate::wire::message::ResetReason;
 
 use super::super::items::fields::STATUSES;
 use super::super::problem::{FieldError, Problem};
-use super::super::{assets, body, changes, health, items, rows, ws};
+use super::super::{assets, body, changes, health, items, query, rows, ws};
 
 /// For each a type to name in `responses(...)` of a handler, and a component of the document.
 macro_rules! answers {
@@ -51,7 +51,7 @@ answers! {
     ForeignOrigin, "The page is of another origin.", ws::foreign_origin();
     NoItem, "There is no such item.", items::missing(1);
     NoTable, "There is no such table, or it is not watched, or plank may not read it.",
-        Problem::not_found("there is no watched table \"orders\"; select plank.watch('orders') makes it one");
+        query::unknown_table("there is no watched table \"orders\" that you may read");
     NoFile, "There is no such file.", assets::no_file("nothing.js");
     NotAcceptable, "`Accept` allows none of the forms that the rows have.", rows::not_acceptable();
     BodyLate, "The body did not arrive in time.", body::late();

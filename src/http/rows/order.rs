@@ -105,7 +105,12 @@ fn unquote(text: &str) -> Option<String> {
 /// 400 names the column that clients can't see.
 pub fn with_key(asked: &[Sort], table: &Table) -> Result<Vec<Sort>, Problem> {
     if let Some(sort) = asked.iter().find(|sort| !table.has_column(&sort.column)) {
-        let detail = format!("the table {} has no column {:?}", table.quoted, sort.column);
+        let (table, name) = (&table.quoted, &sort.column);
+        let hint = match name.contains('.') {
+            true => "behind a column there may be .asc or .desc, and .nullsfirst or .nullslast",
+            false => "GET /api/tables lists its columns",
+        };
+        let detail = format!("the table {table} has no column {name:?}; {hint}");
         return Err(Problem::malformed("order", detail));
     }
     let mut order = asked.to_vec();
