@@ -17,6 +17,9 @@ export function h(name, attributes = {}, ...children) {
   return element;
 }
 
+/** Names and values as they stand in an address, for people. */
+export const joined = (values) => Object.entries(values).map((pair) => pair.join("=")).join("&");
+
 /** Prose of the document: what stands in backticks is code. */
 export const prose = (text) => text.split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part));
 

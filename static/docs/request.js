@@ -1,5 +1,5 @@
 /** A request as a form, as a line for a shell, and as it is sent. */
-import { block, coloured, h, laidOut } from "./dom.js";
+import { block, coloured, h, joined, laidOut } from "./dom.js";
 
 /** An answer is read up to here: a stream has no end. */
 const ANSWER_MAX_CHARS = 64 * 1024;
@@ -26,7 +26,7 @@ function target(path, parameters, values) {
     else if (where === "query") query.append(name, value);
   }
   // Browsers and PostgREST leave these as they are, and so they are read more easily.
-  const text = query.toString().replace(/%2C/g, ",").replace(/%3A/g, ":");
+  const text = query.toString().replace(/%2C/g, ",").replace(/%3A/g, ":").replace(/%28/g, "(").replace(/%29/g, ")");
   return { url: base + place + (text ? `?${text}` : ""), headers };
 }
 
@@ -34,6 +34,8 @@ function target(path, parameters, values) {
 function line(operation, method, { url, headers }) {
   if (operation.responses?.["101"]) return `websocat ${quoted(url.replace(/^http/, "ws"))}`;
   const parts = ["curl"];
+  // What comes is to be seen when it comes.
+  if (operation.responses?.["200"]?.content?.["text/event-stream"]) parts.push("-N");
   if (method !== "get") parts.push("-X", method.toUpperCase());
   parts.push(quoted(url));
   const [media_type, content] = Object.entries(operation.requestBody?.content ?? {})[0] ?? [];
@@ -46,8 +48,11 @@ function line(operation, method, { url, headers }) {
 /** What is filled in at first: only what the request can't do without. */
 function initial(parameters) {
   const needed = parameters.filter(({ required }) => required);
-  return Object.fromEntries(needed.map(({ name, in: where, example }) => [`${where}.${name}`, String(example ?? "")]));
+  return Object.fromEntries(needed.map(({ name, in: where, example }) => [`${where}.${name}`, written(example)]));
 }
+
+/** An example as one would type it. */
+const written = (example) => (example?.constructor === Object ? joined(example) : String(example ?? ""));
 
 /** The line with its button, and for a GET the form that changes both it and what is sent. */
 export function request(path, method, operation, parameters) {
@@ -108,7 +113,7 @@ function field(operation, { name, in: where, required, example, schema }, values
   const attributes = { id, required, oninput: note };
   const input = schema?.enum
     ? h("select", attributes, !required && h("option", { value: "" }, ""), schema.enum.map((one) => h("option", {}, String(one))))
-    : h("input", { ...attributes, value: values[key] ?? "", placeholder: String(example ?? ""), spellcheck: "false" });
+    : h("input", { ...attributes, value: values[key] ?? "", placeholder: written(example), spellcheck: "false" });
   return h("div.field", {}, h("label", { for: id }, name, where === "query" ? "" : ` (${where})`, required ? " *" : ""), input);
 }
 

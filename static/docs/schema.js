@@ -1,5 +1,5 @@
 /** Shows schemas, parameters and examples of an OpenAPI document. Knows nothing of the page around. */
-import { block, coloured, h, prose } from "./dom.js";
+import { block, coloured, h, joined, prose } from "./dom.js";
 
 /** Members within members are shown down to here; a schema may contain itself. */
 const DEPTH_MAX = 6;
@@ -41,8 +41,11 @@ export class Schemas {
       if (text) words.push(h("span", {}, text));
     }
     if (schema.enum) words.push(h("span", {}, "one of ", schema.enum.map((one, at) => [at ? ", " : "", h("code", {}, String(one))])));
-    if (pattern ?? schema.items?.pattern) words.push(h("span", {}, "pattern ", h("code", {}, pattern ?? schema.items.pattern)));
+    const fits = pattern ?? (schema.items ?? schema.additionalProperties)?.pattern;
+    if (fits) words.push(h("span", {}, schema.additionalProperties ? "each value: pattern " : "pattern ", h("code", {}, fits)));
     if (standard !== undefined) words.push(h("span", {}, "default ", h("code", {}, String(standard))));
+    // An object in a query stands for names that are not fixed.
+    for (const one of (schema.additionalProperties && schema.examples) || []) words.push(h("span", {}, "such as ", h("code", {}, joined(one))));
     const list = words.filter(Boolean);
     return list.length > 0 && h("span.bounds", {}, list);
   }
@@ -107,7 +110,7 @@ export class Schemas {
         {},
         h("p.media-type", {}, h("code", {}, media_type), schema && h("span.member-type", {}, this.type(schema))),
         schema && !is_again && this.members(schema, is_answer),
-        example !== undefined && h("div.example", {}, h("p.label", {}, "Example"), block(`Example of ${label}, ${media_type}`, coloured(text))),
+        example !== undefined && h("div.example", {}, h("p.label", {}, "Example"), block(`Example of ${label}, ${media_type}`, /json|jsonl$/.test(media_type) ? coloured(text) : text)),
       );
     });
   }

@@ -46,7 +46,7 @@ function suite() {
   test("every route of the document is there, with its parameters and answers", async () => {
     const docs = await open(`${server.url}/docs`, { viewport: WIDE });
     assert.deepEqual((await shown(docs)).sort(), documented().sort());
-    assert.ok(documented().length >= 14);
+    assert.ok(documented().length >= 18);
     for (const item of Object.values(api.paths)) {
       for (const operation of Object.values(item)) {
         const article = docs.page.locator(`[id="${operation.operationId}"]`);
@@ -85,6 +85,24 @@ function suite() {
     await list.getByRole("button", { name: "Send" }).click();
     await list.locator(".outcome", { hasText: "400" }).waitFor();
     assert.match(await list.locator(".answer > pre").textContent(), /"field": "limit"/);
+    assert.deepEqual(docs.faults(), []);
+    await docs.context.close();
+  });
+
+  test("a filter has a field of its own, and is sent as it stands in an address", async () => {
+    const { id } = await call(server, "POST", "/api/items", { name: "felt, red", data: {} });
+    const docs = await open(`${server.url}/docs`, { viewport: WIDE });
+    const rows = docs.page.locator("#rows");
+    await rows.getByText("Try it").click();
+    const field = rows.getByLabel("filter", { exact: true });
+    assert.equal(await field.getAttribute("placeholder"), "or=(id.gt.100,name.like.a*)&status=eq.open");
+    await field.fill('status=eq.open&or=(name.eq."felt, red",id.lt.0)');
+    await rows.getByRole("button", { name: "Send" }).click();
+    await rows.locator(".outcome").waitFor();
+    assert.deepEqual(JSON.parse(await rows.locator(".answer > pre").textContent()).rows.map((row) => row.id), [id]);
+    assert.match(await docs.page.locator("#stream .command code").textContent(), /^curl -N '/);
+    if (SHOTS) await rows.screenshot({ path: `${SHOTS}/rows.png` });
+    if (SHOTS) await docs.page.locator("#stream").screenshot({ path: `${SHOTS}/stream.png` });
     assert.deepEqual(docs.faults(), []);
     await docs.context.close();
   });

@@ -148,7 +148,12 @@ async fn mistakes_are_problems_before_the_stream_begins() {
         ("table=items&limit=3", None, 400, "limit"),
         ("table=items&snapshot=2", None, 400, "snapshot"),
         ("table=items&name=sideways.3", None, 400, "name"),
-        ("table=items", Some("AAAA"), 400, "Last-Event-ID: not a cursor"),
+        (
+            "table=items",
+            Some("AAAA"),
+            400,
+            "Last-Event-ID: not a cursor",
+        ),
     ] {
         let response = SseClient::request(&app, query, last_id).await;
         assert_eq!(response.status(), status, "{query}");
