@@ -16,17 +16,14 @@ done
 # As root plank drops to the user postgres for its PostgreSQL, and nginx to one for its workers: both must get in.
 tmp=$(mktemp -d /tmp/plank-deploy.XXXXXX)
 chmod 755 "$tmp"
-plank_pid=
+# shellcheck source=scripts/test-plank.sh
+. scripts/test-plank.sh
 
 cleanup() {
     local status=$?
     trap - EXIT
     [ ! -s "$tmp/nginx.pid" ] || kill "$(cat "$tmp/nginx.pid")" || true
-    if [ -n "$plank_pid" ]; then
-        kill "$plank_pid" 2>/dev/null || true
-        # plank stops its PostgreSQL before it ends; without this the directory would go away under it.
-        wait "$plank_pid" 2>/dev/null || true
-    fi
+    stop_plank
     if [ $status -ne 0 ]; then
         echo "nginx.sh failed; the last lines of each log:" >&2
         tail -n 20 "$tmp"/*.log >&2 || true
@@ -67,21 +64,11 @@ echo "ok: nginx accepts nginx/plank.conf"
 
 [ -x "$plank_bin" ] || { scripts/skip.sh "nginx in front of plank" "$plank_bin is missing (make build, or cargo build)"; exit; }
 
-# A database that the developer's environment names must never be the one under test. Where PostgreSQL is stays.
-unset DATABASE_URL
-for variable in ${!PLANK_*}; do [ "$variable" = PLANK_PG_BIN ] || unset "$variable"; done
-exec 3< <(exec "$plank_bin" serve --listen 127.0.0.1:0 --data-dir "$tmp/data" 2>"$tmp/plank.log")
-plank_pid=$!
-ready='plank is live at http://'
-address=
-while [ -z "$address" ]; do
-    IFS= read -r -t 60 line <&3 || { echo "plank did not say that it is live" >&2; exit 1; }
-    case $line in "$ready"*) address=${line#"$ready"} ;; esac
-done
+start_plank "$plank_bin" "$tmp"
 echo "ok: plank is live"
 
 # nginx goes to the background by itself, once it listens.
-make_config "${address%/}"
+make_config "$address"
 run_nginx
 base=http://127.0.0.1:$port
 fetch=(curl --silent --show-error --noproxy '*' --max-time 10)

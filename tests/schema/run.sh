@@ -27,16 +27,13 @@ fi
 # As root plank drops to the user postgres for its PostgreSQL, who must get in.
 tmp=$(mktemp -d /tmp/plank-schema.XXXXXX)
 chmod 755 "$tmp"
-plank_pid=
+# shellcheck source=scripts/test-plank.sh
+. scripts/test-plank.sh
 
 cleanup() {
     local status=$?
     trap - EXIT
-    if [ -n "$plank_pid" ]; then
-        kill "$plank_pid" 2>/dev/null || true
-        # plank stops its PostgreSQL before it ends; without this the directory would go away under it.
-        wait "$plank_pid" 2>/dev/null || true
-    fi
+    stop_plank
     if [ $status -ne 0 ]; then
         echo "run.sh failed; the last lines of plank's log:" >&2
         tail -n 20 "$tmp/plank.log" >&2 || true
@@ -47,18 +44,8 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# A database that the developer's environment names must never be the one under test. Where PostgreSQL is stays.
-unset DATABASE_URL
-for variable in ${!PLANK_*}; do [ "$variable" = PLANK_PG_BIN ] || unset "$variable"; done
-exec 3< <(exec "$plank_bin" serve --listen 127.0.0.1:0 --data-dir "$tmp/data" 2>"$tmp/plank.log")
-plank_pid=$!
-ready='plank is live at http://'
-address=
-while [ -z "$address" ]; do
-    IFS= read -r -t 60 line <&3 || { echo "plank did not say that it is live" >&2; exit 1; }
-    case $line in "$ready"*) address=${line#"$ready"} ;; esac
-done
-base=http://${address%/}
+start_plank "$plank_bin" "$tmp"
+base=http://$address
 fetch=(curl --silent --show-error --fail --noproxy '*' --max-time 10)
 
 "${fetch[@]}" --output "$tmp/openapi.json" "$base/openapi.json"

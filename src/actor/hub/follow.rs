@@ -153,7 +153,7 @@ impl Hub {
         if is_news {
             let name = &table.quoted;
             log::error!(
-                "rows do not fit the table as it was watched, watch it again table={name} seq={seq} error={error}"
+                "rows do not fit the table as it was described, clients are reset table={name} seq={seq} error={error}"
             );
             self.reset(table.rel, ResetReason::Schema);
         }

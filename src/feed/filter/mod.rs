@@ -9,6 +9,7 @@ pub mod datum;
 mod decimal;
 pub mod eval;
 pub mod expr;
+mod grammar;
 pub mod kind;
 mod like;
 mod moment;

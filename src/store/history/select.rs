@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::feed::View;
-use crate::feed::filter::sql::Param;
+use crate::feed::filter::sql::{Param, quote};
 
 use super::sorts::Sorted;
 
@@ -184,11 +184,6 @@ impl Select {
         }
         rest
     }
-}
-
-/// A name in SQL.
-pub(super) fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A column of the table.
