@@ -28,6 +28,7 @@ use crate::wire::violation::Violation;
 
 use super::conn::{Conn, Wrote};
 use super::local::Local;
+use super::place::Place;
 use super::socket::Socket;
 
 thread_local! {
@@ -169,7 +170,9 @@ impl Stream for Reader {
         loop {
             // A client that asks and does not read the answers is not read either. `Io` polls again when it has.
             if self.conn.replies_full() {
-                self.gate.is_waiting.set(true);
+                if !self.gate.is_waiting.replace(true) {
+                    self.shard.metrics.limit("replies");
+                }
                 return Poll::Pending;
             }
             if !self.gate.may_read.get() {
@@ -219,16 +222,18 @@ struct Io {
     shard: Rc<Local>,
     closed: Rc<Cell<Option<CloseCode>>>,
     phase: Phase,
+    /// Free again after the client has been let go.
+    _place: Place,
 }
 
 /// Serves a WebSocket whose handshake is over, or a pipe. `early` is what had been read behind the request, `first` the
-/// subscription that its address asked for. The caller has taken a place in [`crate::health::Health`]. What is returned
-/// does not keep the client.
+/// subscription that its address asked for. What is returned does not keep the client.
 pub fn serve(
     socket: impl Into<Socket>,
     early: Bytes,
     first: Option<Result<Subscribe, Refusal>>,
     shard: Rc<Local>,
+    place: Place,
 ) -> Weak<Conn> {
     let (slot, conn) = shard.attach(socket.into());
     let client = Rc::downgrade(&conn);
@@ -259,6 +264,7 @@ pub fn serve(
         shard,
         closed,
         phase: Phase::Open(Box::pin(replies)),
+        _place: place,
     });
     client
 }

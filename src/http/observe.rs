@@ -9,6 +9,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
+use crate::actor::place::Open;
 use crate::metrics::{RequestLabels, RouteLabel};
 
 use super::State;
@@ -22,6 +23,9 @@ pub async fn observe<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<impl MessageBody + use<B>>, Error> {
     let started = Instant::now();
+    if let Some(open) = request.conn_data::<Open>() {
+        open.has_asked();
+    }
     let state = request.app_data::<web::Data<State>>().cloned();
     let route = request.match_pattern().unwrap_or_else(|| "other".into());
     let method = method_label(request.method());

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fs::Permissions;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix::Addr;
-use actix_http::{HttpService, Protocol, Request};
+use actix_http::error::DispatchError;
+use actix_http::{Extensions, HttpService, Protocol, Request};
+use actix_rt::net::TcpStream;
 use actix_server::{Server, ServerBuilder};
 use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse};
@@ -24,9 +26,10 @@ use crate::actor::local::Local;
 use crate::actor::message::ShardId;
 use crate::actor::shard::Shard;
 use crate::config::ListenAddress;
+use crate::descriptors;
 use crate::limits::{DISCONNECT_MAX, DRAIN_MAX, REQUEST_HEAD_MAX, UNACKNOWLEDGED_MAX};
 
-use super::{State, observe, routes, ws};
+use super::{State, observe, routes, too_many, ws};
 
 /// Connections that the kernel keeps until they are accepted; more than `net.core.somaxconn` has no effect.
 const BACKLOG: i32 = 4_096;
@@ -119,10 +122,9 @@ fn shard_of_this_thread(state: &State, hub: &Addr<Hub>) -> Rc<Local> {
     SHARD.with_borrow_mut(|shard| {
         let start = || {
             let id = ShardId(NEXT.fetch_add(1, Ordering::Relaxed));
-            let (metrics, health) = (Arc::clone(&state.metrics), Arc::clone(&state.health));
-            let history = state.history.clone();
+            let (metrics, history) = (Arc::clone(&state.metrics), state.history.clone());
             let hub = hub.clone();
-            Shard::start_on_this_thread(id, hub, metrics, health, history, state.message_bytes_max)
+            Shard::start_on_this_thread(id, hub, metrics, history, state.message_bytes_max)
         };
         shard.get_or_insert_with(start).clone()
     })
@@ -141,7 +143,11 @@ pub fn serve(
     let mut builder = Server::build()
         .workers(workers)
         .backlog(BACKLOG as u32)
-        .max_concurrent_connections(HTTP_CONNECTIONS_MAX)
+        .max_concurrent_connections(
+            HTTP_CONNECTIONS_MAX
+                .min(descriptors::clients_max() / workers)
+                .max(1),
+        )
         .shutdown_timeout(DRAIN_MAX.as_secs())
         .disable_signals();
     for (i, bound) in bound.into_iter().enumerate() {
@@ -167,15 +173,55 @@ macro_rules! http_service {
         HttpService::build()
             .client_request_timeout(REQUEST_HEAD_MAX)
             .client_disconnect_timeout(DISCONNECT_MAX)
-            .tcp_nodelay(true)
             .upgrade(fn_service(upgrade))
             // A client that closes its side has gone, as it has for nginx and hyper: or its session would stay until a
             // second heartbeat fails, and its long poll for as long as it may wait.
             .h1_allow_half_closed(false)
+            .on_connect_ext(count($state.clone()))
             .finish(map_config(app($state.clone(), shard_of_this_thread(&$state, &$hub)), |()| {
                 AppConfig::default()
             }))
     }};
+}
+
+/// Whether a connection may go on to say what it wants. The answer that one gets which may not is no more than a try:
+/// nobody waits for a client of which there are too many.
+fn admit(
+    state: &State,
+    peer: Option<SocketAddr>,
+    write: impl FnOnce(&[u8]) -> io::Result<usize>,
+) -> Result<(), DispatchError> {
+    let verdict = state.places.check(state.peers.connection(peer));
+    verdict.map_err(|full| {
+        let _ = write(too_many(full).raw_response().as_bytes());
+        io::Error::from(io::ErrorKind::ConnectionRefused).into()
+    })
+}
+
+/// Counts a connection for as long as it is one of HTTP.
+fn count<T: Peer>(state: State) -> impl Fn(&T, &mut Extensions) {
+    move |io, data| {
+        let address = state.peers.connection(io.peer());
+        data.insert(state.places.open(address));
+    }
+}
+
+/// Where a connection comes from.
+trait Peer {
+    /// None for a Unix socket.
+    fn peer(&self) -> Option<SocketAddr>;
+}
+
+impl Peer for TcpStream {
+    fn peer(&self) -> Option<SocketAddr> {
+        self.peer_addr().ok()
+    }
+}
+
+impl Peer for actix_rt::net::UnixStream {
+    fn peer(&self) -> Option<SocketAddr> {
+        None
+    }
 }
 
 fn serve_tcp(
@@ -186,7 +232,16 @@ fn serve_tcp(
     hub: Addr<Hub>,
 ) -> io::Result<ServerBuilder> {
     builder.listen(format!("tcp-{i}"), listener, move || {
-        http_service!(state, hub).tcp()
+        let service = http_service!(state, hub);
+        let state = state.clone();
+        fn_service(move |io: TcpStream| {
+            let peer = io.peer_addr().ok();
+            let verdict = admit(&state, peer, |refusal| io.try_write(refusal));
+            // A change leaves at once, and not with the next one.
+            let _ = io.set_nodelay(true);
+            async move { verdict.map(|()| (io, Protocol::Http1, peer)) }
+        })
+        .and_then(service)
     })
 }
 
@@ -198,8 +253,13 @@ fn serve_unix(
     hub: Addr<Hub>,
 ) -> io::Result<ServerBuilder> {
     builder.listen_uds(format!("unix-{i}"), listener, move || {
-        fn_service(|io: actix_rt::net::UnixStream| async { Ok((io, Protocol::Http1, None)) })
-            .and_then(http_service!(state, hub))
+        let service = http_service!(state, hub);
+        let state = state.clone();
+        fn_service(move |io: actix_rt::net::UnixStream| {
+            let verdict = admit(&state, None, |refusal| io.try_write(refusal));
+            async move { verdict.map(|()| (io, Protocol::Http1, None)) }
+        })
+        .and_then(service)
     })
 }
 
