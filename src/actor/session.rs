@@ -49,8 +49,6 @@ struct Session {
     slot: usize,
     conn: Rc<Conn>,
     shard: Rc<Local>,
-    /// What the address of the socket asked for.
-    first: Option<Result<Subscribe, Refusal>>,
     /// The code of the close frame that has been written.
     closed: Rc<Cell<Option<CloseCode>>>,
 }
@@ -83,15 +81,6 @@ impl Session {
 
 impl Actor for Session {
     type Context = HttpContext<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.write(message::welcome(&uuid::Uuid::new_v4().to_string()));
-        match self.first.take() {
-            Some(Ok(wanted)) => self.subscribe(wanted, ctx),
-            Some(Err(refusal)) => ctx.write(message::error(&refusal)),
-            None => {}
-        }
-    }
 }
 
 /// The end of the stream is the end of the socket: the default `finished` stops the actor.
@@ -236,6 +225,13 @@ pub fn serve(
     place: Place,
 ) -> Weak<Conn> {
     let (slot, conn) = shard.attach(socket.into());
+    // At once: before the actor's first turn the shard may send a heartbeat, whose cursor would not hold for a
+    // subscription that it does not know.
+    shard.reply(&conn, message::welcome(&uuid::Uuid::new_v4().to_string()));
+    let first = first.map(|first| first.and_then(|wanted| shard.subscribe(slot, &conn, wanted)));
+    if let Some(Err(refusal)) = first {
+        shard.reply(&conn, message::error(&refusal));
+    }
     let client = Rc::downgrade(&conn);
     let closed = Rc::default();
     let gate = Rc::<Gate>::default();
@@ -250,7 +246,6 @@ pub fn serve(
         slot,
         conn: conn.clone(),
         shard: shard.clone(),
-        first,
         closed: Rc::clone(&closed),
     };
     let replies = HttpContext::with_factory(move |ctx: &mut HttpContext<Session>| {

@@ -14,7 +14,7 @@ pub struct Network {
 
 impl Network {
     /// Reads `10.0.0.0/8`, `fd00::/8`, or a single address.
-    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         let wrong = || {
             ConfigError(format!(
                 "{name} {text} is no network; write it as 10.0.0.5, 10.0.0.0/8 or fd00::/8"

@@ -19,7 +19,7 @@ use actix_server::{Server, ServerBuilder};
 use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, Error, middleware, web};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use crate::actor::hub::Hub;
 use crate::actor::local::Local;
@@ -184,16 +184,16 @@ macro_rules! http_service {
     }};
 }
 
-/// Whether a connection may go on to say what it wants. The answer that one gets which may not is no more than a try:
-/// nobody waits for a client of which there are too many.
+/// Whether a connection may go on to say what it wants. It is counted in the same turn of its thread, by [`count`]. The
+/// answer that one gets which may not is no more than a try: nobody waits for a client of which there are too many.
 fn admit(
     state: &State,
     peer: Option<SocketAddr>,
-    write: impl FnOnce(&[u8]) -> io::Result<usize>,
+    socket: &SockRef<'_>,
 ) -> Result<(), DispatchError> {
     let verdict = state.places.check(state.peers.connection(peer));
     verdict.map_err(|full| {
-        let _ = write(too_many(full).raw_response().as_bytes());
+        let _ = socket.send(too_many(full).raw_response().as_bytes());
         io::Error::from(io::ErrorKind::ConnectionRefused).into()
     })
 }
@@ -235,11 +235,14 @@ fn serve_tcp(
         let service = http_service!(state, hub);
         let state = state.clone();
         fn_service(move |io: TcpStream| {
-            let peer = io.peer_addr().ok();
-            let verdict = admit(&state, peer, |refusal| io.try_write(refusal));
-            // A change leaves at once, and not with the next one.
-            let _ = io.set_nodelay(true);
-            async move { verdict.map(|()| (io, Protocol::Http1, peer)) }
+            let state = state.clone();
+            async move {
+                let peer = io.peer_addr().ok();
+                admit(&state, peer, &SockRef::from(&io))?;
+                // A change leaves at once, and not with the next one.
+                let _ = io.set_nodelay(true);
+                Ok((io, Protocol::Http1, peer))
+            }
         })
         .and_then(service)
     })
@@ -256,8 +259,11 @@ fn serve_unix(
         let service = http_service!(state, hub);
         let state = state.clone();
         fn_service(move |io: actix_rt::net::UnixStream| {
-            let verdict = admit(&state, None, |refusal| io.try_write(refusal));
-            async move { verdict.map(|()| (io, Protocol::Http1, None)) }
+            let state = state.clone();
+            async move {
+                admit(&state, None, &SockRef::from(&io))?;
+                Ok((io, Protocol::Http1, None))
+            }
         })
         .and_then(service)
     })

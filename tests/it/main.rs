@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod abuse;
 mod architecture;
 mod capture;
 mod changes;
