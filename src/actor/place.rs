@@ -4,14 +4,23 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
 
 use crate::health::Health;
 use crate::limits::REQUEST_HEAD_MAX;
 use crate::metrics::Metrics;
 use crate::throttle::Throttle;
+
+/// The name of [`REQUEST_HEAD_MAX`] in metrics.
+const REQUEST_HEAD: &str = "request_head";
+
+/// By how much two clocks may differ.
+const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// The bounds.
 #[derive(Clone, Copy, Debug)]
@@ -118,36 +127,30 @@ impl Places {
         Ok(place(self.clone()))
     }
 
-    /// Whether a connection that has been accepted may go on to say what it wants; [`Self::open`] counts it.
+    /// Counts a connection that has been accepted, for as long as it is one of HTTP.
     ///
     /// # Errors
     /// See [`Self::stay`].
-    pub fn check(&self, address: Option<IpAddr>) -> Result<(), Full> {
+    pub fn open(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Open, Full> {
         let max = self.bounds.sockets_max;
-        if self.sockets.load(Relaxed) >= max {
+        if self.sockets.fetch_add(1, Relaxed) >= max {
+            self.sockets.fetch_sub(1, Relaxed);
             return Err(self.refuse(Full::Descriptors, address, max));
         }
         let (address, max) = (address.map(key), self.bounds.per_address_max);
-        if !self.count(address, |counts| (counts.open < max).then_some(())) {
+        if !self.count(address, |counts| {
+            (counts.open < max).then(|| counts.open += 1)
+        }) {
+            self.sockets.fetch_sub(1, Relaxed);
             return Err(self.refuse(Full::Address, address, max));
         }
-        Ok(())
-    }
-
-    /// Counts a connection for as long as it is one of HTTP.
-    pub fn open(self: &Arc<Self>, address: Option<IpAddr>) -> Open {
-        let address = address.map(key);
-        self.count(address, |counts| {
-            counts.open += 1;
-            Some(())
-        });
-        self.sockets.fetch_add(1, Relaxed);
-        Open {
+        Ok(Open {
             places: self.clone(),
             address,
-            since: Instant::now(),
+            quiet_since: Cell::new(Instant::now()),
+            asking: Cell::new(0),
             has_asked: Cell::new(false),
-        }
+        })
     }
 
     /// Changes what is counted for an address, if `change` finds that it may. True as well where nothing is counted.
@@ -226,25 +229,63 @@ impl Drop for Place {
 pub struct Open {
     places: Arc<Places>,
     address: Option<IpAddr>,
-    since: Instant,
+    /// When the last answer was made, or it was accepted.
+    quiet_since: Cell<Instant>,
+    /// Requests that are being answered.
+    asking: Cell<usize>,
     has_asked: Cell<bool>,
 }
 
 impl Open {
     /// The head of a request has arrived.
-    pub fn has_asked(&self) {
+    pub fn ask(self: Rc<Self>) -> Asking {
         self.has_asked.set(true);
+        self.asking.set(self.asking.get() + 1);
+        Asking(self)
+    }
+
+    /// Resolves when the head of the next request has taken too long. actix-http has a deadline for the first one only, and
+    /// one for a connection on which nothing comes at all.
+    pub async fn is_late(&self) {
+        // So that it is the first to say so, for it can say it to the client.
+        let max = REQUEST_HEAD_MAX + TOLERANCE;
+        loop {
+            let quiet = match self.asking.get() {
+                0 => self.quiet_since.get().elapsed(),
+                _ => Duration::ZERO,
+            };
+            match max.checked_sub(quiet) {
+                Some(left) if !left.is_zero() => sleep(left).await,
+                _ => break,
+            }
+        }
+        if self.has_asked.get() {
+            self.places.metrics.limit(REQUEST_HEAD);
+        }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         let places = &self.places;
-        if !self.has_asked.get() && self.since.elapsed() >= REQUEST_HEAD_MAX {
-            places.metrics.limit("request_head");
+        // The clock of actix-http is up to half a second behind.
+        let is_late = self.quiet_since.get().elapsed() >= REQUEST_HEAD_MAX - TOLERANCE;
+        if !self.has_asked.get() && is_late {
+            places.metrics.limit(REQUEST_HEAD);
         }
         places.give_back(self.address, |counts| counts.open -= 1);
         places.sockets.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A request that is being answered, until its answer has been made.
+#[derive(Debug)]
+pub struct Asking(Rc<Open>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.asking.set(self.0.asking.get() - 1);
+        self.0.quiet_since.set(Instant::now());
     }
 }
 
@@ -278,9 +319,12 @@ mod tests {
         // Of another address, or of none that counts.
         let others = [places.stay(ip("192.0.2.2"), true), places.stay(None, true)];
         assert!(others.iter().all(Result::is_ok));
-        assert!(places.check(own).is_ok(), "others than those that stay");
         let open = [places.open(own), places.open(own)];
-        assert_eq!(places.check(own), Err(Full::Address));
+        assert!(
+            open.iter().all(Result::is_ok),
+            "others than those that stay"
+        );
+        assert_eq!(places.open(own).err(), Some(Full::Address));
         drop((staying, others, open));
         assert!(places.lock().is_empty());
         assert_eq!(
@@ -311,9 +355,9 @@ mod tests {
         }
         assert_eq!(places.lock().len(), 1);
         let open = [places.open(None), places.open(ip("192.0.2.3"))];
-        assert_eq!(places.check(None), Err(Full::Descriptors));
+        assert_eq!(places.open(None).err(), Some(Full::Descriptors));
         drop(first);
-        assert_eq!(places.check(None), Ok(()));
+        assert!(places.open(None).is_ok());
         drop(open);
     }
 }

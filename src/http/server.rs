@@ -1,9 +1,10 @@
 //! Binds the addresses, and puts together what runs on each worker thread: the App for HTTP, the shard for WebSockets.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::Permissions;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -14,9 +15,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix::Addr;
 use actix_http::error::DispatchError;
 use actix_http::{Extensions, HttpService, Protocol, Request};
-use actix_rt::net::TcpStream;
+use actix_rt::net::{TcpStream, UnixStream as UnixSocket};
 use actix_server::{Server, ServerBuilder};
-use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
+use actix_service::{Service, apply_fn_factory, fn_service, map_config};
 use actix_web::dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, Error, middleware, web};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
@@ -24,6 +25,7 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use crate::actor::hub::Hub;
 use crate::actor::local::Local;
 use crate::actor::message::ShardId;
+use crate::actor::place::Open;
 use crate::actor::shard::Shard;
 use crate::config::ListenAddress;
 use crate::descriptors;
@@ -177,50 +179,56 @@ macro_rules! http_service {
             // A client that closes its side has gone, as it has for nginx and hyper: or its session would stay until a
             // second heartbeat fails, and its long poll for as long as it may wait.
             .h1_allow_half_closed(false)
-            .on_connect_ext(count($state.clone()))
+            .on_connect_ext(remember)
             .finish(map_config(app($state.clone(), shard_of_this_thread(&$state, &$hub)), |()| {
                 AppConfig::default()
             }))
     }};
 }
 
-/// Whether a connection may go on to say what it wants. It is counted in the same turn of its thread, by [`count`]. The
-/// answer that one gets which may not is no more than a try: nobody waits for a client of which there are too many.
-fn admit(
+thread_local! {
+    /// The connection that is being handed to actix-http: it asks for what belongs to it in the same call.
+    static ACCEPTED: Cell<Option<Rc<Open>>> = const { Cell::new(None) };
+}
+
+/// Gives a connection what its requests find in it.
+fn remember<T>(_: &T, data: &mut Extensions) {
+    if let Some(open) = ACCEPTED.take() {
+        data.insert(open);
+    }
+}
+
+/// Serves a connection, if there is room for it. The answer that one gets for which there is none is no more than a try:
+/// nobody waits for a client of which there are too many.
+fn serve_one<T: AsFd, S>(
     state: &State,
     peer: Option<SocketAddr>,
-    socket: &SockRef<'_>,
-) -> Result<(), DispatchError> {
-    let verdict = state.places.check(state.peers.connection(peer));
-    verdict.map_err(|full| {
-        let _ = socket.send(too_many(full).raw_response().as_bytes());
-        io::Error::from(io::ErrorKind::ConnectionRefused).into()
-    })
-}
-
-/// Counts a connection for as long as it is one of HTTP.
-fn count<T: Peer>(state: State) -> impl Fn(&T, &mut Extensions) {
-    move |io, data| {
-        let address = state.peers.connection(io.peer());
-        data.insert(state.places.open(address));
-    }
-}
-
-/// Where a connection comes from.
-trait Peer {
-    /// None for a Unix socket.
-    fn peer(&self) -> Option<SocketAddr>;
-}
-
-impl Peer for TcpStream {
-    fn peer(&self) -> Option<SocketAddr> {
-        self.peer_addr().ok()
-    }
-}
-
-impl Peer for actix_rt::net::UnixStream {
-    fn peer(&self) -> Option<SocketAddr> {
-        None
+    io: T,
+    http: &S,
+) -> impl Future<Output = Result<(), DispatchError>> + use<T, S>
+where
+    S: Service<(T, Protocol, Option<SocketAddr>), Response = (), Error = DispatchError>,
+{
+    let serving = match state.places.open(state.peers.connection(peer)) {
+        Ok(open) => {
+            let open = Rc::new(open);
+            ACCEPTED.set(Some(open.clone()));
+            Some((http.call((io, Protocol::Http1, peer)), open))
+        }
+        Err(full) => {
+            let answer = too_many(full).raw_response();
+            let _ = SockRef::from(&io).send(answer.as_bytes());
+            None
+        }
+    };
+    async {
+        let Some((serving, open)) = serving else {
+            return Ok(());
+        };
+        tokio::select! {
+            served = serving => served,
+            () = open.is_late() => Ok(()),
+        }
     }
 }
 
@@ -232,19 +240,13 @@ fn serve_tcp(
     hub: Addr<Hub>,
 ) -> io::Result<ServerBuilder> {
     builder.listen(format!("tcp-{i}"), listener, move || {
-        let service = http_service!(state, hub);
-        let state = state.clone();
-        fn_service(move |io: TcpStream| {
-            let state = state.clone();
-            async move {
-                let peer = io.peer_addr().ok();
-                admit(&state, peer, &SockRef::from(&io))?;
-                // A change leaves at once, and not with the next one.
-                let _ = io.set_nodelay(true);
-                Ok((io, Protocol::Http1, peer))
-            }
+        let of_all = state.clone();
+        apply_fn_factory(http_service!(state, hub), move |io: TcpStream, http: &_| {
+            let peer = io.peer_addr().ok();
+            // A change leaves at once, and not with the next one.
+            let _ = io.set_nodelay(true);
+            serve_one(&of_all, peer, io, http)
         })
-        .and_then(service)
     })
 }
 
@@ -256,16 +258,11 @@ fn serve_unix(
     hub: Addr<Hub>,
 ) -> io::Result<ServerBuilder> {
     builder.listen_uds(format!("unix-{i}"), listener, move || {
+        let of_all = state.clone();
         let service = http_service!(state, hub);
-        let state = state.clone();
-        fn_service(move |io: actix_rt::net::UnixStream| {
-            let state = state.clone();
-            async move {
-                admit(&state, None, &SockRef::from(&io))?;
-                Ok((io, Protocol::Http1, None))
-            }
+        apply_fn_factory(service, move |io: UnixSocket, http: &_| {
+            serve_one(&of_all, None, io, http)
         })
-        .and_then(service)
     })
 }
 

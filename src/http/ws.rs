@@ -42,9 +42,7 @@ pub async fn accept<T>(
 ) where
     T: AsyncRead + AsyncWrite + Unpin + Into<Socket>,
 {
-    if let Some(open) = request.conn_data::<Open>() {
-        open.has_asked();
-    }
+    let _asking = request.conn_data::<Rc<Open>>().cloned().map(Open::ask);
     let parts = framed.into_parts();
     let mut io = parts.io;
     let verdict = check(&state, &request);
