@@ -14,6 +14,7 @@ mod failover;
 mod filter;
 mod filter_state;
 mod filter_types;
+mod fuzz;
 mod hostile;
 mod items;
 mod items_input;
