@@ -17,8 +17,11 @@ use crate::actor::hub::Hub;
 use crate::actor::listener::{self, Listener};
 use crate::actor::message::{Drain, Stop};
 use crate::actor::nudge::Nudge;
+use crate::actor::place::{Bounds, Places};
 use crate::config::{Config, Database, ListenAddress, Retention};
+use crate::descriptors;
 use crate::health::Health;
+use crate::http::peer::Rules;
 use crate::http::{State, server};
 use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX, FOLLOW_INTERVAL, PRUNE_INTERVAL_MIN, START_MAX};
 use crate::metrics::Metrics;
@@ -172,6 +175,11 @@ pub async fn build(config: Config) -> Result<App, AppError> {
     let following = follow_tables(pool.clone(), health.clone());
     let housekeeping = actix_rt::spawn(async { tokio::join!(keeping, following).0 });
 
+    let bounds = Bounds {
+        connections_max: config.connections_max,
+        per_address_max: config.connections_per_ip_max,
+        sockets_max: descriptors::clients_max(),
+    };
     let state = State {
         pool: pool.clone(),
         history: history.clone(),
@@ -179,7 +187,11 @@ pub async fn build(config: Config) -> Result<App, AppError> {
         health: health.clone(),
         metrics: metrics.clone(),
         allowed_origins: config.allowed_origins.into(),
-        connections_max: config.connections_max,
+        places: Places::new(bounds, health.clone(), metrics.clone()),
+        peers: Rules {
+            trusted: config.trusted_proxies.into(),
+            limit_loopback: config.limit_loopback,
+        },
         message_bytes_max: config.message_bytes_max,
         body_bytes_max: config.body_bytes_max,
     };

@@ -7,13 +7,18 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::limits::{
-    BODY_BYTES_MAX, CONNECTIONS_MAX, MESSAGE_BYTES_MAX, RETENTION, RETENTION_ROWS_MAX,
+    BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, MESSAGE_BYTES_MAX, RETENTION,
+    RETENTION_ROWS_MAX,
 };
 
 mod address;
+mod network;
 mod parse;
+#[cfg(test)]
+mod tests;
 
 pub use address::ListenAddress;
+pub use network::Network;
 
 /// Which database. Shared by all subcommands that need one.
 #[derive(Args, Clone, Debug, Default)]
@@ -71,9 +76,26 @@ pub struct ServeArgs {
     )]
     pub allowed_origins: Vec<String>,
 
-    /// WebSockets at once, over all workers; one more is answered with 503
+    /// WebSockets, streams and long polls at once, over all workers; one more is answered with 503
     #[arg(long, env = "PLANK_MAX_CONNECTIONS", default_value_t = CONNECTIONS_MAX, value_name = "N")]
     pub max_connections: usize,
+
+    /// The same for one address, or one /64 of IPv6; one more is answered with 429. Loopback is exempt
+    #[arg(long, env = "PLANK_MAX_CONNECTIONS_PER_IP", default_value_t = CONNECTIONS_PER_IP_MAX, value_name = "N")]
+    pub max_connections_per_ip: usize,
+
+    /// A proxy whose X-Forwarded-For is believed, as an address or 10.0.0.0/8; may be repeated. One on a Unix socket always is
+    #[arg(
+        long = "trusted-proxy",
+        env = "PLANK_TRUSTED_PROXIES",
+        value_delimiter = ',',
+        value_name = "NETWORK"
+    )]
+    pub trusted_proxies: Vec<String>,
+
+    /// Limit clients on this machine as well
+    #[arg(long, env = "PLANK_LIMIT_LOOPBACK")]
+    pub limit_loopback: bool,
 
     /// Bytes of one inbound WebSocket message; a longer one is closed with 1009
     #[arg(long, env = "PLANK_MAX_MESSAGE_BYTES", default_value_t = MESSAGE_BYTES_MAX, value_name = "BYTES")]
@@ -163,6 +185,12 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// See [`ServeArgs::max_connections`].
     pub connections_max: usize,
+    /// See [`ServeArgs::max_connections_per_ip`].
+    pub connections_per_ip_max: usize,
+    /// See [`ServeArgs::trusted_proxies`].
+    pub trusted_proxies: Vec<Network>,
+    /// See [`ServeArgs::limit_loopback`].
+    pub limit_loopback: bool,
     /// See [`ServeArgs::max_message_bytes`].
     pub message_bytes_max: usize,
     /// See [`ServeArgs::max_body_bytes`].
@@ -223,6 +251,9 @@ impl Config {
             workers: 1,
             allowed_origins: Vec::new(),
             connections_max: CONNECTIONS_MAX,
+            connections_per_ip_max: CONNECTIONS_PER_IP_MAX,
+            trusted_proxies: Vec::new(),
+            limit_loopback: false,
             message_bytes_max: MESSAGE_BYTES_MAX,
             body_bytes_max: BODY_BYTES_MAX,
             retention: Retention {
@@ -257,6 +288,7 @@ impl ServeArgs {
         for (name, value) in [
             ("--workers", self.workers.unwrap_or(1)),
             ("--max-connections", self.max_connections),
+            ("--max-connections-per-ip", self.max_connections_per_ip),
             ("--max-message-bytes", self.max_message_bytes),
             ("--max-body-bytes", self.max_body_bytes),
         ] {
@@ -297,6 +329,13 @@ impl ServeArgs {
                 .map(origin)
                 .collect::<Result<_, _>>()?,
             connections_max: self.max_connections,
+            connections_per_ip_max: self.max_connections_per_ip,
+            trusted_proxies: (self.trusted_proxies.iter())
+                .map(|text| text.trim())
+                .filter(|text| !text.is_empty())
+                .map(|text| Network::parse("--trusted-proxy", text))
+                .collect::<Result<_, _>>()?,
+            limit_loopback: self.limit_loopback,
             message_bytes_max: self.max_message_bytes,
             body_bytes_max: self.max_body_bytes,
             retention: Retention {
@@ -305,100 +344,5 @@ impl ServeArgs {
             },
             doorbell: self.doorbell == "on",
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        args: ServeArgs,
-    }
-
-    fn resolve(args: &[&str]) -> Result<Config, ConfigError> {
-        Cli::parse_from([&["plank"], args].concat()).args.resolve()
-    }
-
-    #[test]
-    fn addresses_are_read() {
-        let config = resolve(&[
-            "--listen",
-            "127.0.0.1:0",
-            "--listen",
-            "unix:/run/p.sock",
-            "--listen",
-            "[::1]:80",
-        ])
-        .unwrap();
-        let shown: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            shown,
-            ["http://127.0.0.1:0", "unix:/run/p.sock", "http://[::1]:80"]
-        );
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let cases: [(&[&str], &str); 11] = [
-            (&["--listen", "0.0.0.0:80"], "--insecure"),
-            (&["--listen", "[::]:80"], "--insecure"),
-            (&["--listen", "nonsense"], "HOST:PORT"),
-            (&["--listen", "unix:run"], "absolute path"),
-            (&["--workers", "0"], "--workers is 0"),
-            (&["--retention", "5"], "--retention"),
-            (&["--retention", "99999999999999999999d"], "--retention"),
-            (&["--retention-rows", "0"], "--retention-rows is 0"),
-            (&["--allowed-origin", "example.org"], "--allowed-origin"),
-            (
-                &["--database-url", "postgres://u:geheim@h:port/d"],
-                "PLANK_DATABASE_URL",
-            ),
-            (
-                &[
-                    "--database-url",
-                    "host=h",
-                    "--listen-database-url",
-                    "host=h",
-                ],
-                "names no user",
-            ),
-        ];
-        for (args, part) in cases {
-            let error = resolve(args).unwrap_err().to_string();
-            assert!(
-                error.contains(part) && !error.contains("geheim"),
-                "{args:?}: {error}"
-            );
-        }
-        assert!(resolve(&["--listen", "0.0.0.0:80", "--insecure"]).is_ok());
-    }
-
-    #[test]
-    fn a_retention_is_a_number_with_a_unit() {
-        for (text, seconds) in [
-            ("90s", 90),
-            ("30m", 1_800),
-            ("24h", 86_400),
-            (" 7d ", 604_800),
-        ] {
-            assert_eq!(parse::duration("x", text), Ok(Duration::from_secs(seconds)));
-        }
-        for text in ["", "s", "-1s", "1.5h", "1w", "0s", "1ä", "h24"] {
-            assert!(parse::duration("x", text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_origin_is_normalised() {
-        let config = resolve(&["--allowed-origin", "https://Example.org/,http://a:1"]).unwrap();
-        assert_eq!(
-            config.allowed_origins,
-            ["https://example.org", "http://a:1"]
-        );
     }
 }

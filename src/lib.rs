@@ -8,7 +8,7 @@
 //! - [`store`] is everything that talks SQL.
 //! - [`wire`] is the protocol of the WebSocket, bytes in and bytes out.
 //! - [`feed`] is the core: changes, cursors, topics.
-//! - [`config`], [`limits`], [`metrics`], [`health`] and [`systemd`] are what all of them may use.
+//! - [`config`], [`limits`], [`metrics`], [`health`], [`throttle`], [`descriptors`] and [`systemd`] are what all of them may use.
 //!
 //! Imports go only down this list, and a test checks it.
 
@@ -16,6 +16,7 @@ pub mod actor;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod descriptors;
 pub mod feed;
 pub mod health;
 pub mod http;
@@ -23,4 +24,5 @@ pub mod limits;
 pub mod metrics;
 pub mod store;
 pub mod systemd;
+pub mod throttle;
 pub mod wire;

@@ -10,14 +10,35 @@ use std::time::Duration;
 /// Below the 20,000 descriptors that many systems allow a process, with room for the database and for files.
 pub const CONNECTIONS_MAX: usize = 19_000;
 
+/// The same for one address, or for one network of IPv6 (/64), unless `--max-connections-per-ip` says otherwise. A whole
+/// office may be behind one address. As many connections of it may be open that have not become clients that stay.
+pub const CONNECTIONS_PER_IP_MAX: usize = 1_000;
+
+/// Descriptors that are no client's: the database, addresses, event queues, files, and connections that have been
+/// accepted and are about to be refused.
+pub const DESCRIPTORS_RESERVED: usize = 200;
+
+/// Between two lines of the log that say the same of different clients: a flood of them must not be one of the log.
+pub const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Bytes of one inbound WebSocket message, fragments joined. Clients send subscriptions, nothing large.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Fragments of one inbound message, and one more for each [`FRAGMENT_BYTES_MIN`] bytes that it may have: an empty one
+/// costs nothing but time.
+pub const FRAGMENTS_MAX: usize = 1_024;
+/// See [`FRAGMENTS_MAX`].
+pub const FRAGMENT_BYTES_MIN: usize = 64;
 
 /// Bytes of a request body on `/api`. One row of `items` fits many times over.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Subscriptions of one WebSocket.
 pub const SUBSCRIPTIONS_MAX: usize = 100;
+
+/// Topics of which a shard has lost subscribers since it last told the hub. It does so every second, and at once beyond
+/// this: whoever subscribes and unsubscribes all the time, each time to something else, makes nobody remember more.
+pub const LEFT_TOPICS_MAX: usize = 1_024;
 
 /// Bytes of the `id` that a client gives to a subscription.
 pub const SUBSCRIPTION_ID_BYTES_MAX: usize = 64;

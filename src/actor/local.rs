@@ -12,8 +12,7 @@ use bytes::Bytes;
 use slab::Slab;
 
 use crate::feed::TopicId;
-use crate::health::Health;
-use crate::limits::{BACKLOG_BYTES_MAX, SUBSCRIPTIONS_MAX};
+use crate::limits::{BACKLOG_BYTES_MAX, LEFT_TOPICS_MAX, SUBSCRIPTIONS_MAX};
 use crate::metrics::{CloseLabel, Metrics};
 use crate::store::History;
 use crate::wire::close::CloseCode;
@@ -22,7 +21,7 @@ use crate::wire::message::{self, Refusal, Subscribe as Wanted};
 use super::backlog::Backlog;
 use super::conn::{Conn, Subscription, Wrote};
 use super::hub::Hub;
-use super::message::{ShardId, Subscribe, SubscriptionKey};
+use super::message::{Left, ShardId, Subscribe, SubscriptionKey};
 use super::socket::Socket;
 
 /// What the shard and the sessions of its thread share.
@@ -31,7 +30,6 @@ pub struct Local {
     pub(super) id: ShardId,
     pub(super) hub: Addr<Hub>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) health: Arc<Health>,
     /// Where those read that catch up.
     pub(super) history: History,
     /// Longest inbound message, in bytes.
@@ -56,7 +54,6 @@ impl Local {
         id: ShardId,
         hub: Addr<Hub>,
         metrics: Arc<Metrics>,
-        health: Arc<Health>,
         history: History,
         message_bytes_max: usize,
     ) -> Self {
@@ -64,7 +61,6 @@ impl Local {
             id,
             hub,
             metrics,
-            health,
             history,
             message_bytes_max,
             conns: RefCell::default(),
@@ -98,7 +94,7 @@ impl Local {
         !conn.is_over() && !conn.is_blocked() && !conn.is_catching_up()
     }
 
-    /// Takes over a socket. The caller has taken a place for it in [`Health`].
+    /// Takes over a socket.
     pub(super) fn attach(&self, socket: Socket) -> (usize, Rc<Conn>) {
         let conn = Rc::new(Conn::new(socket, self.now(), self.blocked.clone()));
         let sessions = &self.metrics.sessions;
@@ -131,7 +127,6 @@ impl Local {
             .closes
             .get_or_create(&CloseLabel { code })
             .inc();
-        self.health.release_session();
     }
 
     /// A subscription of the client at `slot` has ended; `was_last` says that it was the last one of its topic.
@@ -147,6 +142,10 @@ impl Local {
             return;
         };
         *self.left.borrow_mut().entry(topic).or_default() += 1;
+        if self.left.borrow().len() >= LEFT_TOPICS_MAX {
+            self.metrics.limit("left_topics");
+            self.tell_left();
+        }
         if was_last {
             let mut topics = self.topics.borrow_mut();
             if let Some(members) = topics.get_mut(&topic) {
@@ -157,6 +156,15 @@ impl Local {
                     topics.remove(&topic);
                 }
             }
+        }
+    }
+
+    /// Tells the hub which subscriptions have ended.
+    pub(super) fn tell_left(&self) {
+        let topics: Vec<_> = self.left.borrow_mut().drain().collect();
+        if !topics.is_empty() {
+            let shard = self.id;
+            self.hub.do_send(Left { shard, topics });
         }
     }
 

@@ -21,6 +21,7 @@ pub mod local;
 pub mod message;
 pub mod nudge;
 pub mod pipe;
+pub mod place;
 mod queue;
 pub mod session;
 pub mod shard;

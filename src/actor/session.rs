@@ -28,6 +28,7 @@ use crate::wire::violation::Violation;
 
 use super::conn::{Conn, Wrote};
 use super::local::Local;
+use super::place::Place;
 use super::socket::Socket;
 
 thread_local! {
@@ -48,8 +49,6 @@ struct Session {
     slot: usize,
     conn: Rc<Conn>,
     shard: Rc<Local>,
-    /// What the address of the socket asked for.
-    first: Option<Result<Subscribe, Refusal>>,
     /// The code of the close frame that has been written.
     closed: Rc<Cell<Option<CloseCode>>>,
 }
@@ -82,15 +81,6 @@ impl Session {
 
 impl Actor for Session {
     type Context = HttpContext<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.write(message::welcome(&uuid::Uuid::new_v4().to_string()));
-        match self.first.take() {
-            Some(Ok(wanted)) => self.subscribe(wanted, ctx),
-            Some(Err(refusal)) => ctx.write(message::error(&refusal)),
-            None => {}
-        }
-    }
 }
 
 /// The end of the stream is the end of the socket: the default `finished` stops the actor.
@@ -169,7 +159,9 @@ impl Stream for Reader {
         loop {
             // A client that asks and does not read the answers is not read either. `Io` polls again when it has.
             if self.conn.replies_full() {
-                self.gate.is_waiting.set(true);
+                if !self.gate.is_waiting.replace(true) {
+                    self.shard.metrics.limit("replies");
+                }
                 return Poll::Pending;
             }
             if !self.gate.may_read.get() {
@@ -219,18 +211,27 @@ struct Io {
     shard: Rc<Local>,
     closed: Rc<Cell<Option<CloseCode>>>,
     phase: Phase,
+    /// Free again after the client has been let go.
+    _place: Place,
 }
 
 /// Serves a WebSocket whose handshake is over, or a pipe. `early` is what had been read behind the request, `first` the
-/// subscription that its address asked for. The caller has taken a place in [`crate::health::Health`]. What is returned
-/// does not keep the client.
+/// subscription that its address asked for. What is returned does not keep the client.
 pub fn serve(
     socket: impl Into<Socket>,
     early: Bytes,
     first: Option<Result<Subscribe, Refusal>>,
     shard: Rc<Local>,
+    place: Place,
 ) -> Weak<Conn> {
     let (slot, conn) = shard.attach(socket.into());
+    // At once: before the actor's first turn the shard may send a heartbeat, whose cursor would not hold for a
+    // subscription that it does not know.
+    shard.reply(&conn, message::welcome(&uuid::Uuid::new_v4().to_string()));
+    let first = first.map(|first| first.and_then(|wanted| shard.subscribe(slot, &conn, wanted)));
+    if let Some(Err(refusal)) = first {
+        shard.reply(&conn, message::error(&refusal));
+    }
     let client = Rc::downgrade(&conn);
     let closed = Rc::default();
     let gate = Rc::<Gate>::default();
@@ -245,7 +246,6 @@ pub fn serve(
         slot,
         conn: conn.clone(),
         shard: shard.clone(),
-        first,
         closed: Rc::clone(&closed),
     };
     let replies = HttpContext::with_factory(move |ctx: &mut HttpContext<Session>| {
@@ -259,6 +259,7 @@ pub fn serve(
         shard,
         closed,
         phase: Phase::Open(Box::pin(replies)),
+        _place: place,
     });
     client
 }

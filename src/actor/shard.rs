@@ -10,7 +10,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use actix::prelude::*;
 
 use crate::feed::TopicId;
-use crate::health::Health;
 use crate::limits::{HEARTBEAT, SHARD_MAILBOX_MAX, SILENCE_MAX, STALL_MAX};
 use crate::metrics::Metrics;
 use crate::store::History;
@@ -47,7 +46,6 @@ impl Shard {
         id: ShardId,
         hub: Addr<Hub>,
         metrics: Arc<Metrics>,
-        health: Arc<Health>,
         history: History,
         message_bytes_max: usize,
     ) -> Rc<Local> {
@@ -55,7 +53,6 @@ impl Shard {
             id,
             hub.clone(),
             metrics,
-            health,
             history,
             message_bytes_max,
         ));
@@ -179,13 +176,7 @@ impl Shard {
         if local.blocked.get() == 0 {
             local.backlog.borrow_mut().trim(false);
         }
-        let topics: Vec<_> = local.left.borrow_mut().drain().collect();
-        if !topics.is_empty() {
-            local.hub.do_send(Left {
-                shard: local.id,
-                topics,
-            });
-        }
+        local.tell_left();
         // The gauges are of all shards: each adds what has changed in it since its last tick.
         let (slow, bytes) = (
             local.blocked.get() as i64,

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use crate::app::{self, App, AppError};
 use crate::config::ServeArgs;
+use crate::descriptors;
 use crate::health::Health;
 use crate::systemd;
 
@@ -20,16 +21,19 @@ pub fn run(args: &ServeArgs) -> Result<(), AppError> {
     super::start_logger(&args.log);
     let config = args.resolve().map_err(|e| AppError(e.to_string()))?;
     log::info!(
-        "plank starts version={} workers={} max-connections={} max-message-bytes={} max-body-bytes={} retention={}s retention-rows={} doorbell={}",
+        "plank starts version={} workers={} max-connections={} max-connections-per-ip={} max-message-bytes={} max-body-bytes={} retention={}s retention-rows={} doorbell={}",
         env!("CARGO_PKG_VERSION"),
         config.workers,
         config.connections_max,
+        config.connections_per_ip_max,
         config.message_bytes_max,
         config.body_bytes_max,
         config.retention.keep.as_secs(),
         config.retention.rows_max,
         if config.doorbell { "on" } else { "off" }
     );
+    descriptors::raise();
+    descriptors::announce(config.connections_max);
     actix_rt::System::new().block_on(async {
         let mut stop = std::pin::pin!(stop_signal()?);
         let app = tokio::select! {

@@ -37,7 +37,7 @@ use page::Page;
             status = 200, description = "The changes, in the order in which they are to be applied.", body = doc::Changes,
             example = json!(doc::Changes::example()),
         ),
-        doc::Malformed, doc::NoTable, doc::Gone, doc::Away,
+        doc::Malformed, doc::NoTable, doc::Gone, doc::TooManyOfOne, doc::Away,
     ),
 )]
 pub async fn history(

@@ -40,10 +40,10 @@ pub(super) async fn answer(
     wait: Duration,
 ) -> Result<HttpResponse, Problem> {
     let shard = super::shard(request)?;
-    state.take_session()?;
+    let place = state.take_place(request.peer_addr(), request.headers(), false)?;
     let cursor = wanted.since.as_ref().map(ToString::to_string);
     let (pipe, reader) = pipe(TRANSPORT);
-    let client = session::serve(pipe, Bytes::new(), Some(Ok(wanted)), shard.clone());
+    let client = session::serve(pipe, Bytes::new(), Some(Ok(wanted)), shard.clone(), place);
     let mut poll = LongPoll {
         input: Input {
             reader,

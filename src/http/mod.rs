@@ -5,24 +5,30 @@
 //! - [`routes`] is the list of all paths. [`items`], [`tables`], [`rows`], [`changes`], [`health`], [`assets`] answer
 //!   there; [`openapi`] says to programs and people how.
 //! - [`stream`] and [`long_poll`] carry the same as a WebSocket over HTTP: each is a session over a pipe.
-//! - [`query`], [`body`], [`accept`], [`pieces`], [`problem`], [`observe`] are what all of them share.
+//! - [`query`], [`body`], [`accept`], [`pieces`], [`problem`], [`observe`], [`peer`] are what all of them share.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::dev::ToEnvelope;
 use actix::prelude::{Context, Handler, Message};
+use actix_http::header::HeaderMap;
 use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use tokio::time::timeout;
 
 use crate::actor::hub::Hub;
 use crate::actor::local::Local;
+use crate::actor::place::{Full, Place, Places};
 use crate::health::Health;
 use crate::limits::{ACTOR_SILENCE_MAX, STATEMENT_MAX};
 use crate::metrics::Metrics;
 use crate::store::{History, Pool, StoreError};
 
+use self::peer::Rules;
 use self::problem::Problem;
 
 mod accept;
@@ -36,6 +42,7 @@ mod long_poll;
 pub mod observe;
 pub mod openapi;
 pub mod origin;
+pub mod peer;
 mod pieces;
 pub mod problem;
 mod query;
@@ -48,6 +55,9 @@ pub mod ws;
 
 /// For the database to answer a request: its own deadline for a statement is a little below.
 const ANSWER_MAX: Duration = STATEMENT_MAX.saturating_add(Duration::from_secs(2));
+
+/// Seconds after which somebody may try again whose address has all its places: they are not free at once.
+const RETRY_ADDRESS_S: &str = "10";
 
 /// Runs a request's work in the database under a deadline, which also holds when the link swallows packets.
 async fn soon<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -72,8 +82,10 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// Origins besides plank's own whose pages may connect.
     pub allowed_origins: Arc<[String]>,
-    /// Sockets at once.
-    pub connections_max: usize,
+    /// For how many clients there is room.
+    pub places: Arc<Places>,
+    /// Whose request it is.
+    pub peers: Rules,
     /// Bytes of one inbound WebSocket message.
     pub message_bytes_max: usize,
     /// Bytes of a request body.
@@ -100,24 +112,38 @@ impl State {
         }
     }
 
-    /// Takes a place for a client that stays: a WebSocket, a stream or a long poll. Its session gives it back.
+    /// Takes a place for a client that stays: a WebSocket, which takes its socket out of HTTP, or a stream or a long poll.
     ///
     /// # Errors
-    /// 503 when all are taken.
-    fn take_session(&self) -> Result<(), Problem> {
-        if self.health.take_session(self.connections_max) {
-            return Ok(());
-        }
-        self.metrics.limit("connections");
-        let max = self.connections_max;
-        log::warn!("client refused, too many limit=max-connections max={max}");
-        Err(too_many())
+    /// 503 when all are taken, 429 when those of its address are.
+    fn take_place(
+        &self,
+        peer: Option<SocketAddr>,
+        headers: &HeaderMap,
+        is_socket: bool,
+    ) -> Result<Place, Problem> {
+        let address = self.peers.client(peer, headers);
+        self.places.stay(address, is_socket).map_err(too_many)
     }
 }
 
-/// All places for clients that stay are taken.
-fn too_many() -> Problem {
-    Problem::unavailable("too many clients are connected; try again in a moment")
+/// There is no place for one more client.
+fn too_many(full: Full) -> Problem {
+    match full {
+        Full::Connections | Full::Descriptors => {
+            Problem::unavailable("too many clients are connected; try again in a moment")
+        }
+        Full::Address => {
+            let detail =
+                "too many clients of your address are connected; close some, or try again later";
+            Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-connections",
+                detail,
+            )
+            .with_header(RETRY_AFTER, HeaderValue::from_static(RETRY_ADDRESS_S))
+        }
+    }
 }
 
 /// The shard of the worker thread that serves this request.

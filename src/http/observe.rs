@@ -1,14 +1,20 @@
 //! Around every route: counts and times the request, and sets the headers that every response has.
 
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
+use bytes::Bytes;
+
+use crate::actor::place::{Asking, Open};
 use crate::metrics::{RequestLabels, RouteLabel};
 
 use super::State;
@@ -22,6 +28,7 @@ pub async fn observe<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<impl MessageBody + use<B>>, Error> {
     let started = Instant::now();
+    let asking = request.conn_data::<Rc<Open>>().cloned().map(Open::ask);
     let state = request.app_data::<web::Data<State>>().cloned();
     let route = request.match_pattern().unwrap_or_else(|| "other".into());
     let method = method_label(request.method());
@@ -64,7 +71,36 @@ pub async fn observe<B: MessageBody + 'static>(
             })
             .inc();
     }
-    Ok(response)
+    Ok(response.map_body(|_, body| Made {
+        body,
+        _asking: asking,
+    }))
+}
+
+/// The body of an answer that is being made.
+struct Made {
+    body: BoxBody,
+    _asking: Option<Asking>,
+}
+
+impl MessageBody for Made {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        self.body.as_pin_mut().poll_next(cx)
+    }
+
+    fn try_into_bytes(self) -> Result<Bytes, Self> {
+        let Self { body, _asking } = self;
+        body.try_into_bytes().map_err(|body| Self { body, _asking })
+    }
 }
 
 /// A client may send any method, and must not invent labels.

@@ -1,6 +1,7 @@
 //! Every error of a route, as `application/problem+json` (RFC 9457). Nothing internal leaves.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
@@ -10,9 +11,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::store::StoreError;
+use crate::throttle::Throttle;
 
 /// Seconds after which a client should try again when the database is away.
 const RETRY_AFTER_S: &str = "2";
+
+/// While the database is away every request would say so.
+static AWAY: LazyLock<Throttle> = LazyLock::new(Throttle::default);
 
 /// One part of the request that is wrong.
 #[derive(Clone, Debug, Serialize, ToSchema, PartialEq, Eq)]
@@ -186,7 +191,11 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(why) => {
-                log::warn!("request refused, database away reason=\"{why}\"");
+                if let Some(kept_back) = AWAY.pass() {
+                    log::warn!(
+                        "request refused, database away reason=\"{why}\" not-logged={kept_back}"
+                    );
+                }
                 Self::unavailable("the database is away or too busy; try again in a moment")
             }
             StoreError::Invalid { field, detail } => {

@@ -1,9 +1,10 @@
 //! Binds the addresses, and puts together what runs on each worker thread: the App for HTTP, the shard for WebSockets.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::Permissions;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -12,21 +13,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix::Addr;
-use actix_http::{HttpService, Protocol, Request};
+use actix_http::error::DispatchError;
+use actix_http::{Extensions, HttpService, Protocol, Request};
+use actix_rt::net::{TcpStream, UnixStream as UnixSocket};
 use actix_server::{Server, ServerBuilder};
-use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
+use actix_service::{Service, apply_fn_factory, fn_service, map_config};
 use actix_web::dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, Error, middleware, web};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use crate::actor::hub::Hub;
 use crate::actor::local::Local;
 use crate::actor::message::ShardId;
+use crate::actor::place::Open;
 use crate::actor::shard::Shard;
 use crate::config::ListenAddress;
+use crate::descriptors;
 use crate::limits::{DISCONNECT_MAX, DRAIN_MAX, REQUEST_HEAD_MAX, UNACKNOWLEDGED_MAX};
 
-use super::{State, observe, routes, ws};
+use super::{State, observe, routes, too_many, ws};
 
 /// Connections that the kernel keeps until they are accepted; more than `net.core.somaxconn` has no effect.
 const BACKLOG: i32 = 4_096;
@@ -119,10 +124,9 @@ fn shard_of_this_thread(state: &State, hub: &Addr<Hub>) -> Rc<Local> {
     SHARD.with_borrow_mut(|shard| {
         let start = || {
             let id = ShardId(NEXT.fetch_add(1, Ordering::Relaxed));
-            let (metrics, health) = (Arc::clone(&state.metrics), Arc::clone(&state.health));
-            let history = state.history.clone();
+            let (metrics, history) = (Arc::clone(&state.metrics), state.history.clone());
             let hub = hub.clone();
-            Shard::start_on_this_thread(id, hub, metrics, health, history, state.message_bytes_max)
+            Shard::start_on_this_thread(id, hub, metrics, history, state.message_bytes_max)
         };
         shard.get_or_insert_with(start).clone()
     })
@@ -141,7 +145,11 @@ pub fn serve(
     let mut builder = Server::build()
         .workers(workers)
         .backlog(BACKLOG as u32)
-        .max_concurrent_connections(HTTP_CONNECTIONS_MAX)
+        .max_concurrent_connections(
+            HTTP_CONNECTIONS_MAX
+                .min(descriptors::clients_max() / workers)
+                .max(1),
+        )
         .shutdown_timeout(DRAIN_MAX.as_secs())
         .disable_signals();
     for (i, bound) in bound.into_iter().enumerate() {
@@ -167,15 +175,61 @@ macro_rules! http_service {
         HttpService::build()
             .client_request_timeout(REQUEST_HEAD_MAX)
             .client_disconnect_timeout(DISCONNECT_MAX)
-            .tcp_nodelay(true)
             .upgrade(fn_service(upgrade))
             // A client that closes its side has gone, as it has for nginx and hyper: or its session would stay until a
             // second heartbeat fails, and its long poll for as long as it may wait.
             .h1_allow_half_closed(false)
+            .on_connect_ext(remember)
             .finish(map_config(app($state.clone(), shard_of_this_thread(&$state, &$hub)), |()| {
                 AppConfig::default()
             }))
     }};
+}
+
+thread_local! {
+    /// The connection that is being handed to actix-http: it asks for what belongs to it in the same call.
+    static ACCEPTED: Cell<Option<Rc<Open>>> = const { Cell::new(None) };
+}
+
+/// Gives a connection what its requests find in it.
+fn remember<T>(_: &T, data: &mut Extensions) {
+    if let Some(open) = ACCEPTED.take() {
+        data.insert(open);
+    }
+}
+
+/// Serves a connection, if there is room for it. The answer that one gets for which there is none is no more than a try:
+/// nobody waits for a client of which there are too many.
+fn serve_one<T: AsFd, S>(
+    state: &State,
+    peer: Option<SocketAddr>,
+    io: T,
+    http: &S,
+) -> impl Future<Output = Result<(), DispatchError>> + use<T, S>
+where
+    S: Service<(T, Protocol, Option<SocketAddr>), Response = (), Error = DispatchError>,
+{
+    let serving = match state.places.open(state.peers.connection(peer)) {
+        Ok(open) => {
+            let open = Rc::new(open);
+            ACCEPTED.set(Some(open.clone()));
+            Some((http.call((io, Protocol::Http1, peer)), open))
+        }
+        Err(full) => {
+            let answer = too_many(full).raw_response();
+            let _ = SockRef::from(&io).send(answer.as_bytes());
+            None
+        }
+    };
+    async {
+        let Some((serving, open)) = serving else {
+            return Ok(());
+        };
+        tokio::select! {
+            served = serving => served,
+            () = open.is_late() => Ok(()),
+        }
+    }
 }
 
 fn serve_tcp(
@@ -186,7 +240,13 @@ fn serve_tcp(
     hub: Addr<Hub>,
 ) -> io::Result<ServerBuilder> {
     builder.listen(format!("tcp-{i}"), listener, move || {
-        http_service!(state, hub).tcp()
+        let of_all = state.clone();
+        apply_fn_factory(http_service!(state, hub), move |io: TcpStream, http: &_| {
+            let peer = io.peer_addr().ok();
+            // A change leaves at once, and not with the next one.
+            let _ = io.set_nodelay(true);
+            serve_one(&of_all, peer, io, http)
+        })
     })
 }
 
@@ -198,8 +258,11 @@ fn serve_unix(
     hub: Addr<Hub>,
 ) -> io::Result<ServerBuilder> {
     builder.listen_uds(format!("unix-{i}"), listener, move || {
-        fn_service(|io: actix_rt::net::UnixStream| async { Ok((io, Protocol::Http1, None)) })
-            .and_then(http_service!(state, hub))
+        let of_all = state.clone();
+        let service = http_service!(state, hub);
+        apply_fn_factory(service, move |io: UnixSocket, http: &_| {
+            serve_one(&of_all, None, io, http)
+        })
     })
 }
 

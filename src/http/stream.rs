@@ -59,9 +59,9 @@ pub async fn events(
         Err(refusal) => return Err(refused(refusal)),
     }
     let shard = super::shard(&request)?;
-    state.take_session()?;
+    let place = state.take_place(request.peer_addr(), request.headers(), false)?;
     let (pipe, reader) = pipe(TRANSPORT);
-    session::serve(pipe, Bytes::new(), Some(Ok(wanted)), shard);
+    session::serve(pipe, Bytes::new(), Some(Ok(wanted)), shard, place);
     let body = Body {
         reader,
         unframer: Unframer::default(),

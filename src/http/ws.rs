@@ -15,6 +15,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use crate::actor::local::Local;
+use crate::actor::place::{Open, Place};
 use crate::actor::session;
 use crate::actor::socket::Socket;
 use crate::metrics::RequestLabels;
@@ -41,6 +42,7 @@ pub async fn accept<T>(
 ) where
     T: AsyncRead + AsyncWrite + Unpin + Into<Socket>,
 {
+    let _asking = request.conn_data::<Rc<Open>>().cloned().map(Open::ask);
     let parts = framed.into_parts();
     let mut io = parts.io;
     let verdict = check(&state, &request);
@@ -63,7 +65,7 @@ pub async fn accept<T>(
         })
         .inc();
     let response = match &verdict {
-        Ok(response) => response.clone(),
+        Ok((response, _)) => response.clone(),
         Err(problem) => {
             log::debug!("websocket refused reason=\"{problem}\"");
             problem.raw_response()
@@ -73,14 +75,15 @@ pub async fn accept<T>(
     let response = [&parts.write_buf, response.as_bytes()].concat();
     let written = timeout(RESPOND_MAX, io.write_all(&response)).await;
     match verdict {
-        Ok(_) if matches!(written, Ok(Ok(()))) => {
+        Ok((_, place)) if matches!(written, Ok(Ok(()))) => {
             let first = subscription(request.uri().query().unwrap_or_default());
             // A copy of the few bytes there may be: the buffer itself has 8 KiB, and would stay for as long as the session.
             let early = Bytes::copy_from_slice(&parts.read_buf);
             drop((parts.read_buf, parts.write_buf));
-            session::serve(io, early, first, shard);
+            session::serve(io, early, first, shard, place);
         }
-        Ok(_) => state.health.release_session(),
+        // It has gone already.
+        Ok(_) => {}
         Err(_) => {
             let _ = timeout(RESPOND_MAX, io.shutdown()).await;
         }
@@ -103,7 +106,7 @@ pub async fn accept<T>(
             status = 101, description = "From here on it is a WebSocket.",
             headers(("Sec-WebSocket-Protocol" = String, description = "`plank.v1`, if the client offered it.")),
         ),
-        doc::MalformedHandshake, doc::ForeignOrigin, doc::NoUpgrade, doc::TooMany,
+        doc::MalformedHandshake, doc::ForeignOrigin, doc::NoUpgrade, doc::TooManyOfOne, doc::TooMany,
     ),
 )]
 pub async fn upgrade_required() -> Result<&'static str, Problem> {
@@ -125,8 +128,8 @@ pub(super) fn no_upgrade() -> Problem {
     )
 }
 
-/// The response head if the socket may become a session. Then a place has been taken for it.
-fn check(state: &State, request: &Request) -> Result<String, Problem> {
+/// The response head and a place, if the socket may become a session.
+fn check(state: &State, request: &Request) -> Result<(String, Place), Problem> {
     if request.path() != "/ws" {
         return Err(Problem::not_found(
             "there is no WebSocket here; connect to /ws",
@@ -144,16 +147,17 @@ fn check(state: &State, request: &Request) -> Result<String, Problem> {
         .get(header::SEC_WEBSOCKET_KEY)
         .map(|key| hash_key(key.as_bytes()));
     let key = key.ok_or_else(|| Problem::malformed("Sec-WebSocket-Key", "is missing"))?;
-    state.take_session()?;
+    let place = state.take_place(request.peer_addr(), request.headers(), true)?;
     let protocol = if offers_subprotocol(request.headers()) {
         format!("sec-websocket-protocol: {SUBPROTOCOL}\r\n")
     } else {
         String::new()
     };
     let key = String::from_utf8_lossy(&key);
-    Ok(format!(
+    let head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {key}\r\n{protocol}\r\n"
-    ))
+    );
+    Ok((head, place))
 }
 
 /// 400, 405 or 426.

@@ -41,6 +41,8 @@ struct Partial {
     frame: Option<Header>,
     /// The fragmented message that the next data frame must continue.
     open: Option<Kind>,
+    /// How many frames of it have begun.
+    fragments: usize,
     /// The payload of the message so far.
     message: Payload,
     /// The payload of the control frame so far: apart, as it may come amid a message.
@@ -135,6 +137,7 @@ impl Decoder {
             message_bytes_max: self.message_bytes_max,
             open: partial.open,
             received: partial.message.len(),
+            fragments: partial.fragments,
         };
         let Some((frame, header_len)) = expected.header(&partial.head[..len])? else {
             debug_assert_eq!(len - held, input.len(), "the longest header is complete");
@@ -145,6 +148,8 @@ impl Decoder {
         partial.head_len = 0;
         *input = &input[header_len - held..];
         if !frame.kind.is_control() {
+            // The last one begins anew.
+            partial.fragments = if frame.fin { 0 } else { partial.fragments + 1 };
             partial.open = (!frame.fin).then_some(frame.kind);
         }
         Ok(Some(frame))

@@ -1,6 +1,7 @@
 //! The header of a client's frame: parsed from what is there of it, and judged against the
 //! message it comes amid. It knows nothing of payloads.
 
+use crate::limits::{FRAGMENT_BYTES_MIN, FRAGMENTS_MAX};
 use crate::wire::frame::{CONTROL_BYTES_MAX, FIN, LEN_16, LEN_64, MASKED, Opcode, RSV1, RSV2_RSV3};
 use crate::wire::violation::Violation;
 
@@ -45,6 +46,8 @@ pub(crate) struct Expected {
     pub(crate) open: Option<Kind>,
     /// Bytes of that message so far.
     pub(crate) received: usize,
+    /// How many frames of it there were.
+    pub(crate) fragments: usize,
 }
 
 impl Expected {
@@ -115,8 +118,12 @@ impl Expected {
         })
     }
 
-    /// Refuses a frame of `len` bytes that would take its message above the limit.
+    /// Refuses a frame of `len` bytes that would take its message above a limit.
     fn check_size(&self, len: u64) -> Result<(), Violation> {
+        let fragments_max = FRAGMENTS_MAX + self.message_bytes_max / FRAGMENT_BYTES_MIN;
+        if self.fragments >= fragments_max {
+            return Err(Violation::TooManyFragments(fragments_max));
+        }
         let bytes = self.received as u64 + len;
         if bytes > self.message_bytes_max as u64 {
             return Err(Violation::TooBig {
@@ -157,6 +164,7 @@ mod tests {
         message_bytes_max: 1 << 20,
         open: None,
         received: 0,
+        fragments: 0,
     };
     const AMID_TEXT: Expected = Expected {
         open: Some(Kind::Text),

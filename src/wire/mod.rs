@@ -14,4 +14,6 @@ pub mod unframe;
 pub mod violation;
 
 #[cfg(test)]
+mod fragments;
+#[cfg(test)]
 mod oracle;

@@ -39,6 +39,9 @@ pub enum Violation {
         /// The limit given to [`Decoder::new`](crate::wire::decode::Decoder::new).
         bytes_max: usize,
     },
+    /// The message is in more pieces than its size could explain.
+    #[error("the message has more than {0} fragments")]
+    TooManyFragments(usize),
     /// A text message or the reason of a Close is not UTF-8 (section 8.1).
     #[error("text is not valid UTF-8")]
     InvalidUtf8,
@@ -55,7 +58,7 @@ impl Violation {
     #[must_use]
     pub const fn close_code(self) -> CloseCode {
         match self {
-            Self::TooBig { .. } => CloseCode::TOO_BIG,
+            Self::TooBig { .. } | Self::TooManyFragments(_) => CloseCode::TOO_BIG,
             Self::InvalidUtf8 => CloseCode::INVALID_DATA,
             _ => CloseCode::PROTOCOL_ERROR,
         }

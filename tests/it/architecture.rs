@@ -12,8 +12,9 @@ const LAYERS: &[&[&str]] = &[
     &["store"],
     &["wire"],
     &["feed"],
-    &["config", "systemd"],
-    &["health", "limits", "metrics"],
+    &["config", "descriptors", "systemd"],
+    &["health", "metrics", "throttle"],
+    &["limits"],
 ];
 
 fn layer(module: &str) -> Option<usize> {

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod abuse;
 mod altered;
 mod architecture;
 mod capture;
@@ -15,6 +16,7 @@ mod filter;
 mod filter_null;
 mod filter_state;
 mod filter_types;
+mod fuzz;
 mod hostile;
 mod items;
 mod items_input;

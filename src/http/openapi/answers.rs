@@ -11,6 +11,7 @@ use utoipa::openapi::{
     ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
 };
 
+use crate::actor::place::Full;
 use crate::limits::{BODY_BYTES_MAX, PAGE_ROWS_MAX};
 use crate::store::items::Item;
 use crate::wire::message::ResetReason;
@@ -64,7 +65,9 @@ answers! {
     NoUpgrade, "The request is no handshake of a WebSocket, or one of another version.", ws::no_upgrade();
     Away, "The database is away, or too busy.",
         Problem::unavailable("the database is away or too busy; try again in a moment");
-    TooMany, "There are `--max-connections` clients that stay.", super::super::too_many();
+    TooMany, "There are `--max-connections` clients that stay.", super::super::too_many(Full::Connections);
+    TooManyOfOne, "There are `--max-connections-per-ip` clients of the same address.",
+        super::super::too_many(Full::Address);
     Stuck, "A part of the process does not answer.", health::stuck("listener");
     NotReady, "The database is away, or changes arrive late.", Problem::unavailable("changes arrive 12.5 s late");
 }

@@ -103,8 +103,9 @@ async fn every_path_takes_the_documented_methods_and_no_others() {
 
 /// Needs a world that is out of order; the tests of those worlds are elsewhere.
 ///
-/// A body that takes 20 s; a database that is away, an actor that is stuck, or 19,000 WebSockets.
-const RARE: [&str; 2] = ["408", "503"];
+/// A body that takes 20 s; a database that is away, an actor that is stuck, 19,000 WebSockets, or 1,000 of one
+/// address.
+const RARE: [&str; 3] = ["408", "429", "503"];
 
 #[actix_web::test]
 async fn what_is_documented_happens_and_nothing_else() {

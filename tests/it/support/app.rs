@@ -8,7 +8,8 @@ use plank::app;
 use plank::config::{Config, Database, ListenAddress, Retention};
 use plank::health::Health;
 use plank::limits::{
-    BODY_BYTES_MAX, CONNECTIONS_MAX, MESSAGE_BYTES_MAX, RETENTION, RETENTION_ROWS_MAX,
+    BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, MESSAGE_BYTES_MAX, RETENTION,
+    RETENTION_ROWS_MAX,
 };
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -48,6 +49,9 @@ pub fn config(database: tokio_postgres::Config) -> Config {
         workers: 2,
         allowed_origins: vec!["https://allowed.example".into()],
         connections_max: CONNECTIONS_MAX,
+        connections_per_ip_max: CONNECTIONS_PER_IP_MAX,
+        trusted_proxies: vec![],
+        limit_loopback: false,
         message_bytes_max: MESSAGE_BYTES_MAX,
         body_bytes_max: BODY_BYTES_MAX,
         retention: Retention {

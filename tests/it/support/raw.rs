@@ -37,10 +37,14 @@ pub struct RawClient {
 impl RawClient {
     /// Connects and says nothing yet.
     pub async fn connect(address: SocketAddr) -> Self {
+        let stream = within("a connection", TcpStream::connect(address)).await;
+        Self::of(stream.unwrap())
+    }
+
+    /// On a connection that is there.
+    pub fn of(stream: TcpStream) -> Self {
         Self {
-            stream: within("a connection", TcpStream::connect(address))
-                .await
-                .unwrap(),
+            stream,
             read: Vec::new(),
         }
     }

@@ -1,0 +1,363 @@
+//! How many clients there may be: all together, of one address, and as many as the process has descriptors for. It knows
+//! numbers and addresses, and no client.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use crate::health::Health;
+use crate::limits::REQUEST_HEAD_MAX;
+use crate::metrics::Metrics;
+use crate::throttle::Throttle;
+
+/// The name of [`REQUEST_HEAD_MAX`] in metrics.
+const REQUEST_HEAD: &str = "request_head";
+
+/// By how much two clocks may differ.
+const TOLERANCE: Duration = Duration::from_secs(1);
+
+/// The bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Clients that stay: WebSockets, streams and long polls.
+    pub connections_max: usize,
+    /// Those of one address, and also the other connections of one address.
+    pub per_address_max: usize,
+    /// Sockets of all kinds.
+    pub sockets_max: usize,
+}
+
+/// Why there is no place. The text is the setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// All are taken.
+    Connections,
+    /// All of this address are.
+    Address,
+    /// The process may not have more descriptors.
+    Descriptors,
+}
+
+impl Full {
+    /// The name of the bound, in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Address => "connections_per_ip",
+            Self::Descriptors => "descriptors",
+        }
+    }
+
+    /// What an operator can change.
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Connections => "--max-connections",
+            Self::Address => "--max-connections-per-ip",
+            Self::Descriptors => "the limit of file descriptors (LimitNOFILE=, ulimit -n)",
+        }
+    }
+}
+
+/// What one address has.
+#[derive(Debug, Default)]
+struct Counts {
+    staying: usize,
+    open: usize,
+}
+
+/// All places. One for each [`crate::app::App`].
+#[derive(Debug)]
+pub struct Places {
+    bounds: Bounds,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    /// Those that have something, and no others: as many as there are connections.
+    addresses: Mutex<HashMap<IpAddr, Counts>>,
+    /// Sockets that are open, whatever they are.
+    sockets: AtomicUsize,
+    /// For each reason.
+    throttles: [Throttle; 3],
+}
+
+impl Places {
+    /// All are free.
+    pub fn new(bounds: Bounds, health: Arc<Health>, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            bounds,
+            health,
+            metrics,
+            addresses: Mutex::default(),
+            sockets: AtomicUsize::new(0),
+            throttles: Default::default(),
+        })
+    }
+
+    /// Takes a place for a client that stays. `address` is none for one that is not counted by it; `is_socket` says that
+    /// it takes its socket out of HTTP.
+    ///
+    /// # Errors
+    /// If there is none. That has been counted and logged.
+    pub fn stay(self: &Arc<Self>, address: Option<IpAddr>, is_socket: bool) -> Result<Place, Full> {
+        let address = address.map(key);
+        let max = self.bounds.per_address_max;
+        if !self.count(address, |counts| {
+            (counts.staying < max).then(|| counts.staying += 1)
+        }) {
+            return Err(self.refuse(Full::Address, address, max));
+        }
+        let place = |places: Arc<Self>| Place {
+            places,
+            address,
+            is_socket,
+        };
+        let max = self.bounds.connections_max;
+        if !self.health.take_session(max) {
+            self.give_back(address, |counts| counts.staying -= 1);
+            return Err(self.refuse(Full::Connections, address, max));
+        }
+        if is_socket {
+            self.sockets.fetch_add(1, Relaxed);
+        }
+        Ok(place(self.clone()))
+    }
+
+    /// Counts a connection that has been accepted, for as long as it is one of HTTP.
+    ///
+    /// # Errors
+    /// See [`Self::stay`].
+    pub fn open(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Open, Full> {
+        let max = self.bounds.sockets_max;
+        if self.sockets.fetch_add(1, Relaxed) >= max {
+            self.sockets.fetch_sub(1, Relaxed);
+            return Err(self.refuse(Full::Descriptors, address, max));
+        }
+        let (address, max) = (address.map(key), self.bounds.per_address_max);
+        if !self.count(address, |counts| {
+            (counts.open < max).then(|| counts.open += 1)
+        }) {
+            self.sockets.fetch_sub(1, Relaxed);
+            return Err(self.refuse(Full::Address, address, max));
+        }
+        Ok(Open {
+            places: self.clone(),
+            address,
+            quiet_since: Cell::new(Instant::now()),
+            asking: Cell::new(0),
+            has_asked: Cell::new(false),
+        })
+    }
+
+    /// Changes what is counted for an address, if `change` finds that it may. True as well where nothing is counted.
+    fn count(
+        &self,
+        address: Option<IpAddr>,
+        change: impl FnOnce(&mut Counts) -> Option<()>,
+    ) -> bool {
+        let Some(address) = address else { return true };
+        let mut addresses = self.lock();
+        let counts = addresses.entry(address).or_default();
+        let may = change(counts).is_some();
+        if counts.staying + counts.open == 0 {
+            addresses.remove(&address);
+        }
+        may
+    }
+
+    fn give_back(&self, address: Option<IpAddr>, change: impl FnOnce(&mut Counts)) {
+        self.count(address, |counts| {
+            change(counts);
+            Some(())
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, Counts>> {
+        // Only numbers are changed under it.
+        self.addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refuse(&self, full: Full, address: Option<IpAddr>, max: usize) -> Full {
+        self.metrics.limit(full.name());
+        if let Some(kept_back) = self.throttles[full as usize].pass() {
+            let address = address.map_or_else(|| "any".to_owned(), |ip| ip.to_string());
+            log::warn!(
+                "client refused, too many limit={} max={max} address={address} not-logged={kept_back} setting=\"{}\"",
+                full.name(),
+                full.setting()
+            );
+        }
+        full
+    }
+}
+
+/// One host of IPv6 has a network of its own.
+fn key(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
+        v4 => v4,
+    }
+}
+
+/// The place of a client that stays; free again when it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    places: Arc<Places>,
+    address: Option<IpAddr>,
+    is_socket: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let places = &self.places;
+        places.give_back(self.address, |counts| counts.staying -= 1);
+        if self.is_socket {
+            places.sockets.fetch_sub(1, Relaxed);
+        }
+        places.health.release_session();
+    }
+}
+
+/// A connection of HTTP.
+#[derive(Debug)]
+pub struct Open {
+    places: Arc<Places>,
+    address: Option<IpAddr>,
+    /// When the last answer was made, or it was accepted.
+    quiet_since: Cell<Instant>,
+    /// Requests that are being answered.
+    asking: Cell<usize>,
+    has_asked: Cell<bool>,
+}
+
+impl Open {
+    /// The head of a request has arrived.
+    pub fn ask(self: Rc<Self>) -> Asking {
+        self.has_asked.set(true);
+        self.asking.set(self.asking.get() + 1);
+        Asking(self)
+    }
+
+    /// Resolves when the head of the next request has taken too long. actix-http has a deadline for the first one only, and
+    /// one for a connection on which nothing comes at all.
+    pub async fn is_late(&self) {
+        // So that it is the first to say so, for it can say it to the client.
+        let max = REQUEST_HEAD_MAX + TOLERANCE;
+        loop {
+            let quiet = match self.asking.get() {
+                0 => self.quiet_since.get().elapsed(),
+                _ => Duration::ZERO,
+            };
+            match max.checked_sub(quiet) {
+                Some(left) if !left.is_zero() => sleep(left).await,
+                _ => break,
+            }
+        }
+        if self.has_asked.get() {
+            self.places.metrics.limit(REQUEST_HEAD);
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let places = &self.places;
+        // The clock of actix-http is up to half a second behind.
+        let is_late = self.quiet_since.get().elapsed() >= REQUEST_HEAD_MAX - TOLERANCE;
+        if !self.has_asked.get() && is_late {
+            places.metrics.limit(REQUEST_HEAD);
+        }
+        places.give_back(self.address, |counts| counts.open -= 1);
+        places.sockets.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A request that is being answered, until its answer has been made.
+#[derive(Debug)]
+pub struct Asking(Rc<Open>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.asking.set(self.0.asking.get() - 1);
+        self.0.quiet_since.set(Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(connections_max: usize, per_address_max: usize, sockets_max: usize) -> Arc<Places> {
+        let bounds = Bounds {
+            connections_max,
+            per_address_max,
+            sockets_max,
+        };
+        Places::new(bounds, Arc::default(), Arc::default())
+    }
+
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn an_address_has_its_share_and_nothing_is_remembered_of_one_that_has_gone() {
+        let places = places(10, 2, 100);
+        let own = ip("192.0.2.1");
+        let staying = [
+            places.stay(own, true),
+            places.stay(ip("::ffff:192.0.2.1"), false),
+        ];
+        assert!(staying.iter().all(Result::is_ok));
+        assert_eq!(places.stay(own, true).err(), Some(Full::Address));
+        // Of another address, or of none that counts.
+        let others = [places.stay(ip("192.0.2.2"), true), places.stay(None, true)];
+        assert!(others.iter().all(Result::is_ok));
+        let open = [places.open(own), places.open(own)];
+        assert!(
+            open.iter().all(Result::is_ok),
+            "others than those that stay"
+        );
+        assert_eq!(places.open(own).err(), Some(Full::Address));
+        drop((staying, others, open));
+        assert!(places.lock().is_empty());
+        assert_eq!(
+            (places.health.sessions(), places.sockets.load(Relaxed)),
+            (0, 0)
+        );
+        assert!(places.stay(own, true).is_ok());
+    }
+
+    #[test]
+    fn a_host_of_ipv6_does_not_get_more_by_its_many_addresses() {
+        let places = places(10, 1, 100);
+        let first = places.stay(ip("2001:db8::1"), true);
+        assert!(first.is_ok());
+        assert!(places.stay(ip("2001:db8::ffff:2"), true).is_err());
+        assert!(places.stay(ip("2001:db8:0:1::1"), true).is_ok());
+    }
+
+    #[test]
+    fn a_refusal_takes_nothing() {
+        let places = places(1, 5, 3);
+        let first = places.stay(ip("192.0.2.1"), true).unwrap();
+        for _ in 0..10 {
+            assert_eq!(
+                places.stay(ip("192.0.2.2"), true).err(),
+                Some(Full::Connections)
+            );
+        }
+        assert_eq!(places.lock().len(), 1);
+        let open = [places.open(None), places.open(ip("192.0.2.3"))];
+        assert_eq!(places.open(None).err(), Some(Full::Descriptors));
+        drop(first);
+        assert!(places.open(None).is_ok());
+        drop(open);
+    }
+}
