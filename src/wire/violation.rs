@@ -39,6 +39,15 @@ pub enum Violation {
         /// The limit given to [`Decoder::new`](crate::wire::decode::Decoder::new).
         bytes_max: usize,
     },
+    /// A compressed message is above the limit, whatever it announces.
+    #[error("the message has more than {bytes_max} bytes when it is inflated, which is the limit")]
+    InflatesTooBig {
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// A compressed message is not what a compressor makes (RFC 7692, section 7.2.2).
+    #[error("the compressed message can't be inflated")]
+    NotDeflate,
     /// A text message or the reason of a Close is not UTF-8 (section 8.1).
     #[error("text is not valid UTF-8")]
     InvalidUtf8,
@@ -55,8 +64,8 @@ impl Violation {
     #[must_use]
     pub const fn close_code(self) -> CloseCode {
         match self {
-            Self::TooBig { .. } => CloseCode::TOO_BIG,
-            Self::InvalidUtf8 => CloseCode::INVALID_DATA,
+            Self::TooBig { .. } | Self::InflatesTooBig { .. } => CloseCode::TOO_BIG,
+            Self::InvalidUtf8 | Self::NotDeflate => CloseCode::INVALID_DATA,
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
@@ -84,7 +93,15 @@ mod tests {
             bytes: u64::MAX,
             bytes_max: usize::MAX,
         };
-        for violation in [longest, Violation::MalformedLength, Violation::ReservedBits] {
+        let inflates = Violation::InflatesTooBig {
+            bytes_max: usize::MAX,
+        };
+        for violation in [
+            longest,
+            inflates,
+            Violation::MalformedLength,
+            Violation::ReservedBits,
+        ] {
             assert!(
                 violation.to_string().len() <= REASON_BYTES_MAX,
                 "{violation}"
