@@ -181,6 +181,7 @@ pub async fn build(config: Config) -> Result<App, AppError> {
         allowed_origins: config.allowed_origins.into(),
         connections_max: config.connections_max,
         message_bytes_max: config.message_bytes_max,
+        compression: config.compression,
         body_bytes_max: config.body_bytes_max,
     };
     let sockets = bound.into_iter().map(|(_, bound)| bound).collect();

@@ -24,5 +24,7 @@ pub mod pipe;
 mod queue;
 pub mod session;
 pub mod shard;
+pub mod shared;
 pub mod socket;
+pub mod subscription;
 mod turn;

@@ -42,7 +42,7 @@ pub(super) async fn answer(
     state.take_session()?;
     let cursor = wanted.since.as_ref().map(ToString::to_string);
     let (pipe, reader) = pipe(TRANSPORT);
-    let client = session::serve(pipe, Bytes::new(), Some(Ok(wanted)), shard.clone());
+    let client = session::serve(pipe, false, Bytes::new(), Some(Ok(wanted)), shard.clone());
     let mut poll = LongPoll {
         input: Input {
             reader,

@@ -45,7 +45,7 @@ pub async fn events(
     let shard = super::shard(&request)?;
     state.take_session()?;
     let (pipe, reader) = pipe(TRANSPORT);
-    session::serve(pipe, Bytes::new(), Some(Ok(wanted)), shard);
+    session::serve(pipe, false, Bytes::new(), Some(Ok(wanted)), shard);
     let body = Body {
         reader,
         unframer: Unframer::default(),

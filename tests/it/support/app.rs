@@ -49,6 +49,7 @@ pub fn config(database: tokio_postgres::Config) -> Config {
         allowed_origins: vec!["https://allowed.example".into()],
         connections_max: CONNECTIONS_MAX,
         message_bytes_max: MESSAGE_BYTES_MAX,
+        compression: true,
         body_bytes_max: BODY_BYTES_MAX,
         retention: Retention {
             keep: RETENTION,
