@@ -1,7 +1,7 @@
 # The front door of plank, thin over cargo. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-browser test-deploy stress lint bench install clean
+.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-browser test-deploy autobahn stress lint bench install clean
 # The parts of `make test` share the processors and target/: one after the other, also under -j.
 .NOTPARALLEL:
 
@@ -54,6 +54,12 @@ test-versions: ## capture, cursor and doorbell on PostgreSQL 18, from the npm re
 test-schema: ## the HTTP API against /openapi.json, with schemathesis from PyPI
 	cargo test $(CARGO_FLAGS) --no-run
 	tests/schema/run.sh
+
+# Not a part of `make test`: a new machine has no Python 2.7, and not every one can build it.
+autobahn: ## the WebSocket against the Autobahn test suite, from PyPI for Python 2.7 (CASES="1.* 12.1.*" for some)
+	@scripts/need.sh cargo cc python3-venv
+	cargo build --release --locked --example ws_echo
+	tests/autobahn/run.sh
 
 stress: ## the doorbell with 200,000 transactions (TRANSACTIONS=n for more)
 	PLANK_STRESS_TRANSACTIONS=$(or $(TRANSACTIONS),200000) cargo test $(CARGO_FLAGS) --test it -- --nocapture doorbell::stress

@@ -193,6 +193,7 @@ pub async fn build(config: Config) -> Result<App, AppError> {
             limit_loopback: config.limit_loopback,
         },
         message_bytes_max: config.message_bytes_max,
+        compression: config.compression,
         body_bytes_max: config.body_bytes_max,
     };
     let sockets = bound.into_iter().map(|(_, bound)| bound).collect();

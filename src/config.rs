@@ -1,6 +1,5 @@
 //! The settings: flag, else environment, else default. Checked as a whole before anything starts.
 
-use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,39 +11,15 @@ use crate::limits::{
 };
 
 mod address;
+mod database;
 mod network;
 mod parse;
 #[cfg(test)]
 mod tests;
 
 pub use address::ListenAddress;
+pub use database::{Database, DatabaseArgs};
 pub use network::Network;
-
-/// Which database. Shared by all subcommands that need one.
-#[derive(Args, Clone, Debug, Default)]
-pub struct DatabaseArgs {
-    /// The database, as a URL or "key=value ..." [else: DATABASE_URL; none: plank runs a private PostgreSQL]
-    #[arg(
-        long,
-        env = "PLANK_DATABASE_URL",
-        hide_env_values = true,
-        value_name = "URL"
-    )]
-    pub database_url: Option<String>,
-
-    /// The same database, not through a pooler: LISTEN needs a session of its own [default: the database URL]
-    #[arg(
-        long,
-        env = "PLANK_LISTEN_DATABASE_URL",
-        hide_env_values = true,
-        value_name = "URL"
-    )]
-    pub listen_database_url: Option<String>,
-
-    /// Where the private PostgreSQL keeps its data [default: $XDG_DATA_HOME/plank; as root /var/lib/plank]
-    #[arg(long, env = "PLANK_DATA_DIR", value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-}
 
 /// The settings of `plank serve`.
 #[derive(Args, Clone, Debug)]
@@ -101,6 +76,16 @@ pub struct ServeArgs {
     #[arg(long, env = "PLANK_MAX_MESSAGE_BYTES", default_value_t = MESSAGE_BYTES_MAX, value_name = "BYTES")]
     pub max_message_bytes: usize,
 
+    /// Whether WebSockets may negotiate permessage-deflate; off where every byte is cheap, or lengths must tell nothing
+    #[arg(
+        long,
+        env = "PLANK_COMPRESSION",
+        default_value = "on",
+        value_parser = ["on", "off"],
+        value_name = "on|off"
+    )]
+    pub compression: String,
+
     /// Bytes of a request body; a longer one is answered with 413
     #[arg(long, env = "PLANK_MAX_BODY_BYTES", default_value_t = BODY_BYTES_MAX, value_name = "BYTES")]
     pub max_body_bytes: usize,
@@ -152,15 +137,6 @@ pub struct ServeArgs {
 #[error("{0}")]
 pub struct ConfigError(String);
 
-/// The databases that were configured; none: a private PostgreSQL.
-#[derive(Clone, Debug)]
-pub struct Database {
-    /// For requests.
-    pub requests: tokio_postgres::Config,
-    /// For LISTEN and the log.
-    pub listen: tokio_postgres::Config,
-}
-
 /// How much of the log is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
@@ -193,49 +169,14 @@ pub struct Config {
     pub limit_loopback: bool,
     /// See [`ServeArgs::max_message_bytes`].
     pub message_bytes_max: usize,
+    /// Whether a WebSocket may negotiate permessage-deflate.
+    pub compression: bool,
     /// See [`ServeArgs::max_body_bytes`].
     pub body_bytes_max: usize,
     /// See [`Retention`].
     pub retention: Retention,
     /// Whether the listener may sleep until the doorbell rings.
     pub doorbell: bool,
-}
-
-impl DatabaseArgs {
-    /// The databases, if any is configured.
-    ///
-    /// # Errors
-    /// If a URL can't be read. The text does not repeat it: it may hold a password.
-    pub fn resolve(&self) -> Result<Option<Database>, ConfigError> {
-        let fallback = || env::var("DATABASE_URL").ok();
-        let given = self
-            .database_url
-            .clone()
-            .or_else(fallback)
-            .filter(|url| !url.trim().is_empty());
-        let listen = self
-            .listen_database_url
-            .clone()
-            .filter(|url| !url.trim().is_empty());
-        let Some(requests) = given
-            .map(|url| parse::database_url("--database-url (PLANK_DATABASE_URL)", &url))
-            .transpose()?
-        else {
-            return match listen {
-                None => Ok(None),
-                Some(_) => Err(ConfigError("--listen-database-url is set, but --database-url is not; set both, or only the latter".into())),
-            };
-        };
-        let listen = listen
-            .map(|url| {
-                parse::database_url("--listen-database-url (PLANK_LISTEN_DATABASE_URL)", &url)
-            })
-            .transpose()?;
-        Ok(Some(Database {
-            listen: listen.unwrap_or_else(|| requests.clone()),
-            requests,
-        }))
-    }
 }
 
 impl Config {
@@ -255,6 +196,7 @@ impl Config {
             trusted_proxies: Vec::new(),
             limit_loopback: false,
             message_bytes_max: MESSAGE_BYTES_MAX,
+            compression: true,
             body_bytes_max: BODY_BYTES_MAX,
             retention: Retention {
                 keep: RETENTION,
@@ -337,6 +279,7 @@ impl ServeArgs {
                 .collect::<Result<_, _>>()?,
             limit_loopback: self.limit_loopback,
             message_bytes_max: self.max_message_bytes,
+            compression: self.compression == "on",
             body_bytes_max: self.max_body_bytes,
             retention: Retention {
                 keep: parse::duration("--retention", &self.retention)?,

@@ -33,6 +33,15 @@ pub const FRAGMENT_BYTES_MIN: usize = 64;
 /// Bytes of a request body on `/api`. One row of `items` fits many times over.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
+/// Bytes of a message below which it is not compressed: what is smaller than one change would hardly get smaller.
+pub const DEFLATE_BYTES_MIN: usize = 256;
+
+/// Bytes of a message above which it is not compressed: its worker does nothing else meanwhile, for some 5 ms.
+pub const DEFLATE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes that a worker keeps to compress and inflate into. What a larger message needs is given back behind it.
+pub const DEFLATE_SCRATCH_BYTES_MAX: usize = 512 * 1024;
+
 /// Subscriptions of one WebSocket.
 pub const SUBSCRIPTIONS_MAX: usize = 100;
 
@@ -343,3 +352,7 @@ const _: () = assert!(
 );
 const _: () = assert!(PIECE_BYTES < WINDOW_BYTES_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX >= READ_BYTES);
+const _: () = assert!(
+    CHUNK_BYTES < DEFLATE_SCRATCH_BYTES_MAX && DEFLATE_SCRATCH_BYTES_MAX <= DEFLATE_BYTES_MAX,
+    "what a batch is cut into is compressed without an allocation"
+);

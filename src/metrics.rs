@@ -43,6 +43,13 @@ pub struct LimitLabel {
     pub limit: &'static str,
 }
 
+/// `{stage}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct StageLabel {
+    /// `before`, `after`
+    pub stage: &'static str,
+}
+
 /// `{result}`
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ResumeLabel {
@@ -103,6 +110,7 @@ pub struct Metrics {
     pub log_bytes: Gauge,
     pub backlog_bytes: Gauge,
     pub slow_sessions: Gauge,
+    deflate_bytes: Family<StageLabel, Counter>,
     pub closes: Family<CloseLabel, Counter>,
     pub limits: Family<LimitLabel, Counter>,
     pub requests: Family<RequestLabels, Counter>,
@@ -137,6 +145,7 @@ impl Default for Metrics {
             log_bytes: Gauge::default(),
             backlog_bytes: Gauge::default(),
             slow_sessions: Gauge::default(),
+            deflate_bytes: Family::default(),
             closes: Family::default(),
             limits: Family::default(),
             requests: Family::default(),
@@ -237,6 +246,11 @@ impl Default for Metrics {
             m.slow_sessions.clone(),
         );
         r.register(
+            "plank_deflate_bytes",
+            "Frames that were compressed, before and after, each counted once however many clients it went to",
+            m.deflate_bytes.clone(),
+        );
+        r.register(
             "plank_closes",
             "Sockets closed by the server or the client, by close code",
             m.closes.clone(),
@@ -279,6 +293,14 @@ impl Metrics {
     /// Counts a bound that was reached.
     pub fn limit(&self, limit: &'static str) {
         self.limits.get_or_create(&LimitLabel { limit }).inc();
+    }
+
+    /// Counts a frame that was compressed, with its bytes before and after.
+    pub fn deflated(&self, before: usize, after: usize) {
+        for (stage, bytes) in [("before", before), ("after", after)] {
+            let counter = self.deflate_bytes.get_or_create(&StageLabel { stage });
+            counter.inc_by(bytes as u64);
+        }
     }
 
     /// Counts a client that came back with a cursor.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::bed::Bed;
 use crate::support::report::Report;
-use crate::support::{Effort, Outcome, client, limits};
+use crate::support::{Effort, Outcome, client, client::DEFLATE, limits};
 
 /// Connections before the first measurement, so that what is allocated once is not counted as theirs.
 const WARM_UP: usize = 10;
@@ -48,7 +48,7 @@ pub async fn run(effort: Effort) -> Outcome<Report> {
     Ok(Report {
         method: format!(
             "Resident memory of the process `plank` (`/proc/PID/status`), with connections over TCP loopback, each \
-             subscribed through `/ws?table=items` and idle; the baseline is plank with {WARM_UP} of them. Buffers of the \
+             subscribed through `/ws?table=items` and idle, with permessage-deflate negotiated; the baseline is plank with {WARM_UP} of them. Buffers of the \
              kernel are not in it."
         ),
         facts,
@@ -69,7 +69,7 @@ fn row(count: usize, kib: u64, baseline_kib: u64) -> Vec<String> {
 
 async fn open(bed: &Bed, first: usize, count: usize) -> Outcome<Vec<TcpStream>> {
     stream::iter(first..first + count)
-        .map(|number| client::hold(bed.plank.address, number, "items"))
+        .map(|number| client::hold(bed.plank.address, number, "items", DEFLATE))
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await

@@ -6,6 +6,7 @@ use crate::support::report::Report;
 use crate::support::{Effort, Outcome};
 
 mod bulk;
+mod compression;
 mod filters;
 mod history;
 mod latency;
@@ -56,6 +57,11 @@ pub const CASES: &[Case] = &[
         name: "filters",
         about: "ten thousand different filters against ten",
         run: |effort| Box::pin(filters::run(effort)),
+    },
+    Case {
+        name: "compression",
+        about: "one topic for a thousand clients, with permessage-deflate and without",
+        run: |effort| Box::pin(compression::run(effort)),
     },
     Case {
         name: "snapshot",

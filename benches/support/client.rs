@@ -76,21 +76,30 @@ impl Subscriber {
     }
 }
 
-/// The upgrade by hand: a connection that only stays open costs this process no more than its socket. It answers no
+/// The header with which browsers offer permessage-deflate.
+pub const DEFLATE: &str =
+    "sec-websocket-extensions: permessage-deflate; client_max_window_bits\r\n";
+
+/// The upgrade by hand, with `headers` besides those that it needs: a connection that only stays open costs this process no more than its socket. It answers no
 /// ping, so plank closes it after a minute.
 ///
 /// The source address is one of many, since one address has fewer ports than plank takes connections.
 ///
 /// # Errors
 /// If it is not subscribed in time.
-pub async fn hold(address: SocketAddr, number: usize, table: &str) -> Outcome<TcpStream> {
+pub async fn hold(
+    address: SocketAddr,
+    number: usize,
+    table: &str,
+    headers: &str,
+) -> Outcome<TcpStream> {
     within(SOON, "a subscribed connection", async {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::new(source(number), 0))?;
         let mut stream = socket.connect(address).await?;
         let request = format!(
             "GET /ws?table={table} HTTP/1.1\r\nhost: {address}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
         );
         stream.write_all(request.as_bytes()).await?;
         let (mut answer, mut buffer) = (String::new(), [0; 2048]);

@@ -12,8 +12,24 @@ use crate::feed::TopicId;
 pub struct Segment {
     /// Whose.
     pub topic: TopicId,
-    /// The frames.
+    /// The frames, for clients that have negotiated no compression; for all of them where `deflated` is none.
     pub bytes: Bytes,
+    /// The frames for those that have.
+    pub deflated: Option<Bytes>,
+}
+
+impl Segment {
+    /// The frames for a client. Always the same ones: its socket may be full in the middle of them.
+    pub fn of(&self, deflates: bool) -> &Bytes {
+        match &self.deflated {
+            Some(deflated) if deflates => deflated,
+            _ => &self.bytes,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len() + self.deflated.as_ref().map_or(0, Bytes::len)
+    }
 }
 
 /// Segments in the order in which they were flushed, numbered for ever.
@@ -54,7 +70,7 @@ impl Backlog {
 
     /// Appends a segment.
     pub fn push(&mut self, segment: Segment) {
-        self.bytes += segment.bytes.len();
+        self.bytes += segment.len();
         self.segments.push_back(segment);
     }
 
@@ -79,7 +95,7 @@ impl Backlog {
             && self.segments.len() > 1
             && let Some(segment) = self.segments.pop_front()
         {
-            self.bytes -= segment.bytes.len();
+            self.bytes -= segment.len();
             self.base += 1;
             cut.push(segment);
         }
@@ -95,7 +111,29 @@ mod tests {
         Segment {
             topic: TopicId(1),
             bytes: vec![0; len].into(),
+            deflated: None,
         }
+    }
+
+    #[test]
+    fn a_segment_counts_with_all_that_is_kept_of_it() {
+        let mut backlog = Backlog::new(10);
+        let (bytes, deflated) = (Bytes::from_static(b"plain"), Bytes::from_static(b"def"));
+        backlog.push(Segment {
+            topic: TopicId(1),
+            bytes: bytes.clone(),
+            deflated: Some(deflated.clone()),
+        });
+        assert_eq!(backlog.bytes(), 8);
+        let both = backlog.get(0).unwrap();
+        assert_eq!((both.of(false), both.of(true)), (&bytes, &deflated));
+        backlog.push(segment(3));
+        assert_eq!((backlog.trim(true).len(), backlog.bytes()), (1, 3));
+        assert_eq!(
+            backlog.get(1).unwrap().of(true).len(),
+            3,
+            "the same for all"
+        );
     }
 
     #[test]

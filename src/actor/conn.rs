@@ -17,38 +17,8 @@ use crate::wire::frame;
 use super::backlog::{Backlog, Segment};
 use super::queue::{Queue, SLICES_MAX};
 use super::socket::Socket;
+use super::subscription::{CATCHING_UP, Subscription};
 use super::turn::CatchUps;
-
-/// A client's subscription.
-#[derive(Debug)]
-pub struct Subscription {
-    /// Unique in the shard.
-    pub serial: u64,
-    /// The client's name for it.
-    pub id: Box<str>,
-    /// None until the hub has answered.
-    pub topic: Option<TopicId>,
-    /// The client has ended it before the hub has answered. It keeps its place until then, so that what one client can
-    /// make the hub remember stays bounded.
-    pub is_cancelled: bool,
-    /// Whether it gets the rows after each `reset`.
-    pub wants_snapshot: bool,
-    /// The first segment of the backlog that is for it; [`CATCHING_UP`] before it has joined its topic.
-    pub from: u64,
-    /// Set when its table is not watched any more while its socket is full: the first segment that is not for it. It
-    /// stays until what was committed before has been written, and counts no more.
-    pub until: Option<u64>,
-}
-
-impl Subscription {
-    /// Whether it has joined this topic.
-    pub fn is_live(&self, topic: TopicId) -> bool {
-        self.topic == Some(topic) && self.from != CATCHING_UP
-    }
-}
-
-/// See [`Subscription::from`].
-pub const CATCHING_UP: u64 = u64::MAX;
 
 /// How far a write got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +35,8 @@ pub enum Wrote {
 #[derive(Debug)]
 pub struct Conn {
     socket: Socket,
+    /// Whether it takes compressed messages. Never changes.
+    deflates: bool,
     subscriptions: RefCell<SmallVec<[Subscription; 1]>>,
     /// Only while the socket is full: an idle client has no queue.
     queue: RefCell<Option<Box<Queue>>>,
@@ -85,10 +57,12 @@ pub struct Conn {
 }
 
 impl Conn {
-    /// A new client; `now` is the shard's clock, `blocked` its count of clients whose socket is full.
-    pub fn new(socket: Socket, now: u32, blocked: Rc<Cell<usize>>) -> Self {
+    /// A new client; `deflates`: permessage-deflate was negotiated; `now` is the shard's clock, `blocked` its count of
+    /// clients whose socket is full.
+    pub fn new(socket: Socket, deflates: bool, now: u32, blocked: Rc<Cell<usize>>) -> Self {
         Self {
             socket,
+            deflates,
             subscriptions: RefCell::default(),
             queue: RefCell::default(),
             read_at: Cell::new(now),
@@ -105,6 +79,11 @@ impl Conn {
     /// The socket, for reading.
     pub fn socket(&self) -> &Socket {
         &self.socket
+    }
+
+    /// Whether it takes compressed messages.
+    pub fn deflates(&self) -> bool {
+        self.deflates
     }
 
     /// The subscriptions.
@@ -306,7 +285,7 @@ impl Conn {
                     .checked_sub(first)
                     .and_then(|n| cut.get(usize::try_from(n).ok()?));
                 queue.begun = place
-                    .map(|s| s.bytes.slice(queue.offset..))
+                    .map(|s| s.of(self.deflates).slice(queue.offset..))
                     .unwrap_or_default();
             }
             (queue.segment, queue.offset) = (head, 0);
@@ -358,7 +337,8 @@ impl Conn {
                 queue.segment >= backlog.base(),
                 "Conn::lag moves those that are cut off"
             );
-            let next = queue.next(backlog, self.closing.get().is_some(), |topic, number| {
+            let is_closing = self.closing.get().is_some();
+            let next = queue.next(backlog, is_closing, self.deflates, |topic, number| {
                 self.is_for(topic, number)
             });
             if next.is_empty() {

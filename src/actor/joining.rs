@@ -8,10 +8,11 @@ use crate::feed::render::Unfit;
 use crate::wire::message::{self, Refusal, ResetReason, Subscribe as Wanted};
 
 use super::catch_up;
-use super::conn::{CATCHING_UP, Conn};
+use super::conn::Conn;
 use super::encode::Encoder;
 use super::local::Local;
 use super::message::{Joined, Missed, Started, SubscriptionKey};
+use super::subscription::CATCHING_UP;
 
 impl Local {
     /// A subscription of this topic on its hub has no owner here.

@@ -19,10 +19,12 @@ use crate::wire::close::CloseCode;
 use crate::wire::message::{self, Refusal, Subscribe as Wanted};
 
 use super::backlog::Backlog;
-use super::conn::{Conn, Subscription, Wrote};
+use super::conn::{Conn, Wrote};
 use super::hub::Hub;
 use super::message::{Left, ShardId, Subscribe, SubscriptionKey};
+use super::shared::deflated;
 use super::socket::Socket;
+use super::subscription::Subscription;
 
 /// What the shard and the sessions of its thread share.
 #[derive(Debug)]
@@ -95,8 +97,9 @@ impl Local {
     }
 
     /// Takes over a socket.
-    pub(super) fn attach(&self, socket: Socket) -> (usize, Rc<Conn>) {
-        let conn = Rc::new(Conn::new(socket, self.now(), self.blocked.clone()));
+    pub(super) fn attach(&self, socket: Socket, deflates: bool) -> (usize, Rc<Conn>) {
+        let blocked = self.blocked.clone();
+        let conn = Rc::new(Conn::new(socket, deflates, self.now(), blocked));
         let sessions = &self.metrics.sessions;
         sessions.get_or_create(conn.socket().transport()).inc();
         (self.conns.borrow_mut().insert(conn.clone()), conn)
@@ -263,8 +266,14 @@ impl Local {
         Ok(message::unsubscribed(id))
     }
 
-    /// Sends a reply to a client, after everything that was flushed before.
-    pub(super) fn reply(&self, conn: &Conn, bytes: Bytes) {
+    /// Sends a reply to a client, after everything that was flushed before; compressed for this client alone, if that
+    /// pays.
+    pub(super) fn reply(&self, conn: &Conn, mut bytes: Bytes) {
+        if conn.deflates()
+            && let Some(deflated) = deflated(&bytes, &self.metrics)
+        {
+            bytes = deflated;
+        }
         conn.reply(bytes, self.head(), self.now());
     }
 

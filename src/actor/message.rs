@@ -22,6 +22,7 @@ use crate::feed::{Catalog, Cursor, Expr, LogRow, Rest, Table, TopicId, View};
 use crate::wire::message::{Refusal, ResetReason, Subscribe as Wanted};
 
 use super::shard::Shard;
+use super::shared::SharedFrame;
 
 /// One worker thread's shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -177,7 +178,7 @@ pub struct TopicFrame {
     /// Whose.
     pub topic: TopicId,
     /// A `changes` message.
-    pub frame: Bytes,
+    pub frame: SharedFrame,
     /// How many changes it has.
     pub changes: usize,
     /// Time of the newest transaction in it, in microseconds of Unix time.

@@ -25,5 +25,7 @@ pub mod place;
 mod queue;
 pub mod session;
 pub mod shard;
+pub mod shared;
 pub mod socket;
+pub mod subscription;
 mod turn;

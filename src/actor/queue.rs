@@ -40,11 +40,12 @@ pub(super) type Slices = SmallVec<[(Source, Bytes); SLICES_MAX]>;
 
 impl Queue {
     /// What goes out next, at most [`DRAIN_BYTES`] unless a single piece is larger. Skips segments that are not for
-    /// this client, but finishes one that has been begun.
+    /// this client, but finishes one that has been begun. `deflates` says which of their bytes it gets.
     pub fn next(
         &mut self,
         backlog: &Backlog,
         is_closing: bool,
+        deflates: bool,
         is_for: impl Fn(TopicId, u64) -> bool,
     ) -> Slices {
         let mut slices = Slices::new();
@@ -76,7 +77,10 @@ impl Queue {
                 return slices;
             };
             if offset > 0 || is_for(segment.topic, number) {
-                if !add(Source::Segment(number), segment.bytes.slice(offset..)) {
+                if !add(
+                    Source::Segment(number),
+                    segment.of(deflates).slice(offset..),
+                ) {
                     return slices;
                 }
             } else if self.segment == number {

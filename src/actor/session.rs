@@ -95,6 +95,7 @@ impl StreamHandler<Inbound> for Session {
                     let code = reason.as_ref().map_or(CloseCode::NORMAL, |r| r.code);
                     return self.close(frame::close_reply(reason.as_ref()), code, ctx);
                 }
+                // Compressed ones have been inflated.
                 Event::Binary(_) | Event::Compressed { .. } => {
                     let code = CloseCode::UNSUPPORTED;
                     return self.close(frame::close(code, "plank.v1 is JSON text"), code, ctx);
@@ -124,8 +125,9 @@ struct Reader {
     conn: Rc<Conn>,
     shard: Rc<Local>,
     decoder: Decoder,
-    /// What had been read together with the request.
-    early: Bytes,
+    /// What has been read and not been decoded: it came together with the request, or behind compressed messages that
+    /// were enough for one turn.
+    unread: Bytes,
 }
 
 impl Reader {
@@ -135,10 +137,23 @@ impl Reader {
             events: Vec::new(),
             violation: None,
         };
+        let mut inflated_bytes = 0;
         loop {
-            match self.decoder.next(&mut bytes) {
-                Ok(Some(event)) => inbound.events.push(event),
+            let event = match self.decoder.next(&mut bytes) {
+                Ok(Some(event)) => event.inflated(self.shard.message_bytes_max),
                 Ok(None) => return inbound,
+                Err(violation) => Err(violation),
+            };
+            match event {
+                Ok(event) => {
+                    inflated_bytes += event.message_bytes();
+                    inbound.events.push(event);
+                    // Compressed messages may be a thousand times what was read: no more in a turn than others can say.
+                    if inflated_bytes >= READ_BYTES {
+                        self.unread = Bytes::copy_from_slice(bytes);
+                        return inbound;
+                    }
+                }
                 Err(violation) => {
                     inbound.violation = Some(violation);
                     return inbound;
@@ -146,16 +161,22 @@ impl Reader {
             }
         }
     }
+
+    /// What the socket has; none within at its end, and none if there is nothing.
+    fn read(&mut self) -> Option<Option<Inbound>> {
+        SCRATCH.with_borrow_mut(|scratch| match self.conn.socket().try_read(scratch) {
+            Ok(0) => Some(None),
+            Ok(n) => Some(Some(self.decode(&scratch[..n]))),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
+            Err(_) => Some(None),
+        })
+    }
 }
 
 impl Stream for Reader {
     type Item = Inbound;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Option<Inbound>> {
-        if !self.early.is_empty() {
-            let early = std::mem::take(&mut self.early);
-            return Poll::Ready(Some(self.decode(&early)));
-        }
         loop {
             // A client that asks and does not read the answers is not read either. `Io` polls again when it has.
             if self.conn.replies_full() {
@@ -168,16 +189,15 @@ impl Stream for Reader {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if ready!(self.conn.socket().poll_read_ready(cx)).is_err() {
-                return Poll::Ready(None);
-            }
-            let inbound =
-                SCRATCH.with_borrow_mut(|scratch| match self.conn.socket().try_read(scratch) {
-                    Ok(0) => Some(None),
-                    Ok(n) => Some(Some(self.decode(&scratch[..n]))),
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
-                    Err(_) => Some(None),
-                });
+            let inbound = match std::mem::take(&mut self.unread) {
+                unread if unread.is_empty() => {
+                    if ready!(self.conn.socket().poll_read_ready(cx)).is_err() {
+                        return Poll::Ready(None);
+                    }
+                    self.read()
+                }
+                unread => Some(Some(self.decode(&unread))),
+            };
             match inbound {
                 None => continue,
                 Some(Some(i)) if i.events.is_empty() && i.violation.is_none() => {
@@ -215,16 +235,18 @@ struct Io {
     _place: Place,
 }
 
-/// Serves a WebSocket whose handshake is over, or a pipe. `early` is what had been read behind the request, `first` the
-/// subscription that its address asked for. What is returned does not keep the client.
+/// Serves a WebSocket whose handshake is over, or a pipe. `deflates` says that permessage-deflate was negotiated, `early`
+/// is what had been read behind the request, `first` the subscription that its address asked for. What is returned does
+/// not keep the client.
 pub fn serve(
     socket: impl Into<Socket>,
+    deflates: bool,
     early: Bytes,
     first: Option<Result<Subscribe, Refusal>>,
     shard: Rc<Local>,
     place: Place,
 ) -> Weak<Conn> {
-    let (slot, conn) = shard.attach(socket.into());
+    let (slot, conn) = shard.attach(socket.into(), deflates);
     // At once: before the actor's first turn the shard may send a heartbeat, whose cursor would not hold for a
     // subscription that it does not know.
     shard.reply(&conn, message::welcome(&uuid::Uuid::new_v4().to_string()));
@@ -239,8 +261,8 @@ pub fn serve(
         gate: gate.clone(),
         conn: conn.clone(),
         shard: shard.clone(),
-        decoder: Decoder::new(shard.message_bytes_max),
-        early,
+        decoder: Decoder::new(shard.message_bytes_max).with_deflate(deflates),
+        unread: early,
     };
     let session = Session {
         slot,

@@ -17,11 +17,12 @@ use crate::wire::close::CloseCode;
 use crate::wire::message;
 
 use super::backlog::Segment;
-use super::coalesce::join;
-use super::conn::{Conn, Subscription};
+use super::coalesce::{Group, join};
+use super::conn::Conn;
 use super::hub::Hub;
 use super::local::Local;
 use super::message::*;
+use super::subscription::Subscription;
 
 /// Clients are told to come back within this time after a restart, each at a moment of its own.
 const RETRY_SPREAD_MS: u64 = 5_000;
@@ -84,24 +85,21 @@ impl Shard {
     fn write(&mut self) {
         let local = &self.local;
         let (now, first) = (local.now(), local.head());
-        let topics = local.topics.borrow();
+        let (topics, conns) = (local.topics.borrow(), local.conns.borrow());
         let (mut segments, mut delivered) = (Vec::new(), 0);
-        for joined in join(&mut self.pending) {
-            let Some(members) = topics.get(&joined.topic) else {
+        for group in join(&mut self.pending) {
+            let Some(members) = topics.get(&group.topic) else {
                 continue;
             };
-            delivered += joined.changes * members.len();
-            local.metrics.delivery_seconds.observe(age_s(joined.at_us));
-            segments.push(Segment {
-                topic: joined.topic,
-                bytes: joined.frame,
-            });
+            delivered += group.changes * members.len();
+            local.metrics.delivery_seconds.observe(age_s(group.at_us));
+            let some = |deflates| members.iter().any(|s| conns[*s].deflates() == deflates);
+            segments.push(self.segment(&group, some(false), some(true)));
         }
         for segment in &segments {
             local.backlog.borrow_mut().push(segment.clone());
         }
         self.flushes += 1;
-        let conns = local.conns.borrow();
         for (number, segment) in (first..).zip(&segments) {
             for slot in &topics[&segment.topic] {
                 let conn = &conns[*slot];
@@ -113,20 +111,39 @@ impl Shard {
                     continue;
                 }
                 if segments.len() == 1 || conn.subscriptions().borrow().len() == 1 {
-                    conn.write_flush(&[(number, &segment.bytes)], now);
+                    conn.write_flush(&[(number, segment.of(conn.deflates()))], now);
                 } else {
                     let subscriptions = conn.subscriptions().borrow();
                     let wanted = |s: &Segment| subscriptions.iter().any(|sub| sub.is_live(s.topic));
                     let own = (first..)
                         .zip(&segments)
                         .filter(|(_, s)| wanted(s))
-                        .map(|(n, s)| (n, &s.bytes));
+                        .map(|(n, s)| (n, s.of(conn.deflates())));
                     conn.write_flush(&own.collect::<Vec<_>>(), now);
                 }
             }
         }
         local.metrics.deliveries.inc_by(delivered as u64);
         self.trim(now);
+    }
+
+    /// What a topic's subscribers get of a flush: as it is for some, compressed for some. Who subscribes later never looks
+    /// at it, so where all of them take the one the other is not kept.
+    fn segment(&self, group: &Group, some_plain: bool, some_deflate: bool) -> Segment {
+        let topic = group.topic;
+        let deflated = some_deflate.then(|| group.deflated(&self.local.metrics));
+        match deflated.flatten() {
+            Some(bytes) if !some_plain => Segment {
+                topic,
+                bytes,
+                deflated: None,
+            },
+            deflated => Segment {
+                topic,
+                bytes: group.plain(),
+                deflated,
+            },
+        }
     }
 
     /// Cuts the backlog to its bound, and closes those that fall behind it.

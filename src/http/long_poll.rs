@@ -43,7 +43,14 @@ pub(super) async fn answer(
     let place = state.take_place(request.peer_addr(), request.headers(), false)?;
     let cursor = wanted.since.as_ref().map(ToString::to_string);
     let (pipe, reader) = pipe(TRANSPORT);
-    let client = session::serve(pipe, Bytes::new(), Some(Ok(wanted)), shard.clone(), place);
+    let client = session::serve(
+        pipe,
+        false,
+        Bytes::new(),
+        Some(Ok(wanted)),
+        shard.clone(),
+        place,
+    );
     let mut poll = LongPoll {
         input: Input {
             reader,

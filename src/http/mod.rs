@@ -88,6 +88,8 @@ pub struct State {
     pub peers: Rules,
     /// Bytes of one inbound WebSocket message.
     pub message_bytes_max: usize,
+    /// Whether a WebSocket may negotiate permessage-deflate.
+    pub compression: bool,
     /// Bytes of a request body.
     pub body_bytes_max: usize,
 }

@@ -61,7 +61,7 @@ pub async fn events(
     let shard = super::shard(&request)?;
     let place = state.take_place(request.peer_addr(), request.headers(), false)?;
     let (pipe, reader) = pipe(TRANSPORT);
-    session::serve(pipe, Bytes::new(), Some(Ok(wanted)), shard, place);
+    session::serve(pipe, false, Bytes::new(), Some(Ok(wanted)), shard, place);
     let body = Body {
         reader,
         unframer: Unframer::default(),

@@ -20,6 +20,7 @@ use crate::actor::session;
 use crate::actor::socket::Socket;
 use crate::metrics::RequestLabels;
 use crate::wire::message::{Refusal, SUBPROTOCOL, Subscribe};
+use crate::wire::offer;
 
 use super::State;
 use super::openapi as doc;
@@ -65,7 +66,7 @@ pub async fn accept<T>(
         })
         .inc();
     let response = match &verdict {
-        Ok((response, _)) => response.clone(),
+        Ok((accepted, _)) => accepted.response.clone(),
         Err(problem) => {
             log::debug!("websocket refused reason=\"{problem}\"");
             problem.raw_response()
@@ -75,12 +76,12 @@ pub async fn accept<T>(
     let response = [&parts.write_buf, response.as_bytes()].concat();
     let written = timeout(RESPOND_MAX, io.write_all(&response)).await;
     match verdict {
-        Ok((_, place)) if matches!(written, Ok(Ok(()))) => {
+        Ok((accepted, place)) if matches!(written, Ok(Ok(()))) => {
             let first = subscription(request.uri().query().unwrap_or_default());
             // A copy of the few bytes there may be: the buffer itself has 8 KiB, and would stay for as long as the session.
             let early = Bytes::copy_from_slice(&parts.read_buf);
             drop((parts.read_buf, parts.write_buf));
-            session::serve(io, early, first, shard, place);
+            session::serve(io, accepted.deflates, early, first, shard, place);
         }
         // It has gone already.
         Ok(_) => {}
@@ -104,7 +105,8 @@ pub async fn accept<T>(
     responses(
         (
             status = 101, description = "From here on it is a WebSocket.",
-            headers(("Sec-WebSocket-Protocol" = String, description = "`plank.v1`, if the client offered it.")),
+            headers(("Sec-WebSocket-Protocol" = String, description = "`plank.v1`, if the client offered it."),
+                ("Sec-WebSocket-Extensions" = String, description = "permessage-deflate, if the client offered it.")),
         ),
         doc::MalformedHandshake, doc::ForeignOrigin, doc::NoUpgrade, doc::TooManyOfOne, doc::TooMany,
     ),
@@ -128,8 +130,16 @@ pub(super) fn no_upgrade() -> Problem {
     )
 }
 
-/// The response head and a place, if the socket may become a session.
-fn check(state: &State, request: &Request) -> Result<(String, Place), Problem> {
+/// A socket that may become a session.
+struct Accepted {
+    /// The head.
+    response: String,
+    /// Whether permessage-deflate is negotiated.
+    deflates: bool,
+}
+
+/// Whether the socket may become a session, and its place then.
+fn check(state: &State, request: &Request) -> Result<(Accepted, Place), Problem> {
     if request.path() != "/ws" {
         return Err(Problem::not_found(
             "there is no WebSocket here; connect to /ws",
@@ -147,17 +157,32 @@ fn check(state: &State, request: &Request) -> Result<(String, Place), Problem> {
         .get(header::SEC_WEBSOCKET_KEY)
         .map(|key| hash_key(key.as_bytes()));
     let key = key.ok_or_else(|| Problem::malformed("Sec-WebSocket-Key", "is missing"))?;
+    let extension = extension(state, request.headers())?;
     let place = state.take_place(request.peer_addr(), request.headers(), true)?;
     let protocol = if offers_subprotocol(request.headers()) {
         format!("sec-websocket-protocol: {SUBPROTOCOL}\r\n")
     } else {
         String::new()
     };
+    let extensions = extension.map_or(String::new(), |extension| {
+        format!("sec-websocket-extensions: {extension}\r\n")
+    });
     let key = String::from_utf8_lossy(&key);
-    let head = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {key}\r\n{protocol}\r\n"
+    let response = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {key}\r\n{protocol}{extensions}\r\n"
     );
-    Ok((head, place))
+    let deflates = extension.is_some();
+    Ok((Accepted { response, deflates }, place))
+}
+
+/// What is taken of the extensions that the client offers.
+fn extension(state: &State, headers: &HeaderMap) -> Result<Option<&'static str>, Problem> {
+    if !state.compression {
+        return Ok(None);
+    }
+    let offers = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS);
+    let answer = offer::answer(offers.map(header::HeaderValue::as_bytes));
+    answer.map_err(|e| Problem::malformed("Sec-WebSocket-Extensions", e.to_string()))
 }
 
 /// 400, 405 or 426.

@@ -1,6 +1,7 @@
 //! What a client sends, as the decoder hands it on: whole messages and control frames.
 
 use crate::wire::close::{CloseCode, CloseReason};
+use crate::wire::deflate;
 use crate::wire::header::Kind;
 use crate::wire::violation::Violation;
 use bytes::Bytes;
@@ -12,8 +13,8 @@ pub enum Event {
     Text(String),
     /// A whole binary message.
     Binary(Bytes),
-    /// A whole message under permessage-deflate, still deflated (RFC 7692, section 6.2). Whoever
-    /// inflates it must bound the result and, for text, check that it is UTF-8.
+    /// A whole message under permessage-deflate, still deflated (RFC 7692, section 6.2). See
+    /// [`Event::inflated`].
     Compressed {
         /// Whether the message is text; binary otherwise.
         text: bool,
@@ -47,6 +48,28 @@ impl Event {
             Kind::Pong => Self::Pong(payload.into()),
             Kind::Close => Self::Close(close_reason(&payload)?),
         })
+    }
+
+    /// Bytes of a message's payload; 0 for control frames.
+    #[must_use]
+    pub fn message_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(payload) | Self::Compressed { payload, .. } => payload.len(),
+            Self::Ping(_) | Self::Pong(_) | Self::Close(_) => 0,
+        }
+    }
+
+    /// The same, and a compressed message as the text or binary one that it stands for.
+    ///
+    /// # Errors
+    /// It has more than `bytes_max` bytes, was not made by a compressor, or is text and not UTF-8.
+    pub fn inflated(self, bytes_max: usize) -> Result<Self, Violation> {
+        let Self::Compressed { text, payload } = self else {
+            return Ok(self);
+        };
+        let kind = if text { Kind::Text } else { Kind::Binary };
+        Self::new(kind, deflate::inflate(&payload, bytes_max)?)
     }
 }
 
@@ -85,6 +108,25 @@ mod tests {
         assert_eq!(close(b"\x03"), Err(Violation::ShortClose));
         assert_eq!(close(b"\x03\xed"), Err(Violation::IllegalCloseCode(1005)));
         assert_eq!(close(b"\x03\xe8\xc3"), Err(Violation::InvalidUtf8));
+    }
+
+    #[test]
+    fn a_compressed_message_is_text_or_binary_under_a_bound() {
+        let event = |text, payload| Event::Compressed {
+            text,
+            payload: Bytes::from_static(payload),
+        };
+        let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
+        let text = Event::Text("Hello".into());
+        assert_eq!(event(true, hello).inflated(5), Ok(text.clone()));
+        let binary = Event::Binary(Bytes::from_static(b"Hello"));
+        assert_eq!(event(false, hello).inflated(5), Ok(binary));
+        let too_big = Violation::InflatesTooBig { bytes_max: 4 };
+        assert_eq!(event(true, hello).inflated(4), Err(too_big));
+        let not_utf8 = b"\x00\x01\x00\xfe\xff\xff\x00";
+        let wrong = event(true, not_utf8).inflated(4);
+        assert_eq!(wrong, Err(Violation::InvalidUtf8));
+        assert_eq!(text.clone().inflated(0), Ok(text));
     }
 
     #[test]

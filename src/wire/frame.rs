@@ -143,6 +143,28 @@ pub fn close_reply(received: Option<&CloseReason>) -> Bytes {
     }
 }
 
+/// The payload of `frame` and what it is, if that is one whole data frame as the server writes them, uncompressed.
+pub(crate) fn sole_message(frame: &[u8]) -> Option<(Opcode, &[u8])> {
+    let (first, rest) = frame.split_first()?;
+    let opcode = match *first ^ FIN {
+        0x1 => Opcode::Text,
+        0x2 => Opcode::Binary,
+        _ => return None,
+    };
+    let (len, payload) = match rest.split_first()? {
+        (&LEN_16, rest) => {
+            let (len, payload) = rest.split_first_chunk()?;
+            (u64::from(u16::from_be_bytes(*len)), payload)
+        }
+        (&LEN_64, rest) => {
+            let (len, payload) = rest.split_first_chunk()?;
+            (u64::from_be_bytes(*len), payload)
+        }
+        (len, payload) => (u64::from(*len), payload),
+    };
+    (len == payload.len() as u64).then_some((opcode, payload))
+}
+
 /// The part of `payload` that fits a control frame.
 fn cut(payload: &[u8]) -> &[u8] {
     &payload[..payload.len().min(CONTROL_BYTES_MAX)]

@@ -3,11 +3,13 @@
 
 pub mod close;
 pub mod decode;
+pub mod deflate;
 pub mod event;
 pub mod frame;
 mod header;
 pub mod list;
 pub mod message;
+pub mod offer;
 mod payload;
 pub mod sse;
 pub mod unframe;

@@ -42,6 +42,15 @@ pub enum Violation {
     /// The message is in more pieces than its size could explain.
     #[error("the message has more than {0} fragments")]
     TooManyFragments(usize),
+    /// A compressed message is above the limit, whatever it announces.
+    #[error("the message has more than {bytes_max} bytes when it is inflated, which is the limit")]
+    InflatesTooBig {
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// A compressed message is not what a compressor makes (RFC 7692, section 7.2.2).
+    #[error("the compressed message can't be inflated")]
+    NotDeflate,
     /// A text message or the reason of a Close is not UTF-8 (section 8.1).
     #[error("text is not valid UTF-8")]
     InvalidUtf8,
@@ -58,8 +67,10 @@ impl Violation {
     #[must_use]
     pub const fn close_code(self) -> CloseCode {
         match self {
-            Self::TooBig { .. } | Self::TooManyFragments(_) => CloseCode::TOO_BIG,
-            Self::InvalidUtf8 => CloseCode::INVALID_DATA,
+            Self::TooBig { .. } | Self::InflatesTooBig { .. } | Self::TooManyFragments(_) => {
+                CloseCode::TOO_BIG
+            }
+            Self::InvalidUtf8 | Self::NotDeflate => CloseCode::INVALID_DATA,
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
@@ -87,7 +98,15 @@ mod tests {
             bytes: u64::MAX,
             bytes_max: usize::MAX,
         };
-        for violation in [longest, Violation::MalformedLength, Violation::ReservedBits] {
+        let inflates = Violation::InflatesTooBig {
+            bytes_max: usize::MAX,
+        };
+        for violation in [
+            longest,
+            inflates,
+            Violation::MalformedLength,
+            Violation::ReservedBits,
+        ] {
             assert!(
                 violation.to_string().len() <= REASON_BYTES_MAX,
                 "{violation}"

@@ -10,6 +10,7 @@ mod capture;
 mod changes;
 mod churn;
 mod cli;
+mod deflate;
 mod doorbell;
 mod failover;
 mod filter;

@@ -10,6 +10,7 @@ use crate::limits::CHUNK_BYTES;
 use crate::wire::message::Changes;
 
 use super::super::message::TopicFrame;
+use super::super::shared::SharedFrame;
 use super::topics::Topics;
 
 /// See the module's documentation.
@@ -191,7 +192,7 @@ fn frame(topic: TopicId, changes: Changes, at_us: i64, last: bool) -> TopicFrame
     TopicFrame {
         topic,
         changes: changes.count(),
-        frame: changes.finish(last),
+        frame: SharedFrame::new(changes.finish(last)),
         at_us,
     }
 }

@@ -124,8 +124,8 @@ impl Document {
         let headers = response.headers().clone();
         for (name, header) in answer["headers"].as_object().into_iter().flatten() {
             let value = headers.get(name.to_lowercase());
-            // The subprotocol is only there if it was asked for.
-            if name == "Sec-WebSocket-Protocol" && value.is_none() {
+            // The subprotocol and the extension are only there if they were asked for.
+            if name.starts_with("Sec-WebSocket-") && value.is_none() {
                 continue;
             }
             let value = value.unwrap_or_else(|| panic!("{what} has no {name}"));

@@ -53,6 +53,7 @@ pub fn config(database: tokio_postgres::Config) -> Config {
         trusted_proxies: vec![],
         limit_loopback: false,
         message_bytes_max: MESSAGE_BYTES_MAX,
+        compression: true,
         body_bytes_max: BODY_BYTES_MAX,
         retention: Retention {
             keep: RETENTION,

@@ -1,0 +1,80 @@
+//! Which database.
+
+use std::env;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{ConfigError, parse};
+
+/// Which database. Shared by all subcommands that need one.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DatabaseArgs {
+    /// The database, as a URL or "key=value ..." [else: DATABASE_URL; none: plank runs a private PostgreSQL]
+    #[arg(
+        long,
+        env = "PLANK_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub database_url: Option<String>,
+
+    /// The same database, not through a pooler: LISTEN needs a session of its own [default: the database URL]
+    #[arg(
+        long,
+        env = "PLANK_LISTEN_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub listen_database_url: Option<String>,
+
+    /// Where the private PostgreSQL keeps its data [default: $XDG_DATA_HOME/plank; as root /var/lib/plank]
+    #[arg(long, env = "PLANK_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// The databases that were configured; none: a private PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// For requests.
+    pub requests: tokio_postgres::Config,
+    /// For LISTEN and the log.
+    pub listen: tokio_postgres::Config,
+}
+
+impl DatabaseArgs {
+    /// The databases, if any is configured.
+    ///
+    /// # Errors
+    /// If a URL can't be read. The text does not repeat it: it may hold a password.
+    pub fn resolve(&self) -> Result<Option<Database>, ConfigError> {
+        let fallback = || env::var("DATABASE_URL").ok();
+        let given = self
+            .database_url
+            .clone()
+            .or_else(fallback)
+            .filter(|url| !url.trim().is_empty());
+        let listen = self
+            .listen_database_url
+            .clone()
+            .filter(|url| !url.trim().is_empty());
+        let Some(requests) = given
+            .map(|url| parse::database_url("--database-url (PLANK_DATABASE_URL)", &url))
+            .transpose()?
+        else {
+            return match listen {
+                None => Ok(None),
+                Some(_) => Err(ConfigError("--listen-database-url is set, but --database-url is not; set both, or only the latter".into())),
+            };
+        };
+        let listen = listen
+            .map(|url| {
+                parse::database_url("--listen-database-url (PLANK_LISTEN_DATABASE_URL)", &url)
+            })
+            .transpose()?;
+        Ok(Some(Database {
+            listen: listen.unwrap_or_else(|| requests.clone()),
+            requests,
+        }))
+    }
+}
