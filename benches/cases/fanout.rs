@@ -106,14 +106,14 @@ impl Cell {
 
 /// Runs it.
 pub async fn run(effort: Effort) -> Outcome<Report> {
-    let crowds = effort.of([1_000, 10_000], [100, 200]);
-    let rounds = effort.of(5, 1);
+    // With the rounds of each.
+    let crowds = effort.of([(1_000, 5), (10_000, 3)], [(100, 1), (200, 1)]);
     let time = effort.of(Duration::from_secs(4), Duration::from_millis(500));
-    limits::need_open_files(crowds[crowds.len() - 1])?;
+    limits::need_open_files(crowds[crowds.len() - 1].0)?;
     let bed = Bed::start().await?;
     fanout::prepare(&bed).await?;
     let mut cells = Vec::new();
-    for clients in crowds {
+    for (clients, rounds) in crowds {
         let mut peers = Vec::new();
         for kind in [Kind::Plank, Kind::Joined, Kind::Single] {
             peers.push(Peer::start(&bed, kind, clients).await?);
@@ -136,15 +136,10 @@ pub async fn run(effort: Effort) -> Outcome<Report> {
     }
     let facts = bed.database_facts().await?;
     bed.stop().await?;
-    Ok(report(&cells, rounds, time, facts))
+    Ok(report(&cells, time, facts))
 }
 
-fn report(
-    cells: &[Cell],
-    rounds: usize,
-    time: Duration,
-    facts: Vec<(&'static str, String)>,
-) -> Report {
+fn report(cells: &[Cell], time: Duration, facts: Vec<(&'static str, String)>) -> Report {
     let head = [
         "",
         "deliveries/s",
@@ -158,14 +153,19 @@ fn report(
     Report {
         method: format!(
             "Rows are inserted, each in a transaction of its own, as long as fewer than so many are not yet in the hands of \
-             all clients: {time:?} for each figure, {rounds} rounds, the servers directly after one another in random order; \
+             all clients: {time:?} for each figure, {} rounds, the servers directly after one another in random order; \
              medians of the figures, and of the ratios within a round to the loop that plank is compared with. Loop: a \
              process of its own with one thread, which listens for the NOTIFY of a row trigger with the row in it, and writes it to \
              each WebSocket, every frame for itself, or what is pending in one write; in a database of its own. plank: the \
              release binary with its default of a worker for each processor; its messages are longer, for they have key, cursor, number and \
              time. Clients: the same process of one thread for every server, over TCP loopback, which looks for the \
              number of each row: each has to come once and in order. Server: time of all threads of its process \
-             (`/proc/PID/stat`). Clients, servers and PostgreSQL share the processors. Takes about six minutes."
+             (`/proc/PID/stat`). Clients, servers and PostgreSQL share the processors. Takes about five minutes.",
+            cells
+                .iter()
+                .map(|cell| cell.measured[0].len().to_string())
+                .collect::<Vec<_>>()
+                .join(", ")
         ),
         facts,
         table,
