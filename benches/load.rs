@@ -13,9 +13,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use cases::{CASES, Case};
+use support::fanout::Role;
 use support::report::{self, Report};
 use support::{Effort, Outcome, limits, machine::Machine};
 
@@ -41,6 +43,10 @@ struct Args {
     /// Measure a little of everything; the figures mean nothing
     #[arg(long)]
     quick: bool,
+
+    /// What this process is for the one that has started it
+    #[arg(long, hide = true)]
+    role: Option<String>,
 
     /// Given by cargo
     #[arg(long, hide = true)]
@@ -70,6 +76,11 @@ fn main() -> ExitCode {
 /// Runs what was asked for; whether all of it was within its bounds.
 fn run(args: &Args) -> Outcome<bool> {
     limits::raise_open_files()?;
+    if let Some(role) = &args.role {
+        let role: Role = serde_json::from_str(role)?;
+        runtime()?.block_on(role.play())?;
+        return Ok(true);
+    }
     let machine = Machine::of_this_run()?;
     let wanted =
         |case: &&Case| args.names.is_empty() || args.names.iter().any(|name| name == case.name);
@@ -91,13 +102,15 @@ fn run(args: &Args) -> Outcome<bool> {
     Ok(is_within)
 }
 
-/// One thread, so that the client of the floor and the one of plank are scheduled alike. A signal ends the measurement
-/// in such a way that its processes and its files go with it.
+/// One thread, so that the client of the floor and the one of plank are scheduled alike.
+fn runtime() -> Outcome<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    Ok(builder.enable_all().build()?)
+}
+
+/// A signal ends the measurement in such a way that its processes and its files go with it.
 fn measure(case: &Case, effort: Effort) -> Outcome<Report> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {

@@ -183,8 +183,13 @@ pub const SAFETY_READ_INTERVAL: Duration = Duration::from_secs(30);
 pub const BELL_BUSY: usize = 50;
 /// Transactions in a second below which it goes back to sleep.
 pub const BELL_QUIET: usize = 10;
+/// Transactions in a second up to which a listener that polls does so eagerly. From then on several come with each read
+/// anyway, and a read takes time from the writers.
+pub const BELL_MANY: usize = 400;
 /// Between two reads of a listener that polls. On average a change waits for half of it.
 pub const POLL_AWAKE: Duration = Duration::from_millis(10);
+/// The same while there are some transactions, but not many: somebody may write the next one when he has seen this one.
+pub const POLL_EAGER: Duration = Duration::from_millis(3);
 /// Between two reads of a listener that is about to sleep, and waits for older transactions to end. New ones ring.
 pub const POLL_DROWSY: Duration = Duration::from_millis(50);
 
@@ -346,6 +351,8 @@ const _: () = assert!(DRAIN_BYTES < BACKLOG_BYTES_MAX);
 const _: () = assert!(STALL_MAX.as_secs() < UNACKNOWLEDGED_MAX.as_secs());
 const _: () = assert!(PIPE_READ_BYTES < PIPE_BYTES_MAX);
 const _: () = assert!(BELL_QUIET < BELL_BUSY, "or it would never be still");
+const _: () = assert!(BELL_BUSY < BELL_MANY);
+const _: () = assert!(POLL_EAGER.as_millis() < POLL_AWAKE.as_millis());
 const _: () = assert!(
     POLL_DROWSY.as_millis() < 1_000,
     "SQL calls are followed within a second"

@@ -39,14 +39,14 @@ pub async fn run(effort: Effort) -> Outcome<Report> {
                 for number in 0..clients {
                     held.push(client::hold(bed.plank.address, number, "items", headers).await?);
                 }
-                let before = bed.plank.cpu_us()?;
+                let before = bed.plank.proc().cpu_us()?;
                 for _ in 0..times {
                     sql.batch_execute(&insert).await?;
                     for stream in &mut held {
                         bytes[kind] = within(SOON, "a message", changes(stream)).await?;
                     }
                 }
-                let spent = (bed.plank.cpu_us()? - before) as f64;
+                let spent = (bed.plank.proc().cpu_us()? - before) as f64;
                 cpu[kind].push(spent / (times * clients) as f64);
             }
         }

@@ -120,7 +120,7 @@ impl Tenants {
         );
         let insert = sql.prepare(&insert).await?;
         let wanted = self.written + changes;
-        let before = bed.plank.cpu_us()?;
+        let before = bed.plank.proc().cpu_us()?;
         let (seen, filters, first) = (self.seen.clone(), self.filters, self.written);
         let write = async {
             for number in first..wanted {
@@ -155,7 +155,7 @@ impl Tenants {
         write?;
         read?;
         self.written = wanted;
-        let spent = bed.plank.cpu_us()? - before;
+        let spent = bed.plank.proc().cpu_us()? - before;
         Ok(spent as f64 / changes as f64)
     }
 }

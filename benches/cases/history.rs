@@ -148,7 +148,7 @@ async fn idle_reads(bed: &Bed, count: usize) -> Outcome<Latencies> {
 /// Comes back to a plank that has just started: it has nothing in memory, and has to read the log.
 async fn resume(bed: &Bed, place: &Place, last: &str) -> Outcome<Resume> {
     let plank = bed.another_plank().await?;
-    let before_kib = plank.resident_kib()?;
+    let before_kib = plank.proc().resident_kib()?;
     let mut subscriber = Subscriber::greeted(plank.address).await?;
     let cursor = &place.cursor;
     let subscribe =
@@ -171,7 +171,7 @@ async fn resume(bed: &Bed, place: &Place, last: &str) -> Outcome<Resume> {
     if changes != place.missed {
         return Err(format!("{changes} changes came instead of {}", place.missed).into());
     }
-    let grown_kib = plank.peak_kib()?.saturating_sub(before_kib);
+    let grown_kib = plank.proc().peak_kib()?.saturating_sub(before_kib);
     drop(subscriber);
     plank.stop().await?;
     Ok(Resume {

@@ -6,13 +6,17 @@ use crate::support::report::Report;
 use crate::support::{Effort, Outcome};
 
 mod bulk;
+mod burst;
 mod compression;
+mod fanout;
 mod filters;
 mod history;
 mod latency;
 mod memory;
 mod open_transaction;
+mod paced;
 mod snapshot;
+mod stalled;
 mod writers;
 
 /// One benchmark.
@@ -49,6 +53,26 @@ pub const CASES: &[Case] = &[
         run: |effort| Box::pin(bulk::run(effort)),
     },
     Case {
+        name: "fanout",
+        about: "rows to many clients, as fast as they go",
+        run: |effort| Box::pin(fanout::run(effort)),
+    },
+    Case {
+        name: "burst",
+        about: "one INSERT of 10,000 rows to a hundred clients",
+        run: |effort| Box::pin(burst::run(effort)),
+    },
+    Case {
+        name: "paced",
+        about: "a thousand clients at twenty changes a second",
+        run: |effort| Box::pin(paced::run(effort)),
+    },
+    Case {
+        name: "stalled",
+        about: "clients that have stopped reading, and the others",
+        run: |effort| Box::pin(stalled::run(effort)),
+    },
+    Case {
         name: "history",
         about: "a log of 10 million rows: reading it, and coming back to it",
         run: |effort| Box::pin(history::run(effort)),
@@ -70,7 +94,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "memory",
-        about: "what an idle WebSocket costs plank",
+        about: "what an idle client costs plank",
         run: |effort| Box::pin(memory::run(effort)),
     },
 ];

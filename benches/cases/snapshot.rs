@@ -90,7 +90,7 @@ async fn read(bed: &Bed, way: Way, rows: usize) -> Outcome<(Duration, u64)> {
         return check(count, rows).map(|()| (started.elapsed(), 0));
     }
     let plank = bed.another_plank().await?;
-    let before_kib = plank.resident_kib()?;
+    let before_kib = plank.proc().resident_kib()?;
     let address = plank.address;
     let started = Instant::now();
     let count = match way {
@@ -99,7 +99,7 @@ async fn read(bed: &Bed, way: Way, rows: usize) -> Outcome<(Duration, u64)> {
     };
     let elapsed = started.elapsed();
     check(count, rows)?;
-    let grown_kib = plank.peak_kib()?.saturating_sub(before_kib);
+    let grown_kib = plank.proc().peak_kib()?.saturating_sub(before_kib);
     plank.stop().await?;
     Ok((elapsed, grown_kib))
 }

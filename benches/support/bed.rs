@@ -15,7 +15,7 @@ use super::{Outcome, SOON, within};
 const POSTGRES_MAX: Duration = Duration::from_secs(90);
 
 /// plank's database.
-const DATABASE: &str = "plank";
+pub const DATABASE: &str = "plank";
 
 /// How a bed is made.
 #[derive(Clone, Copy, Debug, Default)]

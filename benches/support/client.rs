@@ -93,14 +93,27 @@ pub async fn hold(
     table: &str,
     headers: &str,
 ) -> Outcome<TcpStream> {
+    let request = format!(
+        "GET /ws?table={table} HTTP/1.1\r\nhost: {address}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+    );
+    subscribed(address, number, &request).await
+}
+
+/// The same over Server-Sent Events.
+///
+/// # Errors
+/// If it is not subscribed in time.
+pub async fn hold_stream(address: SocketAddr, number: usize, table: &str) -> Outcome<TcpStream> {
+    let request = format!("GET /api/stream?table={table} HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    subscribed(address, number, &request).await
+}
+
+async fn subscribed(address: SocketAddr, number: usize, request: &str) -> Outcome<TcpStream> {
     within(SOON, "a subscribed connection", async {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::new(source(number), 0))?;
         let mut stream = socket.connect(address).await?;
-        let request = format!(
-            "GET /ws?table={table} HTTP/1.1\r\nhost: {address}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
-        );
         stream.write_all(request.as_bytes()).await?;
         let (mut answer, mut buffer) = (String::new(), [0; 2048]);
         // The frames are text, apart from two or four bytes at the head of each.

@@ -28,10 +28,18 @@ const FUNCTION: &str = "
 /// # Errors
 /// If that is refused.
 pub async fn create(bed: &Bed) -> Outcome<Client> {
+    create_in(bed, DATABASE).await
+}
+
+/// The same in a database of this name, where several floors must not hear each other.
+///
+/// # Errors
+/// If that is refused.
+pub async fn create_in(bed: &Bed, database: &str) -> Outcome<Client> {
     let admin = bed.connect().await?;
-    let sql = format!("create database {DATABASE}");
+    let sql = format!("create database {database}");
     within(SOON, "the floor's database", admin.batch_execute(&sql)).await?;
-    let writer = bed.connect_to(DATABASE).await?;
+    let writer = bed.connect_to(database).await?;
     within(SOON, "the floor", writer.batch_execute(FUNCTION)).await?;
     Ok(writer)
 }
@@ -69,7 +77,14 @@ impl Listener {
     /// # Errors
     /// If that is refused.
     pub async fn connect(bed: &Bed) -> Outcome<Self> {
-        let config: Config = bed.database(DATABASE);
+        Self::on(&bed.database(DATABASE)).await
+    }
+
+    /// The same for another process, which has no bed.
+    ///
+    /// # Errors
+    /// If that is refused.
+    pub async fn on(config: &Config) -> Outcome<Self> {
         let (client, mut connection) = within(SOON, "a listener", config.connect(NoTls)).await?;
         let sql = format!("listen {CHANNEL}");
         let listen = async {
@@ -83,6 +98,18 @@ impl Listener {
             _client: client,
             connection,
         })
+    }
+
+    /// The next payload.
+    ///
+    /// # Errors
+    /// If the connection ends.
+    pub async fn payload(&mut self) -> Outcome<String> {
+        loop {
+            if let AsyncMessage::Notification(n) = next(&mut self.connection).await? {
+                return Ok(n.payload().to_owned());
+            }
+        }
     }
 
     /// Reads until a payload has `part` in it.

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use super::proc::Proc;
 use super::{Outcome, SOON, within};
 
 /// What plank prints, before its address, once it follows the log.
@@ -55,43 +56,9 @@ impl Plank {
         })
     }
 
-    /// The resident memory now, in KiB.
-    ///
-    /// # Errors
-    /// If it has ended.
-    pub fn resident_kib(&self) -> Outcome<u64> {
-        self.status_kib("VmRSS")
-    }
-
-    /// The most that it ever was.
-    ///
-    /// # Errors
-    /// If it has ended.
-    pub fn peak_kib(&self) -> Outcome<u64> {
-        self.status_kib("VmHWM")
-    }
-
-    /// Time that the processor has spent on all its threads, in microseconds.
-    ///
-    /// # Errors
-    /// If it has ended.
-    pub fn cpu_us(&self) -> Outcome<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
-        // The name of the program, in brackets, may have blanks in it. Behind it the 12th and the 13th are user and kernel
-        // mode, in hundredths of a second (proc_pid_stat(5)).
-        let (_, fields) = text.rsplit_once(')').ok_or("no name in /proc/PID/stat")?;
-        let fields: Vec<&str> = fields.split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).copied().unwrap_or_default().parse::<u64>();
-        Ok((ticks(11)? + ticks(12)?) * 10_000)
-    }
-
-    fn status_kib(&self, name: &str) -> Outcome<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
-        let value = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let value = value.ok_or_else(|| format!("no {name} in /proc/PID/status"))?;
-        Ok(value.trim().trim_end_matches(" kB").parse()?)
+    /// The process.
+    pub fn proc(&self) -> Proc {
+        Proc(self.pid)
     }
 
     /// Ends it in order.

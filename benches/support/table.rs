@@ -46,8 +46,17 @@ pub fn insert(table: &str, name_sql: &str) -> String {
 
 /// Inserts many in one statement.
 pub fn insert_rows(table: &str, rows: usize) -> String {
+    insert_select(
+        table,
+        "'row ' || i",
+        &format!("generate_series(1, {rows}) i"),
+    )
+}
+
+/// Inserts one for each row of `from_sql`.
+pub fn insert_select(table: &str, name_sql: &str, from_sql: &str) -> String {
     format!(
-        "insert into {table} (name, description, data) select 'row ' || i, {DESCRIPTION}, {DATA} from generate_series(1, {rows}) i"
+        "insert into {table} (name, description, data) select {name_sql}, {DESCRIPTION}, {DATA} from {from_sql}"
     )
 }
 

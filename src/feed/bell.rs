@@ -14,7 +14,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::limits::{BELL_BUSY, BELL_QUIET, POLL_AWAKE, POLL_DROWSY};
+use crate::limits::{BELL_BUSY, BELL_MANY, BELL_QUIET, POLL_AWAKE, POLL_DROWSY, POLL_EAGER};
 
 /// Over which the rate of transactions is taken.
 const SECOND: Duration = Duration::from_secs(1);
@@ -131,7 +131,8 @@ impl Bell {
 
     /// What to do now.
     pub fn step(&mut self, now: Instant) -> Step {
-        let is_busy = self.per_second(now) >= BELL_BUSY;
+        let per_second = self.per_second(now);
+        let is_busy = per_second >= BELL_BUSY;
         let is_over = |since: Instant| now.saturating_duration_since(since) >= SECOND;
         match self.phase {
             Phase::Asleep | Phase::Drowsy(_) if is_busy => Step::Disarm,
@@ -142,7 +143,10 @@ impl Bell {
                 Disarm::Wanted => Step::Disarm,
                 // The other listener may have woken up by now.
                 Disarm::Failed(at) if is_over(at) => Step::Disarm,
-                Disarm::Failed(_) | Disarm::Done => Step::Poll(POLL_AWAKE),
+                Disarm::Failed(_) | Disarm::Done => Step::Poll(match per_second {
+                    BELL_QUIET..BELL_MANY => POLL_EAGER,
+                    _ => POLL_AWAKE,
+                }),
             },
         }
     }
@@ -194,7 +198,7 @@ mod tests {
         bell.read(BELL_BUSY, 3, now);
         assert_eq!(bell.step(now), Step::Disarm);
         bell.disarmed(false, now);
-        assert_eq!(bell.step(now), Step::Poll(POLL_AWAKE));
+        assert_eq!(bell.step(now), Step::Poll(POLL_EAGER));
         now += SECOND;
         bell.read(BELL_BUSY, 4, now);
         assert_eq!(
@@ -203,6 +207,8 @@ mod tests {
             "somebody else slept, and is asked again"
         );
         bell.disarmed(true, now);
+        assert_eq!(bell.step(now), Step::Poll(POLL_EAGER));
+        bell.read(BELL_MANY, 5, now);
         assert_eq!(bell.step(now), Step::Poll(POLL_AWAKE));
         // Quiet for a second, after the second in which the load is counted.
         for _ in 0..30 {
