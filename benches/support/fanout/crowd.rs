@@ -135,7 +135,8 @@ impl Crowd {
             .into_iter()
             .map(|stream| Rc::new(Member::new(stream, account.clone())))
             .collect();
-        for member in members.iter().cloned() {
+        for member in &members {
+            let member = member.clone();
             spawn_local(async move { member.read().await });
         }
         Ok(Self {
