@@ -1,7 +1,7 @@
 # The front door of plank, thin over cargo. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-browser test-deploy autobahn stress lint bench install clean
+.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-browser test-deploy autobahn stress fuzz lint bench install clean
 # The parts of `make test` share the processors and target/: one after the other, also under -j.
 .NOTPARALLEL:
 
@@ -63,6 +63,11 @@ autobahn: ## the WebSocket against the Autobahn test suite, from PyPI for Python
 
 stress: ## the doorbell with 200,000 transactions (TRANSACTIONS=n for more)
 	PLANK_STRESS_TRANSACTIONS=$(or $(TRANSACTIONS),200000) cargo test $(CARGO_FLAGS) --test it -- --nocapture doorbell::stress
+
+# Builds all of plank once more, instrumented; that takes some minutes.
+fuzz: ## the parsers, guided by coverage (FUZZ_SECONDS=60 for each, FUZZ_TARGETS="frames filter" for some)
+	@scripts/need.sh cargo cc
+	fuzz/run.sh
 
 # --no-run builds target/debug/plank just as `cargo test` does, so after test-rust it is there already.
 test-browser: ## the dashboard in a real Chromium, and its client
