@@ -30,11 +30,18 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 /// Waits until a condition holds, where nothing tells that it does.
-pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    within(what, async {
+pub async fn until(what: &str, holds: impl AsyncFnMut() -> bool) {
+    until_within(what, DEADLINE, holds).await;
+}
+
+/// The same for what takes longer by its nature.
+pub async fn until_within(what: &str, deadline: Duration, mut holds: impl AsyncFnMut() -> bool) {
+    let held = timeout(deadline, async {
         while !holds().await {
             sleep(Duration::from_millis(10)).await;
         }
-    })
-    .await;
+    });
+    if held.await.is_err() {
+        panic!("{what}: not within {deadline:?}");
+    }
 }
