@@ -111,11 +111,6 @@ impl Places {
         }) {
             return Err(self.refuse(Full::Address, address, max));
         }
-        let place = |places: Arc<Self>| Place {
-            places,
-            address,
-            is_socket,
-        };
         let max = self.bounds.connections_max;
         if !self.health.take_session(max) {
             self.give_back(address, |counts| counts.staying -= 1);
@@ -124,7 +119,11 @@ impl Places {
         if is_socket {
             self.sockets.fetch_add(1, Relaxed);
         }
-        Ok(place(self.clone()))
+        Ok(Place {
+            places: self.clone(),
+            address,
+            is_socket,
+        })
     }
 
     /// Counts a connection that has been accepted, for as long as it is one of HTTP.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use actix::prelude::Request;
 
 use crate::feed::catalog::Oid;
-use crate::feed::{Change, LogOp, LogRow, Table};
+use crate::feed::{Change, LogOp, LogRow, Table, TopicId};
 use crate::limits::KEY_CHANGE_BYTES_MAX;
 use crate::metrics::ChangeLabels;
 use crate::wire::message::ResetReason;
@@ -145,11 +145,8 @@ impl Hub {
 
     /// A row does not have the columns of the key, say because one was renamed: nobody can follow the table by key.
     fn unreadable(&mut self, table: &Table, seq: i64, error: &dyn std::error::Error) {
-        let is_news = self.topics.of(table.rel).iter().any(|affected| {
-            self.batch
-                .as_ref()
-                .is_none_or(|batch| !batch.is_muted(affected.topic))
-        });
+        let is_heard = |topic: &TopicId| self.batch.as_ref().is_none_or(|b| !b.is_muted(*topic));
+        let is_news = self.topics.ids(table.rel).iter().any(is_heard);
         if is_news {
             let name = &table.quoted;
             log::error!(

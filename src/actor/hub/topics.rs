@@ -140,10 +140,14 @@ impl Topics {
         self.topics.get(&id).map(|topic| &topic.view)
     }
 
+    /// The topics of a table, by name only.
+    pub fn ids(&self, root: Oid) -> &[TopicId] {
+        self.by_root.get(&root).map_or(&[], |group| &group.ids)
+    }
+
     /// The topics of a table.
     pub fn of(&self, root: Oid) -> Vec<Affected> {
-        let group = self.by_root.get(&root);
-        let ids = group.into_iter().flat_map(|group| &group.ids);
+        let ids = self.ids(root).iter();
         ids.map(|id| {
             let topic = &self.topics[id];
             let filter = topic.subject.filter.as_ref();

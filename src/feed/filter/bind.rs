@@ -210,10 +210,7 @@ fn compare(
     let is_order = !matches!(op, Op::Eq | Op::Neq);
     comparable(&name, &kind)?;
     let test = match (op, &kind) {
-        (
-            Op::Like | Op::Ilike,
-            Kind::Text(collation, letters) | Kind::Bpchar(collation, letters),
-        ) if *collation != Collation::Other => {
+        (Op::Like | Op::Ilike, Kind::Text(_, letters) | Kind::Bpchar(_, letters)) => {
             let pattern = Pattern::parse(value);
             let pattern = pattern.map_err(|message| FilterError::new(&name, message))?;
             match (op, letters) {

@@ -60,7 +60,7 @@ impl Literal {
                     }
                 }
             }
-            Kind::Float4 => match float(text).and_then(|_| narrow(text)) {
+            Kind::Float4 => match narrow(text) {
                 Some(n) => (
                     Datum::Int(order(n.into())),
                     number_text(f64::from(n), format!("{n:e}")),
@@ -164,20 +164,20 @@ pub fn string(json: &str) -> Result<Cow<'_, str>, Unreadable> {
 
 /// A double precision. What is too large or too small for one is none: PostgreSQL refuses it as well.
 fn float(text: &str) -> Option<f64> {
-    let exact = Decimal::parse(text)?;
-    let number: f64 = text.parse().ok()?;
-    let is_lost = (number.is_infinite() && !text.to_ascii_lowercase().contains("inf"))
-        || (number == 0.0 && exact.text() != "0");
-    (!is_lost).then_some(number)
+    let number = text.parse().ok()?;
+    is_kept(text, number)?.then_some(number)
 }
 
 /// The same for a real.
 fn narrow(text: &str) -> Option<f32> {
+    let number = text.parse().ok()?;
+    is_kept(text, f64::from(number))?.then_some(number)
+}
+
+/// Whether a number has become infinite or zero only if its text is; none if the text is no number of PostgreSQL.
+fn is_kept(text: &str, number: f64) -> Option<bool> {
     let exact = Decimal::parse(text)?;
-    let number: f32 = text.parse().ok()?;
-    let is_lost = (number.is_infinite() && !text.to_ascii_lowercase().contains("inf"))
-        || (number == 0.0 && exact.text() != "0");
-    (!is_lost).then_some(number)
+    Some(exact.is_infinite() == number.is_infinite() && exact.is_zero() == (number == 0.0))
 }
 
 /// A number that orders as PostgreSQL orders floats: both zeros are one, NaN is one and above all.
@@ -220,6 +220,8 @@ fn shorten(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::kind::{Collation, Letters};
     use super::*;
 
@@ -272,8 +274,6 @@ mod tests {
         assert_eq!(Literal::parse(&Kind::Float8, "-0").unwrap().text, "0");
         assert_eq!(Literal::parse(&text, " x ").unwrap().text, " x ");
     }
-
-    use std::sync::Arc;
 
     #[test]
     fn rows_are_read_by_type() {

@@ -78,6 +78,16 @@ impl Decimal {
         })
     }
 
+    /// Whether it is one of the infinities.
+    pub fn is_infinite(&self) -> bool {
+        matches!(self.class, Class::MinusInfinity | Class::Infinity)
+    }
+
+    /// Whether it is zero.
+    pub fn is_zero(&self) -> bool {
+        self.class == Class::Zero
+    }
+
     /// Whether it is of a size that a filter may have: far within what `numeric` can hold.
     pub fn is_bearable(&self) -> bool {
         self.digits.len() <= DIGITS_MAX && self.exponent.unsigned_abs() <= DIGITS_MAX as u64

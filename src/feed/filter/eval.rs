@@ -1,7 +1,9 @@
 //! Whether a row passes a filter, decided as PostgreSQL would in `where`: what is unknown does not pass.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
+use super::super::catalog::Table;
 use super::super::change::{Change, Op};
 use super::bind::{Compare, Filter, Leaf, Node, Test};
 use super::datum::{Unreadable, string};
@@ -34,13 +36,9 @@ impl<'a> Opened<'a> {
     ///
     /// # Errors
     /// If a row is no JSON object.
-    pub fn new(
-        table: &'a super::super::catalog::Table,
-        change: &'a Change,
-    ) -> Result<Self, serde_json::Error> {
-        let open = |row: &'a Option<std::sync::Arc<str>>| {
-            row.as_deref().map(|row| Row::read(table, row)).transpose()
-        };
+    pub fn new(table: &'a Table, change: &'a Change) -> Result<Self, serde_json::Error> {
+        let open =
+            |row: &'a Option<Arc<str>>| row.as_deref().map(|row| Row::read(table, row)).transpose();
         Ok(Self {
             op: change.op,
             new: open(&change.row)?,

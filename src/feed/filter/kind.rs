@@ -144,7 +144,7 @@ impl Kind {
         }
     }
 
-    /// The type that a value is given in SQL; none for one that is compared as text.
+    /// The type that a value is given in SQL.
     pub fn sql(&self) -> &'static str {
         match self {
             Self::Bool => "pg_catalog.bool",
