@@ -1,7 +1,7 @@
 -- What servers have to know of a table to decide filters as PostgreSQL does, and how they learn that somebody has altered it.
 
 -- LETTERS: the lower case of every letter in the collation of the database, as pairs. Servers decide `ilike` by it. Worked
--- out once for each version of the server and of the collation: a second for 1.1 million characters.
+-- out once for each version of the server and of the collation: a moment for 1.1 million characters.
 create table plank.lower_case (
   version text primary key,
   pairs   text not null

@@ -13,15 +13,13 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::feed::catalog::Oid;
-use crate::feed::render::Unfit;
 use crate::feed::window::Piece;
 use crate::feed::{Cursor, Rest, View, json};
 use crate::limits::{
     CATCH_UP_RETRY, FOLLOW_INTERVAL, PIECE_BYTES, RECONNECT_LONGEST, REPLAY_HOLD_MAX,
     REPLAY_PAUSE_MAX,
 };
-use crate::store::HistoryError;
-use crate::store::history::{Lost, Pace, Select, Unpaced};
+use crate::store::history::{Pace, Select};
 use crate::wire::close::CloseCode;
 use crate::wire::message::{self, Refusal, ResetReason, SnapshotRows};
 
@@ -29,81 +27,10 @@ use super::conn::Conn;
 use super::encode::Encoder;
 use super::local::Local;
 use super::message::{Find, Next, Replay, Started};
-use super::turn::Over;
 
-/// Why a catch-up ends before the subscription is live.
-enum Stop {
-    /// The client or the subscription is gone.
-    Over,
-    /// The client has to begin anew.
-    Broken(ResetReason),
-    /// The table is not watched any more.
-    Gone,
-    /// The table can't be read.
-    Refused(Refusal),
-    /// Too many others wait.
-    Busy,
-    /// Others wait for a client that does not read.
-    Slow,
-    /// The database is away.
-    Away(String),
-}
+mod stop;
 
-impl From<Over> for Stop {
-    fn from(_: Over) -> Self {
-        Self::Over
-    }
-}
-
-impl From<Unfit> for Stop {
-    fn from(_: Unfit) -> Self {
-        Self::Broken(ResetReason::Schema)
-    }
-}
-
-impl From<Lost> for Stop {
-    fn from(lost: Lost) -> Self {
-        Self::Broken(match lost {
-            Lost::Pruned => ResetReason::Expired,
-            Lost::Foreign => ResetReason::Epoch,
-        })
-    }
-}
-
-impl From<HistoryError> for Stop {
-    fn from(error: HistoryError) -> Self {
-        match error {
-            HistoryError::Busy => Self::Busy,
-            HistoryError::Away(why) => Self::Away(why),
-            HistoryError::Denied(code, message) => Self::refused(code, message, None),
-            HistoryError::Wrong { field, detail } => {
-                let message = format!("{field}: {detail}");
-                Self::refused("bad_message", message, Some(field.into()))
-            }
-        }
-    }
-}
-
-impl From<Unpaced<Over>> for Stop {
-    fn from(unpaced: Unpaced<Over>) -> Self {
-        match unpaced {
-            Unpaced::Late => Self::Busy,
-            Unpaced::Slow => Self::Slow,
-            Unpaced::Over(over) => over.into(),
-        }
-    }
-}
-
-impl Stop {
-    fn refused(code: &'static str, message: String, field: Option<String>) -> Self {
-        Self::Refused(Refusal {
-            id: None,
-            code,
-            message,
-            field,
-        })
-    }
-}
+use stop::Stop;
 
 /// See the module's documentation.
 struct CatchUp {

@@ -6,7 +6,8 @@ use clap::Args;
 
 use crate::app::{self, AppError};
 use crate::config::{Config, DatabaseArgs};
-use crate::store::watch::{Settings, Watched, Watcher};
+use crate::feed::Table;
+use crate::store::watch::{Settings, Watcher};
 
 /// The settings of `plank watch`.
 #[derive(Args, Debug)]
@@ -114,7 +115,7 @@ fn with_watcher(
 }
 
 /// What there is to know about a table that has become live.
-fn line(watched: &Watched) -> String {
+fn line(watched: &Table) -> String {
     let mut line = format!("{} is live: ", watched.quoted);
     if !watched.key.is_empty() {
         line.push_str(&format!("key {}, ", watched.key.join(", ")));
@@ -135,19 +136,19 @@ fn line(watched: &Watched) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::store::watch::Column;
+    use serde_json::json;
 
     use super::*;
 
     #[test]
     fn the_line_says_what_clients_will_see() {
-        let table = |key: &[&str], narrowed| Watched {
-            quoted: "sales.\"Order Lines\"".into(),
-            key: key.iter().map(ToString::to_string).collect(),
-            narrowed,
-            columns: ["id", "total"]
-                .map(|name| Column { name: name.into() })
-                .into(),
+        let table = |key: &[&str], narrowed: bool| {
+            let columns = ["id", "total"].map(|name| json!({"name": name, "type": "integer"}));
+            serde_json::from_value(json!({
+                "rel": 1, "root": 1, "schema": "sales", "name": "Order Lines", "quoted": "sales.\"Order Lines\"",
+                "since": 1, "key": key, "old_rows": true, "narrowed": narrowed, "columns": columns,
+            }))
+            .unwrap()
         };
         assert_eq!(
             line(&table(&["id"], true)),

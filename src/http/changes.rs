@@ -7,12 +7,12 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::time::timeout;
 
-use crate::actor::message::{Find, Found};
+use crate::actor::message::Find;
 use crate::feed::render::Unfit;
 use crate::limits::{CHANGES_DEFAULT, CHANGES_MAX, LONG_POLL_WAIT_MAX_S, STATEMENT_MAX};
 use crate::store::HistoryError;
 use crate::store::history::Lost;
-use crate::wire::message::{Refusal, ResetReason, Subscribe};
+use crate::wire::message::{ResetReason, Subscribe};
 
 use super::State;
 use super::long_poll;
@@ -46,7 +46,10 @@ pub async fn history(
 ) -> Result<HttpResponse, Problem> {
     let asked = parse(request.query_string())?;
     let (wanted, limit) = (asked.wanted, asked.limit);
-    let found = find(&state, &wanted).await?.map_err(refused)?;
+    let find = Find {
+        wanted: wanted.clone(),
+    };
+    let found = state.ask(find).await?.map_err(refused)?;
     if let (Some(_), Some(wait)) = (&wanted.since, asked.wait) {
         return long_poll::answer(&request, &state, wanted, limit, wait).await;
     }
@@ -66,15 +69,6 @@ pub async fn history(
     let (pieces, body) = pieces::channel();
     actix_rt::spawn(page.write(pieces, state.metrics.clone()));
     Ok(answer().streaming(body.begun().await?))
-}
-
-/// Looks a table up before anything is answered.
-pub(super) async fn find(
-    state: &State,
-    wanted: &Subscribe,
-) -> Result<Result<Found, Refusal>, Problem> {
-    let wanted = wanted.clone();
-    state.ask(Find { wanted }).await
 }
 
 pub(super) fn answer() -> actix_web::HttpResponseBuilder {

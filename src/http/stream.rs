@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::Stream;
 
+use crate::actor::message::Find;
 use crate::actor::pipe::{PipeReader, pipe};
 use crate::actor::session;
 use crate::feed::Cursor;
@@ -18,7 +19,6 @@ use crate::wire::sse::{self, Events};
 use crate::wire::unframe::Unframer;
 
 use super::State;
-use super::changes::find;
 use super::openapi as doc;
 use super::problem::Problem;
 use super::query::{self, refused};
@@ -52,7 +52,10 @@ pub async fn events(
     state: web::Data<State>,
 ) -> Result<HttpResponse, Problem> {
     let wanted = wanted(&request)?;
-    match find(&state, &wanted).await? {
+    let find = Find {
+        wanted: wanted.clone(),
+    };
+    match state.ask(find).await? {
         Ok(_) => {}
         // An EventSource that gets a 503 never comes back; the stream waits for the database, as a WebSocket does.
         Err(refusal) if refusal.code == "busy" => {}

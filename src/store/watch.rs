@@ -1,12 +1,12 @@
 //! Which tables are live: `plank.watch` and `plank.unwatch` for the command line. What is checked stands in those
 //! functions; this adds what a person needs to know who is refused.
 
-use serde::Deserialize;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Json, ToSql};
 use tokio_postgres::{Client, Config, Row};
 
+use crate::feed::Table;
 use crate::limits::{STATEMENT_MAX, WATCH_LOCK_MAX, WATCH_MAX};
 
 use super::connect::{self, ConnectError};
@@ -50,26 +50,6 @@ pub struct Settings {
     pub old_rows: bool,
     /// `statement` or `row`.
     pub level: String,
-}
-
-/// A table that is live.
-#[derive(Debug, Deserialize)]
-pub struct Watched {
-    /// The name with its schema, as PostgreSQL quotes it.
-    pub quoted: String,
-    /// The columns of the primary key, none without one.
-    pub key: Vec<String>,
-    /// Whether clients may see some columns only.
-    pub narrowed: bool,
-    /// What clients may see.
-    pub columns: Vec<Column>,
-}
-
-/// A column of a [`Watched`] table.
-#[derive(Debug, Deserialize)]
-pub struct Column {
-    /// As it is, not quoted.
-    pub name: String,
 }
 
 /// A connection that makes tables live.
@@ -125,7 +105,7 @@ impl Watcher {
     ///
     /// # Errors
     /// Then nothing was changed.
-    pub async fn watch(&self, table: &str, settings: &Settings) -> Result<Watched, WatchError> {
+    pub async fn watch(&self, table: &str, settings: &Settings) -> Result<Table, WatchError> {
         let found = self.resolve(table).await?;
         let Settings {
             columns,
@@ -135,7 +115,7 @@ impl Watcher {
         self.call(WATCH, &[&table, columns, old_rows, level], &found)
             .await?;
         let row = self.call(DESCRIBE, &[&table], &found).await?;
-        let watched: Option<Json<Watched>> = row
+        let watched: Option<Json<Table>> = row
             .try_get(0)
             .map_err(|e| WatchError::Refused(connect::chain(&e)))?;
         // Null: somebody has dropped it, or let it go, in between.

@@ -16,6 +16,4 @@ pub mod unframe;
 pub mod violation;
 
 #[cfg(test)]
-mod fragments;
-#[cfg(test)]
 mod oracle;

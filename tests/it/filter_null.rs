@@ -3,7 +3,7 @@
 use plank::feed::filter::Filter;
 use plank::feed::filter::row::Row;
 
-use crate::filter_types::{describe, passing, read};
+use crate::filter_random::{describe, passing, read};
 use crate::support::TestApp;
 
 #[actix_web::test]

@@ -8,7 +8,7 @@ use plank::feed::filter::Filter;
 use plank::feed::{Expr, Table};
 use serde_json::{Value, json};
 
-use crate::filter_types::{COLUMNS, TYPES, describe, passing, read, rng, tree, value};
+use crate::filter_random::{COLUMNS, TYPES, describe, passing, read, rng, tree, value};
 use crate::support::cluster::connect;
 use crate::support::{Cluster, TestApp, WsClient, within};
 

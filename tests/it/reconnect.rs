@@ -217,15 +217,19 @@ async fn a_black_hole_is_noticed_within_10_s() {
     .await;
 }
 
-#[actix_web::test]
-async fn a_database_that_is_away_at_start_is_waited_for() {
+/// A plank that was started while its database was away.
+async fn without_a_database() -> (Cluster, TestApp) {
     let mut cluster = Cluster::start();
-    let (target, sql) = (
-        cluster.config("plank"),
-        connect(&cluster.config("plank")).await,
-    );
+    let target = cluster.config("plank");
+    let sql = connect(&target).await;
     cluster.stop().await;
     let app = TestApp::build(target, sql, "plank".into(), |_| {}).await;
+    (cluster, app)
+}
+
+#[actix_web::test]
+async fn a_database_that_is_away_at_start_is_waited_for() {
+    let (mut cluster, app) = without_a_database().await;
     assert_eq!(app.request("GET", "/livez", None).await.0, 200);
     assert_eq!(app.request("GET", "/readyz", None).await.0, 503);
     assert_eq!(app.request("GET", "/api/items", None).await.0, 503);
@@ -246,13 +250,7 @@ async fn a_database_that_is_away_at_start_is_waited_for() {
 
 #[actix_web::test]
 async fn a_stream_that_began_while_the_database_was_away_goes_on_when_it_is_there() {
-    let mut cluster = Cluster::start();
-    let (target, sql) = (
-        cluster.config("plank"),
-        connect(&cluster.config("plank")).await,
-    );
-    cluster.stop().await;
-    let app = TestApp::build(target, sql, "plank".into(), |_| {}).await;
+    let (mut cluster, app) = without_a_database().await;
     let mut client = SseClient::connect(&app, "table=items").await;
     client.expect("welcome").await;
     cluster.start_again().await;

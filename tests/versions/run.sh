@@ -26,5 +26,6 @@ version=$("$binaries/bin/postgres" --version)
 echo "versions: $version"
 cd ../..
 PLANK_PG_BIN=$binaries/bin cargo test --locked --all-features --test it -- \
-    capture:: changes:: doorbell:: filter hostile:: live:: replay:: resume:: retention:: rows:: snapshot:: tables::
+    altered:: capture:: catch_up:: changes:: doorbell:: filter hostile:: live:: partitions:: replay:: resume:: \
+    retention:: rows:: snapshot:: tables::
 echo "ok: capture, cursor and doorbell on $version"

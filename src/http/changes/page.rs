@@ -132,14 +132,10 @@ impl Page {
                     self.text.truncate(begun);
                     return Ok(true);
                 }
-                self.close(
-                    pieces,
-                    Arc::new(Cursor {
-                        epoch: end.epoch,
-                        snapshot: place,
-                    }),
-                )
-                .await?;
+                let epoch = end.epoch;
+                let snapshot = place;
+                self.reach(pieces, Arc::new(Cursor { epoch, snapshot }))
+                    .await?;
                 if is_cut {
                     return Ok(true);
                 }
@@ -177,7 +173,9 @@ impl Page {
             };
             let Some(row) = row else {
                 replay.finish().await??;
-                return self.close(pieces, end.clone()).await;
+                let text = &mut self.text;
+                self.renderer.finish(|change| push(text, change))?;
+                return self.reach(pieces, end.clone()).await;
             };
             seq = seq.max(row.seq);
             self.put(row)?;
@@ -220,10 +218,8 @@ impl Page {
         self.renderer.finish(|change| push(text, change))
     }
 
-    /// The step has ended.
-    async fn close(&mut self, pieces: &Pieces, place: Arc<Cursor>) -> Result<(), Stop> {
-        let text = &mut self.text;
-        self.renderer.finish(|change| push(text, change))?;
+    /// The step has ended, and all of it is written.
+    async fn reach(&mut self, pieces: &Pieces, place: Arc<Cursor>) -> Result<(), Stop> {
         self.from = place;
         if self.text.len() >= PIECE_BYTES {
             self.hand_on(pieces).await?;
