@@ -5,9 +5,7 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use crate::resume::{cursor, names, resumed};
-use crate::support::cluster::connect;
-use crate::support::proxy::PgProxy;
-use crate::support::{Cluster, TestApp, until};
+use crate::support::{TestApp, until};
 
 #[actix_web::test]
 async fn two_subscriptions_of_one_socket_do_not_get_what_the_other_missed() {
@@ -62,17 +60,7 @@ async fn two_subscriptions_of_one_socket_do_not_get_what_the_other_missed() {
 
 #[actix_web::test]
 async fn clients_that_leave_while_they_catch_up_take_nothing_from_their_neighbours() {
-    let database = Cluster::shared().database().await;
-    let target = Cluster::shared().config(&database);
-    let proxy = PgProxy::start(&target).await;
-    let app = TestApp::build(
-        proxy.config("postgres", &database),
-        connect(&target).await,
-        database,
-        |_| {},
-    )
-    .await;
-    app.ready().await;
+    let (proxy, app) = TestApp::behind_a_proxy(|_| {}).await;
     let mut live = app.subscribed("items").await;
     let start = cursor(&app).await;
     // More than one piece, so that each of them catches up in a task.

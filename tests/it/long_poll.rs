@@ -16,6 +16,15 @@ pub async fn poll(app: &TestApp, since: &str, more: &str) -> (u16, Value) {
     app.request("GET", &path, None).await
 }
 
+/// The answer of a poll that waits when the statement is run.
+async fn woken(app: &TestApp, since: &str, more: &str, sql: &str) -> (u16, Value) {
+    let write = async {
+        until("it waits", async || app.metric(SESSIONS).await == 1.0).await;
+        app.execute(sql).await;
+    };
+    tokio::join!(poll(app, since, more), write).0
+}
+
 pub fn list(answer: &Value) -> &[Value] {
     answer["changes"].as_array().unwrap()
 }
@@ -24,13 +33,9 @@ pub fn list(answer: &Value) -> &[Value] {
 async fn it_answers_as_soon_as_something_is_committed() {
     let app = TestApp::start().await;
     let start = cursor(&app).await;
-    let waiting = poll(&app, &start, "&wait=20&columns=name");
-    let write = async {
-        until("it waits", async || app.metric(SESSIONS).await == 1.0).await;
-        app.execute("insert into items (name) values ('a')").await;
-    };
     let began = Instant::now();
-    let ((status, answer), ()) = tokio::join!(waiting, write);
+    let insert = "insert into items (name) values ('a')";
+    let (status, answer) = woken(&app, &start, "&wait=20&columns=name", insert).await;
     assert!(
         began.elapsed() < Duration::from_secs(10),
         "{:?}",
@@ -129,12 +134,8 @@ async fn guarantee_2_a_limit_ends_it_between_batches_and_loses_nothing() {
 async fn a_long_answer_is_streamed_and_whole() {
     let app = TestApp::start().await;
     let start = cursor(&app).await;
-    let waiting = poll(&app, &start, "&wait=20&limit=5");
-    let write = async {
-        until("it waits", async || app.metric(SESSIONS).await == 1.0).await;
-        app.execute("insert into items (name, description) select 'n' || i, repeat('x', 1000) from generate_series(1, 20000) i").await;
-    };
-    let ((status, answer), ()) = tokio::join!(waiting, write);
+    let insert = "insert into items (name, description) select 'n' || i, repeat('x', 1000) from generate_series(1, 20000) i";
+    let (status, answer) = woken(&app, &start, "&wait=20&limit=5", insert).await;
     assert_eq!(
         (status, list(&answer).len()),
         (200, 20_000),

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use crate::support::cluster::connect;
-use crate::support::proxy::PgProxy;
 use crate::support::{Cluster, SseClient, TestApp, WsClient, until};
 
 /// Writes until it is told to stop; counts the versions that were committed for each of a few rows.
@@ -141,12 +140,7 @@ async fn guarantee_1_a_cut_listener_loses_nothing_and_repeats_nothing() {
 
 #[actix_web::test]
 async fn guarantee_2_a_batch_that_was_cut_in_the_middle_is_continued_where_it_was() {
-    let database = Cluster::shared().database().await;
-    let target = Cluster::shared().config(&database);
-    let proxy = PgProxy::start(&target).await;
-    let through = proxy.config("postgres", &database);
-    let app = TestApp::build(through, connect(&target).await, database, |_| {}).await;
-    app.ready().await;
+    let (proxy, app) = TestApp::behind_a_proxy(|_| {}).await;
     let mut client = app.subscribed("items").await;
     // About 100 MB of log rows, which take a while to pass; the link is cut in the middle.
     app.execute("insert into items (name, description) select 'n' || i, repeat('x', 1000) from generate_series(1, 80000) i").await;
@@ -183,17 +177,7 @@ async fn guarantee_2_a_batch_that_was_cut_in_the_middle_is_continued_where_it_wa
 
 #[actix_web::test]
 async fn a_black_hole_is_noticed_within_10_s() {
-    let database = Cluster::shared().database().await;
-    let target = Cluster::shared().config(&database);
-    let proxy = PgProxy::start(&target).await;
-    let app = TestApp::build(
-        proxy.config("postgres", &database),
-        connect(&target).await,
-        database,
-        |_| {},
-    )
-    .await;
-    app.ready().await;
+    let (proxy, app) = TestApp::behind_a_proxy(|_| {}).await;
     let mut client = app.subscribed("items").await;
     proxy.swallow(true);
     let since = Instant::now();

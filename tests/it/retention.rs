@@ -6,7 +6,6 @@ use plank::config::Retention;
 use serde_json::json;
 
 use crate::support::cluster::connect;
-use crate::support::proxy::PgProxy;
 use crate::support::{Cluster, TestApp, until};
 
 /// Keeps at most so many rows, for an hour.
@@ -168,20 +167,10 @@ async fn guarantee_6_a_writer_never_waits_for_pruning() {
 
 #[actix_web::test]
 async fn guarantee_4_a_listener_that_was_away_for_too_long_says_so() {
-    let database = Cluster::shared().database().await;
-    let target = Cluster::shared().config(&database);
-    let proxy = PgProxy::start(&target).await;
-    let sql = connect(&target).await;
-    let app = TestApp::build(
-        proxy.config("postgres", &database),
-        sql,
-        database,
-        |config| {
-            config.retention = rows(70);
-        },
-    )
+    let (proxy, app) = TestApp::behind_a_proxy(|config| {
+        config.retention = rows(70);
+    })
     .await;
-    app.ready().await;
     let mut client = app.subscribed("items").await;
     known(&app, 70).await;
     proxy.swallow(true);

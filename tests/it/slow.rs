@@ -2,10 +2,8 @@
 
 use tokio::io::AsyncWriteExt;
 
-use crate::support::cluster::connect;
-use crate::support::proxy::PgProxy;
 use crate::support::raw::{RawClient, frame, handshake};
-use crate::support::{Cluster, TestApp, until};
+use crate::support::{TestApp, until};
 
 async fn stalled(app: &TestApp) -> RawClient {
     let mut client = RawClient::connect(app.address).await;
@@ -163,17 +161,7 @@ async fn a_quiet_client_gets_heartbeats_and_one_that_is_silent_is_let_go() {
 
 #[actix_web::test]
 async fn a_heartbeat_names_no_cursor_while_a_subscription_waits() {
-    let database = Cluster::shared().database().await;
-    let target = Cluster::shared().config(&database);
-    let proxy = PgProxy::start(&target).await;
-    let app = TestApp::build(
-        proxy.config("postgres", &database),
-        connect(&target).await,
-        database,
-        |_| {},
-    )
-    .await;
-    app.ready().await;
+    let (proxy, app) = TestApp::behind_a_proxy(|_| {}).await;
     let since = crate::resume::cursor(&app).await;
     app.execute("insert into items (name) values ('missed')")
         .await;

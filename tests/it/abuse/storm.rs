@@ -7,10 +7,8 @@ use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::{from, hear};
-use crate::support::cluster::connect;
-use crate::support::proxy::PgProxy;
 use crate::support::raw::{RawClient, handshake};
-use crate::support::{Cluster, TestApp, until, within};
+use crate::support::{TestApp, until, within};
 
 const CLIENTS: usize = 2_000;
 
@@ -83,13 +81,7 @@ async fn resumed(app: &TestApp, result: &str) -> f64 {
 
 #[actix_web::test]
 async fn thousands_that_come_back_at_once_are_served_from_memory() {
-    let database = Cluster::shared().database().await;
-    let target = Cluster::shared().config(&database);
-    let proxy = PgProxy::start(&target).await;
-    let sql = connect(&target).await;
-    let config = proxy.config("postgres", &database);
-    let app = TestApp::build(config, sql, database, |_| {}).await;
-    app.ready().await;
+    let (proxy, app) = TestApp::behind_a_proxy(|_| {}).await;
     let mut clients = join_all((0..CLIENTS).map(|n| client(&app, n, None))).await;
     write(&app, 0..1).await;
     let mut cursors = HashSet::new();

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
 use super::cluster::{Cluster, connect};
+use super::proxy::PgProxy;
 use super::{WsClient, until, within};
 
 /// See the module's documentation.
@@ -76,6 +77,17 @@ impl TestApp {
         let app = Self::build(target.clone(), connect(&target).await, database, change).await;
         app.ready().await;
         app
+    }
+
+    /// The same behind a proxy, which stands between it and its database; the test's own connection goes past it.
+    pub async fn behind_a_proxy(change: impl FnOnce(&mut Config)) -> (PgProxy, Self) {
+        let database = Cluster::shared().database().await;
+        let target = Cluster::shared().config(&database);
+        let proxy = PgProxy::start(&target).await;
+        let through = proxy.config("postgres", &database);
+        let app = Self::build(through, connect(&target).await, database, change).await;
+        app.ready().await;
+        (proxy, app)
     }
 
     /// On a database of the shared cluster that is there already.
