@@ -334,26 +334,38 @@ impl App {
         self.listener.do_send(Drain);
         // No new connections. The workers go on: stopping them now would cut the sockets before their close frames.
         self.server.pause().await;
-        let drained = async {
-            // Whoever joined in the last moment is told as well: the hub knows all shards, and asks again.
+        let leave = async {
+            let drained = async {
+                let mut look = interval(Duration::from_millis(10));
+                while self.health.sessions() > 0 {
+                    look.tick().await;
+                }
+            };
+            if timeout(DRAIN_MAX, drained).await.is_err() {
+                log::warn!(
+                    "clients did not leave in time, cut off sessions={}",
+                    self.health.sessions()
+                );
+            }
+            let stopped = async {
+                self.server.stop(true).await;
+                self.workers.await
+            };
+            if timeout(DRAIN_MAX, stopped).await.is_err() {
+                log::warn!("requests did not end in time, cut off");
+            }
+        };
+        // Whoever joins in the last moment is told as well: the hub knows all shards, and asks again.
+        let tell = async {
             let mut again = interval(Duration::from_millis(100));
-            while self.health.sessions() > 0 {
+            loop {
                 again.tick().await;
                 self.hub.do_send(Drain);
             }
         };
-        if timeout(DRAIN_MAX, drained).await.is_err() {
-            log::warn!(
-                "clients did not leave in time, cut off sessions={}",
-                self.health.sessions()
-            );
-        }
-        let stopped = async {
-            self.server.stop(true).await;
-            self.workers.await
-        };
-        if timeout(DRAIN_MAX, stopped).await.is_err() {
-            log::warn!("requests did not end in time, cut off");
+        tokio::select! {
+            () = leave => {}
+            () = tell => {}
         }
         self.hub.do_send(Stop);
         self.housekeeping.abort();

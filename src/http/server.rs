@@ -163,7 +163,8 @@ pub fn serve(
 
 /// `HttpServer` has no way to take a socket out of HTTP/1; `HttpService` has.
 macro_rules! http_service {
-    ($state:expr, $hub:expr) => {{
+    ($state:expr, $hub:expr, $stop:expr) => {{
+        let stop = $stop.clone();
         let (state, shard) = ($state.clone(), shard_of_this_thread(&$state, &$hub));
         let upgrade = move |(request, framed): (Request, _)| {
             let (state, shard) = (state.clone(), shard.clone());
@@ -173,6 +174,12 @@ macro_rules! http_service {
             }
         };
         HttpService::build()
+            // A connection on which nothing is asked ends with the server: it would hold the stop up, and what comes on
+            // it later would be begun and cut.
+            .graceful_shutdown_signal(move || {
+                let stop = stop.clone();
+                async move { stop.notified().await }
+            })
             .client_request_timeout(REQUEST_HEAD_MAX)
             .client_disconnect_timeout(DISCONNECT_MAX)
             .upgrade(fn_service(upgrade))
@@ -239,14 +246,18 @@ fn serve_tcp(
     state: State,
     hub: Addr<Hub>,
 ) -> io::Result<ServerBuilder> {
+    let stop = builder.graceful_shutdown_signal();
     builder.listen(format!("tcp-{i}"), listener, move || {
         let of_all = state.clone();
-        apply_fn_factory(http_service!(state, hub), move |io: TcpStream, http: &_| {
-            let peer = io.peer_addr().ok();
-            // A change leaves at once, and not with the next one.
-            let _ = io.set_nodelay(true);
-            serve_one(&of_all, peer, io, http)
-        })
+        apply_fn_factory(
+            http_service!(state, hub, stop),
+            move |io: TcpStream, http: &_| {
+                let peer = io.peer_addr().ok();
+                // A change leaves at once, and not with the next one.
+                let _ = io.set_nodelay(true);
+                serve_one(&of_all, peer, io, http)
+            },
+        )
     })
 }
 
@@ -257,9 +268,10 @@ fn serve_unix(
     state: State,
     hub: Addr<Hub>,
 ) -> io::Result<ServerBuilder> {
+    let stop = builder.graceful_shutdown_signal();
     builder.listen_uds(format!("unix-{i}"), listener, move || {
         let of_all = state.clone();
-        let service = http_service!(state, hub);
+        let service = http_service!(state, hub, stop);
         apply_fn_factory(service, move |io: UnixSocket, http: &_| {
             serve_one(&of_all, None, io, http)
         })

@@ -40,6 +40,7 @@ mod rows;
 mod seam;
 mod slow;
 mod snapshot;
+mod stop;
 mod stream;
 mod support;
 mod tables;

@@ -300,25 +300,3 @@ async fn what_is_cancelled_before_it_is_live_keeps_its_place_until_then() {
     app.execute("insert into items (name) values ('one')").await;
     assert_eq!(client.batch().await.len(), 1);
 }
-
-#[actix_web::test]
-async fn the_end_of_the_server_is_a_close_frame_with_a_hint() {
-    let app = TestApp::start().await;
-    let mut clients = Vec::new();
-    for _ in 0..50 {
-        clients.push(app.subscribed("items").await);
-    }
-    let (stopped, closes) = tokio::join!(app.stop(), async {
-        let mut closes = Vec::new();
-        for client in &mut clients {
-            closes.push(client.closed().await);
-        }
-        closes
-    });
-    stopped.unwrap();
-    for closed in closes {
-        assert_eq!(closed.code, 1012);
-        let hint: serde_json::Value = serde_json::from_str(&closed.reason).unwrap();
-        assert!(hint["retry_ms"].as_u64().unwrap() < 5_000);
-    }
-}
