@@ -84,7 +84,8 @@ pub const READ_BYTES: usize = 16 * 1024;
 /// is read from that socket until it has taken them.
 pub const CONTROL_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes of frames that a worker keeps for the sockets that lag behind. One that falls behind it is closed with 4001.
+/// Bytes of frames that a worker keeps for the sockets that lag behind. One that falls behind it goes on from the log, or is
+/// closed with 4001 where it can't.
 pub const BACKLOG_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Bytes that are handed to a lagging socket in one call.

@@ -110,6 +110,8 @@ pub struct Metrics {
     pub log_bytes: Gauge,
     pub backlog_bytes: Gauge,
     pub slow_sessions: Gauge,
+    pub lag_bytes: Histogram,
+    pub fallen_behind: Counter,
     deflate_bytes: Family<StageLabel, Counter>,
     pub closes: Family<CloseLabel, Counter>,
     pub limits: Family<LimitLabel, Counter>,
@@ -145,6 +147,10 @@ impl Default for Metrics {
             log_bytes: Gauge::default(),
             backlog_bytes: Gauge::default(),
             slow_sessions: Gauge::default(),
+            lag_bytes: Histogram::new(
+                [16, 64, 256, 1024, 4096, 16_384, 65_536].map(|kib| f64::from(kib * 1024)),
+            ),
+            fallen_behind: Counter::default(),
             deflate_bytes: Family::default(),
             closes: Family::default(),
             limits: Family::default(),
@@ -244,6 +250,16 @@ impl Default for Metrics {
             "plank_slow_sessions",
             "Sockets that lag behind",
             m.slow_sessions.clone(),
+        );
+        r.register(
+            "plank_session_lag_bytes",
+            "How far each socket that lags behind is behind, looked at once a second",
+            m.lag_bytes.clone(),
+        );
+        r.register(
+            "plank_sessions_fallen_behind",
+            "Times a socket lagged behind all frames that are kept, and went on from the log",
+            m.fallen_behind.clone(),
         );
         r.register(
             "plank_deflate_bytes",

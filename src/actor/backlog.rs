@@ -7,11 +7,15 @@ use bytes::Bytes;
 
 use crate::feed::TopicId;
 
+use super::subscription::Mark;
+
 /// What left in one flush for one topic: one or several whole frames.
 #[derive(Clone, Debug)]
 pub struct Segment {
     /// Whose.
     pub topic: TopicId,
+    /// Where the first of the frames begins.
+    pub begins: Mark,
     /// The frames, for clients that have negotiated no compression; for all of them where `deflated` is none.
     pub bytes: Bytes,
     /// The frames for those that have.
@@ -35,9 +39,12 @@ impl Segment {
 /// Segments in the order in which they were flushed, numbered for ever.
 #[derive(Debug)]
 pub struct Backlog {
-    segments: VecDeque<Segment>,
+    /// Each with the bytes of all that came before it.
+    segments: VecDeque<(u64, Segment)>,
     /// Number of the first segment that is still kept.
     base: u64,
+    /// Bytes of all that ever came.
+    pushed: u64,
     bytes: usize,
     bytes_max: usize,
 }
@@ -48,6 +55,7 @@ impl Backlog {
         Self {
             segments: VecDeque::new(),
             base: 0,
+            pushed: 0,
             bytes: 0,
             bytes_max,
         }
@@ -70,14 +78,31 @@ impl Backlog {
 
     /// Appends a segment.
     pub fn push(&mut self, segment: Segment) {
-        self.bytes += segment.len();
-        self.segments.push_back(segment);
+        let bytes = segment.len();
+        self.segments.push_back((self.pushed, segment));
+        self.bytes += bytes;
+        self.pushed += bytes as u64;
     }
 
     /// The segment of this number, unless it is gone or not there yet.
     pub fn get(&self, number: u64) -> Option<&Segment> {
-        self.segments
-            .get(usize::try_from(number.checked_sub(self.base)?).ok()?)
+        self.kept(number).map(|(_, segment)| segment)
+    }
+
+    fn kept(&self, number: u64) -> Option<&(u64, Segment)> {
+        let place = usize::try_from(number.checked_sub(self.base)?).ok()?;
+        self.segments.get(place)
+    }
+
+    /// All that are kept, in order; the first has the number [`Self::base`].
+    pub fn iter(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.iter().map(|(_, segment)| segment)
+    }
+
+    /// How much has come from the segment of this number on, in bytes; of those that are gone nothing counts.
+    pub fn behind(&self, number: u64) -> u64 {
+        let before = self.kept(number.max(self.base)).map(|(before, _)| *before);
+        self.pushed - before.unwrap_or(self.pushed)
     }
 
     /// Forgets the oldest segments: all of them when nobody lags, else until the rest fits the bound or
@@ -93,7 +118,7 @@ impl Backlog {
         // Never the newest: whoever is in the middle of it is not behind.
         while self.bytes > self.bytes_max
             && self.segments.len() > 1
-            && let Some(segment) = self.segments.pop_front()
+            && let Some((_, segment)) = self.segments.pop_front()
         {
             self.bytes -= segment.len();
             self.base += 1;
@@ -110,6 +135,7 @@ mod tests {
     fn segment(len: usize) -> Segment {
         Segment {
             topic: TopicId(1),
+            begins: Mark::of_paper(),
             bytes: vec![0; len].into(),
             deflated: None,
         }
@@ -121,6 +147,7 @@ mod tests {
         let (bytes, deflated) = (Bytes::from_static(b"plain"), Bytes::from_static(b"def"));
         backlog.push(Segment {
             topic: TopicId(1),
+            begins: Mark::of_paper(),
             bytes: bytes.clone(),
             deflated: Some(deflated.clone()),
         });
@@ -144,6 +171,7 @@ mod tests {
         }
         assert_eq!(backlog.trim(true).len(), 1);
         assert_eq!((backlog.base(), backlog.head(), backlog.bytes()), (1, 3, 8));
+        assert_eq!([0, 1, 2, 3].map(|n| backlog.behind(n)), [8, 8, 4, 0]);
         assert!(backlog.get(0).is_none() && backlog.get(1).is_some() && backlog.get(3).is_none());
         assert!(backlog.trim(true).is_empty());
         assert!(backlog.trim(false).is_empty());

@@ -14,22 +14,22 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::feed::catalog::Oid;
 use crate::feed::window::Piece;
-use crate::feed::{Cursor, Rest, View, json};
-use crate::limits::{
-    CATCH_UP_RETRY, FOLLOW_INTERVAL, PIECE_BYTES, RECONNECT_LONGEST, REPLAY_HOLD_MAX,
-    REPLAY_PAUSE_MAX,
-};
-use crate::store::history::{Pace, Select};
+use crate::feed::{Cursor, Rest, View};
+use crate::limits::{CATCH_UP_RETRY, RECONNECT_LONGEST, REPLAY_HOLD_MAX, REPLAY_PAUSE_MAX};
 use crate::wire::close::CloseCode;
-use crate::wire::message::{self, Refusal, ResetReason, SnapshotRows};
+use crate::wire::message::{Refusal, ResetReason};
 
+use super::behind::Behind;
 use super::conn::Conn;
 use super::encode::Encoder;
 use super::local::Local;
-use super::message::{Find, Next, Replay, Started};
+use super::message::{Describe, Next, Replay, Started};
+use super::subscription::Mark;
 
+mod begin;
 mod stop;
 
+use begin::{begin, is_altered, say};
 use stop::Stop;
 
 /// See the module's documentation.
@@ -48,20 +48,67 @@ struct CatchUp {
 /// Lets a subscription catch up that has been given its topic.
 pub(super) fn start(local: Rc<Local>, conn: Rc<Conn>, started: Started) {
     let serial = started.key.serial;
+    spawn(
+        serial,
+        run(local.clone(), conn.clone(), started, None),
+        local,
+        conn,
+    );
+}
+
+/// Lets a subscription catch up that was live, and has fallen behind.
+pub(super) fn go_on(local: Rc<Local>, conn: Rc<Conn>, behind: Behind) {
+    let serial = behind.key.serial;
+    spawn(
+        serial,
+        run_on(local.clone(), conn.clone(), behind),
+        local,
+        conn,
+    );
+}
+
+fn spawn(serial: u64, run: impl Future<Output = ()> + 'static, local: Rc<Local>, conn: Rc<Conn>) {
     actix_rt::spawn(async move {
         local.metrics.catching_up.inc();
         // Boxed: with all that it may be doing it is large, and most of the time it waits for its turn.
-        let run = Box::pin(run(local.clone(), conn.clone(), started));
-        conn.in_turn(serial, run).await;
+        conn.in_turn(serial, Box::pin(run)).await;
         local.metrics.catching_up.dec();
     });
 }
 
-async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started) {
+async fn run_on(local: Rc<Local>, conn: Rc<Conn>, behind: Behind) {
+    let Behind { key, topic, mark } = behind;
+    let description = local.hub.send(Describe { topic }).await;
+    let subscription = local.find(key).map(|(conn, place)| {
+        let subscription = &conn.subscriptions().borrow()[place];
+        (subscription.id.clone(), subscription.wants_snapshot)
+    });
+    let (Ok(description), Some((id, wants_snapshot))) = (description, subscription) else {
+        return;
+    };
+    let Some((view, asked)) = description else {
+        return local.retire(key);
+    };
+    let started = Started {
+        key,
+        topic,
+        breaks: mark.breaks,
+        view,
+        wanted: asked.again(&id, wants_snapshot),
+    };
+    run(local, conn, started, Some(mark)).await;
+}
+
+/// From `mark` on, or from the beginning.
+async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started, mark: Option<Mark>) {
     let key = started.key;
     let wanted = started.wanted.clone();
     let is_resume = wanted.since.is_some();
-    let stop = match begin(&local, &conn, &started).await {
+    let begun = match &mark {
+        Some(mark) => Ok(mark.from.clone()),
+        None => begin(&local, &conn, &started).await,
+    };
+    let stop = match begun {
         Err(Stop::Refused(refusal)) if refusal.code == "unreadable" => {
             match is_altered(&local, &started).await {
                 true => Stop::Broken(ResetReason::Schema),
@@ -78,6 +125,9 @@ async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started) {
                 open: None,
                 result: "window",
             };
+            if let Some(mark) = mark.filter(|mark| mark.sent > 0) {
+                catch_up.go_on_within(&mark);
+            }
             match catch_up.follow().await {
                 Ok(()) => {
                     if is_resume {
@@ -114,106 +164,6 @@ async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started) {
             conn.close(CloseCode::TRY_LATER, reason, local.head(), local.now());
         }
     }
-}
-
-/// Whether a table that can't be read as it was described has just been altered. That is known a moment later; then it is
-/// tried again, as it is now.
-async fn is_altered(local: &Local, started: &Started) -> bool {
-    let deadline = Instant::now() + FOLLOW_INTERVAL * 2;
-    loop {
-        let wanted = (*started.wanted).clone();
-        match local.hub.send(Find { wanted }).await {
-            Ok(Ok(found)) if found.view.table == started.view.table => {}
-            // With what the filter demands there is none any more: the next try says so.
-            Ok(_) => return true,
-            Err(_) => return false,
-        }
-        if Instant::now() >= deadline {
-            return false;
-        }
-        sleep(CATCH_UP_RETRY).await;
-    }
-}
-
-/// Where the subscription begins: the client's cursor, or that of the snapshot which it is sent.
-async fn begin(local: &Rc<Local>, conn: &Conn, started: &Started) -> Result<Arc<Cursor>, Stop> {
-    let wanted = &started.wanted;
-    let cursor = match &wanted.since {
-        Some(since) => since.clone(),
-        None => {
-            let mut delay = CATCH_UP_RETRY;
-            loop {
-                match snapshot(local, conn, started).await {
-                    Err((Stop::Away(why), is_begun)) => {
-                        log::warn!(
-                            "snapshot interrupted table={} reason=\"{why}\"",
-                            started.view.table.quoted
-                        );
-                        if is_begun {
-                            // A part of it is with the client.
-                            return Err(Stop::Broken(ResetReason::Epoch));
-                        }
-                        sleep(delay).await;
-                        delay = (delay * 2).min(RECONNECT_LONGEST);
-                    }
-                    Err((stop, _)) => return Err(stop),
-                    Ok(cursor) => break cursor,
-                }
-            }
-        }
-    };
-    let table = &started.view.table;
-    let subscribed = message::subscribed(&wanted.id, started.topic, table, &cursor.to_string());
-    say(local, conn, started, subscribed)?;
-    Ok(Arc::new(cursor))
-}
-
-/// Sends something, unless the subscription has ended meanwhile.
-fn say(local: &Local, conn: &Conn, started: &Started, bytes: Bytes) -> Result<(), Stop> {
-    if local.find(started.key).is_none() {
-        return Err(Stop::Over);
-    }
-    local.reply(conn, bytes);
-    Ok(())
-}
-
-/// Sends the rows of the table, a piece at a time. An error also says whether some have been sent.
-async fn snapshot(local: &Local, conn: &Conn, started: &Started) -> Result<Cursor, (Stop, bool)> {
-    let mut pace = Pace::start();
-    let View {
-        table, projection, ..
-    } = &started.view;
-    let select = Select::rows_of(&started.view);
-    let opened = local.history.snapshot(table, &select).await;
-    let mut rows = opened.map_err(|e| (e.into(), false))?;
-    let cursor = rows.cursor().clone();
-    let text = cursor.to_string();
-    let new = || SnapshotRows::new(&started.wanted.id, started.topic, &text);
-    let (mut open, mut is_begun) = (new(), false);
-    loop {
-        let row = rows.next().await;
-        let Some(row) = row.map_err(|e| (e.into(), is_begun))? else {
-            break;
-        };
-        if open.bytes() >= PIECE_BYTES {
-            let piece = std::mem::replace(&mut open, new()).finish(true);
-            say(local, conn, started, piece).map_err(|stop| (stop, is_begun))?;
-            is_begun = true;
-            let taken = pace.taken(&rows, conn.room()).await;
-            taken.map_err(|unpaced| (unpaced.into(), is_begun))?;
-        }
-        match projection {
-            None => open.push(&row),
-            Some(columns) => match json::select(&row, columns) {
-                Ok(row) => open.push(&row),
-                Err(_) => return Err((Stop::Broken(ResetReason::Schema), is_begun)),
-            },
-        }
-    }
-    // Before the client may take it for whole.
-    rows.finish().await.map_err(|e| (e.into(), is_begun))?;
-    say(local, conn, started, open.finish(false)).map_err(|stop| (stop, true))?;
-    Ok(cursor)
 }
 
 impl CatchUp {
@@ -273,6 +223,12 @@ impl CatchUp {
             };
             (rest, encoder)
         })
+    }
+
+    /// The client is in the middle of a batch.
+    fn go_on_within(&mut self, mark: &Mark) {
+        let (_, encoder) = self.open(&mark.end, self.started.view.clone());
+        encoder.go_on_behind(mark.sent);
     }
 
     fn take(&mut self, piece: Piece, view: View) -> Result<(), Stop> {

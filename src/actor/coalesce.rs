@@ -10,12 +10,15 @@ use crate::metrics::Metrics;
 
 use super::message::TopicFrame;
 use super::shared::SharedFrame;
+use super::subscription::Mark;
 
 /// All frames of one topic in a flush.
 #[derive(Debug)]
 pub(super) struct Group {
     /// Whose.
     pub topic: TopicId,
+    /// Where the first of them begins.
+    pub begins: Mark,
     frames: SmallVec<[SharedFrame; 1]>,
     /// How many changes they have.
     pub changes: usize,
@@ -37,6 +40,7 @@ pub(super) fn join(pending: &mut Vec<TopicFrame>) -> Vec<Group> {
             }
             None => groups.push(Group {
                 topic: frame.topic,
+                begins: frame.begins,
                 frames: SmallVec::from([frame.frame]),
                 changes: frame.changes,
                 at_us: frame.at_us,
@@ -83,6 +87,7 @@ mod tests {
         let (long, short) = (frame::text(&[b'x'; 1_000]), frame::text(b"short"));
         let of = |topic, frame: &Bytes, at_us| TopicFrame {
             topic: TopicId(topic),
+            begins: Mark::of_paper(),
             frame: SharedFrame::new(frame.clone()),
             changes: 2,
             at_us,

@@ -14,7 +14,7 @@ use crate::limits::CONTROL_BYTES_MAX;
 use crate::wire::close::CloseCode;
 use crate::wire::frame;
 
-use super::backlog::{Backlog, Segment};
+use super::backlog::Backlog;
 use super::queue::{Queue, SLICES_MAX};
 use super::socket::Socket;
 use super::subscription::{CATCHING_UP, Subscription};
@@ -270,32 +270,30 @@ impl Conn {
         self.wake();
     }
 
-    /// The backlog has been cut: `cut` are the segments from number `first` on, `head` is the number of the next one.
-    /// A client that still needed them gets the rest of the frame that it is in the middle of, and a close frame.
-    pub fn lag(&self, cut: &[Segment], first: u64, head: u64, now: u32) {
-        if let Some(queue) = self
-            .queue
-            .borrow_mut()
-            .as_mut()
-            .filter(|q| q.segment < first + cut.len() as u64)
-        {
-            if queue.offset > 0 {
-                let place = queue
-                    .segment
-                    .checked_sub(first)
-                    .and_then(|n| cut.get(usize::try_from(n).ok()?));
-                queue.begun = place
-                    .map(|s| s.of(self.deflates).slice(queue.offset..))
-                    .unwrap_or_default();
+    /// Where a client stands whose socket is full: the number of a segment, and how many bytes of it have been written.
+    pub(super) fn place(&self) -> Option<(u64, usize)> {
+        let queue = self.queue.borrow();
+        queue.as_ref().map(|queue| (queue.segment, queue.offset))
+    }
+
+    /// Nothing of the backlog before `head` is for it any more, but for `begun`, the rest of the segment that it is in the
+    /// middle of.
+    pub(super) fn leave_backlog(&self, begun: Bytes, head: u64) {
+        if let Some(queue) = self.queue.borrow_mut().as_mut() {
+            if !begun.is_empty() {
+                queue.begun = begun;
             }
             (queue.segment, queue.offset) = (head, 0);
-            // A close frame that waits already is the end as well.
-            if self.closing.get().is_none() {
-                queue.replies.clear();
-                queue.reply_bytes = 0;
-            }
-        } else {
-            return;
+        }
+    }
+
+    /// It is so far behind that all it gets is a close frame. One that waits already is the end as well.
+    pub(super) fn lag(&self, head: u64, now: u32) {
+        if !self.is_over()
+            && let Some(queue) = self.queue.borrow_mut().as_mut()
+        {
+            queue.replies.clear();
+            queue.reply_bytes = 0;
         }
         self.close(
             CloseCode::LAGGING,

@@ -20,6 +20,8 @@ pub struct Encoder {
     has_begun: bool,
     /// Changes in all messages.
     count: usize,
+    /// Changes that the client has already.
+    skip: usize,
 }
 
 impl Encoder {
@@ -32,7 +34,13 @@ impl Encoder {
             cursor,
             has_begun: false,
             count: 0,
+            skip: 0,
         }
+    }
+
+    /// For a client that is in the middle of the batch: it has the first `sent` changes.
+    pub fn go_on_behind(&mut self, sent: usize) {
+        (self.skip, self.has_begun) = (sent, sent > 0);
     }
 
     /// Changes so far.
@@ -66,8 +74,13 @@ impl Encoder {
     ) -> Result<Vec<Bytes>, Unfit> {
         let (open, mut frames) = (&mut self.open, Vec::new());
         let (topic, cursor, count) = (self.topic, &self.cursor, &mut self.count);
+        let skip = &mut self.skip;
         // Cut change by change: what a statement had held back may come at once.
         work(&mut self.renderer, &mut |change| {
+            if *skip > 0 {
+                *skip -= 1;
+                return;
+            }
             open.push(change);
             if open.len() >= CHUNK_BYTES {
                 let full = std::mem::replace(open, Changes::new(topic, cursor));
@@ -77,5 +90,59 @@ impl Encoder {
         })?;
         self.has_begun |= !frames.is_empty();
         Ok(frames)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::{LogOp, Subject, Table};
+
+    fn texts(frames: &[Bytes]) -> Vec<serde_json::Value> {
+        let text = |frame: &Bytes| {
+            let at = frame.iter().position(|byte| *byte == b'{').unwrap();
+            serde_json::from_slice(&frame[at..]).unwrap()
+        };
+        frames.iter().map(text).collect()
+    }
+
+    /// The numbers of the changes in all frames, and which of the frames say that they are the last.
+    fn shown(frames: &[Bytes]) -> (Vec<i64>, Vec<bool>) {
+        let (mut seqs, mut lasts) = (Vec::new(), Vec::new());
+        for message in texts(frames) {
+            let changes = message["changes"].as_array().unwrap();
+            seqs.extend(changes.iter().map(|c| c["seq"].as_i64().unwrap()));
+            lasts.push(message["last"].as_bool().unwrap());
+        }
+        (seqs, lasts)
+    }
+
+    #[test]
+    fn one_who_is_in_the_middle_of_a_batch_gets_the_rest_of_it_and_its_end() {
+        let table = Arc::new(Table::of_paper(1, 1, "public", "t"));
+        let view = View::new(table, &Subject::new(1, None, None));
+        let row = |seq| LogRow {
+            xid: 7,
+            statement: None,
+            seq,
+            rel: 1,
+            op: LogOp::Insert,
+            at_us: 0,
+            row: Some(format!("{{\"id\":{seq}}}").into()),
+            old: None,
+        };
+        let all: Vec<LogRow> = (1..=9).map(row).collect();
+        for sent in 0..=all.len() {
+            let mut encoder = Encoder::new(TopicId(1), view.clone(), "C".into());
+            encoder.go_on_behind(sent);
+            let mut frames = Vec::new();
+            for row in &all {
+                frames.extend(encoder.push(row.clone()).unwrap());
+            }
+            frames.extend(encoder.finish(false).unwrap());
+            let (seqs, lasts) = shown(&frames);
+            let left: Vec<i64> = all[sent..].iter().map(|row| row.seq).collect();
+            assert_eq!((seqs, lasts), (left, vec![true]), "{sent} had been sent");
+        }
     }
 }

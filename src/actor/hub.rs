@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
 use crate::feed::filter::Filter;
-use crate::feed::{Catalog, Cursor, Expander, Subject, Table, Window};
+use crate::feed::{Catalog, Cursor, Expander, Subject, Table, View, Window};
 use crate::health::{Health, Part};
 use crate::limits::{HUB_MAILBOX_MAX, WINDOW_BYTES_MAX};
 use crate::metrics::Metrics;
@@ -19,6 +19,7 @@ use crate::wire::message::{Refusal, Subscribe as Wanted};
 use super::message::*;
 use super::nudge::Nudge;
 use super::shard::Shard;
+use super::subscription::Asked;
 
 mod batch;
 mod follow;
@@ -251,6 +252,14 @@ impl Handler<Replay> for Hub {
 
     fn handle(&mut self, replay: Replay, _: &mut Self::Context) -> Self::Result {
         self.replay(replay)
+    }
+}
+
+impl Handler<Describe> for Hub {
+    type Result = Option<(View, Asked)>;
+
+    fn handle(&mut self, describe: Describe, _: &mut Self::Context) -> Self::Result {
+        self.topics.described(describe.topic)
     }
 }
 

@@ -150,14 +150,19 @@ impl Local {
             self.tell_left();
         }
         if was_last {
-            let mut topics = self.topics.borrow_mut();
-            if let Some(members) = topics.get_mut(&topic) {
-                if let Some(place) = members.iter().position(|s| *s == slot) {
-                    members.swap_remove(place);
-                }
-                if members.is_empty() {
-                    topics.remove(&topic);
-                }
+            self.remove_member(slot, topic);
+        }
+    }
+
+    /// The client at `slot` gets nothing of a topic any more.
+    pub(super) fn remove_member(&self, slot: usize, topic: TopicId) {
+        let mut topics = self.topics.borrow_mut();
+        if let Some(members) = topics.get_mut(&topic) {
+            if let Some(place) = members.iter().position(|s| *s == slot) {
+                members.swap_remove(place);
+            }
+            if members.is_empty() {
+                topics.remove(&topic);
             }
         }
     }

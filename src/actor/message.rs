@@ -3,10 +3,10 @@
 //! ```text
 //! listener ── Live, Lost, Chunk ──► hub ── Push, Joined, Started, Restart, Refused, Reset, Retire, Advance ──► shard ── bytes ──► sockets
 //!                                    ▲                                                                           │
-//!                                    └──────────────────── Attach, Subscribe, Replay, Left ──────────────────────┘
+//!                                    └──────────────── Attach, Subscribe, Replay, Describe, Left ──────────────────┘
 //! ```
 //!
-//! Commands are imperative, facts are past. Only a `Chunk`, a `Replay`, a `Find` and a `ListTables` are waited for. The first is what bounds
+//! Commands are imperative, facts are past. Only a `Chunk`, a `Replay`, a `Describe`, a `Find` and a `ListTables` are waited for. The first is what bounds
 //! everything behind it: the listener reads on when all shards have taken what it brought. The second bounds what a
 //! client gets that catches up: it asks for the next piece when it has taken the last one. The others are bounded by the
 //! number of sessions.
@@ -18,11 +18,12 @@ use bytes::Bytes;
 
 use crate::feed::catalog::Oid;
 use crate::feed::window::Piece;
-use crate::feed::{Catalog, Cursor, Expr, LogRow, Rest, Table, TopicId, View};
+use crate::feed::{Catalog, Cursor, LogRow, Rest, Table, TopicId, View};
 use crate::wire::message::{Refusal, ResetReason, Subscribe as Wanted};
 
 use super::shard::Shard;
 use super::shared::SharedFrame;
+use super::subscription::{Asked, Mark};
 
 /// One worker thread's shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -160,6 +161,14 @@ pub struct Found {
     pub cursor: Option<Arc<Cursor>>,
 }
 
+/// Says what a topic is: a subscription of it goes on from the log. None when its table is not watched any more.
+#[derive(Message)]
+#[rtype(result = "Option<(View, Asked)>")]
+pub struct Describe {
+    /// Which.
+    pub topic: TopicId,
+}
+
 /// This many subscriptions of a topic have ended on a shard.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -177,6 +186,8 @@ pub struct Left {
 pub struct TopicFrame {
     /// Whose.
     pub topic: TopicId,
+    /// Where it begins.
+    pub begins: Mark,
     /// A `changes` message.
     pub frame: SharedFrame,
     /// How many changes it has.
@@ -276,30 +287,12 @@ pub struct Reset {
     pub topic: TopicId,
     /// Why.
     pub reason: ResetReason,
-    /// What the table is now.
-    pub table: Arc<Table>,
-    /// The columns that were asked for: those who want a snapshot subscribe again.
-    pub columns: Option<Vec<String>>,
-    /// The rows that were asked for, likewise.
-    pub filter: Option<Arc<Expr>>,
+    /// What was asked for: those who want a snapshot subscribe again.
+    pub asked: Asked,
     /// They can't have it any more, and learn why when they ask again.
     pub is_void: bool,
     /// Where the stream goes on.
     pub cursor: Arc<str>,
-}
-
-impl Reset {
-    /// What the subscription `id` asks for again.
-    pub fn again(&self, id: &str, snapshot: bool) -> Arc<Wanted> {
-        Arc::new(Wanted {
-            id: id.to_owned(),
-            table: self.table.quoted.clone(),
-            columns: self.columns.clone(),
-            filter: self.filter.clone(),
-            since: None,
-            snapshot,
-        })
-    }
 }
 
 /// A topic's table is not watched any more.

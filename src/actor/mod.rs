@@ -10,6 +10,7 @@
 //! Nothing sends an actor message to a session: a broadcast costs one message per shard.
 
 pub mod backlog;
+mod behind;
 mod catch_up;
 mod coalesce;
 pub mod conn;

@@ -78,6 +78,7 @@ impl Shard {
         self.flush_is_due = false;
         if !self.pending.is_empty() {
             self.write();
+            self.local.trim();
         }
         self.local.reached.replace(self.cursor.clone());
     }
@@ -124,40 +125,21 @@ impl Shard {
             }
         }
         local.metrics.deliveries.inc_by(delivered as u64);
-        self.trim(now);
     }
 
     /// What a topic's subscribers get of a flush: as it is for some, compressed for some. Who subscribes later never looks
     /// at it, so where all of them take the one the other is not kept.
     fn segment(&self, group: &Group, some_plain: bool, some_deflate: bool) -> Segment {
-        let topic = group.topic;
         let deflated = some_deflate.then(|| group.deflated(&self.local.metrics));
-        match deflated.flatten() {
-            Some(bytes) if !some_plain => Segment {
-                topic,
-                bytes,
-                deflated: None,
-            },
-            deflated => Segment {
-                topic,
-                bytes: group.plain(),
-                deflated,
-            },
-        }
-    }
-
-    /// Cuts the backlog to its bound, and closes those that fall behind it.
-    fn trim(&self, now: u32) {
-        let local = &self.local;
-        let first = local.backlog.borrow().base();
-        let cut = local.backlog.borrow_mut().trim(local.blocked.get() > 0);
-        if cut.is_empty() {
-            return;
-        }
-        local.metrics.limit("backlog_bytes");
-        let head = local.head();
-        for (_, conn) in local.conns.borrow().iter().filter(|(_, c)| c.is_blocked()) {
-            conn.lag(&cut, first, head, now);
+        let (bytes, deflated) = match deflated.flatten() {
+            Some(bytes) if !some_plain => (bytes, None),
+            deflated => (group.plain(), deflated),
+        };
+        Segment {
+            topic: group.topic,
+            begins: group.begins.clone(),
+            bytes,
+            deflated,
         }
     }
 
@@ -172,6 +154,10 @@ impl Shard {
         // A cursor would hold for all subscriptions of a socket, and one that catches up is not there yet.
         let only_ping = message::heartbeat(None);
         for (slot, conn) in local.conns.borrow().iter() {
+            if let Some((segment, _)) = conn.place() {
+                let bytes = local.backlog.borrow().behind(segment);
+                local.metrics.lag_bytes.observe(bytes as f64);
+            }
             if conn.replies_full() || conn.socket().is_one_way() {
                 // Not read until it has taken what it was sent, or says nothing ever: it can't be heard.
                 conn.touch_read(now);
@@ -320,13 +306,13 @@ impl Handler<Reset> for Shard {
                         slot,
                         serial: *serial,
                     };
-                    again.push((key, reset.again(id, *wants_snapshot)));
+                    again.push((key, reset.asked.again(id, *wants_snapshot)));
                     continue;
                 }
                 local.reply(&conn, message::reset(id, reset.reason));
                 local.reply(
                     &conn,
-                    message::subscribed(id, reset.topic, &reset.table, &reset.cursor),
+                    message::subscribed(id, reset.topic, &reset.asked.table, &reset.cursor),
                 );
             }
             for (key, wanted) in again {

@@ -1,6 +1,47 @@
 //! What one client is subscribed to, and from which place on.
 
-use crate::feed::TopicId;
+use std::sync::Arc;
+
+use crate::feed::{Cursor, Expr, Table, TopicId};
+use crate::wire::message::Subscribe as Wanted;
+
+/// What the subscribers of a topic have asked for, so that it can be asked for again.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The table as it was described last.
+    pub table: Arc<Table>,
+    /// The columns; none for all.
+    pub columns: Option<Vec<String>>,
+    /// Which rows; none for all.
+    pub filter: Option<Arc<Expr>>,
+}
+
+impl Asked {
+    /// What the subscription `id` asks for again.
+    pub fn again(&self, id: &str, snapshot: bool) -> Arc<Wanted> {
+        Arc::new(Wanted {
+            id: id.to_owned(),
+            table: self.table.quoted.clone(),
+            columns: self.columns.clone(),
+            filter: self.filter.clone(),
+            since: None,
+            snapshot,
+        })
+    }
+}
+
+/// Where a frame of a topic begins, for those who get everything from there on in another way.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// Where the batch begins that the frame is of.
+    pub from: Arc<Cursor>,
+    /// Where it ends.
+    pub end: Arc<Cursor>,
+    /// How many of the topic's changes in this batch are in frames before.
+    pub sent: usize,
+    /// See [`super::message::Replay::breaks`].
+    pub breaks: u64,
+}
 
 /// A client's subscription.
 #[derive(Debug)]
@@ -32,3 +73,20 @@ impl Subscription {
 
 /// See [`Subscription::from`].
 pub const CATCHING_UP: u64 = u64::MAX;
+
+#[cfg(test)]
+impl Mark {
+    /// Of no batch.
+    pub(super) fn of_paper() -> Self {
+        let cursor = Arc::new(Cursor {
+            epoch: crate::feed::Epoch::of("paper"),
+            snapshot: crate::feed::Snapshot::parse("1:1:").expect("a snapshot"),
+        });
+        Self {
+            from: cursor.clone(),
+            end: cursor,
+            sent: 0,
+            breaks: 0,
+        }
+    }
+}

@@ -180,11 +180,10 @@ fn parse_part(text: &str) -> Option<(String, &str)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(rel: Oid, root: Oid, schema: &str, name: &str) -> Table {
-        Table {
+impl Table {
+    /// One that no database has, with the key `id`.
+    pub(crate) fn of_paper(rel: Oid, root: Oid, schema: &str, name: &str) -> Self {
+        Self {
             rel,
             root,
             schema: schema.into(),
@@ -194,6 +193,17 @@ mod tests {
             key: vec!["id".into()],
             old_rows: true,
             narrowed: false,
+            columns: vec![],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(rel: Oid, root: Oid, schema: &str, name: &str) -> Table {
+        Table {
             columns: ["a", "id", "secret"]
                 .map(|n| Column {
                     name: n.into(),
@@ -201,6 +211,7 @@ mod tests {
                     kind: Kind::Other,
                 })
                 .into(),
+            ..Table::of_paper(rel, root, schema, name)
         }
     }
 

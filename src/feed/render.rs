@@ -42,8 +42,11 @@ impl Renderer {
     pub fn push(&mut self, row: LogRow, out: impl FnMut(&str)) -> Result<(), Unfit> {
         match row.op {
             LogOp::Reset | LogOp::Renewed => return Err(Unfit),
-            // What became of the table is known already: the view is of now.
-            LogOp::Watch | LogOp::Unwatch => return Ok(()),
+            // What became of the table is known already, the view is of now; but the statement before it has ended.
+            LogOp::Watch | LogOp::Unwatch => {
+                self.expander.finish(&mut self.changes);
+                return self.write(out);
+            }
             LogOp::Insert | LogOp::Update | LogOp::Delete | LogOp::Truncate => {}
         }
         let pushed = self.expander.push(row, &self.view.table, &mut self.changes);

@@ -65,7 +65,7 @@ registry! {
     /// The client reads more slowly than changes arrive, and its queue is full. Reconnect with
     /// the cursor; nothing is lost.
     SLOW = 4000, "slow";
-    /// The client fell behind the window in memory. Reconnect with the cursor: the log serves
+    /// The client fell behind what is kept in memory, and can't be served from the log on this socket. Reconnect with the cursor: the log serves
     /// it, or a `reset` says that it can't.
     LAGGING = 4001, "lagging";
     /// No pong came in time. Reconnect with the cursor.

@@ -1,14 +1,21 @@
 //! A client that does not read costs a bounded amount of memory, delays nobody, and is told to come back.
 
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
 use crate::support::raw::{RawClient, frame, handshake};
 use crate::support::{TestApp, until};
 
 async fn stalled(app: &TestApp) -> RawClient {
+    stalled_on(app, "items").await
+}
+
+async fn stalled_on(app: &TestApp, table: &str) -> RawClient {
     let mut client = RawClient::connect(app.address).await;
     client
-        .send(handshake("/ws?table=items", "").as_bytes())
+        .send(handshake(&format!("/ws?table={table}"), "").as_bytes())
         .await;
     client.head().await;
     client.frame().await;
@@ -58,21 +65,133 @@ async fn guarantee_5_a_client_that_reads_late_gets_everything_in_order() {
     assert_eq!(slow.frame().await.1, br#"{"type":"pong"}"#);
 }
 
+/// 12 MB in a transaction: rows so large that it takes less time to fall behind than a stalled socket is given.
+const LARGE: &str = "insert into items (name, description) select 'n', repeat('x', 100000) from generate_series(1, 120)";
+
+async fn fell_behind(app: &TestApp, metric: &str) {
+    until("it falls behind", async || app.metric(metric).await >= 1.0).await;
+    assert!(app.metric("plank_backlog_bytes").await <= plank::limits::BACKLOG_BYTES_MAX as f64);
+}
+
+/// Reads until the batch is whole that has the change of this number, counted from 1. Gives how many batches there were.
+async fn read_batches(client: &mut RawClient, rows: usize) -> usize {
+    let (mut seen, mut batches, mut open) = (HashSet::new(), 0, None);
+    loop {
+        let (first, payload) = client.frame().await;
+        if first == 0x89 {
+            client.send(&frame(0x8a, b"")).await;
+            continue;
+        }
+        assert_eq!(first, 0x81, "{}", String::from_utf8_lossy(&payload));
+        let message: Value = serde_json::from_slice(&payload).unwrap();
+        match message["type"].as_str().unwrap() {
+            "changes" => {}
+            "heartbeat" if open.is_none() => continue,
+            other => panic!("{other}: {}", String::from_utf8_lossy(&payload)),
+        }
+        let cursor = open.get_or_insert_with(|| message["cursor"].clone());
+        assert_eq!(*cursor, message["cursor"], "one batch, one cursor");
+        for change in message["changes"].as_array().unwrap() {
+            let seq = change["seq"].as_i64().unwrap();
+            assert!(seen.insert(seq), "{seq} comes twice");
+        }
+        if message["last"] == true {
+            (batches, open) = (batches + 1, None);
+            if seen.len() >= rows {
+                assert_eq!(seen.len(), rows);
+                return batches;
+            }
+        }
+    }
+}
+
+async fn is_live_again(app: &TestApp, client: &mut RawClient, write: &str) {
+    until("it has caught up", async || {
+        app.metric("plank_catching_up").await == 0.0
+            && app.metric("plank_backlog_bytes").await == 0.0
+    })
+    .await;
+    app.execute(write).await;
+    read_batches(client, 1).await;
+}
+
 #[actix_web::test]
-async fn one_that_falls_behind_the_backlog_is_closed_with_4001() {
+async fn guarantee_5_one_that_falls_behind_the_backlog_goes_on_from_the_log() {
     let app = TestApp::start().await;
     let mut slow = stalled(&app).await;
-    // Large rows, so that it takes less time than a stalled socket is given.
-    let fell_behind = async || {
-        app.metric("plank_limits_total{limit=\"backlog_bytes\"}")
-            .await
-            >= 1.0
-    };
     for _ in 0..8 {
-        app.execute("insert into items (name, description) select 'n', repeat('x', 100000) from generate_series(1, 120)").await;
+        app.execute(LARGE).await;
     }
-    until("it falls behind", fell_behind).await;
-    assert!(app.metric("plank_backlog_bytes").await <= plank::limits::BACKLOG_BYTES_MAX as f64);
+    fell_behind(&app, "plank_sessions_fallen_behind_total").await;
+    assert!(read_batches(&mut slow, 8 * 120).await > 1);
+    is_live_again(&app, &mut slow, "insert into items (name) values ('live')").await;
+    assert_eq!(
+        app.metric("plank_closes_total{code=\"lagging\"}").await,
+        0.0
+    );
+}
+
+#[actix_web::test]
+async fn guarantee_5_one_that_falls_behind_in_the_middle_of_a_batch_gets_the_rest_of_it() {
+    let app = TestApp::start().await;
+    app.execute("create table t (id int primary key, text text)")
+        .await;
+    app.execute("insert into t select n from generate_series(1, 99) n; select plank.watch('t')")
+        .await;
+    let mut slow = stalled_on(&app, "t").await;
+    // The keys as well: the order of their changes is not that of the log, deletes come before inserts.
+    let rows = "insert into t select n, repeat('x', 100000) from generate_series(100, 1059) n";
+    let shift = "update t set id = id + 10000 where id < 100";
+    app.execute(&format!("begin; {shift}; {rows}; commit"))
+        .await;
+    fell_behind(&app, "plank_sessions_fallen_behind_total").await;
+    let batches = read_batches(&mut slow, 960 + 2 * 99).await;
+    assert_eq!(batches, 1, "a transaction is one");
+    is_live_again(&app, &mut slow, "insert into t values (0)").await;
+}
+
+#[actix_web::test]
+async fn one_that_falls_behind_with_a_table_that_changes_is_told_to_begin_anew() {
+    let app = TestApp::start().await;
+    let mut slow = stalled(&app).await;
+    for _ in 0..8 {
+        app.execute(LARGE).await;
+    }
+    fell_behind(&app, "plank_sessions_fallen_behind_total").await;
+    app.execute("alter table items rename column id to number")
+        .await;
+    until("that is known", async || {
+        let (_, tables) = app.request("GET", "/api/tables", None).await;
+        tables["tables"][0]["key"] == json!(["number"])
+    })
+    .await;
+    loop {
+        let (_, payload) = slow.frame().await;
+        let message: Value = serde_json::from_slice(&payload).unwrap_or_default();
+        if message["type"] == "reset" {
+            assert_eq!(message["reason"], "schema");
+            break;
+        }
+    }
+    let (_, payload) = slow.frame().await;
+    let subscribed: Value = serde_json::from_slice(&payload).unwrap();
+    assert_eq!(subscribed["key"], json!(["number"]));
+}
+
+#[actix_web::test]
+async fn one_that_falls_behind_with_two_subscriptions_of_a_topic_is_closed_with_4001() {
+    let app = TestApp::start().await;
+    let mut slow = stalled(&app).await;
+    slow.send(&frame(
+        0x81,
+        br#"{"type":"subscribe","id":"b","table":"items"}"#,
+    ))
+    .await;
+    slow.frame().await;
+    for _ in 0..8 {
+        app.execute(LARGE).await;
+    }
+    fell_behind(&app, "plank_limits_total{limit=\"backlog_bytes\"}").await;
     // Whole frames up to the close frame: it is never cut in the middle of one.
     loop {
         let (first, payload) = slow.frame().await;
@@ -80,7 +199,7 @@ async fn one_that_falls_behind_the_backlog_is_closed_with_4001() {
             assert_eq!(payload[..2], 4001u16.to_be_bytes());
             break;
         }
-        serde_json::from_slice::<serde_json::Value>(&payload).unwrap();
+        serde_json::from_slice::<Value>(&payload).unwrap();
     }
     until("its memory is given back", async || {
         app.metric("plank_backlog_bytes").await == 0.0

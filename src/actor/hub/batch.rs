@@ -5,18 +5,22 @@ use std::sync::Arc;
 
 use crate::feed::filter::{Opened, Shape};
 use crate::feed::render::Unfit;
-use crate::feed::{Change, Op, Table, TopicId};
+use crate::feed::{Change, Cursor, Op, Table, TopicId};
 use crate::limits::CHUNK_BYTES;
 use crate::wire::message::Changes;
 
 use super::super::message::TopicFrame;
 use super::super::shared::SharedFrame;
+use super::super::subscription::Mark;
 use super::topics::Topics;
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Batch {
-    /// The cursor after it.
+    /// The cursor before it.
+    from: Arc<Cursor>,
+    /// The cursor after it, also as text.
+    end: Arc<Cursor>,
     cursor: Arc<str>,
     /// In the order in which the topics came up.
     open: Vec<Open>,
@@ -30,15 +34,34 @@ pub struct Batch {
 #[derive(Debug)]
 struct Open {
     topic: TopicId,
+    begins: Mark,
     changes: Changes,
     at_us: i64,
 }
 
+impl Open {
+    /// The message so far; the next one begins behind it.
+    fn cut(&mut self, cursor: &str, last: bool) -> TopicFrame {
+        let changes = std::mem::replace(&mut self.changes, Changes::new(self.topic, cursor));
+        let begins = self.begins.clone();
+        self.begins.sent += changes.count();
+        TopicFrame {
+            topic: self.topic,
+            begins,
+            changes: changes.count(),
+            frame: SharedFrame::new(changes.finish(last)),
+            at_us: self.at_us,
+        }
+    }
+}
+
 impl Batch {
-    /// An empty one that ends at `cursor`.
-    pub fn new(cursor: Arc<str>) -> Self {
+    /// An empty one from one cursor to another.
+    pub fn new(from: Arc<Cursor>, end: Arc<Cursor>) -> Self {
         Self {
-            cursor,
+            from,
+            cursor: end.to_string().into(),
+            end,
             open: Vec::new(),
             places: HashMap::new(),
             muted: HashSet::new(),
@@ -68,7 +91,9 @@ impl Batch {
                 _ => index.asked(&opened).map_err(|_| Unfit)?,
             };
             for topic in concerned {
-                let filter = topics.shown(topic).and_then(|view| view.filter.as_ref());
+                let filter = topics
+                    .shown(topic)
+                    .and_then(|(view, _)| view.filter.as_ref());
                 let Some(filter) = filter else { continue };
                 if let Some(shape) = filter.shape(&opened).map_err(|_| Unfit)? {
                     self.show(topics, topic, &mut texts, shape)?;
@@ -88,19 +113,20 @@ impl Batch {
         if self.muted.contains(&topic) {
             return Ok(());
         }
-        let Some(view) = topics.shown(topic) else {
+        let Some((view, breaks)) = topics.shown(topic) else {
             return Ok(());
         };
         let at_us = texts.change.at_us;
         let text = texts.of(view.projection.as_ref(), shape)?;
-        self.push(topic, text, at_us);
-        Ok(())
-    }
-
-    fn push(&mut self, topic: TopicId, text: &str, at_us: i64) {
         let place = *self.places.entry(topic).or_insert_with(|| {
             self.open.push(Open {
                 topic,
+                begins: Mark {
+                    from: self.from.clone(),
+                    end: self.end.clone(),
+                    sent: 0,
+                    breaks,
+                },
                 changes: Changes::new(topic, &self.cursor),
                 at_us,
             });
@@ -110,9 +136,9 @@ impl Batch {
         open.changes.push(text);
         open.at_us = open.at_us.max(at_us);
         if open.changes.len() >= CHUNK_BYTES {
-            let changes = std::mem::replace(&mut open.changes, Changes::new(topic, &self.cursor));
-            self.ready.push(frame(topic, changes, open.at_us, false));
+            self.ready.push(open.cut(&self.cursor, false));
         }
+        Ok(())
     }
 
     /// Nothing more of this batch goes out for a topic: its stream has ended, or goes on behind the batch.
@@ -135,9 +161,7 @@ impl Batch {
     /// The last message of a topic that ends in the middle of the batch, if it has had a part of it.
     pub fn end(&mut self, topic: TopicId) -> Option<TopicFrame> {
         let place = *self.places.get(&topic)?;
-        let open = &mut self.open[place];
-        let changes = std::mem::replace(&mut open.changes, Changes::new(topic, &self.cursor));
-        Some(frame(topic, changes, open.at_us, true))
+        Some(self.open[place].cut(&self.cursor, true))
     }
 
     /// The cursor after it.
@@ -152,11 +176,8 @@ impl Batch {
 
     /// The rest, each topic's last message marked. It has no changes if the one before was just full.
     pub fn finish(mut self) -> Vec<TopicFrame> {
-        self.ready.extend(
-            self.open
-                .into_iter()
-                .map(|o| frame(o.topic, o.changes, o.at_us, true)),
-        );
+        let open = self.open.iter_mut();
+        self.ready.extend(open.map(|o| o.cut(&self.cursor, true)));
         self.ready
     }
 }
@@ -185,14 +206,5 @@ impl Texts<'_> {
             }
         };
         Ok(&self.made[place].2)
-    }
-}
-
-fn frame(topic: TopicId, changes: Changes, at_us: i64, last: bool) -> TopicFrame {
-    TopicFrame {
-        topic,
-        changes: changes.count(),
-        frame: SharedFrame::new(changes.finish(last)),
-        at_us,
     }
 }

@@ -32,7 +32,9 @@ impl Hub {
     /// Takes a chunk of the log, and sends what is ready.
     pub(super) fn follow(&mut self, chunk: Chunk) -> Sent {
         if self.batch.is_none() {
-            self.batch = Some(Batch::new(chunk.next.to_string().into()));
+            // A chunk never comes before the listener was live.
+            let from = self.cursor.as_ref().unwrap_or(&chunk.next);
+            self.batch = Some(Batch::new(from.clone(), chunk.next.clone()));
         }
         self.window.push(&chunk.rows);
         let newest_at_us = chunk.rows.iter().map(|row| row.at_us).max();
@@ -41,10 +43,9 @@ impl Hub {
             self.take(row, &mut turn);
         }
         if chunk.last {
-            self.settle(&mut turn);
-        } else {
-            self.add(&mut turn);
+            self.expander.finish(&mut turn.changes);
         }
+        self.add(&mut turn);
         let (frames, cursor) = match self.batch.as_mut() {
             Some(batch) if !chunk.last => (batch.ready(), None),
             _ => {
@@ -65,19 +66,17 @@ impl Hub {
 
     fn take(&mut self, row: LogRow, turn: &mut Turn) {
         match row.op {
-            LogOp::Watch => {
-                self.settle(turn);
-                self.watched(&row, turn);
-            }
+            LogOp::Watch => self.watched(&row, turn),
             LogOp::Unwatch => {
                 // Whoever is subscribed gets what was committed up to here, and then the end.
-                self.settle(turn);
+                let root = self.catalog.root_of(row.rel).map_or(row.rel, |t| t.rel);
+                self.settle(root, turn);
                 self.catalog.remove(row.rel);
                 self.end(row.rel, turn);
             }
             LogOp::Reset => {
-                self.settle(turn);
                 if let Some(root) = self.catalog.root_of(row.rel).map(|table| table.rel) {
+                    self.settle(root, turn);
                     self.reset(root, ResetReason::Schema);
                 }
             }
@@ -121,9 +120,9 @@ impl Hub {
         self.retire(root);
     }
 
-    /// Puts everything that came before this point into the batch.
-    fn settle(&mut self, turn: &mut Turn) {
-        self.expander.finish(&mut turn.changes);
+    /// Puts everything of a table that came before this point into the batch.
+    fn settle(&mut self, root: Oid, turn: &mut Turn) {
+        self.expander.finish_of(root, &mut turn.changes);
         self.add(turn);
     }
 
@@ -160,6 +159,7 @@ impl Hub {
     fn watched(&mut self, row: &LogRow, turn: &mut Turn) {
         match row.row.as_deref().map(serde_json::from_str::<Table>) {
             Some(Ok(table)) => {
+                self.settle(table.root, turn);
                 log::info!(
                     "table watched table={} key={}",
                     table.quoted,
@@ -209,9 +209,7 @@ impl Hub {
                 let reset = Reset {
                     topic,
                     reason,
-                    table: affected.table.clone(),
-                    columns: affected.columns.clone(),
-                    filter: affected.filter.clone(),
+                    asked: affected.asked.clone(),
                     is_void: affected.is_void,
                     cursor: cursor.clone(),
                 };

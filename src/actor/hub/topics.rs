@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::feed::catalog::Oid;
 use crate::feed::filter::Filter;
-use crate::feed::{Expr, Subject, Table, TopicId, View};
+use crate::feed::{Subject, Table, TopicId, View};
 use crate::wire::message::ResetReason;
 
 use super::super::message::ShardId;
+use super::super::subscription::Asked;
 use super::index::Index;
 
 /// What several subscriptions share.
@@ -24,17 +25,24 @@ struct Topic {
     is_void: bool,
 }
 
+impl Topic {
+    fn asked(&self) -> Asked {
+        let filter = self.subject.filter.as_ref();
+        Asked {
+            table: self.view.table.clone(),
+            columns: self.subject.columns.clone(),
+            filter: filter.map(|filter| filter.expr().clone()),
+        }
+    }
+}
+
 /// A topic whose stream is about to break, or to end.
 #[derive(Debug)]
 pub struct Affected {
     /// Which.
     pub topic: TopicId,
-    /// Its table as it was described last.
-    pub table: Arc<Table>,
-    /// The columns that its subscribers asked for.
-    pub columns: Option<Vec<String>>,
-    /// The rows that they asked for.
-    pub filter: Option<Arc<Expr>>,
+    /// What its subscribers asked for.
+    pub asked: Asked,
     /// Whether what they asked for can't be had any more.
     pub is_void: bool,
     /// The shards that have subscribers of it.
@@ -135,9 +143,10 @@ impl Topics {
         self.by_root.get(&root).map(|group| &group.index)
     }
 
-    /// What the subscribers of a topic see.
-    pub fn shown(&self, id: TopicId) -> Option<&View> {
-        self.topics.get(&id).map(|topic| &topic.view)
+    /// What the subscribers of a topic see, and how often its stream has broken.
+    pub fn shown(&self, id: TopicId) -> Option<(&View, u64)> {
+        let topic = self.topics.get(&id)?;
+        Some((&topic.view, topic.breaks.0))
     }
 
     /// The topics of a table, by name only.
@@ -150,17 +159,20 @@ impl Topics {
         let ids = self.ids(root).iter();
         ids.map(|id| {
             let topic = &self.topics[id];
-            let filter = topic.subject.filter.as_ref();
             Affected {
                 topic: *id,
-                table: topic.view.table.clone(),
-                columns: topic.subject.columns.clone(),
-                filter: filter.map(|filter| filter.expr().clone()),
+                asked: topic.asked(),
                 is_void: topic.is_void,
                 shards: topic.shards.keys().copied().collect(),
             }
         })
         .collect()
+    }
+
+    /// How a topic's rows are shown, and what its subscribers asked for.
+    pub fn described(&self, id: TopicId) -> Option<(View, Asked)> {
+        let topic = self.topics.get(&id)?;
+        Some((topic.view.clone(), topic.asked()))
     }
 
     /// How a topic's rows are shown, and how often its stream has broken, and why it did last.
