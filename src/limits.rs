@@ -201,6 +201,9 @@ pub const WINDOW_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// next is made.
 pub const PIECE_BYTES: usize = 64 * 1024;
 
+/// Bytes of changes, the newest of each key, that a subscription with `conflate` holds back while it catches up.
+pub const CONFLATE_BYTES_MAX: usize = 1024 * 1024;
+
 /// A listener leaves a mark in the log after this many numbers (a row takes two), and so a client that has missed much is
 /// led along in steps of about half as many rows.
 pub const MARK_APART: i64 = 10_000;

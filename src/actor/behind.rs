@@ -14,7 +14,7 @@ use super::catch_up;
 use super::conn::Conn;
 use super::local::Local;
 use super::message::SubscriptionKey;
-use super::subscription::{CATCHING_UP, Mark};
+use super::subscription::{CATCHING_UP, Mark, Subscription};
 
 /// A subscription that goes on from the log.
 #[derive(Debug)]
@@ -96,7 +96,9 @@ impl Local {
         let begun = needed.get(segment).filter(|_| offset > 0);
         let begun = begun.map_or_else(Bytes::new, |s| s.of(conn.deflates()).slice(offset..));
         let head = needed.backlog.head();
-        let behind = self.behind(slot, conn, segment + u64::from(offset > 0), needed);
+        let from = segment + u64::from(offset > 0);
+        let next_of = |topic, first: u64| needed.next_of(topic, from.max(first));
+        let behind = self.behind(slot, conn, |_| true, next_of);
         conn.leave_backlog(begun, head);
         let Some(behind) = behind else {
             return conn.lag(head, self.now());
@@ -108,8 +110,28 @@ impl Local {
             head - segment
         );
         self.metrics.fallen_behind.inc();
+        self.catch_up(conn, behind);
+    }
+
+    /// The socket of a client is full. Its subscriptions to which the newest change of each key is enough don't wait in the
+    /// backlog: they catch up when it has room, with what is the newest then.
+    pub(super) fn conflate(self: &Rc<Self>, slot: usize, conn: &Rc<Conn>) {
+        let Some((segment, offset)) = conn.place() else {
+            return;
+        };
+        let backlog = self.backlog.borrow();
+        let from = segment + u64::from(offset > 0);
+        let next_of = |topic, first: u64| {
+            let mut numbers = from.max(first)..backlog.head();
+            numbers.find_map(|number| backlog.get(number).filter(|s| s.topic == topic))
+        };
+        let behind = self.behind(slot, conn, |s| s.conflates, next_of);
+        self.catch_up(conn, behind.unwrap_or_default());
+    }
+
+    fn catch_up(self: &Rc<Self>, conn: &Rc<Conn>, behind: Vec<Behind>) {
         for behind in behind {
-            self.remove_member(slot, behind.topic);
+            self.remove_member(behind.key.slot, behind.topic);
             for subscription in conn.subscriptions().borrow_mut().iter_mut() {
                 if subscription.serial == behind.key.serial {
                     subscription.from = CATCHING_UP;
@@ -119,13 +141,14 @@ impl Local {
         }
     }
 
-    /// The subscriptions that something from the segment `from` on is for. None when they can't go on from the log.
-    fn behind(
+    /// The subscriptions among those that `is_asked` for which `next_of` their topic, from the segment on where they begin, finds one that they have
+    /// not been sent. None when they can't go on from the log.
+    fn behind<'a>(
         &self,
         slot: usize,
         conn: &Conn,
-        from: u64,
-        needed: &Needed<'_>,
+        is_asked: impl Fn(&Subscription) -> bool,
+        next_of: impl Fn(TopicId, u64) -> Option<&'a Segment>,
     ) -> Option<Vec<Behind>> {
         let subscriptions = conn.subscriptions().borrow();
         // Of a table that is not watched any more there is no log.
@@ -133,11 +156,11 @@ impl Local {
             return None;
         }
         let mut behind = Vec::new();
-        for subscription in subscriptions.iter() {
+        for subscription in subscriptions.iter().filter(|s| is_asked(s)) {
             let Some(topic) = subscription.topic.filter(|t| subscription.is_live(*t)) else {
                 continue;
             };
-            let Some(next) = needed.next_of(topic, from.max(subscription.from)) else {
+            let Some(next) = next_of(topic, subscription.from) else {
                 continue;
             };
             // A frame only says of which topic it is: what one of them catches up on the other would get as well.

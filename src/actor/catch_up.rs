@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::feed::catalog::Oid;
 use crate::feed::window::Piece;
-use crate::feed::{Cursor, Rest, View};
+use crate::feed::{Cursor, Newest, Rest, Shown, View};
 use crate::limits::{CATCH_UP_RETRY, RECONNECT_LONGEST, REPLAY_HOLD_MAX, REPLAY_PAUSE_MAX};
 use crate::wire::close::CloseCode;
 use crate::wire::message::{Refusal, ResetReason};
@@ -41,6 +41,8 @@ struct CatchUp {
     from: Arc<Cursor>,
     /// The batch that it is in the middle of, and what of it has not been sent.
     open: Option<(Rest, Encoder)>,
+    /// The newest change of each key in the batches before, for a client to which these are enough.
+    held: Newest<Shown>,
     /// Whether the log had to be read.
     result: &'static str,
 }
@@ -123,6 +125,7 @@ async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started, mark: Option<Ma
                 started,
                 from,
                 open: None,
+                held: Newest::default(),
                 result: "window",
             };
             if let Some(mark) = mark.filter(|mark| mark.sent > 0) {
@@ -204,6 +207,7 @@ impl CatchUp {
             from: self.from.clone(),
             rest: self.open.as_ref().map(|(rest, _)| rest.clone()),
             wanted: self.started.wanted.clone(),
+            may_join: self.held.is_empty(),
         };
         // Without the hub the process is about to end.
         self.local.hub.send(replay).await.map_err(|_| Stop::Over)
@@ -216,7 +220,8 @@ impl CatchUp {
     /// The batch that ends at `end`, from its beginning or where it was left.
     fn open(&mut self, end: &Arc<Cursor>, view: View) -> &mut (Rest, Encoder) {
         self.open.get_or_insert_with(|| {
-            let encoder = Encoder::new(self.started.topic, view, end.to_string().into());
+            let mut encoder = Encoder::new(self.started.topic, view, end.to_string().into());
+            *encoder.newest() = std::mem::take(&mut self.held);
             let rest = Rest {
                 end: end.clone(),
                 seq: i64::MIN,
@@ -232,6 +237,11 @@ impl CatchUp {
     }
 
     fn take(&mut self, piece: Piece, view: View) -> Result<(), Stop> {
+        // With nothing new it is where the hub is: what is held back has waited for this.
+        let is_there = piece.rows.is_empty();
+        if is_there && !self.held.is_empty() {
+            self.open(&piece.end, view.clone());
+        }
         for row in piece.rows {
             let (rest, encoder) = self.open(&piece.end, view.clone());
             rest.seq = row.seq;
@@ -240,14 +250,25 @@ impl CatchUp {
             }
         }
         if piece.is_last {
-            self.close(piece.end, false)?;
+            self.close(piece.end, false, !is_there)?;
         }
         Ok(())
     }
 
-    /// The batch has ended, and the client is there; see [`Encoder::finish`].
-    fn close(&mut self, end: Arc<Cursor>, is_news: bool) -> Result<(), Stop> {
-        if let Some((_, encoder)) = self.open.take() {
+    /// The batch has ended, and the client is there; see [`Encoder::finish`]. `may_wait`: more is to come, so to whom the
+    /// newest change of each key is enough gets them with that.
+    fn close(&mut self, end: Arc<Cursor>, is_news: bool, may_wait: bool) -> Result<(), Stop> {
+        if let Some((_, mut encoder)) = self.open.take() {
+            if self.started.wanted.conflate && may_wait {
+                for frame in encoder.settle()? {
+                    self.say(frame)?;
+                }
+                if !encoder.has_begun() {
+                    self.held = std::mem::take(encoder.newest());
+                    self.from = end;
+                    return Ok(());
+                }
+            }
             let count = encoder.count();
             for frame in encoder.finish(is_news)? {
                 self.say(frame)?;
@@ -286,7 +307,7 @@ impl CatchUp {
             }
         }
         replay.finish().await??;
-        self.close(end, is_news)
+        self.close(end, is_news, true)
     }
 
     async fn has_room(&self, patience: Duration) -> Result<bool, Stop> {

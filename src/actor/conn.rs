@@ -138,6 +138,13 @@ impl Conn {
         !subscriptions.iter().all(is_live)
     }
 
+    /// Whether there is a live subscription to which the newest change of each key is enough.
+    pub fn conflates(&self) -> bool {
+        let subscriptions = self.subscriptions.borrow();
+        let conflates = |s: &Subscription| s.conflates && s.from != CATCHING_UP;
+        subscriptions.iter().any(conflates)
+    }
+
     /// Whether the subscription `serial` is there.
     pub fn has(&self, serial: u64) -> bool {
         let subscriptions = self.subscriptions.borrow();

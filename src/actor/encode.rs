@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::feed::render::Unfit;
-use crate::feed::{LogRow, Renderer, TopicId, View};
+use crate::feed::{LogRow, Newest, Renderer, Shown, TopicId, View};
 use crate::limits::CHUNK_BYTES;
 use crate::wire::message::Changes;
 
@@ -38,9 +38,30 @@ impl Encoder {
         }
     }
 
-    /// For a client that is in the middle of the batch: it has the first `sent` changes.
+    /// For a client that is in the middle of the batch: it has the first `sent` changes. Where only the newest of each key
+    /// are wanted, none can be counted off; that one comes again does no harm.
     pub fn go_on_behind(&mut self, sent: usize) {
-        (self.skip, self.has_begun) = (sent, sent > 0);
+        self.has_begun = sent > 0;
+        self.skip = if self.renderer.conflates() { 0 } else { sent };
+    }
+
+    /// Whether the client has a part of the batch, or will have.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun || !self.open.is_empty()
+    }
+
+    /// What is held back because only the newest change of each key is wanted: it may be of the batch before, or wait for
+    /// the one behind.
+    pub fn newest(&mut self) -> &mut Newest<Shown> {
+        self.renderer.newest()
+    }
+
+    /// The batch ends, but what is held back may wait; gives the frames that are full.
+    ///
+    /// # Errors
+    /// See [`Renderer::settle`].
+    pub fn settle(&mut self) -> Result<Vec<Bytes>, Unfit> {
+        self.render(|renderer, out| renderer.settle(out))
     }
 
     /// Changes so far.
@@ -62,7 +83,7 @@ impl Encoder {
     /// See [`Renderer::finish`].
     pub fn finish(mut self, is_news: bool) -> Result<Vec<Bytes>, Unfit> {
         let mut frames = self.render(|renderer, out| renderer.finish(out))?;
-        if !self.open.is_empty() || self.has_begun || is_news {
+        if self.has_begun() || is_news {
             frames.push(self.open.finish(true));
         }
         Ok(frames)
@@ -120,7 +141,7 @@ mod tests {
     #[test]
     fn one_who_is_in_the_middle_of_a_batch_gets_the_rest_of_it_and_its_end() {
         let table = Arc::new(Table::of_paper(1, 1, "public", "t"));
-        let view = View::new(table, &Subject::new(1, None, None));
+        let view = View::new(table, &Subject::new(1, None, None, false));
         let row = |seq| LogRow {
             xid: 7,
             statement: None,

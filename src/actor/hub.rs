@@ -146,7 +146,15 @@ impl Hub {
             }
             None => None,
         };
-        let subject = Subject::new(table.rel, wanted.columns.clone(), filter);
+        if wanted.conflate && table.key.is_empty() {
+            let message = format!(
+                "the table {} has no primary key, so there is no newest change of each key",
+                table.quoted
+            );
+            return Err(Refusal::of(&wanted.id, "no_key", message).at("conflate"));
+        }
+        let (columns, conflates) = (wanted.columns.clone(), wanted.conflate);
+        let subject = Subject::new(table.rel, columns, filter, conflates);
         Ok((table.clone(), subject))
     }
 }

@@ -204,7 +204,7 @@ impl Local {
         let serial = self.serial.get() + 1;
         self.serial.set(serial);
         let id: Box<str> = wanted.id.as_str().into();
-        let wants_snapshot = wanted.snapshot;
+        let (wants_snapshot, conflates) = (wanted.snapshot, wanted.conflate);
         let key = SubscriptionKey { slot, serial };
         self.ask(key, Arc::new(wanted), false)?;
         subscriptions.push(Subscription {
@@ -213,6 +213,7 @@ impl Local {
             topic: None,
             is_cancelled: false,
             wants_snapshot,
+            conflates,
             from: 0,
             until: None,
         });

@@ -119,6 +119,8 @@ pub struct Replay {
     pub rest: Option<Rest>,
     /// What it asked for.
     pub wanted: Arc<Wanted>,
+    /// Whether it may join now; else it gets what there is, and asks again.
+    pub may_join: bool,
 }
 
 /// What comes next for a subscription that catches up.

@@ -101,14 +101,18 @@ impl Shard {
             local.backlog.borrow_mut().push(segment.clone());
         }
         self.flushes += 1;
+        let mut conflating = Vec::new();
         for (number, segment) in (first..).zip(&segments) {
             for slot in &topics[&segment.topic] {
                 let conn = &conns[*slot];
+                if conn.flushed.replace(self.flushes) == self.flushes || conn.is_over() {
+                    continue;
+                }
                 // One that lags finds the segment in the backlog when its turn comes.
-                if conn.flushed.replace(self.flushes) == self.flushes
-                    || conn.is_blocked()
-                    || conn.is_over()
-                {
+                if conn.is_blocked() {
+                    if conn.conflates() {
+                        conflating.push(*slot);
+                    }
                     continue;
                 }
                 if segments.len() == 1 || conn.subscriptions().borrow().len() == 1 {
@@ -122,7 +126,14 @@ impl Shard {
                         .map(|(n, s)| (n, s.of(conn.deflates())));
                     conn.write_flush(&own.collect::<Vec<_>>(), now);
                 }
+                if conn.is_blocked() && conn.conflates() {
+                    conflating.push(*slot);
+                }
             }
+        }
+        drop(topics);
+        for slot in conflating {
+            local.conflate(slot, &conns[slot]);
         }
         local.metrics.deliveries.inc_by(delivered as u64);
     }

@@ -14,6 +14,8 @@ pub struct Asked {
     pub columns: Option<Vec<String>>,
     /// Which rows; none for all.
     pub filter: Option<Arc<Expr>>,
+    /// Whether the newest change of each key is enough.
+    pub conflate: bool,
 }
 
 impl Asked {
@@ -26,6 +28,7 @@ impl Asked {
             filter: self.filter.clone(),
             since: None,
             snapshot,
+            conflate: self.conflate,
         })
     }
 }
@@ -57,6 +60,9 @@ pub struct Subscription {
     pub is_cancelled: bool,
     /// Whether it gets the rows after each `reset`.
     pub wants_snapshot: bool,
+    /// Whether it catches up from its first frame on that the socket does not take: the newest change of each key is
+    /// enough for it.
+    pub conflates: bool,
     /// The first segment of the backlog that is for it; [`CATCHING_UP`] before it has joined its topic.
     pub from: u64,
     /// Set when its table is not watched any more while its socket is full: the first segment that is not for it. It

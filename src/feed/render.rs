@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
-use crate::limits::KEY_CHANGE_BYTES_MAX;
+use crate::limits::{CONFLATE_BYTES_MAX, KEY_CHANGE_BYTES_MAX};
 
 use super::catalog::Table;
 use super::change::{Change, LogOp, LogRow};
 use super::expand::Expander;
 use super::filter::{Opened, Shape};
+use super::newest::Newest;
 use super::topic::View;
 
 /// The rows can't be followed one by one: the table has changed too much, or a statement has changed too many keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the rows of the log do not fit the table as it is now")]
 pub struct Unfit;
+
+/// A change, and how it shows.
+pub type Shown = (Change, Shape);
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub struct Renderer {
     expander: Expander,
     changes: Vec<(Arc<Table>, Change)>,
     text: String,
+    /// What is held back for those who want only the newest change of each key.
+    newest: Newest<Shown>,
 }
 
 impl Renderer {
@@ -32,6 +38,7 @@ impl Renderer {
             expander: Expander::default(),
             changes: Vec::new(),
             text: String::new(),
+            newest: Newest::default(),
         }
     }
 
@@ -60,9 +67,39 @@ impl Renderer {
     ///
     /// # Errors
     /// See [`Self::push`].
-    pub fn finish(&mut self, out: impl FnMut(&str)) -> Result<(), Unfit> {
+    pub fn finish(&mut self, mut out: impl FnMut(&str)) -> Result<(), Unfit> {
+        self.settle(&mut out)?;
+        self.release(out)
+    }
+
+    /// The batch ends, but what is held back for the newest of each key may wait for the next one.
+    ///
+    /// # Errors
+    /// See [`Self::push`].
+    pub fn settle(&mut self, out: impl FnMut(&str)) -> Result<(), Unfit> {
         self.expander.finish(&mut self.changes);
         self.write(out)
+    }
+
+    /// Whether something is held back for that.
+    pub fn conflates(&self) -> bool {
+        self.view.conflates
+    }
+
+    /// What is held back; of the batch before, or for the one behind.
+    pub fn newest(&mut self) -> &mut Newest<Shown> {
+        &mut self.newest
+    }
+
+    fn release(&mut self, mut out: impl FnMut(&str)) -> Result<(), Unfit> {
+        let projection = self.view.projection.as_deref();
+        for (change, shape) in self.newest.take() {
+            self.text.clear();
+            let written = change.write_json(&mut self.text, projection, shape);
+            written.map_err(|_| Unfit)?;
+            out(&self.text);
+        }
+        Ok(())
     }
 
     fn write(&mut self, mut out: impl FnMut(&str)) -> Result<(), Unfit> {
@@ -76,10 +113,20 @@ impl Renderer {
                 }
             };
             let Some(shape) = shape else { continue };
+            if self.view.conflates {
+                let of = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |t| t.len());
+                let bytes = of(&change.key) + of(&change.row) + of(&change.old);
+                self.newest
+                    .push(change.op, change.key.clone(), bytes, (change, shape));
+                continue;
+            }
             self.text.clear();
             let written = change.write_json(&mut self.text, projection, shape);
             written.map_err(|_| Unfit)?;
             out(&self.text);
+        }
+        if self.newest.bytes() >= CONFLATE_BYTES_MAX {
+            self.release(out)?;
         }
         Ok(())
     }

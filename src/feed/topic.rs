@@ -25,11 +25,18 @@ pub struct Subject {
     pub columns: Option<Vec<String>>,
     /// Which rows; none for all.
     pub filter: Option<Arc<Filter>>,
+    /// Whether of each key only the newest change is wanted.
+    pub conflates: bool,
 }
 
 impl Subject {
     /// Normalises: the order in which a client lists columns does not matter.
-    pub fn new(root: Oid, columns: Option<Vec<String>>, filter: Option<Arc<Filter>>) -> Self {
+    pub fn new(
+        root: Oid,
+        columns: Option<Vec<String>>,
+        filter: Option<Arc<Filter>>,
+        conflates: bool,
+    ) -> Self {
         let columns = columns.map(|mut list| {
             list.sort();
             list.dedup();
@@ -39,6 +46,7 @@ impl Subject {
             root,
             columns,
             filter,
+            conflates,
         }
     }
 }
@@ -52,6 +60,8 @@ pub struct View {
     pub projection: Option<Arc<[String]>>,
     /// The rows that leave; none for all.
     pub filter: Option<Arc<Filter>>,
+    /// Whether of each key only the newest change leaves.
+    pub conflates: bool,
 }
 
 impl View {
@@ -62,6 +72,7 @@ impl View {
             table,
             projection,
             filter: subject.filter.clone(),
+            conflates: subject.conflates,
         }
     }
 }
@@ -74,13 +85,12 @@ mod tests {
     fn equal_subjects_are_one_topic() {
         let list = |names: &[&str]| Some(names.iter().map(|n| (*n).to_owned()).collect());
         assert_eq!(
-            Subject::new(1, list(&["b", "a", "b"]), None),
-            Subject::new(1, list(&["a", "b"]), None)
+            Subject::new(1, list(&["b", "a", "b"]), None, false),
+            Subject::new(1, list(&["a", "b"]), None, false)
         );
-        assert_ne!(
-            Subject::new(1, None, None),
-            Subject::new(1, list(&["a"]), None)
-        );
+        let all = Subject::new(1, None, None, false);
+        assert_ne!(all, Subject::new(1, list(&["a"]), None, false));
+        assert_ne!(all, Subject::new(1, None, None, true));
         assert_eq!(TopicId(7).to_string(), "t7");
     }
 }

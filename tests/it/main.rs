@@ -11,6 +11,7 @@ mod catch_up;
 mod changes;
 mod churn;
 mod cli;
+mod conflate;
 mod deflate;
 mod doorbell;
 mod failover;

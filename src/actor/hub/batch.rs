@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::feed::filter::{Opened, Shape};
 use crate::feed::render::Unfit;
-use crate::feed::{Change, Cursor, Op, Table, TopicId};
+use crate::feed::{Change, Cursor, Newest, Op, Table, TopicId};
 use crate::limits::CHUNK_BYTES;
 use crate::wire::message::Changes;
 
@@ -36,12 +36,19 @@ struct Open {
     topic: TopicId,
     begins: Mark,
     changes: Changes,
+    /// Held back for those who want only the newest change of each key.
+    newest: Newest<String>,
     at_us: i64,
 }
 
 impl Open {
+    fn bytes(&self) -> usize {
+        self.changes.len() + self.newest.bytes()
+    }
+
     /// The message so far; the next one begins behind it.
     fn cut(&mut self, cursor: &str, last: bool) -> TopicFrame {
+        self.newest.take().for_each(|text| self.changes.push(&text));
         let changes = std::mem::replace(&mut self.changes, Changes::new(self.topic, cursor));
         let begins = self.begins.clone();
         self.begins.sent += changes.count();
@@ -116,7 +123,7 @@ impl Batch {
         let Some((view, breaks)) = topics.shown(topic) else {
             return Ok(());
         };
-        let at_us = texts.change.at_us;
+        let (change, at_us) = (texts.change, texts.change.at_us);
         let text = texts.of(view.projection.as_ref(), shape)?;
         let place = *self.places.entry(topic).or_insert_with(|| {
             self.open.push(Open {
@@ -128,14 +135,20 @@ impl Batch {
                     breaks,
                 },
                 changes: Changes::new(topic, &self.cursor),
+                newest: Newest::default(),
                 at_us,
             });
             self.open.len() - 1
         });
         let open = &mut self.open[place];
-        open.changes.push(text);
+        if view.conflates {
+            let (key, text) = (change.key.clone(), text.to_owned());
+            open.newest.push(change.op, key, text.len(), text);
+        } else {
+            open.changes.push(text);
+        }
         open.at_us = open.at_us.max(at_us);
-        if open.changes.len() >= CHUNK_BYTES {
+        if open.bytes() >= CHUNK_BYTES {
             self.ready.push(open.cut(&self.cursor, false));
         }
         Ok(())

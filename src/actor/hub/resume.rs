@@ -220,7 +220,7 @@ impl Hub {
         };
         let is_all =
             piece.is_last && replay.rest.is_none() && Some(&piece.end) == self.cursor.as_ref();
-        if !is_all {
+        if !is_all || !replay.may_join {
             return Ok(Next::Rows(piece, view));
         }
         if !self.is_between() {

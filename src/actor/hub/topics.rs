@@ -32,6 +32,7 @@ impl Topic {
             table: self.view.table.clone(),
             columns: self.subject.columns.clone(),
             filter: filter.map(|filter| filter.expr().clone()),
+            conflate: self.subject.conflates,
         }
     }
 }

@@ -38,6 +38,8 @@ pub struct Subscribe {
     pub since: Option<Cursor>,
     /// Whether it wants the rows as well, at the beginning and after each `reset`.
     pub snapshot: bool,
+    /// Whether the newest change of each key is enough when the client reads slowly.
+    pub conflate: bool,
 }
 
 impl Subscribe {
@@ -158,6 +160,7 @@ impl ClientMessage {
                     filter: filter.map(Arc::new),
                     since: since.map(|text| cursor(&id, &text)).transpose()?,
                     snapshot: flag("snapshot", fields.snapshot).map_err(bad)?,
+                    conflate: flag("conflate", fields.conflate).map_err(bad)?,
                     id,
                 };
                 wanted.check()?;
@@ -188,6 +191,8 @@ struct Fields<'a> {
     since: Option<&'a RawValue>,
     #[serde(borrow)]
     snapshot: Option<&'a RawValue>,
+    #[serde(borrow)]
+    conflate: Option<&'a RawValue>,
     #[serde(borrow)]
     filter: Option<&'a RawValue>,
 }
@@ -243,8 +248,9 @@ mod tests {
             filter: None,
             since: None,
             snapshot: false,
+            conflate: true,
         };
-        let text = r#"{"type":"subscribe","id":"a","table":"t","columns":["id"],"snapshot":false,"since":null}"#;
+        let text = r#"{"type":"subscribe","id":"a","table":"t","columns":["id"],"snapshot":false,"since":null,"conflate":true}"#;
         assert_eq!(parse(text), ClientMessage::Subscribe(expected));
     }
 
@@ -300,6 +306,11 @@ mod tests {
                 r#"{"type":"subscribe","id":"a","table":"t","snapshot":"yes"}"#,
                 "bad_message",
                 "snapshot has to be true or false",
+            ),
+            (
+                r#"{"type":"subscribe","id":"a","table":"t","conflate":1}"#,
+                "bad_message",
+                "conflate has to be true or false",
             ),
         ];
         for (text, code, part) in cases {
