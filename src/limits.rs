@@ -88,6 +88,9 @@ pub const CONTROL_BYTES_MAX: usize = 64 * 1024;
 /// closed with 4001 where it can't.
 pub const BACKLOG_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Sockets that a flush writes to before others on its thread have their turn: about 3 ms.
+pub const FLUSH_SOCKETS_MAX: usize = 512;
+
 /// Bytes that are handed to a lagging socket in one call.
 pub const DRAIN_BYTES: usize = 256 * 1024;
 

@@ -369,7 +369,8 @@ impl Conn {
         }
     }
 
-    fn is_for(&self, topic: TopicId, number: u64) -> bool {
+    /// Whether a segment of this topic and number is for it.
+    pub(super) fn is_for(&self, topic: TopicId, number: u64) -> bool {
         self.subscriptions.borrow().iter().any(|s| {
             s.topic == Some(topic) && s.from <= number && s.until.is_none_or(|until| number < until)
         })

@@ -42,8 +42,10 @@ pub struct Local {
     /// Subscriptions that have ended since the hub was last told.
     pub(super) left: RefCell<HashMap<TopicId, usize>>,
     pub(super) backlog: RefCell<Backlog>,
-    /// Everything up to here has been flushed; none in the middle of a batch, and before the first one.
+    /// Everything up to here has been flushed; none in the middle of a flush or of a batch, and before the first one.
     pub(super) reached: RefCell<Option<Arc<str>>>,
+    /// Whether a flush is running, whose segments may still be needed.
+    is_flushing: Cell<bool>,
     /// How many sockets are full.
     pub(super) blocked: Rc<Cell<usize>>,
     pub(super) serial: Cell<u64>,
@@ -70,6 +72,7 @@ impl Local {
             left: RefCell::default(),
             backlog: RefCell::new(Backlog::new(BACKLOG_BYTES_MAX)),
             reached: RefCell::default(),
+            is_flushing: Cell::new(false),
             blocked: Rc::default(),
             serial: Cell::new(0),
             started: Instant::now(),
@@ -291,10 +294,28 @@ impl Local {
                 .borrow_mut()
                 .retain(|s| s.until.is_none());
         }
-        if self.blocked.get() == 0 {
+        self.forget_backlog();
+        wrote
+    }
+
+    /// A flush has begun: until it ends nobody can say where all clients are.
+    pub(super) fn begin_flush(&self) {
+        self.is_flushing.set(true);
+        self.reached.replace(None);
+    }
+
+    /// The last flush that had begun has ended.
+    pub(super) fn end_flush(self: &Rc<Self>, cursor: Option<Arc<str>>) {
+        self.is_flushing.set(false);
+        self.reached.replace(cursor);
+        self.trim();
+    }
+
+    /// Gives the backlog's memory back when nobody needs it.
+    pub(super) fn forget_backlog(&self) {
+        if self.blocked.get() == 0 && !self.is_flushing.get() {
             self.backlog.borrow_mut().trim(false);
         }
-        wrote
     }
 
     /// The client, and the place of the subscription that `key` names, if both are still there.

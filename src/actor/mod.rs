@@ -15,6 +15,7 @@ mod catch_up;
 mod coalesce;
 pub mod conn;
 mod encode;
+mod flush;
 pub mod hub;
 mod joining;
 pub mod listener;

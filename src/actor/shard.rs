@@ -1,24 +1,27 @@
 //! The sockets of one worker thread, and who of them gets what.
 //!
 //! A push only queues; the flush runs after the mailbox has been emptied. So an idle system writes at once, and a busy
-//! one joins whatever has come in meanwhile into one write per socket, without any timer.
+//! one joins whatever has come in meanwhile into one write per socket, without any timer. A flush to very many sockets is
+//! written in turns, and what is pushed meanwhile waits for the next one.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
+use tokio::task::yield_now;
 
 use crate::feed::TopicId;
-use crate::limits::{HEARTBEAT, SHARD_MAILBOX_MAX, SILENCE_MAX, STALL_MAX};
+use crate::limits::{FLUSH_SOCKETS_MAX, HEARTBEAT, SHARD_MAILBOX_MAX, SILENCE_MAX, STALL_MAX};
 use crate::metrics::Metrics;
 use crate::store::History;
 use crate::wire::close::CloseCode;
 use crate::wire::message;
 
-use super::backlog::Segment;
-use super::coalesce::{Group, join};
 use super::conn::Conn;
+use super::flush::Flush;
 use super::hub::Hub;
 use super::local::Local;
 use super::message::*;
@@ -31,9 +34,17 @@ const RETRY_SPREAD_MS: u64 = 5_000;
 #[derive(Debug)]
 pub struct Shard {
     local: Rc<Local>,
+    /// Pushed, and of no flush yet.
     pending: Vec<TopicFrame>,
+    /// A turn of [`Self::write_some`] is to come.
     flush_is_due: bool,
+    /// Those that have begun, in their order. The first one is being written.
+    running: VecDeque<Flush>,
     flushes: u64,
+    /// Pushes that are taken when the first flush has ended: the hub is not faster than the sockets.
+    waiting: Vec<oneshot::Sender<()>>,
+    /// A tick has come in the middle of a flush.
+    tick_is_due: bool,
     /// Everything up to here has been pushed; none in the middle of a batch, and before the first one.
     cursor: Option<Arc<str>>,
     ticks: u64,
@@ -61,7 +72,10 @@ impl Shard {
             local: local.clone(),
             pending: vec![],
             flush_is_due: false,
+            running: VecDeque::new(),
             flushes: 0,
+            waiting: vec![],
+            tick_is_due: false,
             cursor: None,
             ticks: 0,
             reported: (0, 0),
@@ -73,95 +87,80 @@ impl Shard {
         local
     }
 
-    /// Writes what is pending: one write per socket.
-    fn flush(&mut self) {
-        self.flush_is_due = false;
+    /// Gives what is pending its place: what is written from here on comes behind it.
+    fn begin(&mut self) {
+        let cursor = self.cursor.clone();
         if !self.pending.is_empty() {
-            self.write();
-            self.local.trim();
+            self.flushes += 1;
+            let flush = Flush::begin(self.flushes, &mut self.pending, cursor, &self.local);
+            self.local.begin_flush();
+            self.running.push_back(flush);
+        } else if let Some(last) = self.running.back_mut() {
+            last.cursor = cursor;
+        } else {
+            self.local.reached.replace(cursor);
         }
-        self.local.reached.replace(self.cursor.clone());
     }
 
-    fn write(&mut self) {
-        let local = &self.local;
-        let (now, first) = (local.now(), local.head());
-        let (topics, conns) = (local.topics.borrow(), local.conns.borrow());
-        let (mut segments, mut delivered) = (Vec::new(), 0);
-        for group in join(&mut self.pending) {
-            let Some(members) = topics.get(&group.topic) else {
-                continue;
-            };
-            delivered += group.changes * members.len();
-            local.metrics.delivery_seconds.observe(age_s(group.at_us));
-            let some = |deflates| members.iter().any(|s| conns[*s].deflates() == deflates);
-            segments.push(self.segment(&group, some(false), some(true)));
+    /// Writes on, to some sockets; then it is the turn of others on this thread.
+    fn write_some(&mut self, ctx: &mut Context<Self>) {
+        self.flush_is_due = false;
+        if self.running.is_empty() {
+            self.begin();
         }
-        for segment in &segments {
-            local.backlog.borrow_mut().push(segment.clone());
+        if let Some(flush) = self.running.front_mut()
+            && flush.write(FLUSH_SOCKETS_MAX, &self.local)
+        {
+            self.end();
         }
-        self.flushes += 1;
-        let mut conflating = Vec::new();
-        for (number, segment) in (first..).zip(&segments) {
-            for slot in &topics[&segment.topic] {
-                let conn = &conns[*slot];
-                if conn.flushed.replace(self.flushes) == self.flushes || conn.is_over() {
-                    continue;
-                }
-                // One that lags finds the segment in the backlog when its turn comes.
-                if conn.is_blocked() {
-                    if conn.conflates() {
-                        conflating.push(*slot);
-                    }
-                    continue;
-                }
-                if segments.len() == 1 || conn.subscriptions().borrow().len() == 1 {
-                    conn.write_flush(&[(number, segment.of(conn.deflates()))], now);
-                } else {
-                    let subscriptions = conn.subscriptions().borrow();
-                    let wanted = |s: &Segment| subscriptions.iter().any(|sub| sub.is_live(s.topic));
-                    let own = (first..)
-                        .zip(&segments)
-                        .filter(|(_, s)| wanted(s))
-                        .map(|(n, s)| (n, s.of(conn.deflates())));
-                    conn.write_flush(&own.collect::<Vec<_>>(), now);
-                }
-                if conn.is_blocked() && conn.conflates() {
-                    conflating.push(*slot);
-                }
+        if !self.running.is_empty() || !self.pending.is_empty() {
+            self.flush_is_due = true;
+            let turn = yield_now().into_actor(self);
+            ctx.spawn(turn.map(|(), shard, ctx| shard.write_some(ctx)));
+        }
+    }
+
+    /// Writes all that was pushed, for what has to come behind it.
+    fn flush(&mut self) {
+        self.begin();
+        while let Some(flush) = self.running.front_mut() {
+            flush.write(usize::MAX, &self.local);
+            self.end();
+        }
+    }
+
+    /// All sockets of the first flush have been written.
+    fn end(&mut self) {
+        let Some(flush) = self.running.pop_front() else {
+            return;
+        };
+        if self.running.is_empty() {
+            // A push without a frame only moves the cursor.
+            let has_all = self.pending.is_empty();
+            let cursor = if has_all { &self.cursor } else { &flush.cursor };
+            self.local.end_flush(cursor.clone());
+            if std::mem::take(&mut self.tick_is_due) {
+                self.tick();
             }
         }
-        drop(topics);
-        for slot in conflating {
-            local.conflate(slot, &conns[slot]);
-        }
-        local.metrics.deliveries.inc_by(delivered as u64);
-    }
-
-    /// What a topic's subscribers get of a flush: as it is for some, compressed for some. Who subscribes later never looks
-    /// at it, so where all of them take the one the other is not kept.
-    fn segment(&self, group: &Group, some_plain: bool, some_deflate: bool) -> Segment {
-        let deflated = some_deflate.then(|| group.deflated(&self.local.metrics));
-        let (bytes, deflated) = match deflated.flatten() {
-            Some(bytes) if !some_plain => (bytes, None),
-            deflated => (group.plain(), deflated),
-        };
-        Segment {
-            topic: group.topic,
-            begins: group.begins.clone(),
-            bytes,
-            deflated,
+        for taken in self.waiting.drain(..) {
+            // A hub that is gone does not wait.
+            let _ = taken.send(());
         }
     }
 
-    /// Once a second: heartbeats for a share of the sockets, and an end for those that are dead.
+    /// Once a second: heartbeats for a share of the sockets, and an end for those that are dead. Between two flushes: the
+    /// cursor of a heartbeat holds for all.
     fn tick(&mut self) {
-        self.flush();
+        if !self.running.is_empty() {
+            self.tick_is_due = true;
+            return;
+        }
         let local = &self.local;
         let (now, head) = (local.now(), local.head());
         self.ticks += 1;
         let period = HEARTBEAT.as_secs();
-        let heartbeat = message::heartbeat(self.cursor.as_deref());
+        let heartbeat = message::heartbeat(local.reached().as_deref());
         // A cursor would hold for all subscriptions of a socket, and one that catches up is not there yet.
         let only_ping = message::heartbeat(None);
         for (slot, conn) in local.conns.borrow().iter() {
@@ -187,9 +186,7 @@ impl Shard {
             }
         }
         // The last one that lagged may have gone without a word.
-        if local.blocked.get() == 0 {
-            local.backlog.borrow_mut().trim(false);
-        }
+        local.forget_backlog();
         local.tell_left();
         // The gauges are of all shards: each adds what has changed in it since its last tick.
         let (slow, bytes) = (
@@ -213,15 +210,6 @@ impl Shard {
     }
 }
 
-/// Seconds since a moment in microseconds of Unix time; 0 for the future.
-fn age_s(at_us: i64) -> f64 {
-    let at = Duration::from_micros(at_us.unsigned_abs());
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    now.saturating_sub(at).as_secs_f64()
-}
-
 impl Actor for Shard {
     type Context = Context<Self>;
 
@@ -232,15 +220,23 @@ impl Actor for Shard {
 }
 
 impl Handler<Push> for Shard {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, push: Push, ctx: &mut Self::Context) {
+    fn handle(&mut self, push: Push, ctx: &mut Self::Context) -> Self::Result {
         self.pending.extend(push.frames);
         self.cursor = push.cursor;
         if !self.flush_is_due {
             self.flush_is_due = true;
-            ctx.spawn(async {}.into_actor(self).map(|(), shard, _| shard.flush()));
+            let turn = async {}.into_actor(self);
+            ctx.spawn(turn.map(|(), shard, ctx| shard.write_some(ctx)));
         }
+        if self.running.is_empty() {
+            return Box::pin(async {});
+        }
+        let (taken, is_taken) = oneshot::channel();
+        self.waiting.push(taken);
+        // It is never dropped unsaid, unless the shard ends.
+        Box::pin(async { is_taken.await.unwrap_or_default() })
     }
 }
 
@@ -250,7 +246,7 @@ impl Handler<Advance> for Shard {
     fn handle(&mut self, advance: Advance, _: &mut Self::Context) {
         self.cursor = Some(advance.cursor);
         if self.pending.is_empty() {
-            self.local.reached.replace(self.cursor.clone());
+            self.begin();
         }
     }
 }
@@ -260,7 +256,7 @@ impl Handler<Joined> for Shard {
 
     fn handle(&mut self, joined: Joined, _: &mut Self::Context) {
         // What is pending is from before, and not for this subscription.
-        self.flush();
+        self.begin();
         self.local.join(joined);
     }
 }

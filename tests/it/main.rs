@@ -12,6 +12,7 @@ mod changes;
 mod churn;
 mod cli;
 mod conflate;
+mod crowd;
 mod deflate;
 mod doorbell;
 mod failover;
