@@ -183,8 +183,12 @@ pub const CATCH_UP_READ_MAX: Duration = Duration::from_secs(300);
 /// Between two reads of the log that no doorbell asked for. They find nothing unless a bell was missed, which is counted.
 pub const SAFETY_READ_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Transactions in a second at which the listener stops sleeping and polls: below it a bell holds nobody up.
+/// Transactions in a second at which the listener stops sleeping and polls when several write at a time: below it a bell
+/// holds nobody up.
 pub const BELL_BUSY: usize = 50;
+/// The same when one writes at a time, whom a bell does not hold up: the reads would take too much. Below half of it it
+/// goes back to sleep.
+pub const BELL_ALONE: usize = 1_000;
 /// Transactions in a second below which it goes back to sleep.
 pub const BELL_QUIET: usize = 10;
 /// Transactions in a second up to which a listener that polls does so eagerly. From then on several come with each read
@@ -358,7 +362,7 @@ const _: () = assert!(DRAIN_BYTES < BACKLOG_BYTES_MAX);
 const _: () = assert!(STALL_MAX.as_secs() < UNACKNOWLEDGED_MAX.as_secs());
 const _: () = assert!(PIPE_READ_BYTES < PIPE_BYTES_MAX);
 const _: () = assert!(BELL_QUIET < BELL_BUSY, "or it would never be still");
-const _: () = assert!(BELL_BUSY < BELL_MANY);
+const _: () = assert!(BELL_BUSY < BELL_MANY && BELL_MANY <= BELL_ALONE / 2);
 const _: () = assert!(POLL_EAGER.as_millis() < POLL_AWAKE.as_millis());
 const _: () = assert!(
     POLL_DROWSY.as_millis() < 1_000,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::bed::Bed;
+use crate::support::bed::{Bed, Setup};
 use crate::support::fanout::crowd::Ask;
 use crate::support::fanout::{self, Kind, Measured, Peer};
 use crate::support::report::{Report, Verdict};
@@ -110,7 +110,11 @@ pub async fn run(effort: Effort) -> Outcome<Report> {
     let crowds = effort.of([(1_000, 5), (10_000, 3)], [(100, 1), (200, 1)]);
     let time = effort.of(Duration::from_secs(4), Duration::from_millis(500));
     limits::need_open_files(crowds[crowds.len() - 1].0)?;
-    let bed = Bed::start().await?;
+    let bed = Bed::start_with(Setup {
+        plank_args: &["--workers", "1"],
+        ..Setup::default()
+    })
+    .await?;
     fanout::prepare(&bed).await?;
     let mut cells = Vec::new();
     for (clients, rounds) in crowds {
@@ -157,7 +161,8 @@ fn report(cells: &[Cell], time: Duration, facts: Vec<(&'static str, String)>) ->
              medians of the figures, and of the ratios within a round to the loop that plank is compared with. Loop: a \
              process of its own with one thread, which listens for the NOTIFY of a row trigger with the row in it, and writes it to \
              each WebSocket, every frame for itself, or what is pending in one write; in a database of its own. plank: the \
-             release binary with its default of a worker for each processor; its messages are longer, for they have key, cursor, number and \
+             release binary with one worker, for a loop has one thread as well: with two on two processors those who are served, a \
+             thread in the same place, have to work on alone at the end of each row. Its messages are longer, for they have key, cursor, number and \
              time. Clients: the same process of one thread for every server, over TCP loopback, which looks for the \
              number of each row: each has to come once and in order. Server: time of all threads of its process \
              (`/proc/PID/stat`). Clients, servers and PostgreSQL share the processors. Takes about five minutes.",

@@ -15,7 +15,7 @@ use super::message::TopicFrame;
 #[derive(Debug)]
 pub(super) struct Flush {
     /// Unique in the shard, and not 0.
-    id: u64,
+    pub id: u64,
     segments: Vec<Segment>,
     /// The number of the first one.
     first: u64,

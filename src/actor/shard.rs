@@ -41,8 +41,8 @@ pub struct Shard {
     /// Those that have begun, in their order. The first one is being written.
     running: VecDeque<Flush>,
     flushes: u64,
-    /// Pushes that are taken when the first flush has ended: the hub is not faster than the sockets.
-    waiting: Vec<oneshot::Sender<()>>,
+    /// Pushes that are taken when the flush of this number has ended: the hub is not faster than the sockets.
+    waiting: Vec<(u64, oneshot::Sender<()>)>,
     /// A tick has come in the middle of a flush.
     tick_is_due: bool,
     /// Everything up to here has been pushed; none in the middle of a batch, and before the first one.
@@ -120,6 +120,18 @@ impl Shard {
         }
     }
 
+    /// With the end of which flush a push is taken; none for at once. A batch for so many sockets that it takes several
+    /// turns is taken when it has been written: what is committed meanwhile is read in one, and leaves in one write.
+    fn taken_with(&self) -> Option<u64> {
+        let topics = self.local.topics.borrow();
+        let members = |f: &TopicFrame| topics.get(&f.topic).map_or(0, Vec::len);
+        let is_whole = self.cursor.is_some();
+        if is_whole && self.pending.iter().map(members).sum::<usize>() > FLUSH_SOCKETS_MAX {
+            return Some(self.flushes + 1);
+        }
+        self.running.front().map(|flush| flush.id)
+    }
+
     /// Writes all that was pushed, for what has to come behind it.
     fn flush(&mut self) {
         self.begin();
@@ -143,7 +155,7 @@ impl Shard {
                 self.tick();
             }
         }
-        for taken in self.waiting.drain(..) {
+        for (_, taken) in self.waiting.extract_if(.., |(id, _)| *id <= flush.id) {
             // A hub that is gone does not wait.
             let _ = taken.send(());
         }
@@ -230,11 +242,11 @@ impl Handler<Push> for Shard {
             let turn = async {}.into_actor(self);
             ctx.spawn(turn.map(|(), shard, ctx| shard.write_some(ctx)));
         }
-        if self.running.is_empty() {
+        let Some(id) = self.taken_with() else {
             return Box::pin(async {});
-        }
+        };
         let (taken, is_taken) = oneshot::channel();
-        self.waiting.push(taken);
+        self.waiting.push((id, taken));
         // It is never dropped unsaid, unless the shard ends.
         Box::pin(async { is_taken.await.unwrap_or_default() })
     }

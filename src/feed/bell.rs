@@ -2,7 +2,8 @@
 //!
 //! A NOTIFY takes a lock on the whole cluster until its commit is on disk, so a bell in every transaction holds up all
 //! writers. A trigger therefore rings only while the bell is armed, that is, while some listener sleeps or is about to.
-//! Under load a listener takes the bell away and polls.
+//! When several write at a time, or somebody very much, a listener takes the bell away and polls. One who writes alone, a
+//! row when he has seen the one before, is held up by nobody, and is heard at once.
 //!
 //! Asleep, a listener must be woken by every transaction that it has not read. A writer reads the bell after it has got
 //! its transaction id. So: arm; then draw an id of one's own, the fence; whoever still read a disarmed bell has an id
@@ -14,7 +15,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::limits::{BELL_BUSY, BELL_MANY, BELL_QUIET, POLL_AWAKE, POLL_DROWSY, POLL_EAGER};
+use crate::limits::{
+    BELL_ALONE, BELL_BUSY, BELL_MANY, BELL_QUIET, POLL_AWAKE, POLL_DROWSY, POLL_EAGER,
+};
 
 /// Over which the rate of transactions is taken.
 const SECOND: Duration = Duration::from_secs(1);
@@ -51,10 +54,18 @@ pub struct Bell {
     phase: Phase,
     /// Whether the bell is known to be disarmed, and when that was last tried.
     disarm: Disarm,
-    /// Transactions per read, of the last second.
-    recent: VecDeque<(Instant, usize)>,
-    /// Since when there have been few of them.
+    /// The reads of the last second that have found something.
+    recent: VecDeque<Read>,
+    /// Since when a bell has been in nobody's way.
     quiet_since: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Read {
+    at: Instant,
+    transactions: usize,
+    /// Others were writing at that moment. One that stays open for long counts as well: then all is as if they were.
+    has_company: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -112,12 +123,22 @@ impl Bell {
         }
     }
 
-    /// A read has ended: it found this many transactions, and below `xmin` everything had ended when it looked.
-    pub fn read(&mut self, transactions: usize, xmin: u64, now: Instant) {
+    /// A read has ended: it found this many transactions. When it looked, everything below `xmin` had ended, and so many
+    /// were `running`.
+    pub fn read(&mut self, transactions: usize, xmin: u64, running: usize, now: Instant) {
         if transactions > 0 {
-            self.recent.push_back((now, transactions));
+            self.recent.push_back(Read {
+                at: now,
+                transactions,
+                has_company: running > 0,
+            });
         }
-        if self.per_second(now) >= BELL_QUIET {
+        let quiet = if self.is_company(now) {
+            BELL_QUIET
+        } else {
+            BELL_ALONE / 2
+        };
+        if self.per_second(now) >= quiet {
             self.quiet_since = None;
         } else if self.quiet_since.is_none() {
             self.quiet_since = Some(now);
@@ -132,7 +153,12 @@ impl Bell {
     /// What to do now.
     pub fn step(&mut self, now: Instant) -> Step {
         let per_second = self.per_second(now);
-        let is_busy = per_second >= BELL_BUSY;
+        let busy = if self.is_company(now) {
+            BELL_BUSY
+        } else {
+            BELL_ALONE
+        };
+        let is_busy = per_second >= busy;
         let is_over = |since: Instant| now.saturating_duration_since(since) >= SECOND;
         match self.phase {
             Phase::Asleep | Phase::Drowsy(_) if is_busy => Step::Disarm,
@@ -152,12 +178,23 @@ impl Bell {
     }
 
     fn per_second(&mut self, now: Instant) -> usize {
-        while let Some((at, _)) = self.recent.front()
-            && now.saturating_duration_since(*at) >= SECOND
+        self.forget(now);
+        self.recent.iter().map(|read| read.transactions).sum()
+    }
+
+    /// Whether several write at a time, more often than not.
+    fn is_company(&mut self, now: Instant) -> bool {
+        self.forget(now);
+        let company = self.recent.iter().filter(|read| read.has_company);
+        company.count() * 2 > self.recent.len()
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while let Some(read) = self.recent.front()
+            && now.saturating_duration_since(read.at) >= SECOND
         {
             self.recent.pop_front();
         }
-        self.recent.iter().map(|(_, count)| count).sum()
     }
 }
 
@@ -182,7 +219,7 @@ mod tests {
         ] {
             assert_eq!(bell.step(now), Step::Poll(POLL_DROWSY));
             now += ms(50);
-            bell.read(0, xmin, now);
+            bell.read(0, xmin, 0, now);
             assert_eq!(bell.phase(), phase);
         }
         assert_eq!(bell.step(now), Step::Wait);
@@ -194,13 +231,13 @@ mod tests {
         let mut now = Instant::now() + SECOND * 10;
         let mut bell = Bell::new(true, now);
         bell.armed(1);
-        bell.read(0, 2, now);
-        bell.read(BELL_BUSY, 3, now);
+        bell.read(0, 2, 0, now);
+        bell.read(BELL_BUSY, 3, 1, now);
         assert_eq!(bell.step(now), Step::Disarm);
         bell.disarmed(false, now);
         assert_eq!(bell.step(now), Step::Poll(POLL_EAGER));
         now += SECOND;
-        bell.read(BELL_BUSY, 4, now);
+        bell.read(BELL_BUSY, 4, 7, now);
         assert_eq!(
             bell.step(now),
             Step::Disarm,
@@ -208,14 +245,36 @@ mod tests {
         );
         bell.disarmed(true, now);
         assert_eq!(bell.step(now), Step::Poll(POLL_EAGER));
-        bell.read(BELL_MANY, 5, now);
+        bell.read(BELL_MANY, 5, 7, now);
         assert_eq!(bell.step(now), Step::Poll(POLL_AWAKE));
         // Quiet for a second, after the second in which the load is counted.
         for _ in 0..30 {
             now += ms(100);
-            bell.read(0, 5, now);
+            bell.read(0, 5, 0, now);
         }
         assert_eq!(bell.step(now), Step::Arm);
+    }
+
+    #[test]
+    fn one_who_writes_alone_is_heard_at_once_unless_he_writes_very_much() {
+        let mut now = Instant::now() + SECOND * 10;
+        let mut bell = Bell::new(true, now);
+        bell.armed(1);
+        bell.read(0, 2, 0, now);
+        for n in 0..2 * BELL_MANY {
+            now += ms(2);
+            // Now and then somebody else is there.
+            bell.read(1, 3, usize::from(n % 3 == 0), now);
+            assert_eq!(bell.step(now), Step::Wait);
+        }
+        bell.read(BELL_ALONE, 4, 0, now);
+        assert_eq!(bell.step(now), Step::Disarm);
+        bell.disarmed(true, now);
+        for _ in 0..2 * BELL_MANY {
+            now += ms(3);
+            bell.read(1, 5, 0, now);
+        }
+        assert_eq!(bell.step(now), Step::Arm, "fewer, and alone");
     }
 
     #[test]
@@ -226,7 +285,7 @@ mod tests {
         bell.disarmed(true, now);
         for _ in 0..100 {
             now += SECOND;
-            bell.read(0, 9, now);
+            bell.read(0, 9, 0, now);
             assert_eq!(bell.step(now), Step::Poll(POLL_AWAKE));
         }
         // Somebody else has armed it, and is gone.

@@ -3,8 +3,8 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::ws::WsClient;
 use crate::support::TestApp;
+use crate::support::ws::WsClient;
 
 const CLIENTS: usize = 2 * plank::limits::FLUSH_SOCKETS_MAX + 100;
 

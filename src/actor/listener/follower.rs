@@ -294,7 +294,8 @@ impl Follower {
             reader.leave_mark(seq, &next.snapshot).await?;
         }
         let (count, now) = (found.transactions.len(), Instant::now().into_std());
-        self.bell.read(count, reading.xmin(), now);
+        let running = reading.running();
+        self.bell.read(count, reading.xmin(), running, now);
         Ok(found)
     }
 

@@ -131,6 +131,7 @@ pub struct Reading {
     rows: Pin<Box<RowStream>>,
     end: Arc<Cursor>,
     xmin: u64,
+    running: usize,
     patience: Duration,
     explain: Explain,
 }
@@ -159,16 +160,18 @@ impl Reading {
                 snapshot: Snapshot::default(),
             }),
             xmin: 0,
+            running: 0,
             patience,
             explain: explain.clone(),
         };
         let head = reading.row().await?;
         let head = head.ok_or_else(|| explain.broken("the log has no head".into()))?;
         // Raw: up to the newest in the log it would stand still while the database goes on.
-        reading.xmin = match rest {
-            Some(end) => end.snapshot.xmin(),
-            None => explain.snapshot(head.get("next"))?.xmin(),
+        let raw = match rest {
+            Some(end) => end.snapshot.clone(),
+            None => explain.snapshot(head.get("next"))?,
         };
+        (reading.xmin, reading.running) = (raw.xmin(), raw.running().len());
         let snapshot = explain.place(head.get("next"), head.get("newest"))?;
         reading.end = rest
             .cloned()
@@ -184,6 +187,11 @@ impl Reading {
     /// All transactions below it had ended when this was read.
     pub fn xmin(&self) -> u64 {
         self.xmin
+    }
+
+    /// How many transactions with an id were under way.
+    pub fn running(&self) -> usize {
+        self.running
     }
 
     async fn row(&mut self) -> Result<Option<Row>, ConnectError> {

@@ -112,7 +112,12 @@ async fn read(
         assert_eq!(version, before + 1, "out of order: {row:?}");
     }
     *at = (**reading.end()).clone();
-    bell.read(transactions.len(), reading.xmin(), Instant::now());
+    bell.read(
+        transactions.len(),
+        reading.xmin(),
+        reading.running(),
+        Instant::now(),
+    );
 }
 
 /// Of every kind: quick, slow to commit, with a snapshot from long ago, with a savepoint, in vain.
