@@ -96,6 +96,9 @@ fn run(args: &Args) -> Outcome<bool> {
         println!("{text}");
         if args.save {
             report::save(case.name, &text)?;
+            if let Some(plot) = &report.plot {
+                plot.save(case.name)?;
+            }
         }
         is_within &= report.is_within_bounds();
     }

@@ -189,6 +189,13 @@ pub const BELL_BUSY: usize = 50;
 /// The same when one writes at a time, whom a bell does not hold up: the reads would take too much. Below half of it it
 /// goes back to sleep.
 pub const BELL_ALONE: usize = 1_000;
+/// How long the transactions of a second were open, all together, at which several are taken to write at a time. One after
+/// the other they come to a second, and to the time that it takes to hear of each.
+pub const BELL_COMPANY: Duration = Duration::from_millis(1_600);
+/// For how long they are taken to go on: while the listener polls, nobody waits for a bell, and it can't tell.
+pub const BELL_COMPANY_KEPT: Duration = Duration::from_secs(60);
+/// What one transaction counts for at most: that one was open for long says nothing of others.
+pub const BELL_OPEN_MAX: Duration = Duration::from_millis(100);
 /// Transactions in a second below which it goes back to sleep.
 pub const BELL_QUIET: usize = 10;
 /// Transactions in a second up to which a listener that polls does so eagerly. From then on several come with each read

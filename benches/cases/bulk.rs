@@ -129,6 +129,7 @@ fn report(cells: &[Cell], facts: Vec<(&'static str, String)>) -> Report {
             .into(),
         facts,
         table: [vec![head.map(str::to_owned).to_vec()], rows.collect()].concat(),
+        plot: None,
         verdicts: judged.map(verdict).collect(),
     }
 }

@@ -70,6 +70,7 @@ fn report(
         ),
         facts,
         table,
+        plot: None,
         verdicts: vec![Verdict {
             text: format!(
                 "The last client has the last row after {ratio:.2} times as long as with the {} (at most {RATIO_MAX})",

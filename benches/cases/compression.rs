@@ -67,6 +67,7 @@ pub async fn run(effort: Effort) -> Outcome<Report> {
         ),
         facts,
         table,
+        plot: None,
         verdicts: vec![],
     })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::support::bed::{Bed, Setup};
 use crate::support::fanout::crowd::Ask;
 use crate::support::fanout::{self, Kind, Measured, Peer};
+use crate::support::plot::{Bar, Plot};
 use crate::support::report::{Report, Verdict};
 use crate::support::stats::{median, median_ratio};
 use crate::support::{Effort, Outcome, limits};
@@ -75,6 +76,19 @@ impl Cell {
                 ),
             ]
         })
+    }
+
+    fn bars(&self) -> Vec<Bar> {
+        let bar = |(at, kind): (usize, &Kind)| {
+            let rate = median(&self.figures(at, Measured::rate));
+            Bar {
+                label: format!("{}, {} under way: {kind}", self.clients, self.in_flight),
+                value: rate,
+                figure: format!("{:.0}k", rate / 1e3),
+                is_plank: *kind == Kind::Plank,
+            }
+        };
+        self.kinds.iter().enumerate().map(bar).collect()
     }
 
     fn verdicts(&self) -> Vec<Verdict> {
@@ -174,6 +188,10 @@ fn report(cells: &[Cell], time: Duration, facts: Vec<(&'static str, String)>) ->
         ),
         facts,
         table,
+        plot: Some(Plot {
+            title: "Deliveries per second, by number of clients and rows under way".into(),
+            groups: cells.iter().map(Cell::bars).collect(),
+        }),
         verdicts: cells.iter().flat_map(Cell::verdicts).collect(),
     }
 }

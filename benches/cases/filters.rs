@@ -62,6 +62,7 @@ pub async fn run(effort: Effort) -> Outcome<Report> {
         ),
         facts,
         table,
+        plot: None,
         verdicts: vec![Verdict {
             text: format!("{MANY} filters to {FEW}: {ratio:.2} times, at most {RATIO_MAX} times"),
             is_within: ratio <= RATIO_MAX,

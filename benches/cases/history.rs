@@ -252,6 +252,7 @@ fn report(
         ),
         facts,
         table,
+        plot: None,
         verdicts: vec![
             Verdict {
                 text: format!(

@@ -94,6 +94,7 @@ fn report(floor: &Latencies, plank: &Latencies, facts: Vec<(&'static str, String
             row("plank", plank),
             [&["ratio".to_owned()], &ratios[..]].concat(),
         ],
+        plot: None,
         verdicts: vec![
             Verdict {
                 text: format!(

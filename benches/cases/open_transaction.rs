@@ -178,6 +178,7 @@ fn report(
         ),
         facts,
         table: [vec![head.to_vec()], states().map(row).collect()].concat(),
+        plot: None,
         verdicts: states().skip(1).map(verdict).collect(),
     }
 }

@@ -65,6 +65,7 @@ pub async fn run(effort: Effort) -> Outcome<Report> {
         ),
         facts,
         table,
+        plot: None,
         verdicts: vec![Verdict {
             text: format!("p99 of plank is {ratio:.2} times the loop's (at most {RATIO_MAX})"),
             is_within: ratio <= RATIO_MAX,

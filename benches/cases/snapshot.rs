@@ -205,6 +205,7 @@ fn report(
         ),
         facts,
         table,
+        plot: None,
         verdicts,
     }
 }

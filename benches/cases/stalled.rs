@@ -86,6 +86,7 @@ pub async fn run(effort: Effort) -> Outcome<Report> {
             row(format!("{HEALTHY} clients"), &without),
             row(format!("and {STALLED} that don't read"), &with),
         ],
+        plot: None,
         verdicts: vec![
             Verdict {
                 text: format!(

@@ -210,6 +210,7 @@ fn report(rounds: u32, seconds: u64, cells: &[Cell], facts: Vec<(&'static str, S
         ),
         facts,
         table: [vec![head.map(str::to_owned).to_vec()], rows.collect()].concat(),
+        plot: None,
         verdicts: judged.flat_map(Cell::verdicts).collect(),
     }
 }

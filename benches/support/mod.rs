@@ -16,6 +16,7 @@ pub mod limits;
 pub mod log_fill;
 pub mod machine;
 pub mod pgbench;
+pub mod plot;
 pub mod proc;
 pub mod program;
 pub mod receiver;

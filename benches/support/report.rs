@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::Outcome;
 use super::machine::Machine;
+use super::plot::Plot;
 use crate::cases::CASES;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/bench.md");
@@ -30,6 +31,8 @@ pub struct Report {
     pub facts: Vec<(&'static str, String)>,
     /// The first row is the head; the first column is text, the others are figures.
     pub table: Vec<Vec<String>>,
+    /// The same as a picture, where one says more.
+    pub plot: Option<Plot>,
     /// What follows from it.
     pub verdicts: Vec<Verdict>,
 }
@@ -45,6 +48,9 @@ impl Report {
         let mut text = format!("{}{about}\n\n{}\n\n", title(name), self.method);
         text += &machine.facts(&self.facts);
         text.push('\n');
+        if let Some(plot) = &self.plot {
+            text += &plot.markdown(name);
+        }
         text += &table(&self.table);
         for verdict in &self.verdicts {
             let mark = if verdict.is_within {

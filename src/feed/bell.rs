@@ -16,7 +16,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::limits::{
-    BELL_ALONE, BELL_BUSY, BELL_MANY, BELL_QUIET, POLL_AWAKE, POLL_DROWSY, POLL_EAGER,
+    BELL_ALONE, BELL_BUSY, BELL_COMPANY, BELL_COMPANY_KEPT, BELL_MANY, BELL_OPEN_MAX, BELL_QUIET,
+    POLL_AWAKE, POLL_DROWSY, POLL_EAGER,
 };
 
 /// Over which the rate of transactions is taken.
@@ -56,6 +57,8 @@ pub struct Bell {
     disarm: Disarm,
     /// The reads of the last second that have found something.
     recent: VecDeque<Read>,
+    /// Until then several are taken to write at a time. It shows only while the bell is armed, and they wait for it.
+    company_until: Option<Instant>,
     /// Since when a bell has been in nobody's way.
     quiet_since: Option<Instant>,
 }
@@ -64,8 +67,8 @@ pub struct Bell {
 struct Read {
     at: Instant,
     transactions: usize,
-    /// Others were writing at that moment. One that stays open for long counts as well: then all is as if they were.
-    has_company: bool,
+    /// How long they had been open, all together.
+    open: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +87,7 @@ impl Bell {
             phase: Phase::Awake,
             disarm: Disarm::Wanted,
             recent: VecDeque::new(),
+            company_until: None,
             // A listener that has just connected knows nothing of any load.
             quiet_since: now.checked_sub(SECOND),
         }
@@ -123,20 +127,34 @@ impl Bell {
         }
     }
 
-    /// A read has ended: it found this many transactions. When it looked, everything below `xmin` had ended, and so many
-    /// were `running`.
-    pub fn read(&mut self, transactions: usize, xmin: u64, running: usize, now: Instant) {
-        if transactions > 0 {
-            self.recent.push_back(Read {
-                at: now,
-                transactions,
-                has_company: running > 0,
-            });
+    /// A read has ended: when it looked, the transactions that it found had begun so long ago, and below `xmin` everything
+    /// had ended.
+    pub fn read(
+        &mut self,
+        transactions: impl IntoIterator<Item = Duration>,
+        xmin: u64,
+        now: Instant,
+    ) {
+        let mut read = Read {
+            at: now,
+            transactions: 0,
+            open: Duration::ZERO,
+        };
+        for age in transactions {
+            read.transactions += 1;
+            read.open += age.min(BELL_OPEN_MAX);
         }
-        let quiet = if self.is_company(now) {
-            BELL_QUIET
-        } else {
-            BELL_ALONE / 2
+        if read.transactions > 0 {
+            self.recent.push_back(read);
+        }
+        // Little's law: so many were open at a time, on average, as the seconds that they were open for in a second.
+        let open: Duration = self.last_second(now).map(|read| read.open).sum();
+        if self.is_armed() && open >= BELL_COMPANY && self.per_second(now) >= BELL_BUSY {
+            self.company_until = Some(now + BELL_COMPANY_KEPT);
+        }
+        let quiet = match self.has_company(now) {
+            true => BELL_QUIET,
+            false => BELL_ALONE / 2,
         };
         if self.per_second(now) >= quiet {
             self.quiet_since = None;
@@ -153,10 +171,9 @@ impl Bell {
     /// What to do now.
     pub fn step(&mut self, now: Instant) -> Step {
         let per_second = self.per_second(now);
-        let busy = if self.is_company(now) {
-            BELL_BUSY
-        } else {
-            BELL_ALONE
+        let busy = match self.has_company(now) {
+            true => BELL_BUSY,
+            false => BELL_ALONE,
         };
         let is_busy = per_second >= busy;
         let is_over = |since: Instant| now.saturating_duration_since(since) >= SECOND;
@@ -178,23 +195,20 @@ impl Bell {
     }
 
     fn per_second(&mut self, now: Instant) -> usize {
-        self.forget(now);
-        self.recent.iter().map(|read| read.transactions).sum()
+        self.last_second(now).map(|read| read.transactions).sum()
     }
 
-    /// Whether several write at a time, more often than not.
-    fn is_company(&mut self, now: Instant) -> bool {
-        self.forget(now);
-        let company = self.recent.iter().filter(|read| read.has_company);
-        company.count() * 2 > self.recent.len()
+    fn has_company(&self, now: Instant) -> bool {
+        self.company_until.is_some_and(|until| now < until)
     }
 
-    fn forget(&mut self, now: Instant) {
+    fn last_second(&mut self, now: Instant) -> impl Iterator<Item = &Read> {
         while let Some(read) = self.recent.front()
             && now.saturating_duration_since(read.at) >= SECOND
         {
             self.recent.pop_front();
         }
+        self.recent.iter()
     }
 }
 
@@ -219,11 +233,16 @@ mod tests {
         ] {
             assert_eq!(bell.step(now), Step::Poll(POLL_DROWSY));
             now += ms(50);
-            bell.read(0, xmin, 0, now);
+            bell.read([], xmin, now);
             assert_eq!(bell.phase(), phase);
         }
         assert_eq!(bell.step(now), Step::Wait);
         assert!(bell.is_armed());
+    }
+
+    /// So many transactions that have been open for so long.
+    fn some(count: usize, age_ms: u64) -> impl Iterator<Item = Duration> {
+        (0..count).map(move |_| ms(age_ms))
     }
 
     #[test]
@@ -231,13 +250,17 @@ mod tests {
         let mut now = Instant::now() + SECOND * 10;
         let mut bell = Bell::new(true, now);
         bell.armed(1);
-        bell.read(0, 2, 0, now);
-        bell.read(BELL_BUSY, 3, 1, now);
+        bell.read([], 2, now);
+        // Eight at a time, each of which waits for the seven before it.
+        for _ in 0..2 * BELL_BUSY {
+            now += ms(2);
+            bell.read(some(1, 16), 3, now);
+        }
         assert_eq!(bell.step(now), Step::Disarm);
         bell.disarmed(false, now);
         assert_eq!(bell.step(now), Step::Poll(POLL_EAGER));
         now += SECOND;
-        bell.read(BELL_BUSY, 4, 7, now);
+        bell.read(some(BELL_BUSY, 3), 4, now);
         assert_eq!(
             bell.step(now),
             Step::Disarm,
@@ -245,12 +268,18 @@ mod tests {
         );
         bell.disarmed(true, now);
         assert_eq!(bell.step(now), Step::Poll(POLL_EAGER));
-        bell.read(BELL_MANY, 5, 7, now);
+        bell.read(some(BELL_MANY, 3), 5, now);
         assert_eq!(bell.step(now), Step::Poll(POLL_AWAKE));
+        // Some go on: they would line up again.
+        for _ in 0..50 {
+            now += ms(50);
+            bell.read(some(1, 3), 5, now);
+            assert!(matches!(bell.step(now), Step::Poll(_)));
+        }
         // Quiet for a second, after the second in which the load is counted.
         for _ in 0..30 {
             now += ms(100);
-            bell.read(0, 5, 0, now);
+            bell.read([], 5, now);
         }
         assert_eq!(bell.step(now), Step::Arm);
     }
@@ -260,19 +289,21 @@ mod tests {
         let mut now = Instant::now() + SECOND * 10;
         let mut bell = Bell::new(true, now);
         bell.armed(1);
-        bell.read(0, 2, 0, now);
-        for n in 0..2 * BELL_MANY {
+        bell.read([], 2, now);
+        for _ in 0..2 * BELL_MANY {
             now += ms(2);
-            // Now and then somebody else is there.
-            bell.read(1, 3, usize::from(n % 3 == 0), now);
+            bell.read(some(1, 2), 3, now);
             assert_eq!(bell.step(now), Step::Wait);
         }
-        bell.read(BELL_ALONE, 4, 0, now);
+        // A transaction that has been open for an hour is one.
+        bell.read(some(1, 3_600_000), 3, now);
+        assert_eq!(bell.step(now), Step::Wait);
+        bell.read(some(BELL_ALONE, 0), 4, now);
         assert_eq!(bell.step(now), Step::Disarm);
         bell.disarmed(true, now);
         for _ in 0..2 * BELL_MANY {
             now += ms(3);
-            bell.read(1, 5, 0, now);
+            bell.read(some(1, 4), 5, now);
         }
         assert_eq!(bell.step(now), Step::Arm, "fewer, and alone");
     }
@@ -285,7 +316,7 @@ mod tests {
         bell.disarmed(true, now);
         for _ in 0..100 {
             now += SECOND;
-            bell.read(0, 9, 0, now);
+            bell.read([], 9, now);
             assert_eq!(bell.step(now), Step::Poll(POLL_AWAKE));
         }
         // Somebody else has armed it, and is gone.

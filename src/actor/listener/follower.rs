@@ -1,6 +1,6 @@
 //! One connection's life: LISTEN, catch up, then read when the bell rings or the clock says so.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +68,8 @@ impl Unmarked {
 /// What a read has found.
 struct Found {
     rows: usize,
-    transactions: HashSet<u64>,
+    /// With the time of each, in microseconds of Unix time.
+    transactions: HashMap<u64, i64>,
 }
 
 pub(super) enum Never {}
@@ -228,7 +229,7 @@ impl Follower {
     ) -> Result<Found, ConnectError> {
         let mut found = Found {
             rows: 0,
-            transactions: HashSet::new(),
+            transactions: HashMap::new(),
         };
         let Some(cursor) = self.place.cursor.clone() else {
             return Ok(found);
@@ -261,7 +262,7 @@ impl Follower {
             bytes += row.bytes();
             seq = row.seq;
             found.rows += 1;
-            found.transactions.insert(row.xid);
+            found.transactions.entry(row.xid).or_insert(row.at_us);
             self.unmarked.take(&row);
             rows.push(row);
         }
@@ -293,9 +294,9 @@ impl Follower {
             let Unmarked { seq, .. } = std::mem::take(&mut self.unmarked);
             reader.leave_mark(seq, &next.snapshot).await?;
         }
-        let (count, now) = (found.transactions.len(), Instant::now().into_std());
-        let running = reading.running();
-        self.bell.read(count, reading.xmin(), running, now);
+        let ages = found.transactions.values().map(|at_us| reading.age(*at_us));
+        self.bell
+            .read(ages, reading.xmin(), Instant::now().into_std());
         Ok(found)
     }
 

@@ -131,7 +131,7 @@ pub struct Reading {
     rows: Pin<Box<RowStream>>,
     end: Arc<Cursor>,
     xmin: u64,
-    running: usize,
+    at_us: i64,
     patience: Duration,
     explain: Explain,
 }
@@ -160,7 +160,7 @@ impl Reading {
                 snapshot: Snapshot::default(),
             }),
             xmin: 0,
-            running: 0,
+            at_us: 0,
             patience,
             explain: explain.clone(),
         };
@@ -171,7 +171,9 @@ impl Reading {
             Some(end) => end.snapshot.clone(),
             None => explain.snapshot(head.get("next"))?,
         };
-        (reading.xmin, reading.running) = (raw.xmin(), raw.running().len());
+        reading.xmin = raw.xmin();
+        let broken = |e: tokio_postgres::Error| explain.broken(e.to_string());
+        reading.at_us = head.try_get::<_, Timestamp>("at").map_err(broken)?.0;
         let snapshot = explain.place(head.get("next"), head.get("newest"))?;
         reading.end = rest
             .cloned()
@@ -189,9 +191,10 @@ impl Reading {
         self.xmin
     }
 
-    /// How many transactions with an id were under way.
-    pub fn running(&self) -> usize {
-        self.running
+    /// How long ago a transaction of this time, in microseconds of Unix time, had begun when this was read: both are of
+    /// the server's clock. 0 for the future.
+    pub fn age(&self, at_us: i64) -> Duration {
+        Duration::from_micros(u64::try_from(self.at_us - at_us).unwrap_or(0))
     }
 
     async fn row(&mut self) -> Result<Option<Row>, ConnectError> {

@@ -97,9 +97,9 @@ async fn read(
         .read(&at.snapshot, None, Duration::from_secs(20))
         .await
         .unwrap();
-    let mut transactions = HashSet::new();
+    let mut transactions = HashMap::new();
     while let Some(row) = reading.next().await.unwrap() {
-        transactions.insert(row.xid);
+        transactions.insert(row.xid, row.at_us);
         assert!(account.seen.insert(row.seq), "twice: {row:?}");
         let Some(text) = &row.row else { continue };
         let json: Value = serde_json::from_str(text).unwrap();
@@ -112,12 +112,8 @@ async fn read(
         assert_eq!(version, before + 1, "out of order: {row:?}");
     }
     *at = (**reading.end()).clone();
-    bell.read(
-        transactions.len(),
-        reading.xmin(),
-        reading.running(),
-        Instant::now(),
-    );
+    let ages = transactions.values().map(|at_us| reading.age(*at_us));
+    bell.read(ages, reading.xmin(), Instant::now());
 }
 
 /// Of every kind: quick, slow to commit, with a snapshot from long ago, with a savepoint, in vain.
