@@ -71,8 +71,8 @@ pub async fn database(config: &Config) -> Result<(Database, Option<PrivatePostgr
         .await
         .map_err(|e| AppError(e.to_string()))?;
     let database = Database {
-        requests: postgres.config(),
-        listen: postgres.config(),
+        requests: postgres.config().into(),
+        listen: postgres.config().into(),
     };
     Ok((database, Some(postgres)))
 }
@@ -89,8 +89,8 @@ pub async fn database_beside(
     let running = data_dir.filter(|_| config.database.is_none());
     if let Some(running) = running.and_then(|dir| private::running(&dir)) {
         let database = Database {
-            requests: running.clone(),
-            listen: running,
+            requests: running.clone().into(),
+            listen: running.into(),
         };
         return Ok((database, None));
     }
@@ -102,12 +102,13 @@ pub async fn database_beside(
 /// # Errors
 /// See [`ConnectError`].
 pub async fn prepare(database: &Database) -> Result<Vec<String>, ConnectError> {
-    let config = connect::harden(database.listen.clone(), "plank migrate");
-    let (mut client, connection) = connect::connect(&config).await?;
+    let server = connect::harden(database.listen.clone(), "plank migrate");
+    let (mut client, connection) = connect::connect(&server).await?;
+    let config = &server.config;
     let driver = actix_rt::spawn(connection);
     let result = async {
-        connect::check(&client, &config).await?;
-        migrate::run(&mut client, &config).await
+        connect::check(&client, config).await?;
+        migrate::run(&mut client, config).await
     };
     let result = result.await;
     drop(client);

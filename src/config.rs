@@ -16,10 +16,12 @@ mod network;
 mod parse;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use address::ListenAddress;
-pub use database::{Database, DatabaseArgs};
+pub use database::{Database, DatabaseArgs, Server};
 pub use network::Network;
+pub use tls::{Roots, Tls};
 
 /// The settings of `plank serve`.
 #[derive(Args, Clone, Debug)]

@@ -119,7 +119,7 @@ async fn idle_reads(bed: &Bed, count: usize) -> Outcome<Latencies> {
     const WARM_UP: usize = 10;
     let database = bed.own_database();
     let reads = async {
-        let mut reader = LogReader::connect(&database, false).await?;
+        let mut reader = LogReader::connect(&database.clone().into(), false).await?;
         let cursor = reader.now().await?;
         let mut samples = Vec::with_capacity(count);
         let begun = Instant::now();

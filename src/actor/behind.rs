@@ -103,6 +103,10 @@ impl Local {
         let Some(behind) = behind else {
             return conn.lag(head, self.now());
         };
+        // One that is full of what it catches up on has missed nothing here.
+        if behind.is_empty() {
+            return;
+        }
         let bytes = needed.backlog.behind(segment);
         log::info!(
             "client fell behind, goes on from the log subscriptions={} behind_bytes={bytes} behind_flushes={}",

@@ -20,7 +20,7 @@ use crate::wire::close::CloseCode;
 use crate::wire::message::{Refusal, ResetReason};
 
 use super::behind::Behind;
-use super::conn::Conn;
+use super::conn::{Conn, LAGGING};
 use super::encode::Encoder;
 use super::local::Local;
 use super::message::{Describe, Next, Replay, Started};
@@ -89,7 +89,7 @@ async fn run_on(local: Rc<Local>, conn: Rc<Conn>, behind: Behind) {
         return;
     };
     let Some((view, asked)) = description else {
-        return local.retire(key);
+        return end_behind(&local, &conn);
     };
     let started = Started {
         key,
@@ -101,11 +101,16 @@ async fn run_on(local: Rc<Local>, conn: Rc<Conn>, behind: Behind) {
     run(local, conn, started, Some(mark)).await;
 }
 
+/// What a client has missed is of a table that is not watched any more: nobody can tell it any more.
+fn end_behind(local: &Local, conn: &Conn) {
+    local.close(conn, CloseCode::LAGGING, LAGGING);
+}
+
 /// From `mark` on, or from the beginning.
 async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started, mark: Option<Mark>) {
     let key = started.key;
     let wanted = started.wanted.clone();
-    let is_resume = wanted.since.is_some();
+    let (is_resume, is_behind) = (wanted.since.is_some(), mark.is_some());
     let begun = match &mark {
         Some(mark) => Ok(mark.from.clone()),
         None => begin(&local, &conn, &started).await,
@@ -150,6 +155,7 @@ async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started, mark: Option<Ma
             }
             local.restart(key, reason, wanted);
         }
+        Stop::Gone if is_behind => end_behind(&local, &conn),
         Stop::Gone => local.retire(key),
         Stop::Refused(refusal) => {
             let id = Some(wanted.id.clone());
@@ -158,13 +164,13 @@ async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started, mark: Option<Ma
         Stop::Slow => {
             local.metrics.limit("snapshot_pause");
             let reason = "others wait for a snapshot; come back and read faster";
-            conn.close(CloseCode::SLOW, reason, local.head(), local.now());
+            local.close(&conn, CloseCode::SLOW, reason);
         }
         // One that is away is waited for, where it was found out.
         Stop::Busy | Stop::Away(_) => {
             local.metrics.limit("history");
             let reason = "too many clients are catching up; come back with your cursor";
-            conn.close(CloseCode::TRY_LATER, reason, local.head(), local.now());
+            local.close(&conn, CloseCode::TRY_LATER, reason);
         }
     }
 }
@@ -296,13 +302,13 @@ impl CatchUp {
             let (rest, encoder) = self.open(&end, view.clone());
             rest.seq = row.seq;
             let frames = encoder.push(row)?;
-            if frames.is_empty() {
-                continue;
-            }
-            for frame in frames {
-                self.say(frame)?;
-            }
-            if !self.has_room(REPLAY_PAUSE_MAX).await? || Instant::now() >= held_until {
+            let has_room = frames.is_empty() || {
+                for frame in frames {
+                    self.say(frame)?;
+                }
+                self.has_room(REPLAY_PAUSE_MAX).await?
+            };
+            if !has_room || Instant::now() >= held_until {
                 return Ok(());
             }
         }

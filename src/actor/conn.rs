@@ -20,6 +20,9 @@ use super::socket::Socket;
 use super::subscription::{CATCHING_UP, Subscription};
 use super::turn::CatchUps;
 
+/// The reason that goes with 4001.
+pub(super) const LAGGING: &str = "too far behind; come back with the last cursor";
+
 /// How far a write got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrote {
@@ -44,8 +47,9 @@ pub struct Conn {
     read_at: Cell<u32>,
     /// Seconds of the shard's clock at the last byte written, or at the moment when the socket became full.
     written_at: Cell<u32>,
-    /// The flush that has written to it last.
-    pub(super) flushed: Cell<u64>,
+    /// The first segment that has not been offered to it, while its socket is not full. Of segments before those of the
+    /// running flushes it says nothing: they have been.
+    pub(super) offered: Cell<u64>,
     /// How many clients of the shard have a queue.
     blocked: Rc<Cell<usize>>,
     /// Set when a close frame has been queued, or the socket is given up.
@@ -67,7 +71,7 @@ impl Conn {
             queue: RefCell::default(),
             read_at: Cell::new(now),
             written_at: Cell::new(now),
-            flushed: Cell::new(0),
+            offered: Cell::new(0),
             blocked,
             closing: Cell::new(None),
             dead: Cell::new(false),
@@ -302,12 +306,7 @@ impl Conn {
             queue.replies.clear();
             queue.reply_bytes = 0;
         }
-        self.close(
-            CloseCode::LAGGING,
-            "too far behind; come back with the last cursor",
-            head,
-            now,
-        );
+        self.close(CloseCode::LAGGING, LAGGING, head, now);
     }
 
     /// Closes at once and without a close frame: the socket is jammed or broken, or the client can't be brought to a
@@ -340,7 +339,7 @@ impl Conn {
             };
             debug_assert!(
                 queue.segment >= backlog.base(),
-                "Conn::lag moves those that are cut off"
+                "Conn::leave_backlog moves those that are cut off"
             );
             let is_closing = self.closing.get().is_some();
             let next = queue.next(backlog, is_closing, self.deflates, |topic, number| {
@@ -348,6 +347,7 @@ impl Conn {
             });
             if next.is_empty() {
                 drop(slot);
+                self.offered.set(backlog.head());
                 self.unblock();
                 return Wrote::All;
             }

@@ -18,7 +18,7 @@ pub(super) struct Flush {
     pub id: u64,
     segments: Vec<Segment>,
     /// The number of the first one.
-    first: u64,
+    pub first: u64,
     /// By segment, the clients that were subscribed to its topic when it began and have not been looked at. The topic with
     /// the fewest is the last one, and the first to be written: a small one does not wait for a large one.
     left: Vec<(usize, Vec<usize>)>,
@@ -64,6 +64,7 @@ impl Flush {
     /// Writes to at most so many sockets, one write each. True when all have been written.
     pub fn write(&mut self, sockets_max: usize, local: &Rc<Local>) -> bool {
         let (now, mut written) = (local.now(), 0);
+        let end = self.first + self.segments.len() as u64;
         let conns = local.conns.borrow();
         while let Some((place, members)) = self.left.last_mut() {
             let (number, topic) = (self.first + *place as u64, self.segments[*place].topic);
@@ -72,11 +73,13 @@ impl Flush {
                 let Some(conn) = conns.get(slot).filter(|conn| conn.is_for(topic, number)) else {
                     continue;
                 };
-                if conn.flushed.replace(self.id) == self.id || conn.is_over() {
+                if conn.is_over() {
                     continue;
                 }
-                // One that lags finds the segment in the backlog when its turn comes.
-                if !conn.is_blocked() {
+                // One that lags finds the segments in the backlog when its turn comes. Another may have them already: it
+                // lagged when they were new, or was told something that comes behind them.
+                if !conn.is_blocked() && conn.offered.get() < end {
+                    conn.offered.set(end);
                     write(conn, &self.segments, self.first, *place, now);
                     written += 1;
                 }
@@ -128,4 +131,137 @@ fn age_s(at_us: i64) -> f64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     now.saturating_sub(at).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use actix::Actor as _;
+    use bytes::Bytes;
+
+    use super::super::hub::Hub;
+    use super::super::message::ShardId;
+    use super::super::pipe::{PipeReader, pipe};
+    use super::super::shared::SharedFrame;
+    use super::super::subscription::{Mark, Subscription};
+    use super::*;
+    use crate::feed::TopicId;
+    use crate::limits::PIPE_BYTES_MAX;
+    use crate::metrics::TransportLabel;
+    use crate::store::History;
+
+    /// A shard with one client, whose socket is full when it has [`PIPE_BYTES_MAX`].
+    struct Bench {
+        local: Rc<Local>,
+        conn: Rc<Conn>,
+        reader: PipeReader,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let database: tokio_postgres::Config = "host=/nowhere user=nobody".parse().unwrap();
+            let history = History::new(&database.into()).unwrap();
+            let hub = Hub::new(Arc::default(), Arc::default(), Arc::default()).start();
+            let local = Rc::new(Local::new(ShardId(0), hub, Arc::default(), history, 1024));
+            let (socket, reader) = pipe(TransportLabel { transport: "sse" });
+            let (slot, conn) = local.attach(socket.into(), false);
+            conn.subscriptions().borrow_mut().push(Subscription {
+                serial: 1,
+                id: "a".into(),
+                topic: Some(TopicId(1)),
+                is_cancelled: false,
+                wants_snapshot: false,
+                conflates: false,
+                from: 0,
+                until: None,
+            });
+            local.topics.borrow_mut().insert(TopicId(1), vec![slot]);
+            Self {
+                local,
+                conn,
+                reader,
+            }
+        }
+
+        fn begin(&self, id: u64, text: &'static str) -> Flush {
+            let mut pending = vec![TopicFrame {
+                topic: TopicId(1),
+                begins: Mark::of_paper(),
+                frame: SharedFrame::new(Bytes::from_static(text.as_bytes())),
+                changes: 1,
+                at_us: 0,
+            }];
+            Flush::begin(id, &mut pending, None, &self.local)
+        }
+
+        /// The socket has no room for all of it.
+        fn fill(&self) {
+            let reply = Bytes::from(vec![b'.'; PIPE_BYTES_MAX + 1]);
+            self.local.reply(&self.conn, reply);
+            assert!(self.conn.is_blocked());
+        }
+
+        /// All that the client gets, without the dots.
+        fn read(&mut self) -> String {
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut text = Vec::new();
+            loop {
+                self.local.drain(&self.conn);
+                let Poll::Ready(Some(bytes)) = self.reader.poll_read(&mut cx) else {
+                    break;
+                };
+                text.extend(bytes);
+            }
+            let mut text = String::from_utf8(text).unwrap();
+            text.retain(|c| c != '.');
+            text
+        }
+    }
+
+    #[actix_rt::test]
+    async fn what_is_said_in_a_flush_comes_behind_it_also_where_it_fills_the_socket() {
+        let mut bench = Bench::new();
+        let mut flush = bench.begin(1, "changes ");
+        bench.local.flushing_from(flush.first);
+        bench
+            .local
+            .reply(&bench.conn, Bytes::from_static(b"reply "));
+        bench.fill();
+        assert!(flush.write(usize::MAX, &bench.local));
+        bench.local.end_flush(None);
+        assert_eq!(bench.read(), "changes reply ");
+    }
+
+    #[actix_rt::test]
+    async fn one_that_was_full_and_has_taken_the_flush_is_not_written_to_again() {
+        let mut bench = Bench::new();
+        bench.fill();
+        let mut first = bench.begin(1, "first ");
+        bench.local.flushing_from(first.first);
+        let mut second = bench.begin(2, "second ");
+        assert_eq!(bench.read(), "first second ");
+        first.write(usize::MAX, &bench.local);
+        second.write(usize::MAX, &bench.local);
+        bench.local.end_flush(None);
+        let mut third = bench.begin(3, "third ");
+        bench.local.flushing_from(third.first);
+        third.write(usize::MAX, &bench.local);
+        bench.local.end_flush(None);
+        assert_eq!(bench.read(), "third ");
+    }
+
+    #[actix_rt::test]
+    async fn one_that_is_full_gets_the_flush_when_it_has_room() {
+        let mut bench = Bench::new();
+        bench.fill();
+        let mut flush = bench.begin(1, "changes ");
+        bench.local.flushing_from(flush.first);
+        bench
+            .local
+            .reply(&bench.conn, Bytes::from_static(b"reply "));
+        assert!(flush.write(usize::MAX, &bench.local));
+        bench.local.end_flush(None);
+        assert_eq!(bench.read(), "changes reply ");
+    }
 }

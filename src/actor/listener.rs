@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::watch;
-use tokio_postgres::Config;
 
+use crate::config::Server;
 use crate::feed::{Cursor, Rest};
 use crate::health::{Health, Part};
 use crate::limits::{RECONNECT_FIRST, RECONNECT_LONGEST};
@@ -36,7 +36,7 @@ struct Place {
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The database, not through a pooler.
-    pub database: Config,
+    pub database: Server,
     /// Whether it may sleep until the doorbell rings; else it polls.
     pub doorbell: bool,
 }

@@ -44,8 +44,8 @@ pub struct Local {
     pub(super) backlog: RefCell<Backlog>,
     /// Everything up to here has been flushed; none in the middle of a flush or of a batch, and before the first one.
     pub(super) reached: RefCell<Option<Arc<str>>>,
-    /// Whether a flush is running, whose segments may still be needed.
-    is_flushing: Cell<bool>,
+    /// The first segment of the flushes that are running. A socket has been offered all before it.
+    flushing_from: Cell<Option<u64>>,
     /// How many sockets are full.
     pub(super) blocked: Rc<Cell<usize>>,
     pub(super) serial: Cell<u64>,
@@ -72,7 +72,7 @@ impl Local {
             left: RefCell::default(),
             backlog: RefCell::new(Backlog::new(BACKLOG_BYTES_MAX)),
             reached: RefCell::default(),
-            is_flushing: Cell::new(false),
+            flushing_from: Cell::new(None),
             blocked: Rc::default(),
             serial: Cell::new(0),
             started: Instant::now(),
@@ -283,7 +283,14 @@ impl Local {
         {
             bytes = deflated;
         }
+        self.offer(conn);
         conn.reply(bytes, self.head(), self.now());
+    }
+
+    /// Sends a close frame, after everything that was flushed before.
+    pub(super) fn close(&self, conn: &Conn, code: CloseCode, reason: &str) {
+        self.offer(conn);
+        conn.close(code, reason, self.head(), self.now());
     }
 
     /// Goes on writing to a socket that was full.
@@ -298,22 +305,45 @@ impl Local {
         wrote
     }
 
-    /// A flush has begun: until it ends nobody can say where all clients are.
-    pub(super) fn begin_flush(&self) {
-        self.is_flushing.set(true);
+    /// Flushes are running, the oldest of which begins with this segment: until they end nobody can say where all clients
+    /// are.
+    pub(super) fn flushing_from(&self, first: u64) {
+        self.flushing_from.set(Some(first));
         self.reached.replace(None);
     }
 
     /// The last flush that had begun has ended.
     pub(super) fn end_flush(self: &Rc<Self>, cursor: Option<Arc<str>>) {
-        self.is_flushing.set(false);
+        self.flushing_from.set(None);
         self.reached.replace(cursor);
         self.trim();
     }
 
+    /// Writes what of the running flushes is for a client and has not been offered to it: what is said to it now comes
+    /// behind that.
+    fn offer(&self, conn: &Conn) {
+        let Some(first) = self.flushing_from.get() else {
+            return;
+        };
+        // One that is blocked has its place in the backlog.
+        if conn.is_blocked() || conn.is_over() {
+            return;
+        }
+        let backlog = self.backlog.borrow();
+        let from = conn.offered.replace(backlog.head()).max(first);
+        let own = (from..backlog.head()).filter_map(|number| {
+            let segment = backlog.get(number).filter(|s| conn.is_for(s.topic, number));
+            segment.map(|segment| (number, segment.of(conn.deflates())))
+        });
+        let own: Vec<_> = own.collect();
+        if !own.is_empty() {
+            conn.write_flush(&own, self.now());
+        }
+    }
+
     /// Gives the backlog's memory back when nobody needs it.
     pub(super) fn forget_backlog(&self) {
-        if self.blocked.get() == 0 && !self.is_flushing.get() {
+        if self.blocked.get() == 0 && self.flushing_from.get().is_none() {
             self.backlog.borrow_mut().trim(false);
         }
     }

@@ -93,7 +93,9 @@ impl Shard {
         if !self.pending.is_empty() {
             self.flushes += 1;
             let flush = Flush::begin(self.flushes, &mut self.pending, cursor, &self.local);
-            self.local.begin_flush();
+            if self.running.is_empty() {
+                self.local.flushing_from(flush.first);
+            }
             self.running.push_back(flush);
         } else if let Some(last) = self.running.back_mut() {
             last.cursor = cursor;
@@ -146,7 +148,9 @@ impl Shard {
         let Some(flush) = self.running.pop_front() else {
             return;
         };
-        if self.running.is_empty() {
+        if let Some(next) = self.running.front() {
+            self.local.flushing_from(next.first);
+        } else {
             // A push without a frame only moves the cursor.
             let has_all = self.pending.is_empty();
             let cursor = if has_all { &self.cursor } else { &flush.cursor };

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use clap::Args;
 
 use crate::app::{self, AppError};
-use crate::config::{Config, DatabaseArgs};
+use crate::config::{Config, DatabaseArgs, Server};
 use crate::store::{ConnectError, connect, migrate};
 
 /// The settings of `plank migrate`.
@@ -44,16 +44,17 @@ pub fn run(args: MigrateArgs) -> Result<(), AppError> {
     })
 }
 
-async fn uninstall(config: &tokio_postgres::Config, yes: bool) -> Result<(), ConnectError> {
-    let config = connect::harden(config.clone(), "plank migrate");
-    let (client, connection) = connect::connect(&config).await?;
+async fn uninstall(server: &Server, yes: bool) -> Result<(), ConnectError> {
+    let server = connect::harden(server.clone(), "plank migrate");
+    let (client, connection) = connect::connect(&server).await?;
+    let config = &server.config;
     let driver = actix_rt::spawn(connection);
-    let tables = migrate::watched(&client, &config).await?;
+    let tables = migrate::watched(&client, config).await?;
     println!(
         "This takes plank out of the database {:?} at {}: the change log, and the triggers on {}.\n\
          Rows of these tables stay. Clients that come back later can't resume.",
         config.get_dbname().unwrap_or_default(),
-        connect::place(&config),
+        connect::place(config),
         match tables.len() {
             0 => "no table".into(),
             _ => tables.join(", "),
@@ -64,7 +65,7 @@ async fn uninstall(config: &tokio_postgres::Config, yes: bool) -> Result<(), Con
             "nothing was changed; answer yes, or say --yes".into(),
         ));
     }
-    migrate::uninstall(&client, &config).await?;
+    migrate::uninstall(&client, config).await?;
     drop(client);
     driver.abort();
     println!("plank is gone from this database");

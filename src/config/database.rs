@@ -4,8 +4,9 @@ use std::env;
 use std::path::PathBuf;
 
 use clap::Args;
+use tokio_postgres::config::SslMode;
 
-use super::{ConfigError, parse};
+use super::{ConfigError, Tls, parse};
 
 /// Which database. Shared by all subcommands that need one.
 #[derive(Args, Clone, Debug, Default)]
@@ -33,13 +34,33 @@ pub struct DatabaseArgs {
     pub data_dir: Option<PathBuf>,
 }
 
+/// A server and a database on it, who plank is there, and how the connection is kept from others.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Without [`Self::tls`] it is not enough to connect.
+    pub config: tokio_postgres::Config,
+    /// What is asked of the server's certificate.
+    pub tls: Tls,
+}
+
+/// One of this machine, over a socket that is nobody else's.
+impl From<tokio_postgres::Config> for Server {
+    fn from(mut config: tokio_postgres::Config) -> Self {
+        config.ssl_mode(SslMode::Disable);
+        Self {
+            config,
+            tls: Tls::Off,
+        }
+    }
+}
+
 /// The databases that were configured; none: a private PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct Database {
     /// For requests.
-    pub requests: tokio_postgres::Config,
+    pub requests: Server,
     /// For LISTEN and the log.
-    pub listen: tokio_postgres::Config,
+    pub listen: Server,
 }
 
 impl DatabaseArgs {

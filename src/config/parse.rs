@@ -3,7 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::ConfigError;
+use super::tls::{self, Taken};
+use super::{ConfigError, Server};
 
 /// Ten years.
 const RETENTION_SECONDS_MAX: u64 = 3_650 * 86_400;
@@ -32,8 +33,10 @@ pub(super) fn duration(name: &str, text: &str) -> Result<Duration, ConfigError> 
     })
 }
 
-pub(super) fn database_url(name: &str, url: &str) -> Result<tokio_postgres::Config, ConfigError> {
-    let mut config = tokio_postgres::Config::from_str(url).map_err(|error| {
+pub(super) fn database_url(name: &str, url: &str) -> Result<Server, ConfigError> {
+    let Taken { url, tls, mode } =
+        tls::take(url).map_err(|why| ConfigError(format!("{name}: {why}")))?;
+    let mut config = tokio_postgres::Config::from_str(&url).map_err(|error| {
         let cause = std::error::Error::source(&error)
             .map(|cause| format!(": {cause}"))
             .unwrap_or_default();
@@ -49,5 +52,6 @@ pub(super) fn database_url(name: &str, url: &str) -> Result<tokio_postgres::Conf
             "{name} names no user; write it as postgresql://USER@HOST/DATABASE"
         )));
     }
-    Ok(config)
+    config.ssl_mode(mode);
+    Ok(Server { config, tls })
 }

@@ -5,10 +5,18 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::config::Server;
 use crate::limits::{CONNECT_MAX, PING_INTERVAL, PING_MAX};
+
+use super::tls;
+
+/// A connection, with TLS or without; it has to be polled.
+pub type Connection =
+    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
 /// The oldest server that plank works with, as `server_version_num`.
 pub const VERSION_MIN: i32 = 140_000;
@@ -34,10 +42,16 @@ impl ConnectError {
         let database = config.get_dbname().unwrap_or(user);
         let Some(db) = error.as_db_error() else {
             let text = chain(error);
+            if let Some(why) = tls::refused(error) {
+                return Self::Fatal(format!(
+                    "PostgreSQL at {place} has a certificate that is not to be trusted: {why}; name the file of its root \
+                     with sslrootcert, mend the certificate, or ask less with sslmode"
+                ));
+            }
             // tokio-postgres has no kind for these: the configuration itself is wrong.
             return match text.contains("invalid configuration")
                 || text.contains("password missing")
-                || text.contains("TLS")
+                || text.contains("does not support TLS")
             {
                 true => Self::Fatal(format!(
                     "can't connect to {place}: {text}; correct PLANK_DATABASE_URL"
@@ -107,7 +121,8 @@ pub fn place(config: &Config) -> String {
 }
 
 /// The settings that make a dead link show: keepalives, and an end for bytes that nobody acknowledges.
-pub fn harden(mut config: Config, application: &str) -> Config {
+pub fn harden(mut server: Server, application: &str) -> Server {
+    let config = &mut server.config;
     if config.get_application_name().is_none() {
         config.application_name(application);
     }
@@ -118,20 +133,21 @@ pub fn harden(mut config: Config, application: &str) -> Config {
         .keepalives_interval(Duration::from_secs(2))
         .keepalives_retries(2)
         .tcp_user_timeout(PING_INTERVAL + PING_MAX);
-    config
+    server
 }
 
 /// Connects. The connection has to be polled for the client to work.
 ///
 /// # Errors
 /// Says whether it makes sense to try again.
-pub async fn connect(
-    config: &Config,
-) -> Result<(Client, Connection<Socket, NoTlsStream>), ConnectError> {
+pub async fn connect(server: &Server) -> Result<(Client, Connection), ConnectError> {
+    let config = &server.config;
+    let tls = tls::connector(&server.tls).map_err(ConnectError::Fatal)?;
     let hosts = config.get_hosts().len().max(1) as u32;
     match timeout(
         CONNECT_MAX * hosts + Duration::from_secs(1),
-        config.connect(NoTls),
+        // Boxed: with a handshake in it it is large.
+        Box::pin(config.connect(tls)),
     )
     .await
     {

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use tokio_postgres::Config;
 use tokio_postgres::types::ToSql;
 
+use crate::config::Server;
 use crate::feed::catalog::Oid;
 use crate::feed::{Cursor, Epoch, LogRow, Rest, Snapshot};
 use crate::limits::{CATCH_UP_READ_MAX, PAGES_MAX, REPLAYS_MAX, SNAPSHOT_MAX, SNAPSHOTS_MAX};
@@ -81,21 +81,21 @@ pub struct History {
 }
 
 impl History {
-    /// On the database of `config`, which must be the primary. Nothing is connected yet.
+    /// On the database of `server`, which must be the primary. Nothing is connected yet.
     ///
     /// # Errors
-    /// Never in practice: only a pool with timeouts and without a runtime can't be built.
-    pub fn new(config: &Config) -> Result<Self, String> {
+    /// If there are no roots to check its certificate with.
+    pub fn new(server: &Server) -> Result<Self, String> {
         let snapshot_settings = format!(
             "{}; set idle_in_transaction_session_timeout = {}",
             table::SETTINGS,
             SNAPSHOT_MAX.as_millis()
         );
         Ok(Self {
-            replays: pool(config, "plank replay", REPLAYS_MAX, SETTINGS.into())?,
-            pages: pool(config, "plank page", PAGES_MAX, snapshot_settings.clone())?,
-            snapshots: pool(config, "plank snapshot", SNAPSHOTS_MAX, snapshot_settings)?,
-            explain: Explain::new(config.clone()),
+            replays: pool(server, "plank replay", REPLAYS_MAX, SETTINGS.into())?,
+            pages: pool(server, "plank page", PAGES_MAX, snapshot_settings.clone())?,
+            snapshots: pool(server, "plank snapshot", SNAPSHOTS_MAX, snapshot_settings)?,
+            explain: Explain::new(server.config.clone()),
         })
     }
 

@@ -8,14 +8,14 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{AsyncMessage, Client, Config, Connection, Socket, Statement};
+use tokio_postgres::{AsyncMessage, Client, Statement};
 
+use crate::config::Server;
 use crate::feed::filter::kind::Letters;
 use crate::feed::{Catalog, Cursor, Epoch, Rest, Snapshot};
 use crate::limits::{MARK_APART, PING_MAX};
 
-use super::connect::{self, ConnectError, chain};
+use super::connect::{self, ConnectError, Connection, chain};
 use super::migrate;
 
 pub(super) mod decode;
@@ -53,9 +53,10 @@ impl LogReader {
     ///
     /// # Errors
     /// Says whether it makes sense to try again.
-    pub async fn connect(config: &Config, doorbell: bool) -> Result<Self, ConnectError> {
-        let config = connect::harden(config.clone(), "plank listener");
-        let (mut client, connection) = connect::connect(&config).await?;
+    pub async fn connect(server: &Server, doorbell: bool) -> Result<Self, ConnectError> {
+        let server = connect::harden(server.clone(), "plank listener");
+        let (mut client, connection) = connect::connect(&server).await?;
+        let config = &server.config;
         let explain = Explain::new(config.clone());
         let (bell, probed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let token = format!("probe-{:016x}", fastrand::u64(..));
@@ -66,17 +67,17 @@ impl LogReader {
             explain: explain.clone(),
         };
         let driver = actix_rt::spawn(ears.hear(connection));
-        connect::soon("check", connect::check(&client, &config)).await?;
+        connect::soon("check", connect::check(&client, config)).await?;
         let listen = async {
             let listening = client.batch_execute("listen plank").await;
-            listening.map_err(|e| ConnectError::of(&e, &config))
+            listening.map_err(|e| ConnectError::of(&e, config))
         };
         connect::soon("listen", listen).await?;
         if doorbell {
-            probe(&config, &token, &probed).await?;
+            probe(&server, &token, &probed).await?;
         }
-        migrate::run(&mut client, &config).await?;
-        let of = |e: tokio_postgres::Error| ConnectError::of(&e, &config);
+        migrate::run(&mut client, config).await?;
+        let of = |e: tokio_postgres::Error| ConnectError::of(&e, config);
         let prepare = async {
             let settings = format!("{SETTINGS}; {LISTENER_SETTINGS}");
             client.batch_execute(&settings).await.map_err(of)?;
@@ -285,7 +286,7 @@ struct Ears {
 }
 
 impl Ears {
-    async fn hear(self, mut connection: Connection<Socket, NoTlsStream>) {
+    async fn hear(self, mut connection: Connection) {
         let mut messages = pin!(stream::poll_fn(move |cx| connection.poll_message(cx)));
         let mut why = String::from("PostgreSQL closed the connection");
         while let Some(message) = messages.next().await {
@@ -316,8 +317,9 @@ impl Ears {
 
 /// Whether the bell can be heard at all: somebody else rings it. Through a pooler that lends the server's sessions out
 /// by the transaction LISTEN succeeds, and nothing ever arrives.
-async fn probe(config: &Config, token: &str, probed: &Notify) -> Result<(), ConnectError> {
-    let (client, connection) = connect::connect(config).await?;
+async fn probe(server: &Server, token: &str, probed: &Notify) -> Result<(), ConnectError> {
+    let (client, connection) = connect::connect(server).await?;
+    let config = &server.config;
     let driver = actix_rt::spawn(connection);
     let ring = async {
         let rung = client

@@ -18,6 +18,7 @@ mod param;
 pub mod pool;
 pub mod private;
 pub mod retention;
+mod tls;
 pub mod watch;
 
 pub use connect::ConnectError;

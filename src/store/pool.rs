@@ -4,11 +4,12 @@ use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, RecyclingMethod, Runtime, Timeouts,
 };
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Config, NoTls};
 
+use crate::config::Server;
 use crate::limits::{CONNECT_MAX, POOL_CONNECTIONS_MAX, POOL_WAIT_MAX, STATEMENT_MAX};
 
 use super::connect::{chain, harden};
+use super::tls;
 
 /// Why a request can't be served by the database.
 #[derive(Debug, thiserror::Error)]
@@ -57,15 +58,17 @@ impl From<tokio_postgres::Error> for StoreError {
 pub struct Pool(deadpool_postgres::Pool);
 
 impl Pool {
-    /// A pool on the database of `config`. Nothing is connected yet.
+    /// A pool on the database of `server`. Nothing is connected yet.
     ///
     /// # Errors
-    /// Never in practice: only a pool with timeouts and without a runtime can't be built.
-    pub fn new(config: &Config) -> Result<Self, StoreError> {
+    /// If there are no roots to check its certificate with.
+    pub fn new(server: &Server) -> Result<Self, StoreError> {
         let manager = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let manager = Manager::from_config(harden(config.clone(), "plank"), NoTls, manager);
+        let Server { config, tls } = harden(server.clone(), "plank");
+        let tls = tls::connector(&tls).map_err(StoreError::Internal)?;
+        let manager = Manager::from_config(config, tls, manager);
         let settings = format!(
             "set timezone = 'UTC'; set statement_timeout = {0}; set lock_timeout = {0}; set idle_in_transaction_session_timeout = {0}",
             STATEMENT_MAX.as_millis()

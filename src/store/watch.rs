@@ -6,6 +6,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Json, ToSql};
 use tokio_postgres::{Client, Config, Row};
 
+use crate::config::Server;
 use crate::feed::Table;
 use crate::limits::{STATEMENT_MAX, WATCH_LOCK_MAX, WATCH_MAX};
 
@@ -72,9 +73,10 @@ impl Watcher {
     ///
     /// # Errors
     /// Also if it is there, and this role may not use it: bringing the schema up to date would fail with less to say.
-    pub async fn open(config: &Config, application: &str) -> Result<Self, WatchError> {
-        let config = connect::harden(config.clone(), application);
-        let (client, connection) = connect::connect(&config).await?;
+    pub async fn open(server: &Server, application: &str) -> Result<Self, WatchError> {
+        let server = connect::harden(server.clone(), application);
+        let (client, connection) = connect::connect(&server).await?;
+        let config = server.config;
         // It ends with the client.
         tokio::spawn(connection);
         let watcher = Self { client, config };

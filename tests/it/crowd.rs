@@ -1,10 +1,13 @@
 //! More sockets on one worker than a flush writes to in a turn.
 
-use futures_util::future::join_all;
-use serde_json::json;
+use std::collections::HashMap;
 
-use crate::support::TestApp;
-use crate::support::ws::WsClient;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::net::TcpSocket;
+
+use crate::support::raw::{RawClient, frame, handshake};
+use crate::support::{TestApp, WsClient, until};
 
 const CLIENTS: usize = 2 * plank::limits::FLUSH_SOCKETS_MAX + 100;
 
@@ -91,4 +94,99 @@ async fn a_small_topic_and_a_large_one_in_one_flush() {
     }
     assert_eq!((small, items), (30, 30));
     join_all(crowd.iter_mut().map(|client| read_to(client, 1, 30))).await;
+}
+
+/// A client whose kernel takes little, so that its socket is full, and has room again, all the time.
+async fn narrow(app: &TestApp, target: &str) -> RawClient {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut client = RawClient::of(socket.connect(app.address).await.unwrap());
+    client.send(handshake(target, "").as_bytes()).await;
+    client.head().await;
+    client
+}
+
+/// Reads what comes for `items` and for another table up to a change of the row `last`. In between it asks for the rows of
+/// the other table over and over, which are as large as the changes are.
+async fn read_and_ask(mut client: RawClient, last: i64) {
+    let (mut next, mut asked, mut open) = (1, 0, HashMap::new());
+    while next <= last {
+        let (first, payload) = client.frame().await;
+        if first == 0x89 {
+            continue;
+        }
+        assert_eq!(first, 0x81, "{}", String::from_utf8_lossy(&payload));
+        let message: Value = serde_json::from_slice(&payload).unwrap();
+        let (kind, cursor) = (message["type"].as_str().unwrap(), &message["cursor"]);
+        if kind == "heartbeat" {
+            assert!(open.is_empty(), "not within a batch");
+        }
+        if kind == "changes" {
+            let topic = message["topic"].to_string();
+            let batch = open.entry(topic.clone()).or_insert_with(|| cursor.clone());
+            assert_eq!(batch, cursor, "one batch, one cursor");
+            for change in message["changes"].as_array().unwrap() {
+                if change["row"].get("status").is_some() {
+                    assert_eq!(change["key"]["id"], next, "once, and in order");
+                    next += 1;
+                }
+            }
+            if message["last"] == true {
+                open.remove(&topic);
+            }
+            let ping = frame(0x81, br#"{"type":"ping"}"#);
+            client.send(&ping).await;
+        }
+        if kind == "welcome" || (kind == "subscribed" && message["id"] != "url") {
+            for text in [
+                format!(r#"{{"type":"unsubscribe","id":"o{asked}"}}"#),
+                format!(
+                    r#"{{"type":"subscribe","id":"o{}","table":"other","snapshot":true}}"#,
+                    asked + 1
+                ),
+            ] {
+                client.send(&frame(0x81, text.as_bytes())).await;
+            }
+            asked += 1;
+        }
+    }
+    assert!(asked > 0);
+}
+
+#[actix_web::test]
+async fn guarantee_1_replies_and_changes_on_a_socket_that_is_full_now_and_then() {
+    let app = TestApp::start_with(|config| config.workers = 1).await;
+    app.execute(
+        "create table other (id int primary key, text text); select plank.watch('other'); \
+         insert into other select n, repeat('x', 4000) from generate_series(1, 40) n",
+    )
+    .await;
+    let mut crowd = Vec::new();
+    for _ in 0..CLIENTS / 50 {
+        crowd.extend(join_all((0..50).map(|_| subscribed(&app))).await);
+    }
+    let mut tasks = Vec::new();
+    for _ in 0..8 {
+        let client = narrow(&app, "/ws?table=items").await;
+        tasks.push(actix_rt::spawn(read_and_ask(client, 300)));
+    }
+    until("they are subscribed", async || {
+        app.metric("plank_subscriptions").await >= (crowd.len() + tasks.len()) as f64
+    })
+    .await;
+    for n in 0..300 {
+        app.execute(&format!(
+            "insert into items (name, description) values ('n', repeat('x', {}))",
+            n % 7 * 2000
+        ))
+        .await;
+        if n % 3 == 0 {
+            read_to(&mut crowd[0], n - 2.min(n) + 1, n + 1).await;
+        }
+    }
+    read_to(&mut crowd[0], 299, 300).await;
+    join_all(crowd[1..].iter_mut().map(|client| read_to(client, 1, 300))).await;
+    for done in join_all(tasks).await {
+        done.unwrap();
+    }
 }

@@ -47,6 +47,7 @@ mod stream;
 mod support;
 mod tables;
 mod tail;
+mod tls;
 mod transports;
 mod ui;
 mod watch_cli;

@@ -12,8 +12,8 @@ const MIGRATIONS: usize = 7;
 
 fn both(config: Config) -> Database {
     Database {
-        requests: config.clone(),
-        listen: config,
+        requests: config.clone().into(),
+        listen: config.into(),
     }
 }
 
@@ -39,7 +39,7 @@ async fn several_nodes_may_start_at_once() {
     let mut counts = [a.unwrap().len(), b.unwrap().len(), c.unwrap().len()];
     counts.sort_unstable();
     assert_eq!(counts, [0, 0, MIGRATIONS], "one of them has done it all");
-    let sql = connect(&target.listen).await;
+    let sql = connect(&target.listen.config).await;
     let owner: String = sql
         .query_one(
             "select nspowner::regrole::text from pg_namespace where nspname = 'plank'",

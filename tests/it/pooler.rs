@@ -112,7 +112,7 @@ async fn a_pooler_in_transaction_mode_is_found_and_said_plainly() {
     app.stop().await.unwrap();
 
     // With the listener on PostgreSQL itself it works.
-    let direct = target.clone();
+    let direct = target.clone().into();
     let app = TestApp::build(through, connect(&target).await, database, |config| {
         config.database.as_mut().unwrap().listen = direct;
     })

@@ -1,4 +1,4 @@
-//! A client that does not read costs a bounded amount of memory, delays nobody, and is told to come back.
+//! A client that does not read costs a bounded amount of memory, delays nobody, and gets everything in the end.
 
 use std::collections::HashSet;
 

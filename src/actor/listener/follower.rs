@@ -36,6 +36,8 @@ pub(super) struct Follower {
     health: Arc<Health>,
     pub(super) place: Place,
     bell: Bell,
+    /// How long the last read took, until all shards had it.
+    busy: Duration,
     /// How many nudges the last read has answered.
     answered: u64,
     unmarked: Unmarked,
@@ -85,6 +87,7 @@ impl Follower {
             metrics: listener.metrics.clone(),
             health: listener.health.clone(),
             place: listener.place.clone(),
+            busy: Duration::ZERO,
             answered: 0,
             unmarked: Unmarked::default(),
             was_live: false,
@@ -234,6 +237,7 @@ impl Follower {
         let Some(cursor) = self.place.cursor.clone() else {
             return Ok(found);
         };
+        let begun = Instant::now();
         let interrupted = self.place.interrupted.clone();
         // Before the read: it answers all of these. The rest of an older batch is no news.
         let asked = match interrupted {
@@ -294,7 +298,10 @@ impl Follower {
             let Unmarked { seq, .. } = std::mem::take(&mut self.unmarked);
             reader.leave_mark(seq, &next.snapshot).await?;
         }
-        let ages = found.transactions.values().map(|at_us| reading.age(*at_us));
+        // What committed while the read before was under way has waited for that, and for nobody who writes.
+        let busy = std::mem::replace(&mut self.busy, begun.elapsed());
+        let age = |at_us: &i64| reading.age(*at_us).saturating_sub(busy);
+        let ages = found.transactions.values().map(age);
         self.bell
             .read(ages, reading.xmin(), Instant::now().into_std());
         Ok(found)

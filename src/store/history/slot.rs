@@ -3,11 +3,11 @@
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, Timeouts,
 };
-use tokio_postgres::{Config, NoTls};
 
+use crate::config::Server;
 use crate::limits::{CONNECT_MAX, HISTORY_WAIT_MAX};
 
-use super::super::connect;
+use super::super::{connect, tls};
 use super::HistoryError;
 
 /// One of the few connections. One that is dropped in the middle of a statement is closed: the next one must not wait
@@ -46,7 +46,7 @@ impl Drop for Slot {
 
 /// `size` connections with these settings. Nothing is connected yet.
 pub(super) fn pool(
-    config: &Config,
+    server: &Server,
     name: &str,
     size: usize,
     settings: String,
@@ -54,7 +54,8 @@ pub(super) fn pool(
     let manager = ManagerConfig {
         recycling_method: RecyclingMethod::Fast,
     };
-    let config = connect::harden(config.clone(), name);
+    let Server { config, tls } = connect::harden(server.clone(), name);
+    let tls = tls::connector(&tls)?;
     let prepare = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
         let settings = settings.clone();
         Box::pin(async move {
@@ -67,7 +68,7 @@ pub(super) fn pool(
         create: Some(CONNECT_MAX),
         recycle: Some(CONNECT_MAX),
     };
-    deadpool_postgres::Pool::builder(Manager::from_config(config, NoTls, manager))
+    deadpool_postgres::Pool::builder(Manager::from_config(config, tls, manager))
         .max_size(size)
         .runtime(Runtime::Tokio1)
         .timeouts(timeouts)

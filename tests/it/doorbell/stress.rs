@@ -50,7 +50,9 @@ async fn listen(config: Config, from: Cursor, seed: u64, is_over: Rc<Cell<bool>>
     let mut random = fastrand::Rng::with_seed(seed);
     let mut account = Account::default();
     let mut at = from;
-    let mut reader = LogReader::connect(&config, true).await.unwrap();
+    let mut reader = LogReader::connect(&config.clone().into(), true)
+        .await
+        .unwrap();
     let mut bell = Bell::new(true, Instant::now());
     while !is_over.get() {
         let fence = reader.arm().await.unwrap();
@@ -77,7 +79,9 @@ async fn listen(config: Config, from: Cursor, seed: u64, is_over: Rc<Cell<bool>>
         if random.u8(..100) == 0 {
             drop(reader);
             sleep(Duration::from_micros(random.u64(..50_000))).await;
-            reader = LogReader::connect(&config, true).await.unwrap();
+            reader = LogReader::connect(&config.clone().into(), true)
+                .await
+                .unwrap();
             bell = Bell::new(true, Instant::now());
             account.restarts += 1;
         }
@@ -159,7 +163,7 @@ async fn no_bell_is_missed_whoever_writes_and_whoever_sleeps() {
         .and_then(|n| n.parse().ok());
     let left = Rc::new(Cell::new(count.unwrap_or(TRANSACTIONS)));
     let is_over = Rc::new(Cell::new(false));
-    let from = LogReader::connect(&config, true)
+    let from = LogReader::connect(&config.clone().into(), true)
         .await
         .unwrap()
         .now()

@@ -42,8 +42,8 @@ pub struct TestApp {
 pub fn config(database: tokio_postgres::Config) -> Config {
     Config {
         database: Some(Database {
-            requests: database.clone(),
-            listen: database,
+            requests: database.clone().into(),
+            listen: database.into(),
         }),
         data_dir: None,
         listen: vec![ListenAddress::Tcp("127.0.0.1:0".parse().unwrap())],

@@ -4,15 +4,15 @@
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, User, getuid};
 use plank::config::Database;
-use plank::store::private::PrivatePostgres;
+use plank::store::private::{BinarySearch, PrivatePostgres};
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -32,7 +32,62 @@ pub struct Cluster {
 impl Cluster {
     /// Starts one. fsync is on, as everywhere.
     pub fn start() -> Self {
-        Self::start_from(|_| {})
+        Self::start_from(|_| BinarySearch::from_env())
+    }
+
+    /// One that listens on an address of this machine as well, port 5432, and there takes TLS and passwords only.
+    /// `programs` is where those of PostgreSQL are.
+    pub fn start_with_tls(programs: &Path, address: &str, certificate: &str, key: &str) -> Self {
+        Self::start_from(|dir| {
+            let owner = User::from_name("postgres")
+                .unwrap()
+                .filter(|_| getuid().is_root());
+            let keep = |name: &str, text: &str, mode: u32| {
+                let path = dir.join(name);
+                fs::write(&path, text).unwrap();
+                fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+                if let Some(user) = &owner {
+                    let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+                    std::os::unix::fs::chown(&path, Some(uid), Some(gid)).unwrap();
+                }
+                path.display().to_string()
+            };
+            let certificate = keep("server.pem", certificate, 0o644);
+            let key = keep("server.key", key, 0o600);
+            let hba = "local all all trust\nhostssl all all 127.0.0.0/8 scram-sha-256\n";
+            let hba = keep("pg_hba.conf", hba, 0o644);
+            let dir = dir.join("bin");
+            fs::create_dir(&dir).unwrap();
+            fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
+            for name in ["postgres", "initdb"] {
+                let more = match name {
+                    "postgres" => format!(
+                        "-c listen_addresses={address} -c ssl=on -c ssl_cert_file={certificate} -c ssl_key_file={key} \
+                         -c hba_file={hba}"
+                    ),
+                    _ => String::new(),
+                };
+                let program = programs.join(name);
+                let script = format!(
+                    "#!/bin/sh\ncase $1 in --version) more=;; *) more='{more}';; esac\nexec {} \"$@\" $more\n",
+                    program.display()
+                );
+                let path = dir.join(name);
+                fs::write(&path, script).unwrap();
+                fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+            }
+            BinarySearch {
+                explicit: Some(dir),
+                ..BinarySearch::default()
+            }
+        })
+    }
+
+    /// A file beside its data, for as long as it is there.
+    pub fn keep(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.dir.join(name);
+        fs::write(&path, text).unwrap();
+        path
     }
 
     /// A standby as it is now, which will follow nobody: it lags behind from here on. The cluster itself is restarted.
@@ -48,13 +103,14 @@ impl Cluster {
             // As root the server is another user's.
             let owner = fs::metadata(&pgdata).unwrap();
             std::os::unix::fs::chown(&signal, Some(owner.uid()), Some(owner.gid())).unwrap();
+            BinarySearch::from_env()
         });
         self.start_again().await;
         standby
     }
 
     /// Starts one in a directory that `fill` may have put something into.
-    fn start_from(fill: impl FnOnce(&std::path::Path)) -> Self {
+    fn start_from(fill: impl FnOnce(&Path) -> BinarySearch) -> Self {
         let dir = PathBuf::from(format!(
             "/tmp/plank-it-{}-{}",
             std::process::id(),
@@ -62,7 +118,7 @@ impl Cluster {
         ));
         fs::create_dir(&dir).unwrap();
         fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
-        fill(&dir);
+        let search = fill(&dir);
         let script = r#"read -r _; pid=$(head -n 1 "$0/data/pgdata/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid"; sleep 0.2; rm -rf "$0""#;
         let reaper = Command::new("sh")
             .args(["-c", script])
@@ -77,7 +133,7 @@ impl Cluster {
             scope
                 .spawn(|| {
                     runtime
-                        .block_on(PrivatePostgres::start(&data))
+                        .block_on(PrivatePostgres::start_with(&data, &search))
                         .expect("the tests need PostgreSQL")
                 })
                 .join()
@@ -124,8 +180,8 @@ impl Cluster {
     fn with_template(self) -> Self {
         let template = self.config("plank");
         let database = Database {
-            requests: template.clone(),
-            listen: template,
+            requests: template.clone().into(),
+            listen: template.into(),
         };
         let migrate = || {
             actix_rt::System::new()
