@@ -10,7 +10,7 @@ const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/bench");
 
 /// Pixels.
 const WIDTH: f64 = 720.0;
-const LABEL: f64 = 250.0;
+const LABEL: f64 = 280.0;
 const FIGURE: f64 = 110.0;
 const BAR: f64 = 18.0;
 const GAP: f64 = 14.0;
