@@ -76,3 +76,4 @@ started=$SECONDS
 timeout --kill-after=10 3600 "$venv/bin/wstest" -m fuzzingclient -s "$tmp/spec.json" >"$tmp/wstest.log" 2>&1
 echo "Autobahn: $((SECONDS - started)) s, reports in target/autobahn/index.html"
 python3 tests/autobahn/verdict.py "$reports/index.json"
+echo "ok: Autobahn, ${cases[*]}"
