@@ -97,8 +97,8 @@ impl Local {
         let begun = begun.map_or_else(Bytes::new, |s| s.of(conn.deflates()).slice(offset..));
         let head = needed.backlog.head();
         let from = segment + u64::from(offset > 0);
-        let next_of = |topic, first: u64| needed.next_of(topic, from.max(first));
-        let behind = self.behind(slot, conn, |_| true, next_of);
+        let next_of = |topic, from| needed.next_of(topic, from);
+        let behind = self.behind(slot, conn, from, |_| true, next_of);
         conn.leave_backlog(begun, head);
         let Some(behind) = behind else {
             return conn.lag(head, self.now());
@@ -125,11 +125,11 @@ impl Local {
         };
         let backlog = self.backlog.borrow();
         let from = segment + u64::from(offset > 0);
-        let next_of = |topic, first: u64| {
-            let mut numbers = from.max(first)..backlog.head();
+        let next_of = |topic, from: u64| {
+            let mut numbers = from..backlog.head();
             numbers.find_map(|number| backlog.get(number).filter(|s| s.topic == topic))
         };
-        let behind = self.behind(slot, conn, |s| s.conflates, next_of);
+        let behind = self.behind(slot, conn, from, |s| s.conflates, next_of);
         self.catch_up(conn, behind.unwrap_or_default());
     }
 
@@ -145,18 +145,20 @@ impl Local {
         }
     }
 
-    /// The subscriptions among those that `is_asked` for which `next_of` their topic, from the segment on where they begin, finds one that they have
-    /// not been sent. None when they can't go on from the log.
+    /// The subscriptions, of those that `is_asked` names, that have not been sent all from the segment `from` on; `next_of`
+    /// finds the first segment of a topic from a number on. None when they can't go on from the log.
     fn behind<'a>(
         &self,
         slot: usize,
         conn: &Conn,
+        from: u64,
         is_asked: impl Fn(&Subscription) -> bool,
         next_of: impl Fn(TopicId, u64) -> Option<&'a Segment>,
     ) -> Option<Vec<Behind>> {
         let subscriptions = conn.subscriptions().borrow();
         // Of a table that is not watched any more there is no log.
-        if conn.is_over() || subscriptions.iter().any(|s| s.until.is_some()) {
+        let has_ended = |s: &Subscription| s.until.is_some_and(|until| from < until);
+        if conn.is_over() || subscriptions.iter().any(has_ended) {
             return None;
         }
         let mut behind = Vec::new();
@@ -164,7 +166,7 @@ impl Local {
             let Some(topic) = subscription.topic.filter(|t| subscription.is_live(*t)) else {
                 continue;
             };
-            let Some(next) = next_of(topic, subscription.from) else {
+            let Some(next) = next_of(topic, from.max(subscription.from)) else {
                 continue;
             };
             // A frame only says of which topic it is: what one of them catches up on the other would get as well.

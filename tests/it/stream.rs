@@ -373,7 +373,6 @@ async fn guarantee_5_a_stream_whose_log_is_gone_ends_with_a_word_and_whole_batch
     })
     .await;
     app.execute("select plank.unwatch('items')").await;
-    // Nobody reads these either: what counts is that the first one falls behind.
     for n in 0..8 {
         app.execute(&format!(
             "insert into notes select n, repeat('x', 100000) from generate_series({n}001, {n}120) n"
