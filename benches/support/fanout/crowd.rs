@@ -24,6 +24,9 @@ const AT_ONCE: usize = 32;
 /// For what was written to arrive everywhere.
 const ARRIVAL_MAX: Duration = Duration::from_secs(60);
 
+/// How often everybody shows to be alive while rows are written for long: plank closes who says nothing for a minute.
+const TOUCH_EVERY: Duration = Duration::from_secs(20);
+
 /// Which crowd.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Settings {
@@ -150,9 +153,7 @@ impl Crowd {
 
     async fn answer(&mut self, ask: &Ask) -> Outcome<Figures> {
         if let Ask::Touch = ask {
-            for member in &self.members {
-                member.touch()?;
-            }
+            self.touch()?;
             return Ok(Figures::default());
         }
         let (first, began) = (self.next, Instant::now());
@@ -185,6 +186,10 @@ impl Crowd {
             max: latencies.percentile(100.0),
             ..figures
         })
+    }
+
+    fn touch(&self) -> Outcome<()> {
+        self.members.iter().try_for_each(|member| member.touch())
     }
 
     /// Until everybody has everything.
@@ -237,6 +242,7 @@ impl Crowd {
         self.account.timed_from.set(self.next);
         let end = Instant::now() + time;
         let mut clock = interval(Duration::from_secs(1) / rate);
+        let mut alive = interval(TOUCH_EVERY);
         let mut writes = FuturesUnordered::new();
         loop {
             tokio::select! {
@@ -244,6 +250,7 @@ impl Crowd {
                     self.account.written.borrow_mut().push(Instant::now());
                     writes.push(self.write());
                 }
+                _ = alive.tick() => self.touch()?,
                 Some(written) = writes.next() => written?,
                 () = sleep_until(end.into()) => break,
             }

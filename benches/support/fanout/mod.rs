@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::bed::Bed;
 use super::floor;
 use super::proc::Proc;
-use super::{Outcome, SOON, table};
+use super::{Outcome, SOON, bell, table};
 
 pub mod bare_loop;
 pub mod child;
@@ -25,7 +25,7 @@ use crowd::{Ask, Figures};
 /// What is written into, in plank's database as in that of the loops.
 pub const TABLE: &str = "fanout";
 
-/// Before each measurement: what the one before it has left to do is over by then, and plank sleeps again.
+/// Before each measurement: what the one before it has left to do is over by then.
 const PAUSE: Duration = Duration::from_millis(1_500);
 
 /// Does one thing with each of `peers`, one directly after the other, in random order: whoever always came last would
@@ -112,6 +112,8 @@ pub struct Peer {
     /// The server's process.
     pub server: Proc,
     crowd: Child,
+    /// A connection to look at plank's bell with: none for a loop, which has no bell.
+    bell: Option<tokio_postgres::Client>,
     /// Killed on a drop.
     _loop: Option<Child>,
 }
@@ -160,15 +162,18 @@ impl Peer {
     /// If it does not come to that.
     pub async fn start(bed: &Bed, kind: Kind, clients: usize) -> Outcome<Self> {
         let database = bed.url(kind.database());
-        let (address, server, bare_loop) = match kind {
-            Kind::Plank => (bed.plank.address, bed.plank.proc(), None),
+        let (address, server, bell, bare_loop) = match kind {
+            Kind::Plank => {
+                let bell = Some(bed.connect().await?);
+                (bed.plank.address, bed.plank.proc(), bell, None)
+            }
             Kind::Single | Kind::Joined => {
                 let mut child = Child::start(&Role::Loop(bare_loop::Settings {
                     database: database.clone(),
                     joins: kind == Kind::Joined,
                 }))?;
                 let address = child.line(SOON, "a loop").await?.parse()?;
-                (address, child.proc(), Some(child))
+                (address, child.proc(), None, Some(child))
             }
         };
         let mut crowd = Child::start(&Role::Crowd(crowd::Settings {
@@ -181,6 +186,7 @@ impl Peer {
             kind,
             server,
             crowd,
+            bell,
             _loop: bare_loop,
         })
     }
@@ -199,6 +205,10 @@ impl Peer {
     /// If something is lost, comes twice, or is not there in time.
     pub async fn measure(&mut self, ask: &Ask) -> Outcome<Measured> {
         sleep(PAUSE).await;
+        // For as long as it may still poll from what it was measured with before, it has more to do than now.
+        if let Some(client) = &self.bell {
+            bell::wait_armed(client).await?;
+        }
         let before = self.server.cpu_us()?;
         let figures: Figures = self
             .crowd
