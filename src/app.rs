@@ -18,11 +18,12 @@ use crate::actor::listener::{self, Listener};
 use crate::actor::message::{Drain, Stop};
 use crate::actor::nudge::Nudge;
 use crate::actor::place::{Bounds, Places};
-use crate::config::{Config, Database, ListenAddress, Retention};
+use crate::auth::{Keys, Tokens};
+use crate::config::{self, Config, Database, ListenAddress, Retention};
 use crate::descriptors;
 use crate::health::Health;
 use crate::http::peer::Rules;
-use crate::http::{State, server};
+use crate::http::{self, State, server};
 use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX, FOLLOW_INTERVAL, PRUNE_INTERVAL_MIN, START_MAX};
 use crate::metrics::Metrics;
 use crate::store::private::{self, PrivatePostgres};
@@ -122,6 +123,7 @@ pub async fn prepare(database: &Database) -> Result<Vec<String>, ConnectError> {
 /// # Errors
 /// What only the operator can mend. A database that is away is waited for, and is no error.
 pub async fn build(config: Config) -> Result<App, AppError> {
+    let auth = config.auth.clone().map(auth).transpose()?;
     let mut bound = Vec::new();
     for address in &config.listen {
         bound.push((address, server::bind(address).map_err(AppError)?));
@@ -187,6 +189,7 @@ pub async fn build(config: Config) -> Result<App, AppError> {
         hub: hub.clone(),
         health: health.clone(),
         metrics: metrics.clone(),
+        auth,
         allowed_origins: config.allowed_origins.into(),
         places: Places::new(bounds, health.clone(), metrics.clone()),
         peers: Rules {
@@ -214,6 +217,16 @@ pub async fn build(config: Config) -> Result<App, AppError> {
         fatal,
         housekeeping,
         own_postgres,
+    })
+}
+
+/// Reads the keys: a mistake there shows before anything starts.
+fn auth(config: config::Auth) -> Result<http::Auth, AppError> {
+    let keys = Keys::load(config.secret_file, config.jwks_file);
+    let keys = keys.map_err(|e| AppError(e.to_string()))?;
+    Ok(http::Auth {
+        tokens: Arc::new(Tokens::new(keys, config.audience, config.issuer)),
+        metrics_role: config.metrics_role.into(),
     })
 }
 

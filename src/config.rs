@@ -11,6 +11,7 @@ use crate::limits::{
 };
 
 mod address;
+mod auth;
 mod database;
 mod network;
 mod parse;
@@ -19,8 +20,10 @@ mod tests;
 mod tls;
 
 pub use address::ListenAddress;
+pub use auth::{Auth, AuthArgs};
 pub use database::{Database, DatabaseArgs, Server};
 pub use network::Network;
+pub use parse::duration;
 pub use tls::{Roots, Tls};
 
 /// The settings of `plank serve`.
@@ -43,6 +46,10 @@ pub struct ServeArgs {
     /// Worker threads [default: one per core]
     #[arg(long, env = "PLANK_WORKERS", value_name = "N")]
     pub workers: Option<usize>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub auth: AuthArgs,
 
     /// An origin, besides plank's own, whose pages may open a WebSocket, as https://HOST; may be repeated
     #[arg(
@@ -159,6 +166,8 @@ pub struct Config {
     pub listen: Vec<ListenAddress>,
     /// At least one.
     pub workers: usize,
+    /// How people say who they are; none if they don't have to.
+    pub auth: Option<Auth>,
     /// In lower case, without a slash at the end.
     pub allowed_origins: Vec<String>,
     /// See [`ServeArgs::max_connections`].
@@ -192,6 +201,7 @@ impl Config {
             data_dir: args.data_dir.clone(),
             listen: Vec::new(),
             workers: 1,
+            auth: None,
             allowed_origins: Vec::new(),
             connections_max: CONNECTIONS_MAX,
             connections_per_ip_max: CONNECTIONS_PER_IP_MAX,
@@ -220,13 +230,14 @@ impl ServeArgs {
             .iter()
             .map(|text| ListenAddress::parse(text.trim()))
             .collect::<Result<Vec<_>, _>>()?;
+        let auth = self.auth.resolve()?;
         if let Some(open) = listen
             .iter()
-            .find(|address| !address.is_local() && !self.insecure)
+            .find(|address| !address.is_local() && !self.insecure && auth.is_none())
         {
             return Err(ConfigError(format!(
-                "--listen {open} can be reached from other machines, and nobody has to log in; listen on 127.0.0.1 behind a \
-                 proxy that asks who is there, or say --insecure"
+                "--listen {open} can be reached from other machines, and nobody has to log in; say --auth on, listen on \
+                 127.0.0.1 behind a proxy that asks who is there, or say --insecure"
             )));
         }
         for (name, value) in [
@@ -266,6 +277,7 @@ impl ServeArgs {
             workers: self
                 .workers
                 .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+            auth,
             allowed_origins: self
                 .allowed_origins
                 .iter()

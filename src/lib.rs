@@ -6,6 +6,7 @@
 //! - [`http`] is the routes, the pages, and the upgrade to a WebSocket.
 //! - [`actor`] is who moves what: listener, hub, shards, sessions, and every message between them.
 //! - [`store`] is everything that talks SQL.
+//! - [`auth`] is who asks: tokens, and the keys that they are signed with.
 //! - [`wire`] is the protocol of the WebSocket, bytes in and bytes out.
 //! - [`feed`] is the core: changes, cursors, topics.
 //! - [`config`], [`limits`], [`metrics`], [`health`], [`throttle`], [`descriptors`] and [`systemd`] are what all of them may use.
@@ -14,6 +15,7 @@
 
 pub mod actor;
 pub mod app;
+pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod descriptors;

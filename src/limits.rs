@@ -353,6 +353,30 @@ pub const PAGE_ROWS_MAX: u32 = 200;
 /// See [`PAGE_ROWS_MAX`].
 pub const PAGE_ROWS_DEFAULT: u32 = 50;
 
+/// Bytes of a token. Headers of 8 KiB are what most servers and proxies take.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of a token that fits into a cookie together with its name (RFC 6265, 6.1).
+pub const COOKIE_TOKEN_BYTES_MAX: usize = 3_800;
+
+/// By how much the clock of whoever makes tokens may differ.
+pub const TOKEN_LEEWAY: Duration = Duration::from_secs(5);
+
+/// Bytes of a secret, at least: what HS256 makes is as long (RFC 7518, 3.2).
+pub const SECRET_BYTES_MIN: usize = 32;
+
+/// Bytes of a file with keys.
+pub const KEYS_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How often it is looked whether a file with keys has changed, at most.
+pub const KEYS_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a client of a WebSocket may take to say who it is, if its request did not.
+pub const AUTH_MAX: Duration = Duration::from_secs(5);
+
+/// How long a ticket works.
+pub const TICKET_TTL: Duration = Duration::from_secs(30);
+
 /// What `/readyz` tolerates between a change's commit and its arrival at the hub.
 pub const LAG_MAX: Duration = Duration::from_secs(10);
 

@@ -108,7 +108,7 @@ fn end_behind(local: &Local, conn: &Conn) {
 
 /// From `mark` on, or from the beginning.
 async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started, mark: Option<Mark>) {
-    let key = started.key;
+    let (key, topic) = (started.key, started.topic);
     let wanted = started.wanted.clone();
     let (is_resume, is_behind) = (wanted.since.is_some(), mark.is_some());
     let begun = match &mark {
@@ -117,7 +117,7 @@ async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started, mark: Option<Ma
     };
     let stop = match begun {
         Err(Stop::Refused(refusal)) if refusal.code == "unreadable" => {
-            match is_altered(&local, &started).await {
+            match is_altered(&local, &conn, &started).await {
                 true => Stop::Broken(ResetReason::Schema),
                 false => Stop::Refused(refusal),
             }
@@ -148,6 +148,8 @@ async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started, mark: Option<Ma
         }
     };
     match stop {
+        // It has begun anew meanwhile: what it may see has changed.
+        _ if !local.catches_up(key, topic) => {}
         Stop::Over => {}
         Stop::Broken(reason) => {
             if is_resume {
@@ -181,7 +183,7 @@ impl CatchUp {
         let mut delay = CATCH_UP_RETRY;
         loop {
             self.conn.room().await?;
-            if self.local.find(self.started.key).is_none() {
+            if !self.local.catches_up(self.started.key, self.started.topic) {
                 return Err(Stop::Over);
             }
             match self.ask().await? {

@@ -9,6 +9,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use crate::auth::Viewer;
 use crate::feed::TopicId;
 use crate::limits::CONTROL_BYTES_MAX;
 use crate::wire::close::CloseCode;
@@ -55,6 +56,10 @@ pub struct Conn {
     /// Set when a close frame has been queued, or the socket is given up.
     closing: Cell<Option<CloseCode>>,
     dead: Cell<bool>,
+    /// Whose it is; none until it has said so.
+    viewer: RefCell<Option<Viewer>>,
+    /// When the shard has to let it go, on its clock in milliseconds: it has not said who it is, or its token is over.
+    ends_at_ms: Cell<Option<u64>>,
     /// Of the session's task, for as long as it waits.
     waker: RefCell<Option<Waker>>,
     pub(super) catch_ups: RefCell<Option<Rc<CatchUps>>>,
@@ -63,7 +68,13 @@ pub struct Conn {
 impl Conn {
     /// A new client; `deflates`: permessage-deflate was negotiated; `now` is the shard's clock, `blocked` its count of
     /// clients whose socket is full.
-    pub fn new(socket: Socket, deflates: bool, now: u32, blocked: Rc<Cell<usize>>) -> Self {
+    pub fn new(
+        socket: Socket,
+        deflates: bool,
+        viewer: Option<Viewer>,
+        now: u32,
+        blocked: Rc<Cell<usize>>,
+    ) -> Self {
         Self {
             socket,
             deflates,
@@ -75,6 +86,8 @@ impl Conn {
             blocked,
             closing: Cell::new(None),
             dead: Cell::new(false),
+            viewer: RefCell::new(viewer),
+            ends_at_ms: Cell::new(None),
             waker: RefCell::default(),
             catch_ups: RefCell::default(),
         }
@@ -88,6 +101,24 @@ impl Conn {
     /// Whether it takes compressed messages.
     pub fn deflates(&self) -> bool {
         self.deflates
+    }
+
+    /// Whose it is; none until it has said so.
+    pub fn viewer(&self) -> Option<Viewer> {
+        self.viewer.borrow().clone()
+    }
+
+    /// Whether nobody has said whose it is.
+    pub fn is_anonymous(&self) -> bool {
+        self.viewer.borrow().is_none()
+    }
+
+    pub(super) fn set_viewer(&self, viewer: Viewer) {
+        *self.viewer.borrow_mut() = Some(viewer);
+    }
+
+    pub(super) fn ends_at_ms(&self) -> &Cell<Option<u64>> {
+        &self.ends_at_ms
     }
 
     /// The subscriptions.

@@ -146,6 +146,7 @@ mod tests {
     use super::super::shared::SharedFrame;
     use super::super::subscription::{Mark, Subscription};
     use super::*;
+    use crate::auth::Viewer;
     use crate::feed::TopicId;
     use crate::limits::PIPE_BYTES_MAX;
     use crate::metrics::TransportLabel;
@@ -163,9 +164,16 @@ mod tests {
             let database: tokio_postgres::Config = "host=/nowhere user=nobody".parse().unwrap();
             let history = History::new(&database.into()).unwrap();
             let hub = Hub::new(Arc::default(), Arc::default(), Arc::default()).start();
-            let local = Rc::new(Local::new(ShardId(0), hub, Arc::default(), history, 1024));
+            let local = Rc::new(Local::new(
+                ShardId(0),
+                hub,
+                Arc::default(),
+                history,
+                1024,
+                None,
+            ));
             let (socket, reader) = pipe(TransportLabel { transport: "sse" });
-            let (slot, conn) = local.attach(socket.into(), false);
+            let (slot, conn) = local.attach(socket.into(), false, Some(Viewer::Everybody));
             conn.subscriptions().borrow_mut().push(Subscription {
                 serial: 1,
                 id: "a".into(),

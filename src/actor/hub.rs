@@ -9,12 +9,13 @@ use actix::prelude::*;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
+use crate::auth::Viewer;
 use crate::feed::filter::Filter;
-use crate::feed::{Catalog, Cursor, Expander, Subject, Table, View, Window};
+use crate::feed::{Catalog, Cursor, Expander, Right, Subject, Table, View, Window};
 use crate::health::{Health, Part};
 use crate::limits::{HUB_MAILBOX_MAX, WINDOW_BYTES_MAX};
 use crate::metrics::Metrics;
-use crate::wire::message::{Refusal, Subscribe as Wanted};
+use crate::wire::message::{FORBIDDEN, Refusal, Subscribe as Wanted};
 
 use super::message::*;
 use super::nudge::Nudge;
@@ -114,8 +115,22 @@ impl Hub {
         }
     }
 
-    fn subject_of(&self, wanted: &Wanted) -> Result<(Arc<Table>, Subject), Refusal> {
-        let table = self.catalog.resolve(&wanted.table).ok_or_else(|| {
+    /// What a subscription of somebody is about. A table that he may not see is as unknown as one that is not there.
+    fn subject_of(
+        &self,
+        wanted: &Wanted,
+        viewer: &Viewer,
+    ) -> Result<(Arc<Table>, Subject), Refusal> {
+        let table = self.catalog.resolve(&wanted.table);
+        let (table, grant) = match (table, viewer) {
+            (Some(table), Viewer::One(principal)) => {
+                let grant = table.grant(&**principal, Right::Select);
+                let grant = grant.map_err(|e| Refusal::of(&wanted.id, FORBIDDEN, e.to_string()))?;
+                (Some(table).filter(|_| grant.is_some()), grant)
+            }
+            (table, _) => (table, None),
+        };
+        let table = table.ok_or_else(|| {
             let message = format!(
                 "there is no watched table {:?} that you may read",
                 wanted.table
@@ -154,7 +169,7 @@ impl Hub {
             return Err(Refusal::of(&wanted.id, "no_key", message).at("conflate"));
         }
         let (columns, conflates) = (wanted.columns.clone(), wanted.conflate);
-        let subject = Subject::new(table.rel, columns, filter, conflates);
+        let subject = Subject::new(table.rel, columns, filter, grant, conflates);
         Ok((table.clone(), subject))
     }
 }
@@ -279,11 +294,24 @@ impl Handler<Find> for Hub {
     }
 }
 
+impl Handler<FindTable> for Hub {
+    type Result = MessageResult<FindTable>;
+
+    fn handle(&mut self, find: FindTable, _: &mut Self::Context) -> Self::Result {
+        let table = || self.catalog.resolve(find.name).cloned();
+        MessageResult(self.cursor.is_some().then(table))
+    }
+}
+
 impl Handler<ListTables> for Hub {
     type Result = MessageResult<ListTables>;
 
-    fn handle(&mut self, _: ListTables, _: &mut Self::Context) -> Self::Result {
-        let tables = || self.catalog.iter().cloned().collect();
+    fn handle(&mut self, list: ListTables, _: &mut Self::Context) -> Self::Result {
+        let is_seen = |table: &&Arc<Table>| match &list.viewer {
+            Viewer::Everybody => true,
+            Viewer::One(principal) => table.may(&**principal, Right::Select),
+        };
+        let tables = || self.catalog.iter().filter(is_seen).cloned().collect();
         MessageResult(self.cursor.is_some().then(tables))
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::feed::TopicId;
 use crate::feed::render::Unfit;
-use crate::wire::message::{self, Refusal, ResetReason, Subscribe as Wanted};
+use crate::wire::close::CloseCode;
+use crate::wire::message::{self, FORBIDDEN, Refusal, ResetReason, Subscribe as Wanted};
 
 use super::catch_up;
 use super::conn::Conn;
@@ -142,9 +143,20 @@ impl Local {
     }
 
     fn ask_again(&self, key: SubscriptionKey, wanted: Arc<Wanted>, alone: bool) {
-        if let Err(refusal) = self.ask(key, wanted, alone) {
+        let Some((conn, _)) = self.find(key) else {
+            return;
+        };
+        if let Err(refusal) = self.ask(key, &conn, wanted, alone) {
             self.refuse(key, &refusal);
         }
+    }
+
+    /// Whether a subscription catches up on this topic.
+    pub(super) fn catches_up(&self, key: SubscriptionKey, topic: TopicId) -> bool {
+        self.find(key).is_some_and(|(conn, place)| {
+            let subscription = &conn.subscriptions().borrow()[place];
+            subscription.topic == Some(topic) && subscription.from == CATCHING_UP
+        })
     }
 
     /// The table of a subscription that catches up is not watched any more.
@@ -164,7 +176,9 @@ impl Local {
         };
         let refused = conn.subscriptions().borrow_mut().remove(place);
         self.forget(key.slot, &refused, false);
-        if !refused.is_cancelled {
+        if refusal.code == FORBIDDEN {
+            self.close(&conn, CloseCode::FORBIDDEN, &refusal.message);
+        } else if !refused.is_cancelled {
             self.reply(&conn, message::error(refusal));
         }
     }

@@ -2,7 +2,7 @@
 //! frames for those that lag. Used by one thread only.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,12 +11,13 @@ use actix::prelude::*;
 use bytes::Bytes;
 use slab::Slab;
 
+use crate::auth::{Tokens, Viewer};
 use crate::feed::TopicId;
 use crate::limits::{BACKLOG_BYTES_MAX, LEFT_TOPICS_MAX, SUBSCRIPTIONS_MAX};
 use crate::metrics::{CloseLabel, Metrics};
 use crate::store::History;
 use crate::wire::close::CloseCode;
-use crate::wire::message::{self, Refusal, Subscribe as Wanted};
+use crate::wire::message::{self, FORBIDDEN, Refusal, Subscribe as Wanted};
 
 use super::backlog::Backlog;
 use super::conn::{Conn, Wrote};
@@ -36,6 +37,10 @@ pub struct Local {
     pub(super) history: History,
     /// Longest inbound message, in bytes.
     pub(super) message_bytes_max: usize,
+    /// Checks who somebody is; none where nobody has to say.
+    pub(super) tokens: Option<Arc<Tokens>>,
+    /// When to let whom go: the shard's clock in milliseconds, and the slot.
+    pub(super) ends: RefCell<BTreeSet<(u64, usize)>>,
     pub(super) conns: RefCell<Slab<Rc<Conn>>>,
     /// The slots of each topic's subscribers, each once.
     pub(super) topics: RefCell<HashMap<TopicId, Vec<usize>>>,
@@ -60,6 +65,7 @@ impl Local {
         metrics: Arc<Metrics>,
         history: History,
         message_bytes_max: usize,
+        tokens: Option<Arc<Tokens>>,
     ) -> Self {
         Self {
             id,
@@ -67,6 +73,8 @@ impl Local {
             metrics,
             history,
             message_bytes_max,
+            tokens,
+            ends: RefCell::default(),
             conns: RefCell::default(),
             topics: RefCell::default(),
             left: RefCell::default(),
@@ -100,17 +108,25 @@ impl Local {
     }
 
     /// Takes over a socket.
-    pub(super) fn attach(&self, socket: Socket, deflates: bool) -> (usize, Rc<Conn>) {
-        let blocked = self.blocked.clone();
-        let conn = Rc::new(Conn::new(socket, deflates, self.now(), blocked));
+    pub(super) fn attach(
+        &self,
+        socket: Socket,
+        deflates: bool,
+        viewer: Option<Viewer>,
+    ) -> (usize, Rc<Conn>) {
+        let (blocked, until) = (self.blocked.clone(), self.end_of(viewer.as_ref()));
+        let conn = Rc::new(Conn::new(socket, deflates, viewer, self.now(), blocked));
         let sessions = &self.metrics.sessions;
         sessions.get_or_create(conn.socket().transport()).inc();
-        (self.conns.borrow_mut().insert(conn.clone()), conn)
+        let slot = self.conns.borrow_mut().insert(conn.clone());
+        self.end_at(slot, &conn, until);
+        (slot, conn)
     }
 
     /// Lets a socket go.
     pub(super) fn detach(&self, slot: usize) {
         let conn = self.conns.borrow_mut().remove(slot);
+        self.end_at(slot, &conn, None);
         let subscriptions = std::mem::take(&mut *conn.subscriptions().borrow_mut());
         let subscriptions: Vec<_> = subscriptions
             .into_iter()
@@ -209,7 +225,7 @@ impl Local {
         let id: Box<str> = wanted.id.as_str().into();
         let (wants_snapshot, conflates) = (wanted.snapshot, wanted.conflate);
         let key = SubscriptionKey { slot, serial };
-        self.ask(key, Arc::new(wanted), false)?;
+        self.ask(key, conn, Arc::new(wanted), false)?;
         subscriptions.push(Subscription {
             serial,
             id,
@@ -228,9 +244,14 @@ impl Local {
     pub(super) fn ask(
         &self,
         key: SubscriptionKey,
+        conn: &Conn,
         wanted: Arc<Wanted>,
         alone: bool,
     ) -> Result<(), Refusal> {
+        let Some(viewer) = conn.viewer() else {
+            let message = "nobody has said who this is";
+            return Err(Refusal::of(&wanted.id, FORBIDDEN, message));
+        };
         let busy = Refusal::of(
             &wanted.id,
             "busy",
@@ -240,6 +261,7 @@ impl Local {
             shard: self.id,
             key,
             wanted,
+            viewer,
             alone,
         };
         self.hub.try_send(subscribe).map_err(|_| {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use bytes::Bytes;
 
+use crate::auth::Viewer;
 use crate::feed::catalog::Oid;
 use crate::feed::window::Piece;
 use crate::feed::{Catalog, Cursor, LogRow, Rest, Table, TopicId, View};
@@ -95,6 +96,8 @@ pub struct Subscribe {
     pub key: SubscriptionKey,
     /// What it wants.
     pub wanted: Arc<Wanted>,
+    /// Whose it is.
+    pub viewer: Viewer,
     /// It needs a topic of its own: another subscription of the same socket has the one that it would share, and what
     /// one of them catches up on is not for the other.
     pub alone: bool,
@@ -145,12 +148,25 @@ pub enum Next {
 pub struct Find {
     /// As a subscription would ask for it.
     pub wanted: Wanted,
+    /// Who asks.
+    pub viewer: Viewer,
 }
 
-/// Lists the tables that clients may name, for requests over HTTP. None before the listener was live for the first time.
+/// Looks a watched table up by its name, whoever may see it. The outer none before the listener was live for the first time.
+#[derive(Message)]
+#[rtype(result = "Option<Option<Arc<Table>>>")]
+pub struct FindTable {
+    /// As PostgreSQL quotes it.
+    pub name: &'static str,
+}
+
+/// Lists the tables that somebody may name, for requests over HTTP. None before the listener was live for the first time.
 #[derive(Message)]
 #[rtype(result = "Option<Vec<Arc<Table>>>")]
-pub struct ListTables;
+pub struct ListTables {
+    /// Who asks.
+    pub viewer: Viewer,
+}
 
 /// A table, and where the hub stands.
 #[derive(Debug)]
@@ -159,6 +175,8 @@ pub struct Found {
     pub rels: Vec<Oid>,
     /// How its rows are shown.
     pub view: View,
+    /// The transaction that let whoever asks see them: a cursor that did not see it is of somebody who saw others.
+    pub since: u64,
     /// None before the listener was live for the first time.
     pub cursor: Option<Arc<Cursor>>,
 }

@@ -20,6 +20,7 @@ pub mod hub;
 mod joining;
 pub mod listener;
 pub mod local;
+mod login;
 pub mod message;
 pub mod nudge;
 pub mod pipe;

@@ -18,16 +18,18 @@ use futures_util::Stream;
 use smallvec::SmallVec;
 use tokio::time::{Sleep, sleep};
 
+use crate::auth::Viewer;
 use crate::limits::{LINGER_BYTES_MAX, LINGER_MAX, READ_BYTES};
 use crate::wire::close::CloseCode;
 use crate::wire::decode::Decoder;
 use crate::wire::event::Event;
 use crate::wire::frame;
-use crate::wire::message::{self, ClientMessage, Refusal, Subscribe};
+use crate::wire::message::{self, ClientMessage, Refusal, Subscribe, Token};
 use crate::wire::violation::Violation;
 
 use super::conn::{Conn, Wrote};
 use super::local::Local;
+use super::login::Login;
 use super::place::Place;
 use super::socket::Socket;
 
@@ -51,6 +53,8 @@ struct Session {
     shard: Rc<Local>,
     /// The code of the close frame that has been written.
     closed: Rc<Cell<Option<CloseCode>>>,
+    /// What its address asked for, until it has said who it is.
+    first: Option<Result<Subscribe, Refusal>>,
 }
 
 impl Session {
@@ -60,8 +64,17 @@ impl Session {
         }
     }
 
-    fn say(&self, text: &str, ctx: &mut HttpContext<Self>) {
-        match ClientMessage::parse(text) {
+    /// True if it goes on.
+    fn say(&mut self, text: &str, ctx: &mut HttpContext<Self>) -> bool {
+        let message = ClientMessage::parse(text);
+        if self.conn.is_anonymous() && !matches!(message, Ok(ClientMessage::Auth(_))) {
+            let why = "the first message has to be auth";
+            let code = CloseCode::UNAUTHENTICATED;
+            self.close(frame::close(code, why), code, ctx);
+            return false;
+        }
+        match message {
+            Ok(ClientMessage::Auth(token)) => return self.log_in(&token, ctx),
             Ok(ClientMessage::Ping) => ctx.write(message::pong()),
             Ok(ClientMessage::Subscribe(wanted)) => self.subscribe(wanted, ctx),
             Ok(ClientMessage::Unsubscribe(id)) => {
@@ -70,6 +83,29 @@ impl Session {
             }
             Err(refusal) => ctx.write(message::error(&refusal)),
         }
+        true
+    }
+
+    fn log_in(&mut self, token: &Token, ctx: &mut HttpContext<Self>) -> bool {
+        match self.shard.log_in(self.slot, &self.conn, token) {
+            Login::Begun(said) => {
+                ctx.write(welcome());
+                ctx.write(said);
+                match self.first.take() {
+                    Some(Ok(wanted)) => self.subscribe(wanted, ctx),
+                    Some(Err(refusal)) => ctx.write(message::error(&refusal)),
+                    None => {}
+                }
+            }
+            Login::GoesOn(said) => ctx.write(said),
+            Login::Rejected(why) => {
+                let code = CloseCode::UNAUTHENTICATED;
+                let why = format!("the token is not taken: {why}");
+                self.close(frame::close(code, &why), code, ctx);
+                return false;
+            }
+        }
+        true
     }
 
     fn close(&self, frame: Bytes, code: CloseCode, ctx: &mut HttpContext<Self>) {
@@ -88,7 +124,11 @@ impl StreamHandler<Inbound> for Session {
     fn handle(&mut self, inbound: Inbound, ctx: &mut Self::Context) {
         for event in inbound.events {
             match event {
-                Event::Text(text) => self.say(&text, ctx),
+                Event::Text(text) => {
+                    if !self.say(&text, ctx) {
+                        return;
+                    }
+                }
                 Event::Ping(payload) => ctx.write(frame::pong(&payload)),
                 Event::Pong(_) => {}
                 Event::Close(reason) => {
@@ -107,6 +147,10 @@ impl StreamHandler<Inbound> for Session {
             self.close(frame::close(code, &violation.to_string()), code, ctx);
         }
     }
+}
+
+fn welcome() -> Bytes {
+    message::welcome(&uuid::Uuid::new_v4().to_string())
 }
 
 /// Between the reader and the task around it.
@@ -236,23 +280,28 @@ struct Io {
 }
 
 /// Serves a WebSocket whose handshake is over, or a pipe. `deflates` says that permessage-deflate was negotiated, `early`
-/// is what had been read behind the request, `first` the subscription that its address asked for. What is returned does
-/// not keep the client.
+/// is what had been read behind the request, `first` the subscription that its address asked for. Without a `viewer` the
+/// client has to say whose it is before anything else. What is returned does not keep the client.
 pub fn serve(
     socket: impl Into<Socket>,
     deflates: bool,
     early: Bytes,
-    first: Option<Result<Subscribe, Refusal>>,
+    mut first: Option<Result<Subscribe, Refusal>>,
+    viewer: Option<Viewer>,
     shard: Rc<Local>,
     place: Place,
 ) -> Weak<Conn> {
-    let (slot, conn) = shard.attach(socket.into(), deflates);
+    let (slot, conn) = shard.attach(socket.into(), deflates, viewer);
     // At once: before the actor's first turn the shard may send a heartbeat, whose cursor would not hold for a
     // subscription that it does not know.
-    shard.reply(&conn, message::welcome(&uuid::Uuid::new_v4().to_string()));
-    let first = first.map(|first| first.and_then(|wanted| shard.subscribe(slot, &conn, wanted)));
-    if let Some(Err(refusal)) = first {
-        shard.reply(&conn, message::error(&refusal));
+    if !conn.is_anonymous() {
+        shard.reply(&conn, welcome());
+        let first = first.take();
+        let first =
+            first.map(|first| first.and_then(|wanted| shard.subscribe(slot, &conn, wanted)));
+        if let Some(Err(refusal)) = first {
+            shard.reply(&conn, message::error(&refusal));
+        }
     }
     let client = Rc::downgrade(&conn);
     let closed = Rc::default();
@@ -269,6 +318,7 @@ pub fn serve(
         conn: conn.clone(),
         shard: shard.clone(),
         closed: Rc::clone(&closed),
+        first,
     };
     let replies = HttpContext::with_factory(move |ctx: &mut HttpContext<Session>| {
         ctx.add_stream(reader);

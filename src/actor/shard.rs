@@ -13,6 +13,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
+use crate::auth::Tokens;
 use crate::feed::TopicId;
 use crate::limits::{FLUSH_SOCKETS_MAX, HEARTBEAT, SHARD_MAILBOX_MAX, SILENCE_MAX, STALL_MAX};
 use crate::metrics::Metrics;
@@ -24,8 +25,9 @@ use super::conn::Conn;
 use super::flush::Flush;
 use super::hub::Hub;
 use super::local::Local;
+use super::login::END_INTERVAL;
 use super::message::*;
-use super::subscription::Subscription;
+use super::subscription::{CATCHING_UP, Subscription};
 
 /// Clients are told to come back within this time after a restart, each at a moment of its own.
 const RETRY_SPREAD_MS: u64 = 5_000;
@@ -60,6 +62,7 @@ impl Shard {
         metrics: Arc<Metrics>,
         history: History,
         message_bytes_max: usize,
+        tokens: Option<Arc<Tokens>>,
     ) -> Rc<Local> {
         let local = Rc::new(Local::new(
             id,
@@ -67,6 +70,7 @@ impl Shard {
             metrics,
             history,
             message_bytes_max,
+            tokens,
         ));
         let shard = Self {
             local: local.clone(),
@@ -193,7 +197,10 @@ impl Shard {
                 conn.abort(CloseCode::SLOW);
             } else if u64::from(conn.silent_s(now)) >= SILENCE_MAX.as_secs() {
                 conn.close(CloseCode::PONG_TIMEOUT, "no answer to a ping", head, now);
-            } else if slot as u64 % period == self.ticks % period && !conn.is_blocked() {
+            } else if slot as u64 % period == self.ticks % period
+                && !conn.is_blocked()
+                && !conn.is_anonymous()
+            {
                 let heartbeat = match conn.is_catching_up() {
                     true => &only_ping,
                     false => &heartbeat,
@@ -214,6 +221,23 @@ impl Shard {
         self.reported = (slow, bytes);
     }
 
+    /// Those that catch up learn of a reset when they ask for more. What may not be seen any more can't wait for that.
+    fn restart_catch_ups(&self, reset: &Reset) {
+        let mut again = Vec::new();
+        for (slot, conn) in self.local.conns.borrow().iter() {
+            for subscription in conn.subscriptions().borrow().iter() {
+                if subscription.topic == Some(reset.topic) && subscription.from == CATCHING_UP {
+                    let serial = subscription.serial;
+                    let wanted = (reset.asked).again(&subscription.id, subscription.wants_snapshot);
+                    again.push((SubscriptionKey { slot, serial }, wanted));
+                }
+            }
+        }
+        for (key, wanted) in again {
+            self.local.restart(key, reset.reason, wanted);
+        }
+    }
+
     /// The clients that are subscribed to a topic.
     fn members(&self, topic: TopicId) -> Vec<(usize, Rc<Conn>)> {
         let (topics, conns) = (self.local.topics.borrow(), self.local.conns.borrow());
@@ -232,6 +256,9 @@ impl Actor for Shard {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(SHARD_MAILBOX_MAX);
         ctx.run_interval(Duration::from_secs(1), |shard, _| shard.tick());
+        ctx.run_interval(END_INTERVAL, |shard, _| {
+            shard.local.end_those_that_are_over()
+        });
     }
 }
 
@@ -341,6 +368,9 @@ impl Handler<Reset> for Shard {
             for (key, wanted) in again {
                 local.restart(key, reset.reason, wanted);
             }
+        }
+        if reset.is_void {
+            self.restart_catch_ups(&reset);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::config::ServeArgs;
 mod migrate;
 mod serve;
 mod tail;
+mod token;
 mod watch;
 
 /// Makes PostgreSQL tables live: every committed change reaches every browser that looks at it.
@@ -31,7 +32,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the dashboard, the API and the WebSocket (the default)
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Bring the schema of the database up to date, and end; or take it away
     Migrate(migrate::MigrateArgs),
     /// Make a table live, or change how it is watched
@@ -40,17 +41,20 @@ enum Command {
     Unwatch(watch::UnwatchArgs),
     /// Print the changes of a table as they happen, from a running plank
     Tail(tail::TailArgs),
+    /// Make a token for somebody, with the secret of a server
+    Token(token::TokenArgs),
 }
 
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+    let result = match cli.command.unwrap_or(Command::Serve(cli.serve.into())) {
         Command::Serve(args) => serve::run(&args),
         Command::Migrate(args) => migrate::run(args),
         Command::Watch(args) => watch::watch(args),
         Command::Unwatch(args) => watch::unwatch(args),
         Command::Tail(args) => tail::run(args),
+        Command::Token(args) => token::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,7 +10,10 @@ use super::{ConfigError, Server};
 const RETENTION_SECONDS_MAX: u64 = 3_650 * 86_400;
 
 /// Reads a number with a unit: `90s`, `30m`, `24h`, `7d`.
-pub(super) fn duration(name: &str, text: &str) -> Result<Duration, ConfigError> {
+///
+/// # Errors
+/// Names the flag, and says how it is written.
+pub fn duration(name: &str, text: &str) -> Result<Duration, ConfigError> {
     let text = text.trim();
     let split = text.len() - text.chars().next_back().map_or(0, char::len_utf8);
     let (number, unit) = text.split_at(split);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::filter::kind::{Kind, Letters};
+use super::policy::Policy;
 
 /// A PostgreSQL object identifier.
 pub type Oid = u32;
@@ -47,6 +48,9 @@ pub struct Table {
     pub narrowed: bool,
     /// What clients may see.
     pub columns: Vec<Column>,
+    /// Who may do what, while everybody has to say who he is. Of a partition: none.
+    #[serde(default)]
+    pub policies: Vec<Policy>,
 }
 
 impl Table {
@@ -194,6 +198,7 @@ impl Table {
             old_rows: true,
             narrowed: false,
             columns: vec![],
+            policies: vec![],
         }
     }
 }

@@ -133,7 +133,7 @@ impl Change {
         let (op, cause) = match shape {
             Shape::Plain => (self.op, ""),
             Shape::Enter => (Op::Insert, ",\"cause\":\"update\""),
-            Shape::Leave => (Op::Delete, ",\"cause\":\"update\""),
+            Shape::Leave | Shape::Gone => (Op::Delete, ",\"cause\":\"update\""),
         };
         out.push_str("{\"op\":\"");
         out.push_str(op.as_str());
@@ -142,6 +142,7 @@ impl Change {
         out.push_str(",\"key\":");
         out.push_str(self.key.as_deref().unwrap_or("null"));
         let (row, old) = match op {
+            _ if shape == Shape::Gone => (None, None),
             Op::Delete => (None, self.old.as_deref()),
             _ => (self.row.as_deref(), None),
         };
@@ -214,6 +215,10 @@ mod tests {
         change.write_json(&mut out, None, Shape::Leave).unwrap();
         let leave = r#"{"op":"delete","cause":"update","key":{"id":1},"old":{"id":1,"v":0},"#;
         assert_eq!(out, format!("{leave}{tail}"));
+        out.clear();
+        change.write_json(&mut out, None, Shape::Gone).unwrap();
+        let gone = r#"{"op":"delete","cause":"update","key":{"id":1},"#;
+        assert_eq!(out, format!("{gone}{tail}"));
         out.clear();
         change.op = Op::Delete;
         change.row = None;

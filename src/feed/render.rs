@@ -107,9 +107,9 @@ impl Renderer {
         for (table, change) in self.changes.drain(..) {
             let shape = match &self.view.filter {
                 None => Some(Shape::Plain),
-                Some(filter) => {
+                Some(_) => {
                     let opened = Opened::new(&table, &change).map_err(|_| Unfit)?;
-                    filter.shape(&opened).map_err(|_| Unfit)?
+                    self.view.shape(&opened).map_err(|_| Unfit)?
                 }
             };
             let Some(shape) = shape else { continue };

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::catalog::{Oid, Table};
-use super::filter::Filter;
+use super::filter::datum::Unreadable;
+use super::filter::{Filter, Opened, Shape};
+use super::policy::{Grant, Right};
+use super::snapshot::Snapshot;
 
 /// Names a topic for the lifetime of the process; on the wire `t7`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,8 +26,10 @@ pub struct Subject {
     pub root: Oid,
     /// The columns that the client asked for, sorted; none for all that it may see.
     pub columns: Option<Vec<String>>,
-    /// Which rows; none for all.
+    /// Which rows the client asked for; none for all.
     pub filter: Option<Arc<Filter>>,
+    /// What it may see; none where everybody sees everything.
+    pub grant: Option<Grant>,
     /// Whether of each key only the newest change is wanted.
     pub conflates: bool,
 }
@@ -35,6 +40,7 @@ impl Subject {
         root: Oid,
         columns: Option<Vec<String>>,
         filter: Option<Arc<Filter>>,
+        grant: Option<Grant>,
         conflates: bool,
     ) -> Self {
         let columns = columns.map(|mut list| {
@@ -46,7 +52,60 @@ impl Subject {
             root,
             columns,
             filter,
+            grant,
             conflates,
+        }
+    }
+}
+
+impl Subject {
+    /// Whether somebody who was there could see the same rows.
+    pub fn is_seen_by(&self, at: &Snapshot) -> bool {
+        self.grant.as_ref().is_none_or(|grant| at.sees(grant.since))
+    }
+}
+
+/// What has become of a subject with its table.
+#[derive(Debug)]
+pub enum Anew {
+    /// It is this: columns may have other places now.
+    Bound(Subject),
+    /// The table does not fit what was asked for.
+    Unfit,
+    /// Those who asked may see other rows now, or none.
+    Revoked,
+}
+
+impl Subject {
+    /// The same of a table that is described anew.
+    pub fn bound_anew(&self, table: &Table) -> Anew {
+        let is_kept = |grant: &Grant| {
+            let mut policies = table.policies.iter();
+            policies
+                .any(|p| p.op == Right::Select && *p.role == *grant.role && p.since == grant.since)
+        };
+        if !self.grant.as_ref().is_none_or(is_kept) {
+            return Anew::Revoked;
+        }
+        let bind = |filter: &Option<Arc<Filter>>| match filter {
+            Some(_) if !table.old_rows => Err(()),
+            Some(filter) => {
+                let bound = Filter::bind(filter.expr(), table);
+                bound.map(|bound| Some(Arc::new(bound))).map_err(|_| ())
+            }
+            None => Ok(None),
+        };
+        let mut subject = self.clone();
+        let rows = self.grant.as_ref().map(|grant| bind(&grant.rows));
+        match (bind(&self.filter), rows.transpose()) {
+            (Ok(filter), Ok(rows)) => {
+                subject.filter = filter;
+                if let (Some(grant), Some(rows)) = (&mut subject.grant, rows) {
+                    grant.rows = rows;
+                }
+                Anew::Bound(subject)
+            }
+            _ => Anew::Unfit,
         }
     }
 }
@@ -60,6 +119,8 @@ pub struct View {
     pub projection: Option<Arc<[String]>>,
     /// The rows that leave; none for all.
     pub filter: Option<Arc<Filter>>,
+    /// Whether rows may be hidden from those who see it: then one that leaves is told by its key alone.
+    pub is_guarded: bool,
     /// Whether of each key only the newest change leaves.
     pub conflates: bool,
 }
@@ -68,12 +129,33 @@ impl View {
     /// What a subject shows of its table.
     pub fn new(table: Arc<Table>, subject: &Subject) -> Self {
         let projection = table.projection(subject.columns.as_deref()).map(Arc::from);
+        let allowed = subject.grant.as_ref().and_then(|grant| grant.rows.as_ref());
+        let filter = match (&subject.filter, allowed) {
+            (Some(asked), Some(allowed)) => Some(Arc::new(asked.and(allowed))),
+            (asked, allowed) => asked.as_ref().or(allowed).cloned(),
+        };
         Self {
             table,
             projection,
-            filter: subject.filter.clone(),
+            filter,
+            is_guarded: allowed.is_some(),
             conflates: subject.conflates,
         }
+    }
+
+    /// How a change shows; none if it does not.
+    ///
+    /// # Errors
+    /// See [`Filter::shape`].
+    pub fn shape(&self, change: &Opened<'_>) -> Result<Option<Shape>, Unreadable> {
+        let Some(filter) = &self.filter else {
+            return Ok(Some(Shape::Plain));
+        };
+        let shape = filter.shape(change)?;
+        Ok(match shape {
+            Some(Shape::Leave) if self.is_guarded => Some(Shape::Gone),
+            shape => shape,
+        })
     }
 }
 
@@ -85,12 +167,12 @@ mod tests {
     fn equal_subjects_are_one_topic() {
         let list = |names: &[&str]| Some(names.iter().map(|n| (*n).to_owned()).collect());
         assert_eq!(
-            Subject::new(1, list(&["b", "a", "b"]), None, false),
-            Subject::new(1, list(&["a", "b"]), None, false)
+            Subject::new(1, list(&["b", "a", "b"]), None, None, false),
+            Subject::new(1, list(&["a", "b"]), None, None, false)
         );
-        let all = Subject::new(1, None, None, false);
-        assert_ne!(all, Subject::new(1, list(&["a"]), None, false));
-        assert_ne!(all, Subject::new(1, None, None, true));
+        let all = Subject::new(1, None, None, None, false);
+        assert_ne!(all, Subject::new(1, list(&["a"]), None, None, false));
+        assert_ne!(all, Subject::new(1, None, None, None, true));
         assert_eq!(TopicId(7).to_string(), "t7");
     }
 }

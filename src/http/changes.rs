@@ -20,6 +20,7 @@ use super::openapi as doc;
 use super::pieces;
 use super::problem::Problem;
 use super::query::{self, refused};
+use super::who::Who;
 
 mod page;
 
@@ -37,21 +38,23 @@ use page::Page;
             status = 200, description = "The changes, in the order in which they are to be applied.", body = doc::Changes,
             example = json!(doc::Changes::example()),
         ),
-        doc::Malformed, doc::NoTable, doc::Gone, doc::TooManyOfOne, doc::Away,
+        doc::Malformed, doc::Unauthenticated, doc::Forbidden, doc::NoTable, doc::Gone, doc::TooManyOfOne, doc::Away,
     ),
 )]
 pub async fn history(
     request: HttpRequest,
+    who: Who,
     state: web::Data<State>,
 ) -> Result<HttpResponse, Problem> {
     let asked = parse(request.query_string())?;
     let (wanted, limit) = (asked.wanted, asked.limit);
     let find = Find {
         wanted: wanted.clone(),
+        viewer: who.0.clone(),
     };
     let found = state.ask(find).await?.map_err(refused)?;
     if let (Some(_), Some(wait)) = (&wanted.since, asked.wait) {
-        return long_poll::answer(&request, &state, wanted, limit, wait).await;
+        return long_poll::answer(&request, &state, wanted, who.0, limit, wait).await;
     }
     let Some(since) = wanted.since else {
         let now = timeout(STATEMENT_MAX, state.history.now()).await;
@@ -59,7 +62,8 @@ pub async fn history(
         let body = format!("{{\"changes\":[],\"cursor\":\"{now}\",\"more\":false}}");
         return Ok(answer().body(body));
     };
-    if since.snapshot.sees(found.view.table.since) {
+    let is_served = |xid| since.snapshot.sees(xid);
+    if is_served(found.view.table.since) && is_served(found.since) {
         state.metrics.resumed("log");
     } else {
         state.metrics.resumed("reset");

@@ -2,7 +2,7 @@
 //! would have to connect again. Ready fails fast.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,6 +11,7 @@ use crate::limits::{LAG_MAX, PING_INTERVAL, PING_MAX};
 use super::State;
 use super::openapi as doc;
 use super::problem::Problem;
+use super::who;
 
 /// The answer of `/livez`.
 #[derive(Serialize, ToSchema)]
@@ -100,16 +101,24 @@ pub async fn readyz(state: web::Data<State>) -> Result<HttpResponse, Problem> {
 }
 
 /// For Prometheus.
+///
+/// # Errors
+/// With `--auth on`: 401 and 403 for whoever is no operator.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations",
-    summary = "Metrics", description = "For Prometheus. docs/OPERATIONS.md says what each one means.",
+    summary = "Metrics", description = "For Prometheus. docs/OPERATIONS.md says what each one means. Where people have to log in it takes a token with the \
+        role of `--metrics-role`, or a request from the same machine without a proxy.",
     responses((
         status = 200, description = "OpenMetrics text.", body = String,
         content_type = "application/openmetrics-text", example = json!("# TYPE plank_listener_up gauge\nplank_listener_up 1\n# EOF\n"),
-    )),
+    ), doc::Malformed, doc::Unauthenticated, doc::Forbidden),
 )]
-pub async fn metrics(state: web::Data<State>) -> HttpResponse {
-    HttpResponse::Ok()
+pub async fn metrics(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, Problem> {
+    who::check_operator(&state, &request)?;
+    Ok(HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(state.metrics.render())
+        .body(state.metrics.render()))
 }

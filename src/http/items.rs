@@ -4,10 +4,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ETAG, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::store::items::{self, Expect, Item, Outcome, Write};
+use crate::actor::message::FindTable;
+use crate::auth::Viewer;
+use crate::feed::Right;
+use crate::store::items::{self, Expect, Guard, Item, Outcome, Write};
 
 use super::openapi as doc;
 use super::problem::Problem;
+use super::who::{self, Who};
 use super::{State, body, list, soon};
 
 use fields::fields;
@@ -34,22 +38,30 @@ const MERGE: &[&str] = &["application/merge-patch+json", "application/json"];
             ),
             example = json!(doc::Item::example()),
         ),
-        doc::MalformedBody, doc::BodyLate, doc::BodyTooLarge, doc::NotJson, doc::Invalid, doc::Away,
+        doc::MalformedBody, doc::Unauthenticated, doc::Forbidden, doc::BodyLate, doc::BodyTooLarge, doc::NotJson,
+        doc::Invalid, doc::Away,
     ),
 )]
 pub async fn create(
     state: web::Data<State>,
+    who: Who,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
+    let guard = guard(&state, who, Some(Right::Insert)).await?;
     let members = body::object(&request, payload, JSON, state.body_bytes_max).await?;
-    let item = soon(items::create(
-        &state.pool,
-        &fields(members, Write::Replace)?,
-    ))
-    .await?;
-    let location = format!("/api/items/{}", item.id);
-    Ok(respond(StatusCode::CREATED, item, Some(location)))
+    let fields = fields(members, Write::Replace)?;
+    let location = |id: i64| format!("/api/items/{id}");
+    match soon(items::create(&state.pool, &guard, &fields)).await? {
+        Outcome::Done(item) => {
+            let location = location(item.id);
+            Ok(respond(StatusCode::CREATED, item, Some(location)))
+        }
+        Outcome::Hidden(id) => Ok(HttpResponse::Created()
+            .insert_header((LOCATION, location(id)))
+            .json(serde_json::json!({ "id": id }))),
+        other => Err(refused(0, other)),
+    }
 }
 
 /// `GET /api/items`
@@ -64,12 +76,17 @@ pub async fn create(
         (
             status = 200, description = "The page.", body = doc::Page, example = json!(doc::Page::example())
         ),
-        doc::Malformed, doc::Away,
+        doc::Malformed, doc::Unauthenticated, doc::Forbidden, doc::NoItem, doc::Away,
     ),
 )]
-pub async fn page(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let query = list::parse(request.query_string())?;
-    let page = soon(items::list(&state.pool, &query))
+pub async fn page(
+    state: web::Data<State>,
+    who: Who,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let guard = guard(&state, who, None).await?;
+    let query = list::parse(request.query_string(), &guard)?;
+    let page = soon(items::list(&state.pool, &guard, &query))
         .await
         .map_err(list::problem)?;
     let rows: Vec<&str> = page.items.iter().map(|item| item.json.as_str()).collect();
@@ -100,16 +117,18 @@ pub async fn page(state: web::Data<State>, request: HttpRequest) -> Result<HttpR
             status = 304, description = "It is still at a version of `If-None-Match`.",
             headers(("ETag" = String, description = "Its version, in quotes.")),
         ),
-        doc::Malformed, doc::NoItem, doc::Away,
+        doc::Malformed, doc::Unauthenticated, doc::Forbidden, doc::NoItem, doc::Away,
     ),
 )]
 pub async fn read(
     state: web::Data<State>,
+    who: Who,
     request: HttpRequest,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = id(&path)?;
-    let item = soon(items::get(&state.pool, id))
+    let guard = guard(&state, who, None).await?;
+    let item = soon(items::get(&state.pool, &guard, id))
         .await?
         .ok_or_else(|| missing(id))?;
     let tag = tag(item.version);
@@ -142,17 +161,19 @@ pub async fn read(
             headers(("ETag" = String, description = "Its new version, in quotes.")),
             example = json!(doc::Item::example()),
         ),
-        doc::MalformedBody, doc::NoItem, doc::BodyLate, doc::Changed, doc::BodyTooLarge, doc::NotJson, doc::Invalid,
+        (status = 204, description = "It is done, and the item is now one that you may not see."),
+        doc::MalformedBody, doc::Unauthenticated, doc::Forbidden, doc::NoItem, doc::BodyLate, doc::Changed, doc::BodyTooLarge, doc::NotJson, doc::Invalid,
         doc::Away,
     ),
 )]
 pub async fn replace(
     state: web::Data<State>,
+    who: Who,
     request: HttpRequest,
     path: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    write(&state, &request, &path, payload, Write::Replace).await
+    write(&state, who, &request, &path, payload, Write::Replace).await
 }
 
 /// `PATCH /api/items/{id}`: a merge patch (RFC 7396).
@@ -174,21 +195,24 @@ pub async fn replace(
             headers(("ETag" = String, description = "Its new version, in quotes.")),
             example = json!(doc::Item::example()),
         ),
-        doc::MalformedBody, doc::NoItem, doc::BodyLate, doc::Changed, doc::BodyTooLarge, doc::NotJson, doc::Invalid,
+        (status = 204, description = "It is done, and the item is now one that you may not see."),
+        doc::MalformedBody, doc::Unauthenticated, doc::Forbidden, doc::NoItem, doc::BodyLate, doc::Changed, doc::BodyTooLarge, doc::NotJson, doc::Invalid,
         doc::Away,
     ),
 )]
 pub async fn patch(
     state: web::Data<State>,
+    who: Who,
     request: HttpRequest,
     path: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    write(&state, &request, &path, payload, Write::Merge).await
+    write(&state, who, &request, &path, payload, Write::Merge).await
 }
 
 async fn write(
     state: &State,
+    who: Who,
     request: &HttpRequest,
     path: &str,
     payload: web::Payload,
@@ -196,13 +220,23 @@ async fn write(
 ) -> Result<HttpResponse, Problem> {
     let id = id(path)?;
     let expect = expect(request.headers())?;
+    let guard = guard(state, who, Some(Right::Update)).await?;
     let accepted = if write == Write::Merge { MERGE } else { JSON };
     let members = body::object(request, payload, accepted, state.body_bytes_max).await?;
     let fields = fields(members, write)?;
-    match soon(items::update(&state.pool, id, &fields, write, &expect)).await? {
+    match soon(items::update(
+        &state.pool,
+        &guard,
+        id,
+        &fields,
+        write,
+        &expect,
+    ))
+    .await?
+    {
         Outcome::Done(item) => Ok(respond(StatusCode::OK, item, None)),
-        Outcome::Missing => Err(missing(id)),
-        Outcome::Changed(item) => Err(changed(&item)),
+        Outcome::Hidden(_) => Ok(HttpResponse::NoContent().finish()),
+        other => Err(refused(id, other)),
     }
 }
 
@@ -216,19 +250,21 @@ async fn write(
     params(doc::ItemId, doc::IfMatch),
     responses(
         (status = 204, description = "It is gone."),
-        doc::Malformed, doc::NoItem, doc::Changed, doc::Away,
+        doc::Malformed, doc::Unauthenticated, doc::Forbidden, doc::NoItem, doc::Changed, doc::Away,
     ),
 )]
 pub async fn delete(
     state: web::Data<State>,
+    who: Who,
     request: HttpRequest,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = id(&path)?;
-    match soon(items::delete(&state.pool, id, &expect(request.headers())?)).await? {
-        Outcome::Done(_) => Ok(HttpResponse::NoContent().finish()),
-        Outcome::Missing => Err(missing(id)),
-        Outcome::Changed(item) => Err(changed(&item)),
+    let expect = expect(request.headers())?;
+    let guard = guard(&state, who, Some(Right::Delete)).await?;
+    match soon(items::delete(&state.pool, &guard, id, &expect)).await? {
+        Outcome::Done(_) | Outcome::Hidden(_) => Ok(HttpResponse::NoContent().finish()),
+        other => Err(refused(id, other)),
     }
 }
 
@@ -239,6 +275,46 @@ fn respond(status: StatusCode, item: Item, location: Option<String>) -> HttpResp
         response.insert_header((LOCATION, location));
     }
     response.content_type("application/json").body(item.json)
+}
+
+/// What somebody may see of the items, and do with them.
+///
+/// # Errors
+/// 403 if he may not do it with any of them, 503 if the table is not known yet.
+async fn guard(state: &State, who: Who, right: Option<Right>) -> Result<Guard, Problem> {
+    let Viewer::One(principal) = who.0 else {
+        return Ok(Guard::open());
+    };
+    let name = "public.items";
+    let table = state.ask(FindTable { name }).await?;
+    let table = table.ok_or_else(|| {
+        Problem::unavailable("the database has not been reached yet; try again in a moment")
+    })?;
+    let nothing = || Problem::not_found("there are no items that you may see");
+    let table = table.ok_or_else(nothing)?;
+    let grant = |right| {
+        let grant = table.grant(&*principal, right);
+        grant.map_err(|broken| who::forbidden(broken.to_string()))
+    };
+    let see = grant(Right::Select)?;
+    let write = right.map(grant).transpose()?.flatten();
+    match right {
+        None if see.is_none() => Err(nothing()),
+        Some(right) if write.is_none() => Err(who::forbidden(format!(
+            "your role may not {} items",
+            right.as_str()
+        ))),
+        _ => Ok(Guard::new(table, see, write)),
+    }
+}
+
+/// What was not done.
+fn refused(id: i64, outcome: Outcome) -> Problem {
+    match outcome {
+        Outcome::Changed(item) => changed(&item),
+        Outcome::Forbidden => who::forbidden("your role may not do that with this item"),
+        Outcome::Done(_) | Outcome::Hidden(_) | Outcome::Missing => missing(id),
+    }
 }
 
 /// 404.

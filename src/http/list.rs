@@ -6,22 +6,23 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::feed::filter::Filter;
 use crate::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use crate::store::StoreError;
-use crate::store::items::{Query, SORTS, TABLE};
+use crate::store::items::{Guard, Query, SORTS, TABLE};
 use crate::wire::message::Refusal;
 
 use super::problem::Problem;
 use super::query::{self, refused};
 
-/// Reads a query string.
+/// Reads the query string of somebody.
 ///
 /// # Errors
 /// 400 names the parameter that is wrong.
-pub fn parse(text: &str) -> Result<Query, Problem> {
+pub fn parse(text: &str, guard: &Guard) -> Result<Query, Problem> {
     let asked = query::parse("", text, &["limit", "order", "after"]).map_err(refused)?;
     let limit = asked.number("limit", 1..=PAGE_ROWS_MAX as usize)?;
     let (sort, descending) = match asked.get("order") {
         Some(order) => self::order(order)?,
-        None => ("created_at", true),
+        None if guard.has_column("created_at") => ("created_at", true),
+        None => ("id", true),
     };
     let filter = asked.wanted.filter.as_ref();
     let filter = filter.map(|expr| Filter::bind(expr, &TABLE)).transpose();
@@ -32,9 +33,30 @@ pub fn parse(text: &str) -> Result<Query, Problem> {
         after: None,
         limit: limit.map_or(PAGE_ROWS_DEFAULT, |limit| limit as u32),
     };
+    check(&query, guard)?;
     let place = |text| place(&query, text);
     query.after = asked.get("after").map(place).transpose()?;
     Ok(query)
+}
+
+/// What may not be seen may not be asked for: the order of rows, and which there are, would tell it.
+///
+/// # Errors
+/// 400 names the column, as if it were not there.
+fn check(query: &Query, guard: &Guard) -> Result<(), Problem> {
+    let leaves = query.filter.as_ref().map(|filter| filter.expr().leaves());
+    let named = leaves.into_iter().flatten().map(|leaf| leaf.parts().0);
+    if let Some(name) = named.into_iter().find(|name| !guard.has_column(name)) {
+        let detail = "the table has no such column; GET /api/tables lists its columns";
+        return Err(Problem::malformed(name, detail));
+    }
+    if !guard.has_column(query.sort) {
+        return Err(Problem::malformed(
+            "order",
+            format!("there is no column {:?}", query.sort),
+        ));
+    }
+    Ok(())
 }
 
 fn order(value: &str) -> Result<(&'static str, bool), Problem> {
@@ -90,8 +112,11 @@ mod tests {
 
     #[test]
     fn a_query_is_read() {
-        let query =
-            parse("status=eq.open&created_at=gte.2026-01-01&order=updated_at.asc&limit=7").unwrap();
+        let query = parse(
+            "status=eq.open&created_at=gte.2026-01-01&order=updated_at.asc&limit=7",
+            &Guard::open(),
+        )
+        .unwrap();
         assert_eq!(
             (query.sort, query.descending, query.limit),
             ("updated_at", false, 7)
@@ -102,20 +127,20 @@ mod tests {
             "{condition}"
         );
         assert_eq!(params.len(), 2);
-        assert!(parse("or=(name.ilike.*a*,id.in.(1,2))&name=gt.b").is_ok());
+        assert!(parse("or=(name.ilike.*a*,id.in.(1,2))&name=gt.b", &Guard::open()).is_ok());
     }
 
     #[test]
     fn a_page_cursor_belongs_to_its_order() {
-        let query = parse("order=id.desc").unwrap();
+        let query = parse("order=id.desc", &Guard::open()).unwrap();
         let after = page_cursor(&query, &("7".into(), 7));
         assert_eq!(
-            parse(&format!("order=id.desc&after={after}"))
+            parse(&format!("order=id.desc&after={after}"), &Guard::open())
                 .unwrap()
                 .after,
             Some(("7".into(), 7))
         );
-        assert!(parse(&format!("order=id.asc&after={after}")).is_err());
+        assert!(parse(&format!("order=id.asc&after={after}"), &Guard::open()).is_err());
     }
 
     #[test]
@@ -135,7 +160,7 @@ mod tests {
             ("data=eq.1", "data"),
         ] {
             let body: serde_json::Value =
-                serde_json::from_str(&parse(query).unwrap_err().json()).unwrap();
+                serde_json::from_str(&parse(query, &Guard::open()).unwrap_err().json()).unwrap();
             assert_eq!(
                 (&body["status"], &body["errors"][0]["field"]),
                 (&400.into(), &field.into()),

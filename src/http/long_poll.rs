@@ -16,16 +16,18 @@ use crate::actor::conn::Conn;
 use crate::actor::local::Local;
 use crate::actor::pipe::{PipeReader, pipe};
 use crate::actor::session;
+use crate::auth::Viewer;
 use crate::limits::{LONG_POLL_PAUSE_MAX, PIPE_READ_BYTES, REPLAY_PAUSE_MAX};
 use crate::metrics::TransportLabel;
 use crate::wire::list::List;
-use crate::wire::message::{ResetReason, Subscribe};
+use crate::wire::message::{FORBIDDEN, ResetReason, Subscribe};
 use crate::wire::unframe::{Head, Part, Unframer};
 
 use super::State;
 use super::changes;
 use super::problem::Problem;
 use super::query;
+use super::who;
 
 const TRANSPORT: TransportLabel = TransportLabel {
     transport: "long-poll",
@@ -36,6 +38,7 @@ pub(super) async fn answer(
     request: &HttpRequest,
     state: &State,
     wanted: Subscribe,
+    viewer: Viewer,
     limit: usize,
     wait: Duration,
 ) -> Result<HttpResponse, Problem> {
@@ -48,6 +51,7 @@ pub(super) async fn answer(
         false,
         Bytes::new(),
         Some(Ok(wanted)),
+        Some(viewer),
         shard.clone(),
         place,
     );
@@ -284,6 +288,7 @@ fn error(text: &[u8]) -> Problem {
     match &*code {
         "unknown_table" => query::unknown_table(&message),
         "busy" => Problem::unavailable(message),
+        FORBIDDEN => who::forbidden(message),
         _ => Problem::malformed("query", message),
     }
 }

@@ -5,6 +5,7 @@
 //! - [`routes`] is the list of all paths. [`items`], [`tables`], [`rows`], [`changes`], [`health`], [`assets`] answer
 //!   there; [`openapi`] says to programs and people how.
 //! - [`stream`] and [`long_poll`] carry the same as a WebSocket over HTTP: each is a session over a pipe.
+//! - [`session`] is how browsers log in, [`who`] finds out whose a request is.
 //! - [`query`], [`body`], [`accept`], [`pieces`], [`problem`], [`observe`], [`peer`] are what all of them share.
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 use crate::actor::hub::Hub;
 use crate::actor::local::Local;
 use crate::actor::place::{Full, Place, Places};
+use crate::auth::Tokens;
 use crate::health::Health;
 use crate::limits::{ACTOR_SILENCE_MAX, STATEMENT_MAX};
 use crate::metrics::Metrics;
@@ -49,8 +51,10 @@ mod query;
 pub mod routes;
 pub mod rows;
 pub mod server;
+pub mod session;
 mod stream;
 pub mod tables;
+pub mod who;
 pub mod ws;
 
 /// For the database to answer a request: its own deadline for a statement is a little below.
@@ -67,6 +71,15 @@ async fn soon<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T,
     }
 }
 
+/// How it is found out whose a request is.
+#[derive(Clone, Debug)]
+pub struct Auth {
+    /// Checks tokens.
+    pub tokens: Arc<Tokens>,
+    /// Whose may read the metrics.
+    pub metrics_role: Arc<str>,
+}
+
 /// What the handlers share.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -80,6 +93,8 @@ pub struct State {
     pub health: Arc<Health>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// How it is found out whose a request is; none where nobody has to say.
+    pub auth: Option<Auth>,
     /// Origins besides plank's own whose pages may connect.
     pub allowed_origins: Arc<[String]>,
     /// For how many clients there is room.

@@ -15,10 +15,11 @@ use std::sync::LazyLock;
 use actix_web::{HttpRequest, HttpResponse};
 use sha2::{Digest as _, Sha256};
 use utoipa::openapi::Server;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::problem;
-use super::{assets, changes, health, items, rows, stream, tables, ws};
+use super::{assets, changes, health, items, rows, session, stream, tables, ws};
 
 mod answers;
 mod params;
@@ -42,6 +43,10 @@ pub use schemas::*;
         rows::read,
         changes::history,
         stream::events,
+        session::log_in,
+        session::read,
+        session::log_out,
+        session::ticket,
         ws::upgrade_required,
         health::livez,
         health::readyz,
@@ -65,6 +70,8 @@ pub use schemas::*;
         (name = "items", description = "The reference table `public.items`. Its `ETag` is the version of a row."),
         (name = "tables", description = "Every watched table: its columns, and its rows as of one moment."),
         (name = "changes", description = "Every committed change of a watched table, since any cursor."),
+        (name = "sessions", description = "Who asks, where people have to log in (`--auth on`). Every request takes a token in \
+            `Authorization: Bearer`; these are for browsers."),
         (name = "operations", description = "For those who run it."),
         (name = "pages", description = "For browsers. Nothing is loaded from elsewhere."),
     ),
@@ -80,6 +87,10 @@ impl Modify for Shared {
         api.servers = Some(vec![Server::new("./")]);
         if let Some(components) = &mut api.components {
             components.responses.extend(answers::all());
+            let bearer = HttpBuilder::new()
+                .scheme(HttpAuthScheme::Bearer)
+                .bearer_format("JWT");
+            components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
         }
     }
 }

@@ -1,15 +1,38 @@
 //! Which pages may connect. A browser lets any page open a WebSocket to any server and sends `Origin` with it; without a
 //! look at it, a page on the Internet could read what a plank on somebody's laptop shows.
 
-use actix_http::header::{self, HeaderMap};
+use actix_http::header::{self, HeaderMap, HeaderValue};
 
 /// Whether a request may be served. Programs that are no browsers send no `Origin`.
 pub fn is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else {
-        return true;
-    };
-    let Ok(origin) = origin.to_str() else {
+    headers
+        .get(header::ORIGIN)
+        .is_none_or(|origin| is_own(origin, headers, allowed))
+}
+
+/// Whether a request comes from a page that may use the cookie: from one of plank's own origin or of an allowed one, and
+/// that is known. Browsers leave `Origin` away when a page asks its own origin with GET; then they say so in
+/// `Sec-Fetch-Site`, which no script can set, or, where the page came without TLS, in `Referer`.
+pub fn is_own_page(headers: &HeaderMap, allowed: &[String]) -> bool {
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        return is_own(origin, headers, allowed);
+    }
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin";
+    }
+    headers
+        .get(header::REFERER)
+        .is_some_and(|page| is_own(page, headers, allowed))
+}
+
+/// Whether a page, or an origin, is of plank's own origin or of an allowed one.
+fn is_own(page: &HeaderValue, headers: &HeaderMap, allowed: &[String]) -> bool {
+    let Ok(page) = page.to_str() else {
         return false;
+    };
+    let origin = match page.match_indices('/').nth(2) {
+        Some((end, _)) => &page[..end],
+        None => page,
     };
     let origin = origin.trim_end_matches('/').to_ascii_lowercase();
     let host = headers
@@ -26,8 +49,6 @@ pub fn is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use actix_http::header::HeaderValue;
-
     use super::*;
 
     #[test]
@@ -51,6 +72,37 @@ mod tests {
             "plank.example.org:443"
         ));
         assert!(check(Some("https://app.example.org"), "plank.example.org"));
+        let page = |list: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("plank.example.org"));
+            for (name, value) in list {
+                let name = header::HeaderName::from_static(name);
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+            is_own_page(&headers, &["https://app.example.org".into()])
+        };
+        for own in [
+            [("origin", "https://plank.example.org")],
+            [("origin", "https://app.example.org")],
+            [("sec-fetch-site", "same-origin")],
+            [("referer", "https://plank.example.org/a/b?c=/d")],
+        ] {
+            assert!(page(&own), "{own:?}");
+        }
+        for foreign in [
+            [("origin", "null")],
+            [("sec-fetch-site", "same-site")],
+            [("sec-fetch-site", "none")],
+            [("referer", "https://evil.example/https://plank.example.org/")],
+            [("referer", "")],
+        ] {
+            assert!(!page(&foreign), "{foreign:?}");
+        }
+        assert!(!page(&[]));
+        assert!(!page(&[
+            ("origin", "https://evil.example"),
+            ("sec-fetch-site", "same-origin")
+        ]));
         for foreign in [
             "null",
             "https://evil.example",

@@ -119,6 +119,11 @@ impl Problem {
             .with_header(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S))
     }
 
+    /// Says it in other words.
+    pub fn set_detail(&mut self, detail: impl Into<String>) {
+        self.detail = detail.into();
+    }
+
     /// Adds a header to the response.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::feed::filter::parse::Builder;
-use crate::wire::message::{self, Refusal, Subscribe};
+use crate::wire::message::{self, FORBIDDEN, Refusal, Subscribe};
 
 use super::problem::Problem;
+use super::who;
 
 /// These words win over columns of the same name. A column is still reached in a group: `and=(limit.eq.5)`.
 pub const RESERVED: [&str; 9] = [
@@ -124,6 +125,7 @@ pub fn refused(refusal: Refusal) -> Problem {
     match code {
         "unknown_table" => return unknown_table(&message),
         "busy" => return Problem::unavailable(message),
+        FORBIDDEN => return who::forbidden(message),
         _ => {}
     }
     let message = match code {

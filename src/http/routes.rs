@@ -5,7 +5,7 @@ use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, guard, web};
 
 use super::problem::Problem;
-use super::{assets, changes, health, items, openapi, rows, stream, tables, ws};
+use super::{assets, changes, health, items, openapi, rows, session, stream, tables, ws};
 
 /// All of them. A new one comes here, and its handler into the list in [`super::openapi`].
 pub fn routes() -> Vec<Place> {
@@ -23,6 +23,11 @@ pub fn routes() -> Vec<Place> {
         Place::at("/api/changes").get(changes::history),
         // HEAD would have no end.
         Place::at("/api/stream").on(Method::GET, stream::events),
+        Place::at("/api/session")
+            .get(session::read)
+            .on(Method::POST, session::log_in)
+            .on(Method::DELETE, session::log_out),
+        Place::at("/api/ticket").on(Method::POST, session::ticket),
         Place::at("/ws").get(ws::upgrade_required),
         Place::at("/livez").get(health::livez),
         Place::at("/readyz").get(health::readyz),

@@ -21,6 +21,7 @@ use super::openapi as doc;
 use super::pieces::{self, Gone, Pieces};
 use super::problem::Problem;
 use super::query::{self, refused};
+use super::who::Who;
 use super::{State, accept};
 
 mod order;
@@ -70,18 +71,25 @@ impl Asked {
                 (String = "application/jsonl", example = json!(doc::Rows::lines())),
             ),
         ),
-        doc::Malformed, doc::NoTable, doc::NotAcceptable, doc::Away,
+        doc::Malformed, doc::Unauthenticated, doc::Forbidden, doc::NoTable, doc::NotAcceptable, doc::Away,
     ),
 )]
 pub async fn read(
     request: HttpRequest,
+    who: Who,
     table: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, Problem> {
     let form = accept::choose(&request, &FORMS).ok_or_else(not_acceptable)?;
     let asked = parse(table.into_inner(), request.query_string(), form)?;
     let wanted = asked.wanted.clone();
-    let found = state.ask(Find { wanted }).await?.map_err(refused)?;
+    let found = state
+        .ask(Find {
+            wanted,
+            viewer: who.0,
+        })
+        .await?
+        .map_err(refused)?;
     let (select, binding) = select(&asked, &found.view)?;
     let mut answer = answer(asked.form);
     if request.method() == Method::HEAD {

@@ -126,7 +126,9 @@ fn shard_of_this_thread(state: &State, hub: &Addr<Hub>) -> Rc<Local> {
             let id = ShardId(NEXT.fetch_add(1, Ordering::Relaxed));
             let (metrics, history) = (Arc::clone(&state.metrics), state.history.clone());
             let hub = hub.clone();
-            Shard::start_on_this_thread(id, hub, metrics, history, state.message_bytes_max)
+            let tokens = state.auth.as_ref().map(|auth| auth.tokens.clone());
+            let bytes_max = state.message_bytes_max;
+            Shard::start_on_this_thread(id, hub, metrics, history, bytes_max, tokens)
         };
         shard.get_or_insert_with(start).clone()
     })

@@ -22,6 +22,7 @@ use super::State;
 use super::openapi as doc;
 use super::problem::Problem;
 use super::query::{self, refused};
+use super::who::Who;
 use super::ws::{SUBSCRIPTION_WORDS, URL_SUBSCRIPTION};
 
 const TRANSPORT: TransportLabel = TransportLabel { transport: "sse" };
@@ -44,16 +45,18 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
             status = 200, description = "The events, as they happen, until the client or the server ends it.", body = String,
             content_type = "text/event-stream", example = json!(doc::events()),
         ),
-        doc::Malformed, doc::NoTable, doc::TooMany,
+        doc::Malformed, doc::Unauthenticated, doc::Forbidden, doc::NoTable, doc::TooMany,
     ),
 )]
 pub async fn events(
     request: HttpRequest,
+    who: Who,
     state: web::Data<State>,
 ) -> Result<HttpResponse, Problem> {
     let wanted = wanted(&request)?;
     let find = Find {
         wanted: wanted.clone(),
+        viewer: who.0.clone(),
     };
     match state.ask(find).await? {
         Ok(_) => {}
@@ -64,7 +67,8 @@ pub async fn events(
     let shard = super::shard(&request)?;
     let place = state.take_place(request.peer_addr(), request.headers(), false)?;
     let (pipe, reader) = pipe(TRANSPORT);
-    session::serve(pipe, false, Bytes::new(), Some(Ok(wanted)), shard, place);
+    let (first, viewer) = (Some(Ok(wanted)), Some(who.0));
+    session::serve(pipe, false, Bytes::new(), first, viewer, shard, place);
     let body = Body {
         reader,
         unframer: Unframer::default(),

@@ -10,6 +10,7 @@ use crate::feed::catalog::Column;
 use super::State;
 use super::openapi as doc;
 use super::problem::Problem;
+use super::who::Who;
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -39,14 +40,15 @@ impl<'a> Entry<'a> {
 /// `GET /api/tables`
 #[utoipa::path(
     get, path = "/api/tables", tag = "tables", operation_id = "tables",
-    summary = "List the watched tables", description = "With the columns that clients may see. `select plank.watch('orders')` adds one.",
+    summary = "List the watched tables", description = "Those that whoever asks may see, with the columns that clients may see. `select plank.watch('orders')` adds one.",
     responses(
         (status = 200, description = "All of them.", body = doc::Tables, example = json!(doc::Tables::example())),
-        doc::Away,
+        doc::Unauthenticated, doc::ForeignOrigin, doc::Away,
     ),
 )]
-pub async fn list(state: web::Data<State>) -> Result<HttpResponse, Problem> {
-    let tables = state.ask(ListTables).await?;
+pub async fn list(who: Who, state: web::Data<State>) -> Result<HttpResponse, Problem> {
+    let viewer = who.0;
+    let tables = state.ask(ListTables { viewer }).await?;
     let Some(mut tables) = tables else {
         return Err(Problem::unavailable(
             "the database has not been reached yet; try again in a moment",

@@ -4,6 +4,7 @@
 //! Every request with `Upgrade: websocket` comes here, whatever its path; middleware does not run for it.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_codec::{AsyncRead, AsyncWrite, Framed};
@@ -18,15 +19,18 @@ use crate::actor::local::Local;
 use crate::actor::place::{Open, Place};
 use crate::actor::session;
 use crate::actor::socket::Socket;
+use crate::auth::Viewer;
 use crate::metrics::RequestLabels;
+use crate::store::tickets;
 use crate::wire::message::{Refusal, SUBPROTOCOL, Subscribe};
 use crate::wire::offer;
 
-use super::State;
 use super::openapi as doc;
 use super::origin;
 use super::problem::Problem;
 use super::query;
+use super::who;
+use super::{State, soon};
 
 /// The `id` of a subscription that comes from the address.
 pub(super) const URL_SUBSCRIPTION: &str = "url";
@@ -46,7 +50,7 @@ pub async fn accept<T>(
     let _asking = request.conn_data::<Rc<Open>>().cloned().map(Open::ask);
     let parts = framed.into_parts();
     let mut io = parts.io;
-    let verdict = check(&state, &request);
+    let verdict = check(&state, &request).await;
     let status = verdict
         .as_ref()
         .map_or_else(Problem::status, |_| StatusCode::SWITCHING_PROTOCOLS)
@@ -66,7 +70,7 @@ pub async fn accept<T>(
         })
         .inc();
     let response = match &verdict {
-        Ok((accepted, _)) => accepted.response.clone(),
+        Ok((accepted, ..)) => accepted.response.clone(),
         Err(problem) => {
             log::debug!("websocket refused reason=\"{problem}\"");
             problem.raw_response()
@@ -77,11 +81,16 @@ pub async fn accept<T>(
     let written = timeout(RESPOND_MAX, io.write_all(&response)).await;
     match verdict {
         Ok((accepted, place)) if matches!(written, Ok(Ok(()))) => {
-            let first = subscription(request.uri().query().unwrap_or_default());
+            let Accepted {
+                deflates,
+                first,
+                viewer,
+                ..
+            } = accepted;
             // A copy of the few bytes there may be: the buffer itself has 8 KiB, and would stay for as long as the session.
             let early = Bytes::copy_from_slice(&parts.read_buf);
             drop((parts.read_buf, parts.write_buf));
-            session::serve(io, accepted.deflates, early, first, shard, place);
+            session::serve(io, deflates, early, first, viewer, shard, place);
         }
         // It has gone already.
         Ok(_) => {}
@@ -108,7 +117,7 @@ pub async fn accept<T>(
             headers(("Sec-WebSocket-Protocol" = String, description = "`plank.v1`, if the client offered it."),
                 ("Sec-WebSocket-Extensions" = String, description = "permessage-deflate, if the client offered it.")),
         ),
-        doc::MalformedHandshake, doc::ForeignOrigin, doc::NoUpgrade, doc::TooManyOfOne, doc::TooMany,
+        doc::MalformedHandshake, doc::Unauthenticated, doc::ForeignOrigin, doc::NoUpgrade, doc::TooManyOfOne, doc::TooMany,
     ),
 )]
 pub async fn upgrade_required() -> Result<&'static str, Problem> {
@@ -136,10 +145,14 @@ struct Accepted {
     response: String,
     /// Whether permessage-deflate is negotiated.
     deflates: bool,
+    /// What its address asks for.
+    first: Option<Result<Subscribe, Refusal>>,
+    /// Whose it is; none if it has to say so first.
+    viewer: Option<Viewer>,
 }
 
 /// Whether the socket may become a session, and its place then.
-fn check(state: &State, request: &Request) -> Result<(Accepted, Place), Problem> {
+async fn check(state: &State, request: &Request) -> Result<(Accepted, Place), Problem> {
     if request.path() != "/ws" {
         return Err(Problem::not_found(
             "there is no WebSocket here; connect to /ws",
@@ -158,7 +171,11 @@ fn check(state: &State, request: &Request) -> Result<(Accepted, Place), Problem>
         .map(|key| hash_key(key.as_bytes()));
     let key = key.ok_or_else(|| Problem::malformed("Sec-WebSocket-Key", "is missing"))?;
     let extension = extension(state, request.headers())?;
+    let query = request.uri().query().unwrap_or_default();
+    who::refuse_token_in(query)?;
+    let (query, ticket) = split_ticket(query)?;
     let place = state.take_place(request.peer_addr(), request.headers(), true)?;
+    let viewer = viewer(state, request.headers(), ticket).await?;
     let protocol = if offers_subprotocol(request.headers()) {
         format!("sec-websocket-protocol: {SUBPROTOCOL}\r\n")
     } else {
@@ -172,7 +189,56 @@ fn check(state: &State, request: &Request) -> Result<(Accepted, Place), Problem>
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {key}\r\n{protocol}{extensions}\r\n"
     );
     let deflates = extension.is_some();
-    Ok((Accepted { response, deflates }, place))
+    let accepted = Accepted {
+        response,
+        deflates,
+        first: subscription(&query),
+        viewer,
+    };
+    Ok((accepted, place))
+}
+
+/// Whose it is: what its headers say, or its ticket does. Programs may also say so in their first message.
+async fn viewer(
+    state: &State,
+    headers: &HeaderMap,
+    ticket: Option<String>,
+) -> Result<Option<Viewer>, Problem> {
+    let said = headers.contains_key(header::AUTHORIZATION) || who::offers_token(headers);
+    let Some(ticket) = ticket.filter(|_| state.auth.is_some()) else {
+        let is_without_protocol = who::offers_token(headers) && !offers_subprotocol(headers);
+        if state.auth.is_some() && is_without_protocol {
+            let detail = format!(
+                "has a token, but not {SUBPROTOCOL}, and a token can't be answered; offer both"
+            );
+            return Err(Problem::malformed("Sec-WebSocket-Protocol", detail));
+        }
+        return who::of(state, headers);
+    };
+    if said {
+        let detail = "is there beside a token in the headers; send one of them";
+        return Err(Problem::malformed("ticket", detail));
+    }
+    let principal = soon(tickets::take(&state.pool, &ticket)).await?;
+    let principal = principal.ok_or_else(who::no_ticket)?;
+    Ok(Some(Viewer::One(Arc::new(principal))))
+}
+
+/// The query without the ticket, and the ticket.
+fn split_ticket(query: &str) -> Result<(String, Option<String>), Problem> {
+    let (mut rest, mut ticket) = (Vec::new(), None);
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        let pair = form_urlencoded::parse(part.as_bytes()).next();
+        match pair {
+            Some((name, value)) if name == "ticket" => {
+                if ticket.replace(value.into_owned()).is_some() {
+                    return Err(Problem::malformed("ticket", "is there twice"));
+                }
+            }
+            _ => rest.push(part),
+        }
+    }
+    Ok((rest.join("&"), ticket))
 }
 
 /// What is taken of the extensions that the client offers.

@@ -7,7 +7,10 @@ use tokio_postgres::types::{Json, ToSql};
 
 use super::pool::{Pool, StoreError};
 
+mod guard;
 mod page;
+
+pub use guard::Guard;
 
 pub use page::{Page, Query, SORTS, TABLE, list};
 
@@ -68,6 +71,10 @@ impl Expect {
 pub enum Outcome {
     /// Done; the row as it is now, or as it was before it was deleted.
     Done(Item),
+    /// Done, and what has become of the row is not for whoever did it.
+    Hidden(i64),
+    /// Whoever asks may not do that with this row. Nothing was done.
+    Forbidden,
     /// There is no such row.
     Missing,
     /// The row has another version than was expected.
@@ -112,44 +119,52 @@ fn write_error(error: tokio_postgres::Error) -> StoreError {
 ///
 /// # Errors
 /// [`StoreError::Invalid`] names the member that the table refuses.
-pub async fn create(pool: &Pool, fields: &Fields) -> Result<Item, StoreError> {
-    let client = pool.get().await?;
+pub async fn create(pool: &Pool, guard: &Guard, fields: &Fields) -> Result<Outcome, StoreError> {
+    let mut client = pool.get().await?;
     let sql = format!(
         "insert into public.items (name, description, status, data) \
          values ($1, $2, coalesce($3, 'open'), coalesce($4::jsonb, '{{}}')) returning {ROW}"
     );
     let statement = client.prepare_cached(&sql).await?;
+    let transaction = client.transaction().await?;
     let (name, description) = (
         fields.name.as_deref().unwrap_or_default(),
         fields.description.clone().flatten(),
     );
     let data = fields.data.as_ref().map(Json);
-    let row = client
+    let row = transaction
         .query_one(&statement, &[&name, &description, &fields.status, &data])
         .await
         .map_err(write_error)?;
-    Ok(item(&row))
+    let made = item(&row);
+    if !guard.may_write(&made)? {
+        return Ok(Outcome::Forbidden);
+    }
+    transaction.commit().await?;
+    guard.shown(made)
 }
 
 /// One row.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn get(pool: &Pool, id: i64) -> Result<Option<Item>, StoreError> {
+pub async fn get(pool: &Pool, guard: &Guard, id: i64) -> Result<Option<Item>, StoreError> {
     let client = pool.get().await?;
     let statement = client
         .prepare_cached(&format!("select {ROW} from public.items where id = $1"))
         .await?;
-    Ok(client
-        .query_opt(&statement, &[&id])
-        .await?
-        .as_ref()
-        .map(item))
+    let found = client.query_opt(&statement, &[&id]).await?;
+    let found = found.as_ref().map(item);
+    match found {
+        Some(item) if guard.may_see(&item)? => guard.show(item).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// The row, locked, if there is one of an expected version.
 async fn lock(
     client: &impl GenericClient,
+    guard: &Guard,
     id: i64,
     expect: &Expect,
 ) -> Result<Result<Item, Outcome>, StoreError> {
@@ -157,6 +172,9 @@ async fn lock(
     Ok(
         match client.query_opt(&sql, &[&id]).await?.as_ref().map(item) {
             None => Err(Outcome::Missing),
+            // Whatever it is, nothing of it is told.
+            Some(found) if !guard.may_see(&found)? => Err(Outcome::Missing),
+            Some(found) if !guard.may_write(&found)? => Err(Outcome::Forbidden),
             Some(found) if !expect.accepts(found.version) => Err(Outcome::Changed(found)),
             Some(found) => Ok(found),
         },
@@ -169,6 +187,7 @@ async fn lock(
 /// [`StoreError::Invalid`] names the member that the table refuses.
 pub async fn update(
     pool: &Pool,
+    guard: &Guard,
     id: i64,
     fields: &Fields,
     write: Write,
@@ -176,7 +195,7 @@ pub async fn update(
 ) -> Result<Outcome, StoreError> {
     let mut client = pool.get().await?;
     let transaction = client.transaction().await?;
-    let found = match lock(&transaction, id, expect).await? {
+    let found = match lock(&transaction, guard, id, expect).await? {
         Ok(found) => found,
         Err(outcome) => return Ok(outcome),
     };
@@ -203,8 +222,12 @@ pub async fn update(
         .query_one(&sql, &params)
         .await
         .map_err(write_error)?;
+    let changed = item(&row);
+    if !guard.may_write(&changed)? {
+        return Ok(Outcome::Forbidden);
+    }
     transaction.commit().await?;
-    Ok(Outcome::Done(item(&row)))
+    guard.shown(changed)
 }
 
 /// Fills in what a merge patch leaves as it is. `data` stays unread, and so as it is in the table, unless it is patched.
@@ -262,10 +285,15 @@ fn merge(target: &mut serde_json::Value, patch: &serde_json::Value) {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn delete(pool: &Pool, id: i64, expect: &Expect) -> Result<Outcome, StoreError> {
+pub async fn delete(
+    pool: &Pool,
+    guard: &Guard,
+    id: i64,
+    expect: &Expect,
+) -> Result<Outcome, StoreError> {
     let mut client = pool.get().await?;
     let transaction = client.transaction().await?;
-    let found = match lock(&transaction, id, expect).await? {
+    let found = match lock(&transaction, guard, id, expect).await? {
         Ok(found) => found,
         Err(outcome) => return Ok(outcome),
     };

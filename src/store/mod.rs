@@ -5,6 +5,7 @@
 //! - [`log`]: the LISTEN connection, and reading the change log by cursor.
 //! - [`history`]: the log and whole tables, for clients that come back.
 //! - [`pool`], [`items`]: the requests.
+//! - [`tickets`]: what a browser opens a WebSocket with.
 //! - [`retention`]: how much of the log is kept.
 //! - [`watch`]: which tables are live.
 //! - [`private`]: a PostgreSQL of plank's own.
@@ -18,6 +19,7 @@ mod param;
 pub mod pool;
 pub mod private;
 pub mod retention;
+pub mod tickets;
 mod tls;
 pub mod watch;
 

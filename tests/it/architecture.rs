@@ -10,6 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["http"],
     &["actor"],
     &["store"],
+    &["auth"],
     &["wire"],
     &["feed"],
     &["config", "descriptors", "systemd"],

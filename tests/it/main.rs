@@ -6,6 +6,7 @@
 mod abuse;
 mod altered;
 mod architecture;
+mod auth;
 mod capture;
 mod catch_up;
 mod changes;

@@ -18,11 +18,14 @@ use super::stop::Stop;
 
 /// Whether a table that can't be read as it was described has just been altered. That is known a moment later; then it is
 /// tried again, as it is now.
-pub(super) async fn is_altered(local: &Local, started: &Started) -> bool {
+pub(super) async fn is_altered(local: &Local, conn: &Conn, started: &Started) -> bool {
     let deadline = Instant::now() + FOLLOW_INTERVAL * 2;
     loop {
         let wanted = (*started.wanted).clone();
-        match local.hub.send(Find { wanted }).await {
+        let Some(viewer) = conn.viewer() else {
+            return false;
+        };
+        match local.hub.send(Find { wanted, viewer }).await {
             Ok(Ok(found)) if found.view.table == started.view.table => {}
             // With what the filter demands there is none any more: the next try says so.
             Ok(_) => return true,
@@ -74,7 +77,7 @@ pub(super) async fn begin(
 
 /// Sends something, unless the subscription has ended meanwhile.
 pub(super) fn say(local: &Local, conn: &Conn, started: &Started, bytes: Bytes) -> Result<(), Stop> {
-    if local.find(started.key).is_none() {
+    if !local.catches_up(started.key, started.topic) {
         return Err(Stop::Over);
     }
     local.reply(conn, bytes);

@@ -98,11 +98,10 @@ impl Batch {
                 _ => index.asked(&opened).map_err(|_| Unfit)?,
             };
             for topic in concerned {
-                let filter = topics
-                    .shown(topic)
-                    .and_then(|(view, _)| view.filter.as_ref());
-                let Some(filter) = filter else { continue };
-                if let Some(shape) = filter.shape(&opened).map_err(|_| Unfit)? {
+                let Some((view, _)) = topics.shown(topic) else {
+                    continue;
+                };
+                if let Some(shape) = view.shape(&opened).map_err(|_| Unfit)? {
                     self.show(topics, topic, &mut texts, shape)?;
                 }
             }

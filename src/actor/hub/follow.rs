@@ -111,7 +111,7 @@ impl Hub {
             let mut frames = batch.ready();
             frames.extend(
                 self.topics
-                    .of(root)
+                    .affected(self.topics.ids(root))
                     .into_iter()
                     .filter_map(|affected| batch.end(affected.topic)),
             );
@@ -185,21 +185,41 @@ impl Hub {
             .root_of(rel)
             .filter(|table| table.rel == rel)
             .cloned()
-            && self.topics.describe(&table)
         {
-            self.reset(rel, ResetReason::Schema);
+            self.check_policies(&table);
+            let broken = self.topics.describe(&table);
+            self.break_streams(&broken, ResetReason::Schema);
         }
         stale
     }
 
+    /// Whoever wrote a policy that can't be followed has to learn why nobody sees anything.
+    fn check_policies(&self, table: &Table) {
+        for policy in &table.policies {
+            if let Err(why) = policy.check(table) {
+                log::error!(
+                    "policy can't be followed, it shows no row table={} role={:?} op={} reason={why:?}",
+                    table.quoted,
+                    policy.role,
+                    policy.op.as_str()
+                );
+            }
+        }
+    }
+
     /// The streams of a table have broken, and go on behind the batch that is under way.
     pub(super) fn reset(&mut self, root: Oid, reason: ResetReason) {
+        let ids = self.topics.ids(root).to_vec();
+        self.break_streams(&ids, reason);
+    }
+
+    fn break_streams(&mut self, ids: &[TopicId], reason: ResetReason) {
         let cursor = self
             .batch
             .as_ref()
             .map_or(&self.cursor_text, Batch::cursor)
             .clone();
-        for affected in self.topics.of(root) {
+        for affected in self.topics.affected(ids) {
             let topic = affected.topic;
             self.topics.break_stream(topic, reason);
             if let Some(batch) = &mut self.batch {
@@ -220,7 +240,7 @@ impl Hub {
 
     /// A table is not watched any more.
     pub(super) fn retire(&mut self, root: Oid) {
-        for Affected { topic, shards, .. } in self.topics.of(root) {
+        for Affected { topic, shards, .. } in self.topics.affected(self.topics.ids(root)) {
             if let Some(batch) = &mut self.batch {
                 batch.mute(topic);
             }

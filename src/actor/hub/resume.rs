@@ -90,7 +90,7 @@ impl Hub {
         if let Some(Place::Ahead(asked)) = place {
             return self.pending.push_back(Pending::Subscribe(subscribe, asked));
         }
-        let (table, subject) = match self.subject_of(wanted) {
+        let (table, subject) = match self.subject_of(wanted, &subscribe.viewer) {
             Ok(found) => found,
             // It may have been watched a moment ago.
             Err(refusal) if refusal.code == UNKNOWN_TABLE && asked == 0 => {
@@ -108,6 +108,8 @@ impl Hub {
             (Some(Place::Nowhere), _) => Some(ResetReason::Epoch),
             // Captured only since then, or by another key.
             (_, Some(since)) if !since.snapshot.sees(table.since) => Some(ResetReason::Schema),
+            // Of somebody who could see other rows.
+            (_, Some(since)) if !subject.is_seen_by(&since.snapshot) => Some(ResetReason::Schema),
             _ => None,
         };
         if let Some(reason) = reason {
@@ -258,9 +260,10 @@ impl Hub {
         asked: u64,
         answer: oneshot::Sender<Result<Found, Refusal>>,
     ) {
-        let found = match self.subject_of(&find.wanted) {
+        let found = match self.subject_of(&find.wanted, &find.viewer) {
             Ok((table, subject)) => Ok(Found {
                 rels: self.catalog.members(table.rel),
+                since: subject.grant.as_ref().map_or(0, |grant| grant.since),
                 view: View::new(table, &subject),
                 cursor: self.cursor.clone(),
             }),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::feed::catalog::Oid;
-use crate::feed::filter::Filter;
+use crate::feed::topic::Anew;
 use crate::feed::{Subject, Table, TopicId, View};
 use crate::wire::message::ResetReason;
 
@@ -89,11 +89,12 @@ impl Topics {
             false => *self.by_subject.entry(subject.clone()).or_insert_with(new),
         };
         let topic = self.topics.entry(id).or_insert_with(|| {
+            let view = View::new(table.clone(), &subject);
             let group = self.by_root.entry(subject.root).or_default();
             group.ids.push(id);
-            group.index.insert(id, subject.filter.as_deref());
+            group.index.insert(id, view.filter.as_deref());
             Topic {
-                view: View::new(table.clone(), &subject),
+                view,
                 subject,
                 shards: HashMap::new(),
                 breaks: (0, ResetReason::Schema),
@@ -131,7 +132,7 @@ impl Topics {
         if let Some(group) = self.by_root.get_mut(&topic.subject.root) {
             group.ids.retain(|other| *other != id);
             if !topic.is_void {
-                group.index.remove(id, topic.subject.filter.as_deref());
+                group.index.remove(id, topic.view.filter.as_deref());
             }
             if group.ids.is_empty() {
                 self.by_root.remove(&topic.subject.root);
@@ -155,19 +156,18 @@ impl Topics {
         self.by_root.get(&root).map_or(&[], |group| &group.ids)
     }
 
-    /// The topics of a table.
-    pub fn of(&self, root: Oid) -> Vec<Affected> {
-        let ids = self.ids(root).iter();
-        ids.map(|id| {
-            let topic = &self.topics[id];
-            Affected {
+    /// What there is to know of some topics before their streams break or end.
+    pub fn affected(&self, ids: &[TopicId]) -> Vec<Affected> {
+        let of = |id: &TopicId| {
+            let topic = self.topics.get(id)?;
+            Some(Affected {
                 topic: *id,
                 asked: topic.asked(),
                 is_void: topic.is_void,
                 shards: topic.shards.keys().copied().collect(),
-            }
-        })
-        .collect()
+            })
+        };
+        ids.iter().filter_map(of).collect()
     }
 
     /// How a topic's rows are shown, and what its subscribers asked for.
@@ -202,13 +202,14 @@ impl Topics {
         self.by_root.keys().copied().collect()
     }
 
-    /// A table is described anew. True if that breaks the streams: what was captured before does not fit, the key is
-    /// another one, or something that somebody asked for is gone.
-    pub fn describe(&mut self, table: &Arc<Table>) -> bool {
+    /// A table is described anew. Gives the topics whose streams that breaks: all of them if what was captured before does
+    /// not fit, the key is another one, or something that somebody asked for is gone; those of a role if it may see other
+    /// rows now.
+    pub fn describe(&mut self, table: &Arc<Table>) -> Vec<TopicId> {
         let Some(group) = self.by_root.get_mut(&table.rel) else {
-            return false;
+            return Vec::new();
         };
-        let mut breaks = false;
+        let (mut breaks_all, mut revoked) = (false, Vec::new());
         for id in &group.ids {
             let Some(topic) = self.topics.get_mut(id) else {
                 continue;
@@ -216,27 +217,31 @@ impl Topics {
             let old = &topic.view.table;
             let columns = topic.subject.columns.as_deref().unwrap_or_default();
             let is_gone = columns.iter().any(|name| !table.has_column(name));
-            breaks |= is_gone || old.key != table.key || old.since != table.since;
-            // Columns may have other places now.
-            let filter = topic.subject.filter.as_ref();
-            let bound = filter.map(|filter| Filter::bind(filter.expr(), table).map(Arc::new));
-            let is_void = matches!(bound, Some(Err(_))) || (bound.is_some() && !table.old_rows);
-            let bound = bound.and_then(Result::ok);
-            breaks |= is_void || bound != topic.subject.filter;
+            breaks_all |= is_gone || old.key != table.key || old.since != table.since;
             if !topic.is_void {
-                group.index.remove(*id, topic.subject.filter.as_deref());
+                group.index.remove(*id, topic.view.filter.as_deref());
             }
             if self.by_subject.get(&topic.subject) == Some(id) {
                 self.by_subject.remove(&topic.subject);
             }
-            if !is_void {
-                topic.subject.filter = bound;
-                group.index.insert(*id, topic.subject.filter.as_deref());
-                self.by_subject.entry(topic.subject.clone()).or_insert(*id);
+            match topic.subject.bound_anew(table) {
+                Anew::Bound(subject) => {
+                    breaks_all |= subject != topic.subject;
+                    (topic.subject, topic.is_void) = (subject, false);
+                    topic.view = View::new(table.clone(), &topic.subject);
+                    group.index.insert(*id, topic.view.filter.as_deref());
+                    self.by_subject.entry(topic.subject.clone()).or_insert(*id);
+                    continue;
+                }
+                Anew::Unfit => breaks_all = true,
+                Anew::Revoked => revoked.push(*id),
             }
-            topic.is_void = is_void;
-            topic.view = View::new(table.clone(), &topic.subject);
+            topic.is_void = true;
+            topic.view.table = table.clone();
         }
-        breaks
+        match breaks_all {
+            true => group.ids.clone(),
+            false => revoked,
+        }
     }
 }

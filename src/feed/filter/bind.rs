@@ -72,6 +72,25 @@ impl Filter {
         Ok(Self { expr, root, text })
     }
 
+    /// What no row passes.
+    pub fn nothing() -> Self {
+        let root = Node::Any(Vec::new());
+        let mut text = String::new();
+        write(&root, &mut text);
+        let expr = Arc::new(Expr::Any(Vec::new()));
+        Self { expr, root, text }
+    }
+
+    /// What passes both.
+    pub fn and(&self, other: &Self) -> Self {
+        let root = group(vec![self.root.clone(), other.root.clone()], true);
+        let mut text = String::new();
+        write(&root, &mut text);
+        let members = [&self.expr, &other.expr].map(|expr| (**expr).clone());
+        let expr = Arc::new(Expr::All(members.into()));
+        Self { expr, root, text }
+    }
+
     /// As it was written.
     pub fn expr(&self) -> &Arc<Expr> {
         &self.expr
@@ -296,7 +315,9 @@ fn group(members: Vec<Node>, is_all: bool) -> Node {
                 Node::Any(nodes)
             }
         }
-        None => Node::All(nodes),
+        // Of nothing all are so, and none is.
+        None if is_all => Node::All(nodes),
+        None => Node::Any(nodes),
     }
 }
 

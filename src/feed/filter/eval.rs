@@ -19,6 +19,8 @@ pub enum Shape {
     Enter,
     /// An update after which the row does not pass any more: as a delete.
     Leave,
+    /// The same, and of the row only the key is told: it may be another's secret by now.
+    Gone,
 }
 
 /// A change with its rows opened.

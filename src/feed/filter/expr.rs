@@ -110,6 +110,29 @@ pub enum Expr {
     },
 }
 
+impl Expr {
+    /// Its conditions on single columns.
+    pub fn leaves(&self) -> Vec<&Self> {
+        match self {
+            Self::All(members) | Self::Any(members) => {
+                members.iter().flat_map(Self::leaves).collect()
+            }
+            Self::Not(inner) => inner.leaves(),
+            leaf => vec![leaf],
+        }
+    }
+
+    /// The column of a condition, and the values that it is compared with; nothing for a group.
+    pub fn parts(&self) -> (&str, &[String]) {
+        match self {
+            Self::Compare { column, value, .. } => (column, std::slice::from_ref(value)),
+            Self::In { column, values } => (column, values),
+            Self::Is { column, .. } => (column, &[]),
+            Self::All(_) | Self::Any(_) | Self::Not(_) => ("", &[]),
+        }
+    }
+}
+
 /// Writes it as a member of `and=(...)`, so that reading it gives the same again.
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

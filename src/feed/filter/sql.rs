@@ -46,6 +46,8 @@ struct Sql {
 impl Sql {
     fn node(&mut self, node: &Node) {
         match node {
+            Node::All(members) if members.is_empty() => self.text.push_str("true"),
+            Node::Any(members) if members.is_empty() => self.text.push_str("false"),
             Node::All(members) => self.group(members, " and "),
             Node::Any(members) => self.group(members, " or "),
             Node::Not(inner) => {

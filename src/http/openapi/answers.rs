@@ -18,7 +18,7 @@ use crate::wire::message::ResetReason;
 
 use super::super::items::fields::STATUSES;
 use super::super::problem::{FieldError, Problem};
-use super::super::{assets, body, changes, health, items, query, rows, ws};
+use super::super::{assets, body, changes, health, items, query, rows, who, ws};
 
 /// For each a type to name in `responses(...)` of a handler, and a component of the document.
 macro_rules! answers {
@@ -50,6 +50,10 @@ answers! {
     MalformedHandshake, "The handshake of the WebSocket is wrong.",
         ws::handshake_problem(HandshakeError::BadWebsocketKey);
     ForeignOrigin, "The page is of another origin.", ws::foreign_origin();
+    Unauthenticated, "Who asks has to be known here (`--auth on`), and the token is missing or not taken.",
+        who::unauthenticated(None);
+    Forbidden, "Whoever asks may not do this.", who::forbidden("your role may not do this");
+    AuthOff, "Nobody has to log in here (`--auth off`).", who::auth_off();
     NoItem, "There is no such item.", items::missing(1);
     NoTable, "There is no such table, or it is not watched, or plank may not read it.",
         query::unknown_table("there is no watched table \"orders\" that you may read");

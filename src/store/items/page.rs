@@ -11,7 +11,7 @@ use crate::feed::filter::Filter;
 
 use super::super::param::as_sql;
 use super::super::pool::{Pool, StoreError};
-use super::{Item, item};
+use super::{Guard, Item, item};
 
 /// A column that a list can be sorted by: all are indexed together with `id`.
 pub const SORTS: [&str; 3] = ["created_at", "updated_at", "id"];
@@ -67,7 +67,7 @@ pub struct Page {
 ///
 /// # Errors
 /// [`StoreError::Invalid`] if [`Query::after`] is no place in the list.
-pub async fn list(pool: &Pool, query: &Query) -> Result<Page, StoreError> {
+pub async fn list(pool: &Pool, guard: &Guard, query: &Query) -> Result<Page, StoreError> {
     let client = pool.get().await?;
     let (order, compare) = if query.descending {
         ("desc", "<")
@@ -78,12 +78,18 @@ pub async fn list(pool: &Pool, query: &Query) -> Result<Page, StoreError> {
         "select id, version, row_to_json(x)::text as json, {}::text as place from public.items x where true",
         query.sort
     );
-    let (condition, values) = query.filter.as_ref().map(|f| f.sql(1)).unwrap_or_default();
-    let mut params: Vec<&(dyn ToSql + Sync)> = as_sql(&values).collect();
-    if query.filter.is_some() {
+    let mut values = Vec::new();
+    let allowed = guard.rows();
+    for filter in [query.filter.as_ref(), allowed.as_deref()]
+        .into_iter()
+        .flatten()
+    {
+        let (condition, more) = filter.sql(values.len() + 1);
         // Writing into a String can't fail.
         let _ = write!(sql, " and ({condition})");
+        values.extend(more);
     }
+    let mut params: Vec<&(dyn ToSql + Sync)> = as_sql(&values).collect();
     if let Some((place, id)) = &query.after {
         params.extend([place as &(dyn ToSql + Sync), id]);
         let sort_type = COLUMNS
@@ -118,7 +124,10 @@ pub async fn list(pool: &Pool, query: &Query) -> Result<Page, StoreError> {
         }
     })?;
     let limit = query.limit as usize;
-    let items: Vec<Item> = rows.iter().take(limit).map(item).collect();
+    let items = rows.iter().take(limit).map(item);
+    let items: Vec<Item> = items
+        .map(|item| guard.show(item))
+        .collect::<Result<_, _>>()?;
     let next = (rows.len() > limit)
         .then(|| {
             rows.get(limit - 1)

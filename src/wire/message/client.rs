@@ -1,5 +1,6 @@
 //! What clients may say.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -19,9 +20,24 @@ pub enum ClientMessage {
     Subscribe(Subscribe),
     /// End the subscription of this id.
     Unsubscribe(String),
+    /// Says who the client is.
+    Auth(Token),
     /// Asks for a `pong`.
     Ping,
 }
+
+/// A token, which is shown to nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(pub String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[token]")
+    }
+}
+
+/// The code of a refusal that ends the session: its token will not do.
+pub const FORBIDDEN: &str = "forbidden";
 
 /// A subscription as a client asks for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -146,6 +162,11 @@ impl ClientMessage {
         };
         match kind.as_str() {
             "ping" => Ok(Self::Ping),
+            "auth" => {
+                let token = string("token", fields.token).map_err(bad)?;
+                let token = token.ok_or_else(|| bad("token is missing".into()))?;
+                Ok(Self::Auth(Token(token)))
+            }
             "unsubscribe" => Ok(Self::Unsubscribe(id_of(&id)?)),
             "subscribe" => {
                 let table = string("table", fields.table).map_err(bad)?;
@@ -168,7 +189,7 @@ impl ClientMessage {
             }
             other => {
                 let message = format!(
-                    "there is no message type {other:?}; the types are subscribe, unsubscribe and ping"
+                    "there is no message type {other:?}; the types are subscribe, unsubscribe, auth and ping"
                 );
                 Err(refuse(id.clone(), "unknown_type", message))
             }
@@ -195,6 +216,8 @@ struct Fields<'a> {
     conflate: Option<&'a RawValue>,
     #[serde(borrow)]
     filter: Option<&'a RawValue>,
+    #[serde(borrow)]
+    token: Option<&'a RawValue>,
 }
 
 fn string(name: &str, value: Option<&RawValue>) -> Result<Option<String>, String> {
@@ -237,6 +260,9 @@ mod tests {
     fn messages_are_read_and_unknown_members_ignored() {
         let parse = |text| ClientMessage::parse(text).unwrap();
         assert_eq!(parse(r#"{"type":"ping","x":1}"#), ClientMessage::Ping);
+        let auth = parse(r#"{"type":"auth","token":"a.b.c"}"#);
+        assert_eq!(auth, ClientMessage::Auth(Token("a.b.c".into())));
+        assert!(!format!("{auth:?}").contains("a.b.c"));
         assert_eq!(
             parse(r#"{"type":"unsubscribe","id":"a"}"#),
             ClientMessage::Unsubscribe("a".into())
@@ -261,6 +287,12 @@ mod tests {
             ("[]", "bad_message", "no JSON object"),
             ("{}", "bad_message", "type is missing"),
             (r#"{"type":1}"#, "bad_message", "type has to be a string"),
+            (r#"{"type":"auth"}"#, "bad_message", "token is missing"),
+            (
+                r#"{"type":"auth","token":7}"#,
+                "bad_message",
+                "token has to be a string",
+            ),
             (r#"{"type":"nope"}"#, "unknown_type", "\"nope\""),
             (
                 r#"{"type":"subscribe","table":"t"}"#,

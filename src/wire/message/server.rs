@@ -93,6 +93,12 @@ pub fn error(refusal: &Refusal) -> Bytes {
     )
 }
 
+/// The client is who it says it is, until `exp`, in seconds of Unix time.
+pub fn authenticated(sub: &str, exp: u64) -> Bytes {
+    let sub = quoted(sub);
+    frame::text(format!(r#"{{"type":"authenticated","sub":{sub},"exp":{exp}}}"#).as_bytes())
+}
+
 /// The answer to a `ping` message.
 pub fn pong() -> Bytes {
     frame::text(br#"{"type":"pong"}"#)

@@ -48,6 +48,7 @@ pub fn config(database: tokio_postgres::Config) -> Config {
         data_dir: None,
         listen: vec![ListenAddress::Tcp("127.0.0.1:0".parse().unwrap())],
         workers: 2,
+        auth: None,
         allowed_origins: vec!["https://allowed.example".into()],
         connections_max: CONNECTIONS_MAX,
         connections_per_ip_max: CONNECTIONS_PER_IP_MAX,

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::within;
@@ -33,6 +34,29 @@ impl WsClient {
             connect_async_with_config(format!("ws://{address}{target}"), Some(config), true);
         Self {
             socket: within("a WebSocket", connect).await.unwrap().0,
+        }
+    }
+
+    /// Connects with headers of one's own; else the status, and the body of the answer.
+    pub async fn with_headers(
+        address: SocketAddr,
+        target: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, (u16, String)> {
+        let mut request = format!("ws://{address}{target}")
+            .into_client_request()
+            .unwrap();
+        for (name, value) in headers {
+            request.headers_mut().append(*name, value.parse().unwrap());
+        }
+        match within("an answer", tokio_tungstenite::connect_async(request)).await {
+            Ok((socket, _)) => Ok(Self { socket }),
+            Err(tungstenite::Error::Http(answer)) => {
+                let body = answer.body().clone().unwrap_or_default();
+                let body = String::from_utf8_lossy(&body).into_owned();
+                Err((answer.status().as_u16(), body))
+            }
+            Err(error) => panic!("{target}: {error}"),
         }
     }
 

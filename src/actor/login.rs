@@ -1,0 +1,112 @@
+//! Whose a session is: what `auth` does, and when a session ends because nobody has said who it is, or his token is over.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::auth::principal::unix_now;
+use crate::auth::{Rejected, Viewer};
+use crate::limits::AUTH_MAX;
+use crate::wire::close::CloseCode;
+use crate::wire::message::{self, Refusal, Token};
+
+use super::conn::Conn;
+use super::local::Local;
+
+/// How often a shard looks whose time is up: sessions end within a second of their token.
+pub(super) const END_INTERVAL: Duration = Duration::from_millis(250);
+
+/// What has become of an `auth`.
+pub(super) enum Login {
+    /// The session is somebody's from now on; this says so.
+    Begun(Bytes),
+    /// The same one goes on, with a fresh token or with what is said here.
+    GoesOn(Bytes),
+    /// The session ends.
+    Rejected(Rejected),
+}
+
+impl Local {
+    fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// When a session has to end, on the shard's clock in milliseconds; none for never.
+    pub(super) fn end_of(&self, viewer: Option<&Viewer>) -> Option<u64> {
+        let rest = match viewer {
+            Some(Viewer::Everybody) => return None,
+            Some(Viewer::One(principal)) => {
+                Duration::from_secs(principal.exp).saturating_sub(unix_now())
+            }
+            None => AUTH_MAX,
+        };
+        let rest_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
+        Some(self.now_ms().saturating_add(rest_ms))
+    }
+
+    /// Notes when to let a client go.
+    pub(super) fn end_at(&self, slot: usize, conn: &Conn, end: Option<u64>) {
+        let mut ends = self.ends.borrow_mut();
+        if let Some(before) = conn.ends_at_ms().replace(end) {
+            ends.remove(&(before, slot));
+        }
+        ends.extend(end.map(|end| (end, slot)));
+    }
+
+    /// Closes the sessions whose time is up.
+    pub(super) fn end_those_that_are_over(&self) {
+        let now = self.now_ms();
+        loop {
+            let slot = match self.ends.borrow().first() {
+                Some((end, slot)) if *end <= now => *slot,
+                _ => return,
+            };
+            let conn = self.conns.borrow()[slot].clone();
+            self.end_at(slot, &conn, None);
+            if conn.is_anonymous() {
+                self.metrics.limit("auth_time");
+                let why = "nobody has said who this is; send auth first";
+                self.close(&conn, CloseCode::UNAUTHENTICATED, why);
+            } else {
+                let why = "the token has expired; come back with a new one";
+                self.close(&conn, CloseCode::TOKEN_EXPIRED, why);
+            }
+        }
+    }
+
+    /// A client says who it is.
+    pub(super) fn log_in(&self, slot: usize, conn: &Conn, token: &Token) -> Login {
+        let Some(tokens) = &self.tokens else {
+            let message = "nobody has to say who he is: this server runs with --auth off";
+            return Login::GoesOn(message::error(&refusal("auth_off", message)));
+        };
+        let fresh = match tokens.check(&token.0) {
+            Ok(principal) => principal,
+            Err(rejected) => return Login::Rejected(rejected),
+        };
+        let known = conn.viewer();
+        if let Some(known) = known.as_ref().and_then(Viewer::principal)
+            && !known.is_same(&fresh)
+        {
+            let message = "this session is another one's, or his rights have changed; open a new one with this token";
+            return Login::GoesOn(message::error(&refusal("other_principal", message)));
+        }
+        let said = message::authenticated(&fresh.sub, fresh.exp);
+        let viewer = Viewer::One(fresh);
+        self.end_at(slot, conn, self.end_of(Some(&viewer)));
+        conn.set_viewer(viewer);
+        match known {
+            None => Login::Begun(said),
+            Some(_) => Login::GoesOn(said),
+        }
+    }
+}
+
+fn refusal(code: &'static str, message: &str) -> Refusal {
+    Refusal {
+        id: None,
+        code,
+        message: message.into(),
+        field: Some("token".into()),
+    }
+}

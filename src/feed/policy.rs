@@ -1,0 +1,305 @@
+//! What a role may do with a table (`plank.allow`), and for which rows. Pure: whoever asks is a [`Claims`].
+//!
+//! A policy is a filter whose values may have `{sub}`, `{role}` and `{claim.NAME}` in them. What a claim says is put into a
+//! value that has been read already, so it can't become a part of the filter. Whatever is missing or can't be read shows no
+//! row, never all.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::catalog::Table;
+use super::filter::expr::Op as Compare;
+use super::filter::parse::parse;
+use super::filter::{Expr, Filter};
+
+/// What may be done.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash)]
+#[serde(rename_all = "lowercase")]
+pub enum Right {
+    /// See rows, and what becomes of them.
+    Select,
+    /// Add rows.
+    Insert,
+    /// Change rows.
+    Update,
+    /// Take rows away.
+    Delete,
+}
+
+impl Right {
+    /// As in `plank.allow`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Select => "select",
+            Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// A row of `plank.policy`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Policy {
+    /// The claim `role` of those for whom it is.
+    pub role: String,
+    /// What they may do.
+    pub op: Right,
+    /// With which rows, as a filter; none for all.
+    pub rows: Option<String>,
+    /// The transaction that made it: a cursor that did not see it is of somebody who saw other rows.
+    pub since: u64,
+}
+
+/// Who asks.
+pub trait Claims {
+    /// The claim `role`.
+    fn role(&self) -> &str;
+    /// A claim by its name; of one within another with dots.
+    fn claim(&self, name: &str) -> Option<&Value>;
+}
+
+/// What somebody may do with rows of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Grant {
+    /// The claim `role` of those who have it.
+    pub role: Arc<str>,
+    /// See [`Policy::since`].
+    pub since: u64,
+    /// With which rows; none for all.
+    pub rows: Option<Arc<Filter>>,
+}
+
+/// A claim does not fit the column that a policy compares it with: whoever has it has to get another token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a claim of the token does not fit the column {column:?} that it is compared with")]
+pub struct BrokenClaim {
+    /// The column.
+    pub column: String,
+}
+
+/// What a policy could not be put together for.
+enum Unbound {
+    /// A claim is missing, or the policy has a mistake, which [`Policy::check`] has told.
+    Nothing,
+    Broken(BrokenClaim),
+}
+
+impl Table {
+    /// Whether somebody may do something here, with some rows or with all.
+    pub fn may(&self, who: &dyn Claims, right: Right) -> bool {
+        self.policy(who, right).is_some()
+    }
+
+    fn policy(&self, who: &dyn Claims, right: Right) -> Option<&Policy> {
+        let is_for = |p: &&Policy| p.op == right && p.role == who.role();
+        self.policies.iter().find(is_for)
+    }
+
+    /// What somebody may do here; none for nothing at all.
+    ///
+    /// # Errors
+    /// If one of his claims can't be compared.
+    pub fn grant(&self, who: &dyn Claims, right: Right) -> Result<Option<Grant>, BrokenClaim> {
+        let Some(policy) = self.policy(who, right) else {
+            return Ok(None);
+        };
+        let rows = match policy.bind(self, who) {
+            Ok(rows) => rows,
+            Err(Unbound::Nothing) => Some(Filter::nothing()),
+            Err(Unbound::Broken(claim)) => return Err(claim),
+        };
+        Ok(Some(Grant {
+            role: policy.role.as_str().into(),
+            since: policy.since,
+            rows: rows.map(Arc::new),
+        }))
+    }
+}
+
+impl Policy {
+    /// What is wrong with it, for people; nobody gets anything from it then.
+    pub fn check(&self, table: &Table) -> Result<(), String> {
+        let Some(text) = &self.rows else {
+            return Ok(());
+        };
+        if self.op == Right::Select && !table.old_rows {
+            return Err("the table logs no old rows; call plank.watch with old_rows".into());
+        }
+        let expr = read(text)?;
+        for leaf in expr.leaves() {
+            let (column, values) = leaf.parts();
+            let known = Expr::Is {
+                column: column.to_owned(),
+                what: super::filter::expr::Is::Null,
+            };
+            Filter::bind(&Arc::new(known), table).map_err(|e| e.message)?;
+            let mut is_fixed = true;
+            for value in values {
+                is_fixed &= !has_place(value)?;
+            }
+            if is_fixed {
+                Filter::bind(&Arc::new(leaf.clone()), table).map_err(|e| e.message)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn bind(&self, table: &Table, who: &dyn Claims) -> Result<Option<Filter>, Unbound> {
+        let Some(text) = &self.rows else {
+            return Ok(None);
+        };
+        if self.check(table).is_err() {
+            return Err(Unbound::Nothing);
+        }
+        let expr = read(text).map_err(|_| Unbound::Nothing)?;
+        let expr = fill(&expr, who)?;
+        // What is fixed has been looked at: all that can be wrong now is what a claim says.
+        match Filter::bind(&Arc::new(expr), table) {
+            Ok(filter) => Ok(Some(filter)),
+            Err(error) => Err(Unbound::Broken(BrokenClaim {
+                column: error.place,
+            })),
+        }
+    }
+}
+
+fn read(text: &str) -> Result<Expr, String> {
+    match parse(text) {
+        Ok(Some(expr)) => Ok(expr),
+        Ok(None) => Err("it has no condition; leave rows out for all rows".into()),
+        Err(error) => Err(format!("{}: {}", error.place, error.message)),
+    }
+}
+
+/// The same, with what the claims say.
+fn fill(expr: &Expr, who: &dyn Claims) -> Result<Expr, Unbound> {
+    let all = |members: &[Expr]| -> Result<Vec<Expr>, Unbound> {
+        members.iter().map(|member| fill(member, who)).collect()
+    };
+    Ok(match expr {
+        Expr::All(members) => Expr::All(all(members)?),
+        Expr::Any(members) => Expr::Any(all(members)?),
+        Expr::Not(inner) => Expr::Not(Box::new(fill(inner, who)?)),
+        Expr::Is { .. } => expr.clone(),
+        Expr::Compare { column, op, value } => {
+            let is_pattern = matches!(op, Compare::Like | Compare::Ilike);
+            let said = |text: String| match is_pattern {
+                true => literally(&text, column),
+                false => Ok(text),
+            };
+            Expr::Compare {
+                column: column.clone(),
+                op: *op,
+                value: filled(value, who, &said)?,
+            }
+        }
+        Expr::In { column, values } => {
+            let mut list = Vec::with_capacity(values.len());
+            for value in values {
+                match only_place(value).map(|name| look_up(who, name)) {
+                    Some(Some(Value::Array(members))) => {
+                        for member in members {
+                            list.push(text(member).ok_or(Unbound::Nothing)?);
+                        }
+                    }
+                    _ => list.push(filled(value, who, &|text| Ok(text))?),
+                }
+            }
+            Expr::In {
+                column: column.clone(),
+                values: list,
+            }
+        }
+    })
+}
+
+/// In a pattern a claim stands for itself. `*` can't be made to.
+fn literally(said: &str, column: &str) -> Result<String, Unbound> {
+    if said.contains('*') {
+        return Err(Unbound::Broken(BrokenClaim {
+            column: column.to_owned(),
+        }));
+    }
+    let mut out = String::with_capacity(said.len());
+    for c in said.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    Ok(out)
+}
+
+/// A value with what the claims say in it.
+fn filled(
+    value: &str,
+    who: &dyn Claims,
+    said: &dyn Fn(String) -> Result<String, Unbound>,
+) -> Result<String, Unbound> {
+    let (mut out, mut rest) = (String::with_capacity(value.len()), value);
+    while let Some((before, name, behind)) = place(rest) {
+        out.push_str(before);
+        let claim = look_up(who, name).and_then(text);
+        out.push_str(&said(claim.ok_or(Unbound::Nothing)?)?);
+        rest = behind;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// What a claim says, as a text; nothing if it says null, or more than one thing.
+fn text(claim: &Value) -> Option<String> {
+    match claim {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(is_so) => Some(is_so.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn look_up<'a>(who: &'a dyn Claims, name: &str) -> Option<&'a Value> {
+    who.claim(name.strip_prefix("claim.").unwrap_or(name))
+}
+
+/// The first `{name}` of a text: what stands before it, the name, and what stands behind it.
+fn place(text: &str) -> Option<(&str, &str, &str)> {
+    let mut from = 0;
+    while let Some(open) = text[from..].find('{').map(|at| at + from) {
+        let close = text[open..].find('}').map(|at| at + open)?;
+        let name = &text[open + 1..close];
+        let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | ':' | '/');
+        if !name.is_empty() && name.chars().all(is_name) {
+            return Some((&text[..open], name, &text[close + 1..]));
+        }
+        from = open + 1;
+    }
+    None
+}
+
+/// The name, if the text is nothing but one place.
+fn only_place(text: &str) -> Option<&str> {
+    place(text)
+        .filter(|(before, _, behind)| before.is_empty() && behind.is_empty())
+        .map(|(_, name, _)| name)
+}
+
+/// Whether there are places in a text.
+fn has_place(text: &str) -> Result<bool, String> {
+    let (mut rest, mut found) = (text, false);
+    while let Some((_, name, behind)) = place(rest) {
+        let is_claim = name.strip_prefix("claim.").is_some_and(|n| !n.is_empty());
+        if !matches!(name, "sub" | "role") && !is_claim {
+            return Err(format!(
+                "there is no {{{name}}}; it can be {{sub}}, {{role}} or {{claim.NAME}}"
+            ));
+        }
+        (rest, found) = (behind, true);
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests;

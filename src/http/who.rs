@@ -1,0 +1,309 @@
+//! Who a request is from: the one place that looks for a token, in a header, in the subprotocols of a WebSocket, or in a
+//! cookie. Never in an address, which ends up in logs and histories.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use actix_http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::{FromRequest, HttpRequest, web};
+
+use crate::auth::{Principal, Rejected, Viewer};
+use crate::feed::Claims as _;
+
+use super::State;
+use super::origin;
+use super::problem::Problem;
+
+/// The cookie that `POST /api/session` sets.
+pub const COOKIE: &str = "plank_session";
+
+/// What stands before a token among the subprotocols of a WebSocket.
+pub const BEARER_PROTOCOL: &str = "bearer.";
+
+/// Query words that programs put tokens into.
+const TOKEN_WORDS: [&str; 6] = [
+    "token",
+    "access_token",
+    "id_token",
+    "jwt",
+    "bearer",
+    "authorization",
+];
+
+/// Whose eyes a request is for. A handler that takes this is for nobody else.
+#[derive(Clone, Debug)]
+pub struct Who(pub Viewer);
+
+impl FromRequest for Who {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let Some(state) = request.app_data::<web::Data<State>>() else {
+            return ready(Err(Problem::unavailable("this worker has no state")));
+        };
+        let who = refuse_token_in(request.query_string())
+            .and_then(|()| of(state, request.headers()))
+            .and_then(|who| who.ok_or_else(|| unauthenticated(None)));
+        ready(who.map(Self))
+    }
+}
+
+/// Whose a request is by its headers; none if they say nothing.
+///
+/// # Errors
+/// 400 if they say more than one thing, 401 if the token is not taken, 403 if a cookie comes from another's page.
+pub fn of(state: &State, headers: &HeaderMap) -> Result<Option<Viewer>, Problem> {
+    let Some(auth) = &state.auth else {
+        return Ok(Some(Viewer::Everybody));
+    };
+    let check = |token: &str| {
+        auth.tokens
+            .check(token)
+            .map_err(|why| unauthenticated(Some(why)))
+    };
+    let token = match (bearer(headers)?, offered(headers)?) {
+        (Some(_), Some(_)) => {
+            let detail = "there is a token here and another one among the subprotocols; send one";
+            return Err(Problem::malformed("Authorization", detail));
+        }
+        (Some(token), None) | (None, Some(token)) => token,
+        (None, None) => {
+            let Some(token) = cookie(headers)? else {
+                return Ok(None);
+            };
+            if !origin::is_own_page(headers, &state.allowed_origins) {
+                let detail = "the cookie is not taken from a page of another origin, or without one; programs send Authorization: Bearer";
+                return Err(Problem::new(StatusCode::FORBIDDEN, "origin", detail));
+            }
+            token
+        }
+    };
+    Ok(Some(Viewer::One(check(token)?)))
+}
+
+/// Whose token a request has in its header `Authorization`.
+///
+/// # Errors
+/// 401 without one, and if it is not taken.
+pub fn bearer_of(state: &State, headers: &HeaderMap) -> Result<(String, Arc<Principal>), Problem> {
+    let auth = state.auth.as_ref().ok_or_else(auth_off)?;
+    let token = bearer(headers)?.ok_or_else(|| unauthenticated(None))?;
+    let principal = auth.tokens.check(token);
+    let principal = principal.map_err(|why| unauthenticated(Some(why)))?;
+    Ok((token.to_owned(), principal))
+}
+
+/// Whether a request may read what is for operators: it comes from this machine without a proxy, or has a token for it.
+///
+/// # Errors
+/// 401, 403.
+pub fn check_operator(state: &State, request: &HttpRequest) -> Result<(), Problem> {
+    let Some(auth) = &state.auth else {
+        return Ok(());
+    };
+    let headers = request.headers();
+    let is_passed_on = headers.contains_key(header::X_FORWARDED_FOR)
+        || headers.contains_key(header::FORWARDED)
+        || headers.contains_key(header::ORIGIN);
+    let is_near = request
+        .peer_addr()
+        .is_none_or(|peer| peer.ip().is_loopback());
+    if is_near && !is_passed_on {
+        return Ok(());
+    }
+    match of(state, headers)? {
+        Some(Viewer::One(principal)) if principal.role() == &*auth.metrics_role => Ok(()),
+        Some(_) => Err(forbidden(
+            "metrics are for operators: for the role of --metrics-role, and for this machine",
+        )),
+        None => Err(unauthenticated(None)),
+    }
+}
+
+/// 401.
+pub(super) fn unauthenticated(why: Option<Rejected>) -> Problem {
+    let (detail, challenge) = match why {
+        None => (
+            "who asks has to be known here; send Authorization: Bearer TOKEN, or log in with POST /api/session".into(),
+            "Bearer realm=\"plank\"",
+        ),
+        Some(why) => (
+            format!("the token is not taken: {why}"),
+            "Bearer realm=\"plank\", error=\"invalid_token\"",
+        ),
+    };
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail).with_header(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static(challenge),
+    )
+}
+
+/// 403.
+pub(super) fn forbidden(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
+}
+
+/// 401: a ticket that is not good.
+pub(super) fn no_ticket() -> Problem {
+    let mut problem = unauthenticated(None);
+    problem.set_detail("the ticket is none, has been used, or is over: it works once, for 30 seconds; get another one with POST /api/ticket");
+    problem
+}
+
+/// Whether there is a token among the subprotocols.
+pub(super) fn offers_token(headers: &HeaderMap) -> bool {
+    !matches!(offered(headers), Ok(None))
+}
+
+/// 409: there is nothing to log in to.
+pub(super) fn auth_off() -> Problem {
+    let detail = "nobody has to say who he is: this server runs with --auth off";
+    Problem::new(StatusCode::CONFLICT, "auth-off", detail)
+}
+
+fn sole<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name);
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(Problem::malformed(name.as_str(), "is there twice"));
+    }
+    let text = value.to_str();
+    text.map(Some)
+        .map_err(|_| Problem::malformed(name.as_str(), "is no text"))
+}
+
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = sole(headers, &header::AUTHORIZATION)? else {
+        return Ok(None);
+    };
+    let (scheme, token) = value.trim().split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        let mut problem = unauthenticated(None);
+        problem.set_detail("the only scheme that is served is Bearer, with a JSON Web Token");
+        return Err(problem);
+    }
+    Ok(Some(token.trim()))
+}
+
+/// The token among the subprotocols that a browser's WebSocket offers: the one place where it can put one.
+fn offered(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let name = header::SEC_WEBSOCKET_PROTOCOL;
+    let offers = headers
+        .get_all(&name)
+        .filter_map(|value| value.to_str().ok());
+    let mut tokens = offers
+        .flat_map(|value| value.split(','))
+        .filter_map(|offer| offer.trim().strip_prefix(BEARER_PROTOCOL));
+    let token = tokens.next();
+    if tokens.next().is_some() {
+        return Err(Problem::malformed(name.as_str(), "has two tokens"));
+    }
+    Ok(token)
+}
+
+fn cookie(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let cookies = headers.get_all(header::COOKIE);
+    let pairs = cookies
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'));
+    let mut own = pairs.filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
+    let token = own.next();
+    // One that somebody else's host has set for the domain, beside ours.
+    if own.next().is_some() {
+        return Err(Problem::malformed("Cookie", format!("has {COOKIE} twice")));
+    }
+    Ok(token.filter(|token| !token.is_empty()))
+}
+
+/// A token in an address is refused, whatever it is worth: it would be in logs and histories by now.
+///
+/// # Errors
+/// 400. The text has nothing of it.
+pub fn refuse_token_in(query: &str) -> Result<(), Problem> {
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let is_filter = value.contains('.') && !is_token(&value);
+        let word = TOKEN_WORDS
+            .iter()
+            .find(|word| name.eq_ignore_ascii_case(word));
+        if is_token(&value) || word.is_some_and(|_| !is_filter) {
+            let detail = "has a token, which must never be in an address: those are in logs and histories, so it should be taken \
+                back. Send Authorization: Bearer; a browser's WebSocket takes a ticket (POST /api/ticket), a subprotocol bearer.TOKEN \
+                beside plank.v1, or a first message auth";
+            return Err(Problem::malformed("query", detail));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a text looks like a JSON Web Token: `{"` is `eyJ` there.
+fn is_token(text: &str) -> bool {
+    let text = text.trim();
+    let text = text
+        .strip_prefix("Bearer ")
+        .or_else(|| text.strip_prefix("bearer."))
+        .unwrap_or(text);
+    text.starts_with("eyJ") && text.split('.').count() >= 3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_in_an_address_is_found() {
+        for query in [
+            "token=abc",
+            "table=t&access_token=",
+            "table=t&x=eyJhbGciOiJIUzI1NiJ9.e30.abc",
+            "Authorization=Bearer%20eyJhbGciOiJIUzI1NiJ9.e30.abc",
+            "JWT=x",
+        ] {
+            let problem = refuse_token_in(query).unwrap_err();
+            assert_eq!(problem.status(), 400, "{query}");
+            assert!(!problem.to_string().contains("e30"));
+        }
+        for query in ["table=t&token=eq.abc", "table=t&name=like.eyJ*", ""] {
+            assert!(refuse_token_in(query).is_ok(), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_says_two_things_says_nothing() {
+        let headers = |list: &[(HeaderName, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in list {
+                headers.append(name.clone(), HeaderValue::from_static(value));
+            }
+            headers
+        };
+        let auth = header::AUTHORIZATION;
+        assert_eq!(
+            bearer(&headers(&[(auth.clone(), "bEaReR  a.b.c ")])).unwrap(),
+            Some("a.b.c")
+        );
+        assert_eq!(
+            bearer(&headers(&[(auth.clone(), "Basic abc")]))
+                .unwrap_err()
+                .status(),
+            401
+        );
+        let twice = headers(&[(auth.clone(), "Bearer a"), (auth, "Bearer b")]);
+        assert_eq!(bearer(&twice).unwrap_err().status(), 400);
+        let protocol = header::SEC_WEBSOCKET_PROTOCOL;
+        let offers = headers(&[(protocol.clone(), "plank.v1, bearer.a.b.c")]);
+        assert_eq!(offered(&offers).unwrap(), Some("a.b.c"));
+        let twice = headers(&[(protocol.clone(), "bearer.a"), (protocol, "bearer.b")]);
+        assert_eq!(offered(&twice).unwrap_err().status(), 400);
+        let cookies = headers(&[(header::COOKIE, "a=b; plank_session=x.y.z; c=d")]);
+        assert_eq!(cookie(&cookies).unwrap(), Some("x.y.z"));
+        let twice = headers(&[(header::COOKIE, "plank_session=x; plank_session=y")]);
+        assert_eq!(cookie(&twice).unwrap_err().status(), 400);
+        let other = headers(&[(header::COOKIE, "plank_session_2=x; plank=y")]);
+        assert_eq!(cookie(&other).unwrap(), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! What of the items somebody may see and write. Policies are decided on the row itself, within the transaction that reads or
+//! writes it, by the same code as for changes.
+
+use std::sync::Arc;
+
+use crate::feed::filter::Filter;
+use crate::feed::filter::row::Row;
+use crate::feed::{Grant, Table, json};
+
+use super::super::pool::StoreError;
+use super::{Item, Outcome};
+
+/// See the module's documentation.
+#[derive(Clone, Debug, Default)]
+pub struct Guard(Option<Grants>);
+
+#[derive(Clone, Debug)]
+struct Grants {
+    table: Arc<Table>,
+    see: Option<Grant>,
+    write: Option<Grant>,
+}
+
+impl Guard {
+    /// For whoever sees everything.
+    pub fn open() -> Self {
+        Self(None)
+    }
+
+    /// Which rows may be seen; none for all.
+    pub fn rows(&self) -> Option<Arc<Filter>> {
+        self.0.as_ref()?.see.as_ref()?.rows.clone()
+    }
+
+    /// For somebody who may see and write these rows of the table; none for no row.
+    pub fn new(table: Arc<Table>, see: Option<Grant>, write: Option<Grant>) -> Self {
+        Self(Some(Grants { table, see, write }))
+    }
+
+    pub(super) fn may_see(&self, item: &Item) -> Result<bool, StoreError> {
+        self.0
+            .as_ref()
+            .map_or(Ok(true), |g| g.passes(g.see.as_ref(), item))
+    }
+
+    pub(super) fn may_write(&self, item: &Item) -> Result<bool, StoreError> {
+        self.0
+            .as_ref()
+            .map_or(Ok(true), |g| g.passes(g.write.as_ref(), item))
+    }
+
+    /// Whether clients may see a column: the table may be watched without some.
+    pub fn has_column(&self, name: &str) -> bool {
+        self.0.as_ref().is_none_or(|g| g.table.has_column(name))
+    }
+
+    /// A row without the columns that clients may not see.
+    pub(super) fn show(&self, mut item: Item) -> Result<Item, StoreError> {
+        let columns = self.0.as_ref().and_then(|g| g.table.projection(None));
+        if let Some(columns) = columns {
+            item.json = json::select(&item.json, &columns).map_err(|_| altered())?;
+        }
+        Ok(item)
+    }
+
+    /// What was done, as far as whoever did it may see it.
+    pub(super) fn shown(&self, item: Item) -> Result<Outcome, StoreError> {
+        Ok(match self.may_see(&item)? {
+            true => Outcome::Done(self.show(item)?),
+            false => Outcome::Hidden(item.id),
+        })
+    }
+}
+
+impl Grants {
+    fn passes(&self, grant: Option<&Grant>, item: &Item) -> Result<bool, StoreError> {
+        let Some(grant) = grant else {
+            return Ok(false);
+        };
+        let Some(rows) = &grant.rows else {
+            return Ok(true);
+        };
+        let row = Row::read(&self.table, &item.json).map_err(|_| altered())?;
+        rows.passes(&row).map_err(|_| altered())
+    }
+}
+
+/// The row is not as the table was described; that is known in a moment.
+fn altered() -> StoreError {
+    StoreError::Unavailable("items has just been altered".into())
+}
