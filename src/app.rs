@@ -18,6 +18,7 @@ use crate::actor::listener::{self, Listener};
 use crate::actor::message::{Drain, Stop};
 use crate::actor::nudge::Nudge;
 use crate::actor::place::{Bounds, Places};
+use crate::actor::rates::Rates;
 use crate::auth::{Keys, Tokens};
 use crate::config::{self, Config, Database, ListenAddress, Retention};
 use crate::descriptors;
@@ -181,6 +182,7 @@ pub async fn build(config: Config) -> Result<App, AppError> {
     let bounds = Bounds {
         connections_max: config.connections_max,
         per_address_max: config.connections_per_ip_max,
+        per_principal_max: config.connections_per_principal_max,
         sockets_max: descriptors::clients_max(),
     };
     let state = State {
@@ -196,6 +198,7 @@ pub async fn build(config: Config) -> Result<App, AppError> {
             trusted: config.trusted_proxies.into(),
             limit_loopback: config.limit_loopback,
         },
+        rates: Arc::new(Rates::new(config.rates, metrics.clone())),
         message_bytes_max: config.message_bytes_max,
         compression: config.compression,
         body_bytes_max: config.body_bytes_max,

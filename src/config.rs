@@ -1,12 +1,14 @@
 //! The settings: flag, else environment, else default. Checked as a whole before anything starts.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use crate::limits::{
-    BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, MESSAGE_BYTES_MAX, RETENTION,
+    BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, CONNECTIONS_PER_PRINCIPAL_MAX,
+    HANDSHAKES_PER_SECOND, MESSAGE_BYTES_MAX, MESSAGES_PER_SECOND, REQUESTS_PER_SECOND, RETENTION,
     RETENTION_ROWS_MAX,
 };
 
@@ -67,6 +69,22 @@ pub struct ServeArgs {
     /// The same for one address, or one /64 of IPv6; one more is answered with 429. Loopback is exempt
     #[arg(long, env = "PLANK_MAX_CONNECTIONS_PER_IP", default_value_t = CONNECTIONS_PER_IP_MAX, value_name = "N")]
     pub max_connections_per_ip: usize,
+
+    /// The same for one principal, from wherever he comes; one more is answered with 429, or closed with 4003
+    #[arg(long, env = "PLANK_MAX_CONNECTIONS_PER_PRINCIPAL", default_value_t = CONNECTIONS_PER_PRINCIPAL_MAX, value_name = "N")]
+    pub max_connections_per_principal: usize,
+
+    /// Requests in a second of one address, and of one principal; five seconds' worth may come at once. More are answered with 429
+    #[arg(long, env = "PLANK_MAX_REQUESTS_PER_SECOND", default_value_t = REQUESTS_PER_SECOND, value_name = "N")]
+    pub max_requests_per_second: u32,
+
+    /// The same for handshakes of WebSockets of one address
+    #[arg(long, env = "PLANK_MAX_HANDSHAKES_PER_SECOND", default_value_t = HANDSHAKES_PER_SECOND, value_name = "N")]
+    pub max_handshakes_per_second: u32,
+
+    /// The same for messages on one WebSocket; one that sends more is closed with 4003
+    #[arg(long, env = "PLANK_MAX_MESSAGES_PER_SECOND", default_value_t = MESSAGES_PER_SECOND, value_name = "N")]
+    pub max_messages_per_second: u32,
 
     /// A proxy whose X-Forwarded-For is believed, as an address or 10.0.0.0/8; may be repeated. One on a Unix socket always is
     #[arg(
@@ -155,6 +173,33 @@ pub struct Retention {
     pub rows_max: i64,
 }
 
+/// How often somebody may ask in a second; see [`ServeArgs`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rates {
+    /// Of one address, and of one principal.
+    pub requests: NonZeroU32,
+    /// WebSockets of one address.
+    pub handshakes: NonZeroU32,
+    /// On one WebSocket.
+    pub messages: NonZeroU32,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        let of = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        Self {
+            requests: of(REQUESTS_PER_SECOND),
+            handshakes: of(HANDSHAKES_PER_SECOND),
+            messages: of(MESSAGES_PER_SECOND),
+        }
+    }
+}
+
+fn rate(flag: &str, per_second: u32) -> Result<NonZeroU32, ConfigError> {
+    NonZeroU32::new(per_second)
+        .ok_or_else(|| ConfigError(format!("{flag} is 0; it has to be at least 1")))
+}
+
 /// The settings, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -174,6 +219,10 @@ pub struct Config {
     pub connections_max: usize,
     /// See [`ServeArgs::max_connections_per_ip`].
     pub connections_per_ip_max: usize,
+    /// See [`ServeArgs::max_connections_per_principal`].
+    pub connections_per_principal_max: usize,
+    /// How often somebody may ask.
+    pub rates: Rates,
     /// See [`ServeArgs::trusted_proxies`].
     pub trusted_proxies: Vec<Network>,
     /// See [`ServeArgs::limit_loopback`].
@@ -205,6 +254,8 @@ impl Config {
             allowed_origins: Vec::new(),
             connections_max: CONNECTIONS_MAX,
             connections_per_ip_max: CONNECTIONS_PER_IP_MAX,
+            connections_per_principal_max: CONNECTIONS_PER_PRINCIPAL_MAX,
+            rates: Rates::default(),
             trusted_proxies: Vec::new(),
             limit_loopback: false,
             message_bytes_max: MESSAGE_BYTES_MAX,
@@ -244,6 +295,10 @@ impl ServeArgs {
             ("--workers", self.workers.unwrap_or(1)),
             ("--max-connections", self.max_connections),
             ("--max-connections-per-ip", self.max_connections_per_ip),
+            (
+                "--max-connections-per-principal",
+                self.max_connections_per_principal,
+            ),
             ("--max-message-bytes", self.max_message_bytes),
             ("--max-body-bytes", self.max_body_bytes),
         ] {
@@ -286,6 +341,15 @@ impl ServeArgs {
                 .collect::<Result<_, _>>()?,
             connections_max: self.max_connections,
             connections_per_ip_max: self.max_connections_per_ip,
+            connections_per_principal_max: self.max_connections_per_principal,
+            rates: Rates {
+                requests: rate("--max-requests-per-second", self.max_requests_per_second)?,
+                handshakes: rate(
+                    "--max-handshakes-per-second",
+                    self.max_handshakes_per_second,
+                )?,
+                messages: rate("--max-messages-per-second", self.max_messages_per_second)?,
+            },
             trusted_proxies: (self.trusted_proxies.iter())
                 .map(|text| text.trim())
                 .filter(|text| !text.is_empty())

@@ -3,6 +3,7 @@
 //! What a person may want to change is a setting (`config`); its default stands here. A bound that is reached shows in
 //! a metric, in a close code or in a status: never in memory that grows.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Sockets that are served at once, over all workers, unless `--max-connections` says otherwise.
@@ -373,6 +374,20 @@ pub const KEYS_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a client of a WebSocket may take to say who it is, if its request did not.
 pub const AUTH_MAX: Duration = Duration::from_secs(5);
+
+/// Requests of one address or principal in a second, by default.
+pub const REQUESTS_PER_SECOND: u32 = 100;
+/// Handshakes of WebSockets of one address in a second, by default.
+pub const HANDSHAKES_PER_SECOND: u32 = 20;
+/// Messages and pings on one WebSocket in a second, by default.
+pub const MESSAGES_PER_SECOND: u32 = 50;
+/// How many seconds' worth may come at once.
+pub const RATE_BURST_S: NonZeroU32 = NonZeroU32::new(5).unwrap();
+/// Addresses, or principals, that are remembered for their rates.
+pub const RATE_KEYS_MAX: usize = 100_000;
+
+/// WebSockets, streams and long polls of one principal, by default.
+pub const CONNECTIONS_PER_PRINCIPAL_MAX: usize = 100;
 
 /// How long a ticket works.
 pub const TICKET_TTL: Duration = Duration::from_secs(30);

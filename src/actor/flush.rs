@@ -143,6 +143,7 @@ mod tests {
     use super::super::hub::Hub;
     use super::super::message::ShardId;
     use super::super::pipe::{PipeReader, pipe};
+    use super::super::rates::Rates;
     use super::super::shared::SharedFrame;
     use super::super::subscription::{Mark, Subscription};
     use super::*;
@@ -164,6 +165,7 @@ mod tests {
             let database: tokio_postgres::Config = "host=/nowhere user=nobody".parse().unwrap();
             let history = History::new(&database.into()).unwrap();
             let hub = Hub::new(Arc::default(), Arc::default(), Arc::default()).start();
+            let rates = Arc::new(Rates::new(Default::default(), Arc::default()));
             let local = Rc::new(Local::new(
                 ShardId(0),
                 hub,
@@ -171,6 +173,7 @@ mod tests {
                 history,
                 1024,
                 None,
+                rates,
             ));
             let (socket, reader) = pipe(TransportLabel { transport: "sse" });
             let (slot, conn) = local.attach(socket.into(), false, Some(Viewer::Everybody));

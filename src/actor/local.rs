@@ -23,6 +23,7 @@ use super::backlog::Backlog;
 use super::conn::{Conn, Wrote};
 use super::hub::Hub;
 use super::message::{Left, ShardId, Subscribe, SubscriptionKey};
+use super::rates::Rates;
 use super::shared::deflated;
 use super::socket::Socket;
 use super::subscription::Subscription;
@@ -39,6 +40,8 @@ pub struct Local {
     pub(super) message_bytes_max: usize,
     /// Checks who somebody is; none where nobody has to say.
     pub(super) tokens: Option<Arc<Tokens>>,
+    /// How often clients may say something.
+    pub(super) rates: Arc<Rates>,
     /// When to let whom go: the shard's clock in milliseconds, and the slot.
     pub(super) ends: RefCell<BTreeSet<(u64, usize)>>,
     pub(super) conns: RefCell<Slab<Rc<Conn>>>,
@@ -66,6 +69,7 @@ impl Local {
         history: History,
         message_bytes_max: usize,
         tokens: Option<Arc<Tokens>>,
+        rates: Arc<Rates>,
     ) -> Self {
         Self {
             id,
@@ -74,6 +78,7 @@ impl Local {
             history,
             message_bytes_max,
             tokens,
+            rates,
             ends: RefCell::default(),
             conns: RefCell::default(),
             topics: RefCell::default(),

@@ -1,11 +1,12 @@
 //! Whose a session is: what `auth` does, and when a session ends because nobody has said who it is, or his token is over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::auth::principal::unix_now;
-use crate::auth::{Rejected, Viewer};
+use crate::auth::{Principal, Rejected, Viewer};
 use crate::limits::AUTH_MAX;
 use crate::wire::close::CloseCode;
 use crate::wire::message::{self, Refusal, Token};
@@ -18,8 +19,8 @@ pub(super) const END_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What has become of an `auth`.
 pub(super) enum Login {
-    /// The session is somebody's from now on; this says so.
-    Begun(Bytes),
+    /// The session is this one's from now on; the bytes say so.
+    Begun(Bytes, Arc<Principal>),
     /// The same one goes on, with a fresh token or with what is said here.
     GoesOn(Bytes),
     /// The session ends.
@@ -92,11 +93,11 @@ impl Local {
             return Login::GoesOn(message::error(&refusal("other_principal", message)));
         }
         let said = message::authenticated(&fresh.sub, fresh.exp);
-        let viewer = Viewer::One(fresh);
+        let viewer = Viewer::One(fresh.clone());
         self.end_at(slot, conn, self.end_of(Some(&viewer)));
         conn.set_viewer(viewer);
         match known {
-            None => Login::Begun(said),
+            None => Login::Begun(said, fresh),
             Some(_) => Login::GoesOn(said),
         }
     }

@@ -26,6 +26,7 @@ pub mod nudge;
 pub mod pipe;
 pub mod place;
 mod queue;
+pub mod rates;
 pub mod session;
 pub mod shard;
 pub mod shared;

@@ -1,7 +1,7 @@
 //! How many clients there may be: all together, of one address, and as many as the process has descriptors for. It knows
 //! numbers and addresses, and no client.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
+use crate::auth::Principal;
 use crate::health::Health;
 use crate::limits::REQUEST_HEAD_MAX;
 use crate::metrics::Metrics;
@@ -29,6 +30,8 @@ pub struct Bounds {
     pub connections_max: usize,
     /// Those of one address, and also the other connections of one address.
     pub per_address_max: usize,
+    /// Clients that stay, of one principal.
+    pub per_principal_max: usize,
     /// Sockets of all kinds.
     pub sockets_max: usize,
 }
@@ -42,6 +45,8 @@ pub enum Full {
     Address,
     /// The process may not have more descriptors.
     Descriptors,
+    /// All of this principal are.
+    Principal,
 }
 
 impl Full {
@@ -51,6 +56,7 @@ impl Full {
             Self::Connections => "connections",
             Self::Address => "connections_per_ip",
             Self::Descriptors => "descriptors",
+            Self::Principal => "connections_per_principal",
         }
     }
 
@@ -59,6 +65,7 @@ impl Full {
         match self {
             Self::Connections => "--max-connections",
             Self::Address => "--max-connections-per-ip",
+            Self::Principal => "--max-connections-per-principal",
             Self::Descriptors => "the limit of file descriptors (LimitNOFILE=, ulimit -n)",
         }
     }
@@ -82,7 +89,9 @@ pub struct Places {
     /// Sockets that are open, whatever they are.
     sockets: AtomicUsize,
     /// For each reason.
-    throttles: [Throttle; 3],
+    throttles: [Throttle; 4],
+    /// Clients that stay of each principal that has some, by its `sub`.
+    principals: Mutex<HashMap<Arc<str>, usize>>,
 }
 
 impl Places {
@@ -95,6 +104,7 @@ impl Places {
             addresses: Mutex::default(),
             sockets: AtomicUsize::new(0),
             throttles: Default::default(),
+            principals: Mutex::default(),
         })
     }
 
@@ -123,6 +133,7 @@ impl Places {
             places: self.clone(),
             address,
             is_socket,
+            principal: RefCell::default(),
         })
     }
 
@@ -182,6 +193,12 @@ impl Places {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn principals(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, usize>> {
+        self.principals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn refuse(&self, full: Full, address: Option<IpAddr>, max: usize) -> Full {
         self.metrics.limit(full.name());
         if let Some(kept_back) = self.throttles[full as usize].pass() {
@@ -197,7 +214,7 @@ impl Places {
 }
 
 /// One host of IPv6 has a network of its own.
-fn key(address: IpAddr) -> IpAddr {
+pub(super) fn key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
         v4 => v4,
@@ -210,12 +227,54 @@ pub struct Place {
     places: Arc<Places>,
     address: Option<IpAddr>,
     is_socket: bool,
+    /// Whose it is by now, if that is counted.
+    principal: RefCell<Option<Arc<str>>>,
+}
+
+impl Place {
+    /// Whether the client is counted, and so bounded, by its address.
+    pub fn is_counted(&self) -> bool {
+        self.address.is_some()
+    }
+
+    /// It is somebody's from now on.
+    ///
+    /// # Errors
+    /// If he has all that he may have. That has been counted and logged.
+    pub fn belong_to(&self, principal: &Principal) -> Result<(), Full> {
+        if !self.is_counted() || self.principal.borrow().is_some() {
+            return Ok(());
+        }
+        let (sub, max) = (
+            Arc::<str>::from(&*principal.sub),
+            self.places.bounds.per_principal_max,
+        );
+        {
+            let mut principals = self.places.principals();
+            let count = principals.entry(sub.clone()).or_default();
+            if *count < max {
+                *count += 1;
+                self.principal.replace(Some(sub));
+                return Ok(());
+            }
+        }
+        Err(self.places.refuse(Full::Principal, self.address, max))
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let places = &self.places;
         places.give_back(self.address, |counts| counts.staying -= 1);
+        if let Some(sub) = self.principal.take() {
+            let mut principals = places.principals();
+            if let Some(count) = principals.get_mut(&sub) {
+                *count -= 1;
+                if *count == 0 {
+                    principals.remove(&sub);
+                }
+            }
+        }
         if self.is_socket {
             places.sockets.fetch_sub(1, Relaxed);
         }
@@ -296,6 +355,7 @@ mod tests {
         let bounds = Bounds {
             connections_max,
             per_address_max,
+            per_principal_max: 2,
             sockets_max,
         };
         Places::new(bounds, Arc::default(), Arc::default())
@@ -340,6 +400,31 @@ mod tests {
         assert!(first.is_ok());
         assert!(places.stay(ip("2001:db8::ffff:2"), true).is_err());
         assert!(places.stay(ip("2001:db8:0:1::1"), true).is_ok());
+    }
+
+    #[test]
+    fn a_principal_has_his_share_from_wherever_he_comes() {
+        let places = places(10, 5, 100);
+        let of = |sub: &str| {
+            let claims = serde_json::json!({"sub": sub, "role": "r", "exp": 1});
+            Principal::of(claims.as_object().unwrap().clone()).unwrap()
+        };
+        let (ann, bob) = (of("ann"), of("bob"));
+        let from = |address: Option<IpAddr>, who: &Principal| {
+            let place = places.stay(address, true).unwrap();
+            place.belong_to(who).map(|()| place)
+        };
+        let first = from(ip("192.0.2.1"), &ann).unwrap();
+        assert_eq!(first.belong_to(&ann), Ok(()), "it is his already");
+        let second = from(ip("192.0.2.2"), &ann).unwrap();
+        assert_eq!(from(ip("192.0.2.3"), &ann).err(), Some(Full::Principal));
+        assert!(from(ip("192.0.2.1"), &bob).is_ok());
+        assert!(from(None, &ann).is_ok(), "who is not counted");
+        drop(first);
+        let third = from(ip("192.0.2.3"), &ann);
+        assert!(third.is_ok());
+        drop((second, third));
+        assert!(places.principals().is_empty() && places.lock().is_empty());
     }
 
     #[test]

@@ -31,6 +31,7 @@ use super::conn::{Conn, Wrote};
 use super::local::Local;
 use super::login::Login;
 use super::place::Place;
+use super::rates::Messages;
 use super::socket::Socket;
 
 thread_local! {
@@ -55,6 +56,10 @@ struct Session {
     closed: Rc<Cell<Option<CloseCode>>>,
     /// What its address asked for, until it has said who it is.
     first: Option<Result<Subscribe, Refusal>>,
+    /// Where it counts.
+    place: Rc<Place>,
+    /// How often it may say something, if that is counted.
+    messages: Option<Messages>,
 }
 
 impl Session {
@@ -88,7 +93,13 @@ impl Session {
 
     fn log_in(&mut self, token: &Token, ctx: &mut HttpContext<Self>) -> bool {
         match self.shard.log_in(self.slot, &self.conn, token) {
-            Login::Begun(said) => {
+            Login::Begun(said, principal) => {
+                if self.place.belong_to(&principal).is_err() {
+                    let code = CloseCode::RATE;
+                    let why = "too many clients are connected with your token; close some";
+                    self.close(frame::close(code, why), code, ctx);
+                    return false;
+                }
                 ctx.write(welcome());
                 ctx.write(said);
                 match self.first.take() {
@@ -123,6 +134,16 @@ impl Actor for Session {
 impl StreamHandler<Inbound> for Session {
     fn handle(&mut self, inbound: Inbound, ctx: &mut Self::Context) {
         for event in inbound.events {
+            if self
+                .messages
+                .as_ref()
+                .is_some_and(|messages| !messages.may())
+            {
+                self.shard.metrics.limit("messages");
+                let code = CloseCode::RATE;
+                let why = "too many messages; come back with your cursor, and send fewer";
+                return self.close(frame::close(code, why), code, ctx);
+            }
             match event {
                 Event::Text(text) => {
                     if !self.say(&text, ctx) {
@@ -276,7 +297,7 @@ struct Io {
     closed: Rc<Cell<Option<CloseCode>>>,
     phase: Phase,
     /// Free again after the client has been let go.
-    _place: Place,
+    _place: Rc<Place>,
 }
 
 /// Serves a WebSocket whose handshake is over, or a pipe. `deflates` says that permessage-deflate was negotiated, `early`
@@ -303,6 +324,7 @@ pub fn serve(
             shard.reply(&conn, message::error(&refusal));
         }
     }
+    let place = Rc::new(place);
     let client = Rc::downgrade(&conn);
     let closed = Rc::default();
     let gate = Rc::<Gate>::default();
@@ -319,6 +341,8 @@ pub fn serve(
         shard: shard.clone(),
         closed: Rc::clone(&closed),
         first,
+        messages: place.is_counted().then(|| shard.rates.of_session()),
+        place: place.clone(),
     };
     let replies = HttpContext::with_factory(move |ctx: &mut HttpContext<Session>| {
         ctx.add_stream(reader);

@@ -27,6 +27,7 @@ use super::hub::Hub;
 use super::local::Local;
 use super::login::END_INTERVAL;
 use super::message::*;
+use super::rates::Rates;
 use super::subscription::{CATCHING_UP, Subscription};
 
 /// Clients are told to come back within this time after a restart, each at a moment of its own.
@@ -63,6 +64,7 @@ impl Shard {
         history: History,
         message_bytes_max: usize,
         tokens: Option<Arc<Tokens>>,
+        rates: Arc<Rates>,
     ) -> Rc<Local> {
         let local = Rc::new(Local::new(
             id,
@@ -71,6 +73,7 @@ impl Shard {
             history,
             message_bytes_max,
             tokens,
+            rates,
         ));
         let shard = Self {
             local: local.clone(),

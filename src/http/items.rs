@@ -4,10 +4,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ETAG, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::actor::message::FindTable;
-use crate::auth::Viewer;
 use crate::feed::Right;
-use crate::store::items::{self, Expect, Guard, Item, Outcome, Write};
+use crate::store::items::{self, Expect, Item, Outcome, Write};
 
 use super::openapi as doc;
 use super::problem::Problem;
@@ -15,8 +13,10 @@ use super::who::{self, Who};
 use super::{State, body, list, soon};
 
 use fields::fields;
+use guard::guard;
 
 pub mod fields;
+mod guard;
 
 const JSON: &[&str] = &["application/json"];
 const MERGE: &[&str] = &["application/merge-patch+json", "application/json"];
@@ -275,37 +275,6 @@ fn respond(status: StatusCode, item: Item, location: Option<String>) -> HttpResp
         response.insert_header((LOCATION, location));
     }
     response.content_type("application/json").body(item.json)
-}
-
-/// What somebody may see of the items, and do with them.
-///
-/// # Errors
-/// 403 if he may not do it with any of them, 503 if the table is not known yet.
-async fn guard(state: &State, who: Who, right: Option<Right>) -> Result<Guard, Problem> {
-    let Viewer::One(principal) = who.0 else {
-        return Ok(Guard::open());
-    };
-    let name = "public.items";
-    let table = state.ask(FindTable { name }).await?;
-    let table = table.ok_or_else(|| {
-        Problem::unavailable("the database has not been reached yet; try again in a moment")
-    })?;
-    let nothing = || Problem::not_found("there are no items that you may see");
-    let table = table.ok_or_else(nothing)?;
-    let grant = |right| {
-        let grant = table.grant(&*principal, right);
-        grant.map_err(|broken| who::forbidden(broken.to_string()))
-    };
-    let see = grant(Right::Select)?;
-    let write = right.map(grant).transpose()?.flatten();
-    match right {
-        None if see.is_none() => Err(nothing()),
-        Some(right) if write.is_none() => Err(who::forbidden(format!(
-            "your role may not {} items",
-            right.as_str()
-        ))),
-        _ => Ok(Guard::new(table, see, write)),
-    }
 }
 
 /// What was not done.

@@ -43,7 +43,7 @@ pub(super) async fn answer(
     wait: Duration,
 ) -> Result<HttpResponse, Problem> {
     let shard = super::shard(request)?;
-    let place = state.take_place(request.peer_addr(), request.headers(), false)?;
+    let place = state.take_place_for(request, &viewer)?;
     let cursor = wanted.since.as_ref().map(ToString::to_string);
     let (pipe, reader) = pipe(TRANSPORT);
     let client = session::serve(

@@ -24,7 +24,8 @@ use tokio::time::timeout;
 use crate::actor::hub::Hub;
 use crate::actor::local::Local;
 use crate::actor::place::{Full, Place, Places};
-use crate::auth::Tokens;
+use crate::actor::rates::{Rates, TooOften};
+use crate::auth::{Tokens, Viewer};
 use crate::health::Health;
 use crate::limits::{ACTOR_SILENCE_MAX, STATEMENT_MAX};
 use crate::metrics::Metrics;
@@ -101,6 +102,8 @@ pub struct State {
     pub places: Arc<Places>,
     /// Whose request it is.
     pub peers: Rules,
+    /// How often somebody may ask.
+    pub rates: Arc<Rates>,
     /// Bytes of one inbound WebSocket message.
     pub message_bytes_max: usize,
     /// Whether a WebSocket may negotiate permessage-deflate.
@@ -142,6 +145,28 @@ impl State {
         let address = self.peers.client(peer, headers);
         self.places.stay(address, is_socket).map_err(too_many)
     }
+
+    /// The same for a client of which it is known whose it is.
+    fn take_place_for(&self, request: &HttpRequest, viewer: &Viewer) -> Result<Place, Problem> {
+        let place = self.take_place(request.peer_addr(), request.headers(), false)?;
+        belong(&place, viewer)?;
+        Ok(place)
+    }
+}
+
+/// A place is somebody's from now on.
+fn belong(place: &Place, viewer: &Viewer) -> Result<(), Problem> {
+    let principal = viewer.principal();
+    let belongs = principal.map_or(Ok(()), |principal| place.belong_to(principal));
+    belongs.map_err(too_many)
+}
+
+/// Somebody asks too often.
+fn too_often(TooOften(wait): TooOften) -> Problem {
+    let wait_s = wait.as_secs() + 1;
+    let detail = format!("too many requests; ask again in {wait_s} s");
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail);
+    problem.with_header(RETRY_AFTER, HeaderValue::from(wait_s))
 }
 
 /// There is no place for one more client.
@@ -153,6 +178,16 @@ fn too_many(full: Full) -> Problem {
         Full::Address => {
             let detail =
                 "too many clients of your address are connected; close some, or try again later";
+            Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-connections",
+                detail,
+            )
+            .with_header(RETRY_AFTER, HeaderValue::from_static(RETRY_ADDRESS_S))
+        }
+        Full::Principal => {
+            let detail =
+                "too many clients are connected with your token; close some, or try again later";
             Problem::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "too-many-connections",

@@ -10,14 +10,15 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, web};
+use actix_web::{Error, ResponseError as _, web};
 
 use bytes::Bytes;
 
 use crate::actor::place::{Asking, Open};
 use crate::metrics::{RequestLabels, RouteLabel};
 
-use super::State;
+use super::problem::Problem;
+use super::{State, too_often};
 
 /// The middleware.
 ///
@@ -32,7 +33,13 @@ pub async fn observe<B: MessageBody + 'static>(
     let state = request.app_data::<web::Data<State>>().cloned();
     let route = request.match_pattern().unwrap_or_else(|| "other".into());
     let method = method_label(request.method());
-    let mut response = next.call(request).await?.map_into_boxed_body();
+    let refused = state
+        .as_ref()
+        .and_then(|state| check_rate(state, &request).err());
+    let mut response = match refused {
+        Some(problem) => request.into_response(problem.error_response()),
+        None => next.call(request).await?.map_into_boxed_body(),
+    };
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -75,6 +82,18 @@ pub async fn observe<B: MessageBody + 'static>(
         body,
         _asking: asking,
     }))
+}
+
+/// Whoever looks after the process is never kept waiting.
+const UNCOUNTED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
+/// An address may ask only so often.
+fn check_rate(state: &State, request: &ServiceRequest) -> Result<(), Problem> {
+    let address = state.peers.client(request.peer_addr(), request.headers());
+    match address.filter(|_| !UNCOUNTED.contains(&request.path())) {
+        Some(address) => state.rates.request(address).map_err(too_often),
+        None => Ok(()),
+    }
 }
 
 /// The body of an answer that is being made.

@@ -128,7 +128,8 @@ fn shard_of_this_thread(state: &State, hub: &Addr<Hub>) -> Rc<Local> {
             let hub = hub.clone();
             let tokens = state.auth.as_ref().map(|auth| auth.tokens.clone());
             let bytes_max = state.message_bytes_max;
-            Shard::start_on_this_thread(id, hub, metrics, history, bytes_max, tokens)
+            let rates = state.rates.clone();
+            Shard::start_on_this_thread(id, hub, metrics, history, bytes_max, tokens, rates)
         };
         shard.get_or_insert_with(start).clone()
     })

@@ -65,7 +65,7 @@ pub async fn events(
         Err(refusal) => return Err(refused(refusal)),
     }
     let shard = super::shard(&request)?;
-    let place = state.take_place(request.peer_addr(), request.headers(), false)?;
+    let place = state.take_place_for(&request, &who.0)?;
     let (pipe, reader) = pipe(TRANSPORT);
     let (first, viewer) = (Some(Ok(wanted)), Some(who.0));
     session::serve(pipe, false, Bytes::new(), first, viewer, shard, place);

@@ -12,9 +12,9 @@ use actix_web::{FromRequest, HttpRequest, web};
 use crate::auth::{Principal, Rejected, Viewer};
 use crate::feed::Claims as _;
 
-use super::State;
 use super::origin;
 use super::problem::Problem;
+use super::{State, too_often};
 
 /// The cookie that `POST /api/session` sets.
 pub const COOKIE: &str = "plank_session";
@@ -46,9 +46,19 @@ impl FromRequest for Who {
         };
         let who = refuse_token_in(request.query_string())
             .and_then(|()| of(state, request.headers()))
-            .and_then(|who| who.ok_or_else(|| unauthenticated(None)));
+            .and_then(|who| who.ok_or_else(|| unauthenticated(None)))
+            .and_then(|who| check_rate(state, request, &who).map(|()| who));
         ready(who.map(Self))
     }
+}
+
+/// Whoever asks may do so only so often, from wherever he does it.
+fn check_rate(state: &State, request: &HttpRequest, who: &Viewer) -> Result<(), Problem> {
+    let address = state.peers.client(request.peer_addr(), request.headers());
+    let Some(principal) = who.principal().filter(|_| address.is_some()) else {
+        return Ok(());
+    };
+    state.rates.principal(principal).map_err(too_often)
 }
 
 /// Whose a request is by its headers; none if they say nothing.

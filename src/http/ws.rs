@@ -30,7 +30,7 @@ use super::origin;
 use super::problem::Problem;
 use super::query;
 use super::who;
-use super::{State, soon};
+use super::{State, belong, soon, too_often};
 
 /// The `id` of a subscription that comes from the address.
 pub(super) const URL_SUBSCRIPTION: &str = "url";
@@ -171,11 +171,17 @@ async fn check(state: &State, request: &Request) -> Result<(Accepted, Place), Pr
         .map(|key| hash_key(key.as_bytes()));
     let key = key.ok_or_else(|| Problem::malformed("Sec-WebSocket-Key", "is missing"))?;
     let extension = extension(state, request.headers())?;
+    let address = state.peers.client(request.peer_addr(), request.headers());
+    let checked = address.map_or(Ok(()), |address| state.rates.handshake(address));
+    checked.map_err(too_often)?;
     let query = request.uri().query().unwrap_or_default();
     who::refuse_token_in(query)?;
     let (query, ticket) = split_ticket(query)?;
     let place = state.take_place(request.peer_addr(), request.headers(), true)?;
     let viewer = viewer(state, request.headers(), ticket).await?;
+    if let Some(viewer) = &viewer {
+        belong(&place, viewer)?;
+    }
     let protocol = if offers_subprotocol(request.headers()) {
         format!("sec-websocket-protocol: {SUBPROTOCOL}\r\n")
     } else {

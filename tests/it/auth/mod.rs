@@ -5,6 +5,7 @@ mod browser;
 mod keys;
 mod policies;
 mod random;
+mod rates;
 mod secrets;
 mod sessions;
 mod writes;

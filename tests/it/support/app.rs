@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use plank::actor::hub::Hub;
 use plank::app;
-use plank::config::{Config, Database, ListenAddress, Retention};
+use plank::config::{Config, Database, ListenAddress, Rates, Retention};
 use plank::health::Health;
 use plank::limits::{
-    BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, MESSAGE_BYTES_MAX, RETENTION,
-    RETENTION_ROWS_MAX,
+    BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, CONNECTIONS_PER_PRINCIPAL_MAX,
+    MESSAGE_BYTES_MAX, RETENTION, RETENTION_ROWS_MAX,
 };
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -52,6 +52,8 @@ pub fn config(database: tokio_postgres::Config) -> Config {
         allowed_origins: vec!["https://allowed.example".into()],
         connections_max: CONNECTIONS_MAX,
         connections_per_ip_max: CONNECTIONS_PER_IP_MAX,
+        connections_per_principal_max: CONNECTIONS_PER_PRINCIPAL_MAX,
+        rates: Rates::default(),
         trusted_proxies: vec![],
         limit_loopback: false,
         message_bytes_max: MESSAGE_BYTES_MAX,

@@ -1,0 +1,77 @@
+//! What whoever asks may see of the items, and do with them.
+
+use std::sync::Arc;
+
+use crate::actor::message::{Find, FindTable};
+use crate::auth::{Principal, Viewer};
+use crate::feed::{Grant, Right, Table};
+use crate::store::items::Guard;
+use crate::wire::message::Subscribe;
+
+use super::super::State;
+use super::super::problem::Problem;
+use super::super::who::{self, Who};
+
+/// As PostgreSQL quotes it.
+const ITEMS: &str = "public.items";
+
+/// What somebody may see of the items, and do with them.
+///
+/// # Errors
+/// 403 if he may not do it with any of them, 404 if he may not even see one, 503 if the table is not known yet.
+pub(super) async fn guard(state: &State, who: Who, right: Option<Right>) -> Result<Guard, Problem> {
+    let Viewer::One(principal) = &who.0 else {
+        return Ok(Guard::open());
+    };
+    let mut grants = grants(state, principal, right).await?;
+    let lacks = |g: &Grants| g.see.is_none() || (right.is_some() && g.write.is_none());
+    if grants.as_ref().is_none_or(lacks) {
+        // He may have been allowed a moment ago: this does not come back before the log has been looked at.
+        let wanted = Subscribe {
+            table: ITEMS.into(),
+            ..Subscribe::default()
+        };
+        let viewer = who.0.clone();
+        let _ = state.ask(Find { wanted, viewer }).await?;
+        grants = self::grants(state, principal, right).await?;
+    }
+    let nothing = || Problem::not_found("there are no items that you may see");
+    match (grants, right) {
+        (Some(g), Some(_)) if g.write.is_some() => Ok(Guard::new(g.table, g.see, g.write)),
+        (_, Some(right)) => Err(who::forbidden(format!(
+            "your role may not {} items",
+            right.as_str()
+        ))),
+        (Some(g), None) if g.see.is_some() => Ok(Guard::new(g.table, g.see, None)),
+        (_, None) => Err(nothing()),
+    }
+}
+
+/// What somebody may do with the items, as far as it is known.
+struct Grants {
+    table: Arc<Table>,
+    see: Option<Grant>,
+    write: Option<Grant>,
+}
+
+/// None if the items are not watched.
+async fn grants(
+    state: &State,
+    principal: &Principal,
+    right: Option<Right>,
+) -> Result<Option<Grants>, Problem> {
+    let table = state.ask(FindTable { name: ITEMS }).await?;
+    let table = table.ok_or_else(|| {
+        Problem::unavailable("the database has not been reached yet; try again in a moment")
+    })?;
+    let Some(table) = table else { return Ok(None) };
+    let grant = |right| {
+        let grant = table.grant(principal, right);
+        grant.map_err(|broken| who::forbidden(broken.to_string()))
+    };
+    let (see, write) = (
+        grant(Right::Select)?,
+        right.map(grant).transpose()?.flatten(),
+    );
+    Ok(Some(Grants { table, see, write }))
+}
