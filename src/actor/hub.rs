@@ -15,7 +15,7 @@ use crate::feed::{Catalog, Cursor, Expander, Right, Subject, Table, View, Window
 use crate::health::{Health, Part};
 use crate::limits::{HUB_MAILBOX_MAX, WINDOW_BYTES_MAX};
 use crate::metrics::Metrics;
-use crate::wire::message::{FORBIDDEN, Refusal, Subscribe as Wanted};
+use crate::wire::message::{BROKEN_CLAIM, Refusal, Subscribe as Wanted};
 
 use super::message::*;
 use super::nudge::Nudge;
@@ -125,7 +125,8 @@ impl Hub {
         let (table, grant) = match (table, viewer) {
             (Some(table), Viewer::One(principal)) => {
                 let grant = table.grant(&**principal, Right::Select);
-                let grant = grant.map_err(|e| Refusal::of(&wanted.id, FORBIDDEN, e.to_string()))?;
+                let grant =
+                    grant.map_err(|e| Refusal::of(&wanted.id, BROKEN_CLAIM, e.to_string()))?;
                 (Some(table).filter(|_| grant.is_some()), grant)
             }
             (table, _) => (table, None),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::feed::TopicId;
 use crate::feed::render::Unfit;
 use crate::wire::close::CloseCode;
-use crate::wire::message::{self, FORBIDDEN, Refusal, ResetReason, Subscribe as Wanted};
+use crate::wire::message::{self, BROKEN_CLAIM, Refusal, ResetReason, Subscribe as Wanted};
 
 use super::catch_up;
 use super::conn::Conn;
@@ -176,7 +176,7 @@ impl Local {
         };
         let refused = conn.subscriptions().borrow_mut().remove(place);
         self.forget(key.slot, &refused, false);
-        if refusal.code == FORBIDDEN {
+        if refusal.code == BROKEN_CLAIM {
             self.close(&conn, CloseCode::FORBIDDEN, &refusal.message);
         } else if !refused.is_cancelled {
             self.reply(&conn, message::error(refusal));

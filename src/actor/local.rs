@@ -17,7 +17,7 @@ use crate::limits::{BACKLOG_BYTES_MAX, LEFT_TOPICS_MAX, SUBSCRIPTIONS_MAX};
 use crate::metrics::{CloseLabel, Metrics};
 use crate::store::History;
 use crate::wire::close::CloseCode;
-use crate::wire::message::{self, FORBIDDEN, Refusal, Subscribe as Wanted};
+use crate::wire::message::{self, BROKEN_CLAIM, Refusal, Subscribe as Wanted};
 
 use super::backlog::Backlog;
 use super::conn::{Conn, Wrote};
@@ -255,7 +255,7 @@ impl Local {
     ) -> Result<(), Refusal> {
         let Some(viewer) = conn.viewer() else {
             let message = "nobody has said who this is";
-            return Err(Refusal::of(&wanted.id, FORBIDDEN, message));
+            return Err(Refusal::of(&wanted.id, BROKEN_CLAIM, message));
         };
         let busy = Refusal::of(
             &wanted.id,

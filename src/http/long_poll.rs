@@ -20,7 +20,7 @@ use crate::auth::Viewer;
 use crate::limits::{LONG_POLL_PAUSE_MAX, PIPE_READ_BYTES, REPLAY_PAUSE_MAX};
 use crate::metrics::TransportLabel;
 use crate::wire::list::List;
-use crate::wire::message::{FORBIDDEN, ResetReason, Subscribe};
+use crate::wire::message::{BROKEN_CLAIM, ResetReason, Subscribe};
 use crate::wire::unframe::{Head, Part, Unframer};
 
 use super::State;
@@ -288,7 +288,7 @@ fn error(text: &[u8]) -> Problem {
     match &*code {
         "unknown_table" => query::unknown_table(&message),
         "busy" => Problem::unavailable(message),
-        FORBIDDEN => who::forbidden(message),
+        BROKEN_CLAIM => who::forbidden(message),
         _ => Problem::malformed("query", message),
     }
 }

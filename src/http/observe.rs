@@ -85,7 +85,7 @@ pub async fn observe<B: MessageBody + 'static>(
 }
 
 /// Whoever looks after the process is never kept waiting.
-const UNCOUNTED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+pub(super) const UNCOUNTED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 /// An address may ask only so often.
 fn check_rate(state: &State, request: &ServiceRequest) -> Result<(), Problem> {

@@ -14,12 +14,12 @@ use std::sync::LazyLock;
 
 use actix_web::{HttpRequest, HttpResponse};
 use sha2::{Digest as _, Sha256};
-use utoipa::openapi::Server;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Ref, Server};
 use utoipa::{Modify, OpenApi};
 
 use super::problem;
-use super::{assets, changes, health, items, rows, session, stream, tables, ws};
+use super::{assets, changes, health, items, observe, rows, session, stream, tables, ws};
 
 mod answers;
 mod params;
@@ -85,6 +85,24 @@ impl Modify for Shared {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         // Relative to this document, for plank may be served below a path.
         api.servers = Some(vec![Server::new("./")]);
+        for (path, item) in &mut api.paths.paths {
+            let operations = [
+                &mut item.get,
+                &mut item.post,
+                &mut item.put,
+                &mut item.patch,
+                &mut item.delete,
+            ];
+            let counted = operations
+                .into_iter()
+                .flatten()
+                .filter(|_| !observe::UNCOUNTED.contains(&path.as_str()));
+            for operation in counted {
+                let too_often = Ref::from_response_name("TooOften");
+                let responses = &mut operation.responses.responses;
+                responses.entry("429".into()).or_insert(too_often.into());
+            }
+        }
         if let Some(components) = &mut api.components {
             components.responses.extend(answers::all());
             let bearer = HttpBuilder::new()

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::feed::filter::parse::Builder;
-use crate::wire::message::{self, FORBIDDEN, Refusal, Subscribe};
+use crate::wire::message::{self, BROKEN_CLAIM, Refusal, Subscribe};
 
 use super::problem::Problem;
 use super::who;
@@ -125,7 +125,7 @@ pub fn refused(refusal: Refusal) -> Problem {
     match code {
         "unknown_table" => return unknown_table(&message),
         "busy" => return Problem::unavailable(message),
-        FORBIDDEN => return who::forbidden(message),
+        BROKEN_CLAIM => return who::forbidden(message),
         _ => {}
     }
     let message = match code {

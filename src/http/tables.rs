@@ -43,7 +43,7 @@ impl<'a> Entry<'a> {
     summary = "List the watched tables", description = "Those that whoever asks may see, with the columns that clients may see. `select plank.watch('orders')` adds one.",
     responses(
         (status = 200, description = "All of them.", body = doc::Tables, example = json!(doc::Tables::example())),
-        doc::Unauthenticated, doc::ForeignOrigin, doc::Away,
+        doc::Malformed, doc::Unauthenticated, doc::ForeignOrigin, doc::Away,
     ),
 )]
 pub async fn list(who: Who, state: web::Data<State>) -> Result<HttpResponse, Problem> {

@@ -13,6 +13,8 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::header;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
@@ -20,6 +22,10 @@ use crate::limits::{TAIL_CONNECT_MAX, TAIL_MESSAGE_BYTES_MAX};
 use crate::store::connect::chain;
 
 use super::address::{Address, Target};
+use super::credential::Credential;
+
+/// What helps where people have to log in.
+pub const UNAUTHENTICATED: &str = "it does not know who asks, or takes the token for no good one; set PLANK_TOKEN, or give --token-file (plank token makes one)";
 
 /// A connection of any kind.
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -52,8 +58,8 @@ pub enum ConnectError {
 ///
 /// # Errors
 /// Says whether it makes sense to try again.
-pub async fn connect(address: &Address) -> Result<Socket, ConnectError> {
-    match timeout(TAIL_CONNECT_MAX, open(address)).await {
+pub async fn connect(address: &Address, credential: &Credential) -> Result<Socket, ConnectError> {
+    match timeout(TAIL_CONNECT_MAX, open(address, credential)).await {
         Ok(opened) => opened,
         Err(_) => Err(ConnectError::Away(format!(
             "no answer within {} s",
@@ -62,7 +68,7 @@ pub async fn connect(address: &Address) -> Result<Socket, ConnectError> {
     }
 }
 
-async fn open(address: &Address) -> Result<Socket, ConnectError> {
+async fn open(address: &Address, credential: &Credential) -> Result<Socket, ConnectError> {
     let away = |e: std::io::Error| ConnectError::Away(chain(&e));
     let io: Box<dyn Io> = match &address.target {
         Target::Tcp(host, port) => {
@@ -86,7 +92,12 @@ async fn open(address: &Address) -> Result<Socket, ConnectError> {
     let config = WebSocketConfig::default()
         .max_message_size(Some(TAIL_MESSAGE_BYTES_MAX))
         .max_frame_size(Some(TAIL_MESSAGE_BYTES_MAX));
-    let handshake = client_async_with_config(&address.request, counted, Some(config));
+    let request = address.request.clone().into_client_request();
+    let mut request = request.map_err(|error| refused(&error))?;
+    if let Some(token) = credential.header()? {
+        request.headers_mut().insert(header::AUTHORIZATION, token);
+    }
+    let handshake = client_async_with_config(request, counted, Some(config));
     match handshake.await {
         Ok((messages, _)) => Ok(Socket { messages, read }),
         Err(error) => Err(refused(&error)),
@@ -125,6 +136,9 @@ fn refused(error: &Error) -> ConnectError {
             // Too many sockets, a proxy without its plank.
             if status.is_server_error() || matches!(status.as_u16(), 408 | 429) {
                 return ConnectError::Away(format!("it answered {status}"));
+            }
+            if status.as_u16() == 401 {
+                return ConnectError::Fatal(UNAUTHENTICATED.into());
             }
             ConnectError::Fatal(format!("it answered {status}; is that address a plank?"))
         }

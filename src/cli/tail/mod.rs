@@ -1,5 +1,6 @@
 //! `plank tail`: the changes of a table, as lines. A client of a running server, which comes back with its cursor.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -17,6 +18,7 @@ use crate::wire::close::CloseCode;
 
 mod address;
 mod connect;
+mod credential;
 mod follow;
 mod line;
 mod message;
@@ -24,6 +26,7 @@ mod output;
 
 use address::Address;
 use connect::{ConnectError, Socket};
+use credential::Credential;
 use follow::{End, Follow, Step};
 use message::Request;
 use output::{Format, Output, OutputError};
@@ -75,6 +78,10 @@ pub struct TailArgs {
         value_name = "URL"
     )]
     url: String,
+
+    /// A file with a token, where people have to log in; read again for each connection. The variable PLANK_TOKEN has the token itself
+    #[arg(long, env = "PLANK_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
 /// How one connection ended, or all of it.
@@ -120,6 +127,7 @@ pub fn run(args: TailArgs) -> Result<(), AppError> {
     };
     let mut tail = Tail {
         address,
+        credential: Credential::new(args.token_file).map_err(AppError)?,
         follow: Follow::new(request, args.since),
         output: Output::new(format),
     };
@@ -135,6 +143,7 @@ pub fn run(args: TailArgs) -> Result<(), AppError> {
 
 struct Tail {
     address: Address,
+    credential: Credential,
     follow: Follow,
     output: Output,
 }
@@ -198,7 +207,7 @@ impl Tail {
 
     /// From the dialling to the end of the socket.
     async fn connection(&mut self) -> Ended {
-        let mut socket = match connect::connect(&self.address).await {
+        let mut socket = match connect::connect(&self.address, &self.credential).await {
             Ok(socket) => socket,
             Err(ConnectError::Away(why)) => return Ended::Lost(why, None),
             Err(ConnectError::Fatal(why)) => {
@@ -212,7 +221,9 @@ impl Tail {
             };
             let step = match &message {
                 Message::Text(text) => self.follow.take(text),
-                Message::Close(frame) => return closed(frame.as_ref()),
+                Message::Close(frame) => {
+                    return closed(frame.as_ref(), self.credential.may_change());
+                }
                 // A ping is answered by the reading itself.
                 _ => continue,
             };
@@ -273,8 +284,8 @@ fn lost(error: &Error) -> Ended {
     }
 }
 
-/// What a close frame says: come back, perhaps later, or not at all.
-fn closed(frame: Option<&CloseFrame>) -> Ended {
+/// What a close frame says: come back, perhaps later, or not at all. `may_change`: by then there may be another token.
+fn closed(frame: Option<&CloseFrame>, may_change: bool) -> Ended {
     let Some(frame) = frame else {
         return Ended::Lost("the server closed the connection".into(), None);
     };
@@ -287,7 +298,12 @@ fn closed(frame: Option<&CloseFrame>) -> Ended {
     if hint.is_none() && !reason.is_empty() {
         why.push_str(&format!(": {reason}"));
     }
-    match CloseCode::from_wire(code).is_none_or(CloseCode::may_reconnect) {
+    if code == CloseCode::UNAUTHENTICATED.get() {
+        why = connect::UNAUTHENTICATED.into();
+    }
+    let code = CloseCode::from_wire(code);
+    let is_over = may_change && code == Some(CloseCode::TOKEN_EXPIRED);
+    match is_over || code.is_none_or(CloseCode::may_reconnect) {
         true => Ended::Lost(why, hint.map(Duration::from_millis)),
         false => Ended::Failed(why),
     }

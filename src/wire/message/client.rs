@@ -37,7 +37,7 @@ impl fmt::Debug for Token {
 }
 
 /// The code of a refusal that ends the session: its token will not do.
-pub const FORBIDDEN: &str = "forbidden";
+pub const BROKEN_CLAIM: &str = "broken_claim";
 
 /// A subscription as a client asks for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

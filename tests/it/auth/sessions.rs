@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::{Secure, now_s, token, viewer};
-use crate::support::{SseClient, WsClient, until};
+
+use crate::support::{SseClient, WsClient, until, within};
 
 #[actix_rt::test]
 async fn nothing_comes_before_auth() {
@@ -200,4 +202,111 @@ async fn with_auth_off_nobody_has_to_say_anything() {
     assert_eq!(client.expect("error").await["code"], "auth_off");
     let mut stream = SseClient::connect(&app, "table=items").await;
     stream.live().await;
+}
+
+#[actix_rt::test]
+async fn plank_tail_says_who_it_is_with_a_file_or_a_variable() {
+    let app = Secure::start().await;
+    app.execute("select plank.allow('notes', 'viewer', 'owner=eq.{sub}')")
+        .await;
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("token");
+    std::fs::write(&file, format!("{}\n", viewer("cid"))).unwrap();
+    let url = format!("http://{}", app.address);
+    let tail = |configure: &dyn Fn(&mut tokio::process::Command)| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_plank"));
+        command
+            .args([
+                "tail",
+                "notes",
+                "--snapshot",
+                "--format",
+                "json",
+                "--url",
+                &url,
+            ])
+            .env_remove("PLANK_TOKEN")
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true);
+        configure(&mut command);
+        command.spawn().unwrap()
+    };
+    let token = viewer("cid");
+    let ways: [&dyn Fn(&mut tokio::process::Command); 2] = [
+        &|command| drop(command.arg("--token-file").arg(&file)),
+        &|command| drop(command.env("PLANK_TOKEN", &token)),
+    ];
+    for way in ways {
+        let mut tail = tail(way);
+        let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+        let line = within("a row", lines.next_line()).await.unwrap().unwrap();
+        let row: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            (row["op"].as_str(), row["row"]["id"].as_i64()),
+            (Some("row"), Some(3))
+        );
+    }
+    for (way, part) in [
+        (
+            &(|_: &mut tokio::process::Command| ()) as &dyn Fn(&mut tokio::process::Command),
+            "set PLANK_TOKEN",
+        ),
+        (
+            &|command| drop(command.env("PLANK_TOKEN", "abc")),
+            "set PLANK_TOKEN",
+        ),
+        (
+            &|command| drop(command.arg("--token-file").arg("/nowhere")),
+            "--token-file /nowhere",
+        ),
+    ] {
+        let ended = within("the end", tail(way).wait_with_output())
+            .await
+            .unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(!ended.status.success() && said.contains(part), "{said}");
+    }
+}
+
+#[actix_rt::test]
+async fn plank_token_makes_what_the_server_takes() {
+    let app = Secure::start().await;
+    app.execute("select plank.allow('notes', 'viewer', 'tenant=in.({claim.tenants})')")
+        .await;
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = super::settings(&dir).secret_file.unwrap();
+    let made = async |more: &[&str]| {
+        let made = tokio::process::Command::new(env!("CARGO_BIN_EXE_plank"))
+            .args([
+                "token",
+                "--sub",
+                "ann",
+                "--role",
+                "viewer",
+                "--jwt-secret-file",
+            ])
+            .arg(&file)
+            .args(more)
+            .output();
+        within("a token", made).await.unwrap()
+    };
+    let made_now = made(&["--claim", "tenants=[2]", "--ttl", "1h"]).await;
+    let token = String::from_utf8(made_now.stdout).unwrap();
+    let (_, rows) = app
+        .ask(token.trim(), "GET", "/api/tables/notes/rows", None)
+        .await;
+    assert_eq!(rows["rows"][0]["id"], 3, "{rows}");
+    let (_, session) = app.ask(token.trim(), "GET", "/api/session", None).await;
+    let left = session["exp"].as_u64().unwrap() - now_s();
+    assert!((3_590..=3_600).contains(&left), "{left}");
+    for (more, part) in [
+        (["--ttl", "soon"], "--ttl"),
+        (["--claim", "x"], "--claim"),
+        (["--claim", "sub=bob"], "--claim sub"),
+    ] {
+        let ended = made(&more).await;
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(!ended.status.success() && said.contains(part), "{said}");
+    }
 }

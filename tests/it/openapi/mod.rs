@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use reqwest::header::HeaderMap;
 use serde_json::json;
 
+use crate::auth::{Secure, token, viewer};
 use crate::support::TestApp;
 
 use document::Document;
@@ -87,12 +88,9 @@ async fn every_path_takes_the_documented_methods_and_no_others() {
             if is_refused {
                 let allow = response.headers()["allow"].to_str().unwrap();
                 let mut allowed: BTreeSet<String> = allow.split(", ").map(String::from).collect();
-                // A stream has no end, so its HEAD would be no answer.
-                assert_eq!(
-                    allowed.remove("HEAD"),
-                    path != "/api/stream",
-                    "{what}: {allow}"
-                );
+                // A stream has no end, so its HEAD would be no answer, and a ticket is only given.
+                let is_read = !matches!(path.as_str(), "/api/stream" | "/api/ticket");
+                assert_eq!(allowed.remove("HEAD"), is_read, "{what}: {allow}");
                 assert_eq!(allowed, documented, "{what}");
             }
             let text = response.text().await.unwrap();
@@ -104,8 +102,68 @@ async fn every_path_takes_the_documented_methods_and_no_others() {
 /// Needs a world that is out of order; the tests of those worlds are elsewhere.
 ///
 /// A body that takes 20 s; a database that is away, an actor that is stuck, 19,000 WebSockets, or 1,000 of one
-/// address.
-const RARE: [&str; 3] = ["408", "429", "503"];
+/// address. Who may not do what he asks for is in `auth`.
+const RARE: [&str; 5] = ["401", "403", "408", "429", "503"];
+
+/// What needs a world where people have to log in.
+async fn check_sessions(document: &mut Document) {
+    let app = Secure::start().await;
+    app.execute(
+        "insert into items (name) values ('one'), ('two');
+         select plank.allow('items', 'viewer', 'status=eq.open');
+         select plank.allow('items', 'viewer', null, '{update}')",
+    )
+    .await;
+    let ann = viewer("ann");
+    for (method, path, token) in [
+        ("GET", "/api/session", ann.as_str()),
+        ("POST", "/api/session", &ann),
+        ("POST", "/api/ticket", &ann),
+        ("DELETE", "/api/session", &ann),
+        ("GET", "/api/session", "no token"),
+        ("POST", "/api/ticket", "no token"),
+        ("GET", "/api/tables", "no token"),
+    ] {
+        let request = app.http.request(method.parse().unwrap(), app.url(path));
+        let answer = request.bearer_auth(token).send().await.unwrap();
+        document.check_answer(path, method, answer).await;
+    }
+    for (method, path) in [
+        ("GET", "/api/session"),
+        ("POST", "/api/session"),
+        ("POST", "/api/ticket"),
+        ("GET", "/api/tables"),
+        ("GET", "/metrics"),
+    ] {
+        let request = app.http.request(method.parse().unwrap(), app.url(path));
+        let twice = request.header("authorization", "Bearer a");
+        let twice = twice.header("authorization", "Bearer b");
+        let answer = twice.header("x-forwarded-for", "192.0.2.1").send().await;
+        document.check_answer(path, method, answer.unwrap()).await;
+    }
+    let nobody = token(json!({"sub": "ann", "role": "nobody"}));
+    let answer = app.http.get(app.url("/api/items")).bearer_auth(&nobody);
+    document
+        .check_answer("/api/items", "GET", answer.send().await.unwrap())
+        .await;
+    for (method, item, body) in [
+        ("PATCH", 1, json!({"status": "done"})),
+        ("PUT", 2, json!({"name": "x", "status": "done"})),
+        ("DELETE", 1, json!(null)),
+    ] {
+        let target = app.url(&format!("/api/items/{item}"));
+        let request = app.http.request(method.parse().unwrap(), target);
+        let answer = request
+            .bearer_auth(&ann)
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        document
+            .check_answer("/api/items/{id}", method, answer)
+            .await;
+    }
+}
 
 #[actix_web::test]
 async fn what_is_documented_happens_and_nothing_else() {
@@ -163,6 +221,7 @@ async fn what_is_documented_happens_and_nothing_else() {
         document.check_answer("/ws", "GET", response).await;
     }
 
+    check_sessions(&mut document).await;
     for (path, method, operation) in document.operations() {
         for status in operation["responses"].as_object().unwrap().keys() {
             let place = (path.clone(), method.clone(), status.clone());
