@@ -213,32 +213,22 @@ async fn plank_tail_says_who_it_is_with_a_file_or_a_variable() {
     let file = dir.path().join("token");
     std::fs::write(&file, format!("{}\n", viewer("cid"))).unwrap();
     let url = format!("http://{}", app.address);
-    let tail = |configure: &dyn Fn(&mut tokio::process::Command)| {
+    let tail = |file: Option<&str>, variable: Option<&str>| {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_plank"));
         command
-            .args([
-                "tail",
-                "notes",
-                "--snapshot",
-                "--format",
-                "json",
-                "--url",
-                &url,
-            ])
+            .args(["tail", "notes", "--snapshot", "--format", "json"])
+            .args(["--url", &url])
+            .args(file.map(|file| format!("--token-file={file}")))
             .env_remove("PLANK_TOKEN")
+            .envs(variable.map(|token| ("PLANK_TOKEN", token)))
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())
             .kill_on_drop(true);
-        configure(&mut command);
         command.spawn().unwrap()
     };
     let token = viewer("cid");
-    let ways: [&dyn Fn(&mut tokio::process::Command); 2] = [
-        &|command| drop(command.arg("--token-file").arg(&file)),
-        &|command| drop(command.env("PLANK_TOKEN", &token)),
-    ];
-    for way in ways {
-        let mut tail = tail(way);
+    for (file, variable) in [(file.to_str(), None), (None, Some(token.as_str()))] {
+        let mut tail = tail(file, variable);
         let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
         let line = within("a row", lines.next_line()).await.unwrap().unwrap();
         let row: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -247,21 +237,12 @@ async fn plank_tail_says_who_it_is_with_a_file_or_a_variable() {
             (Some("row"), Some(3))
         );
     }
-    for (way, part) in [
-        (
-            &(|_: &mut tokio::process::Command| ()) as &dyn Fn(&mut tokio::process::Command),
-            "set PLANK_TOKEN",
-        ),
-        (
-            &|command| drop(command.env("PLANK_TOKEN", "abc")),
-            "set PLANK_TOKEN",
-        ),
-        (
-            &|command| drop(command.arg("--token-file").arg("/nowhere")),
-            "--token-file /nowhere",
-        ),
+    for (file, variable, part) in [
+        (None, None, "set PLANK_TOKEN"),
+        (None, Some("abc"), "set PLANK_TOKEN"),
+        (Some("/nowhere"), None, "--token-file /nowhere"),
     ] {
-        let ended = within("the end", tail(way).wait_with_output())
+        let ended = within("the end", tail(file, variable).wait_with_output())
             .await
             .unwrap();
         let said = String::from_utf8(ended.stderr).unwrap();
