@@ -1,10 +1,8 @@
-/**
- * When a link is given up, and when and whether it is tried again: what in plank.js is only about time and close codes.
- *
- * Owns the timer of a silence. It never touches a socket, and knows no message.
- */
+/** When a link is given up, and when and whether it is tried again; and how its messages are read. It knows no message. */
 
-/** Upper bounds of the first and of the longest wait before a reconnect; the real wait is drawn below them. */
+/** A server that accepts the link and says nothing must not hold the page in "connecting". */
+export const WELCOME_MAX_MS = 10_000;
+/** The first and the longest bound of the wait before a reconnect, which is drawn below it. */
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 10_000;
 /** The most that a server may ask for, and what is drawn on top of it. */
@@ -13,22 +11,39 @@ const HINT_JITTER_MS = 250;
 /** How long an answer to a ping may take. */
 const PROBE_MAX_MS = 5_000;
 
+/** Silence of two and a half heartbeats means that the link is dead, whatever the socket says. */
+export const silenceMax = ({ heartbeat_s }) => heartbeat_s * 2500;
+
+/** The address `path` beside that of the WebSocket. */
+export const beside = (url, path) => new URL(path, url.href.replace("ws", "http"));
+
+/** Whether a server answers where the WebSocket at `url` should be. */
+export async function isAlive(url, fetch) {
+  try {
+    return (await fetch(beside(url, "livez"), { signal: AbortSignal.timeout(PROBE_MAX_MS) })).ok;
+  } catch {
+    return false;
+  }
+}
+
 /** The codes with which a server that goes down says when to come back. */
 const HINTING_CODES = [1001, 1012];
 /** The client's own mistakes: the same again would end the same way. */
 const MISTAKE_CODES = [1002, 1003, 1007, 1008, 1009];
 
-/** Whether a close code forbids to come back unchanged; `src/wire/close.rs` says what each one means. */
-export function isFinal(code) {
-  return MISTAKE_CODES.includes(code) || (code >= 4500 && code <= 4999);
+/** A string, which is passed over, or a number. */
+const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g;
+
+/** JSON, with integers that a JavaScript number would round as strings: two keys must not become one. */
+export function parse(text) {
+  const exact = (token) => (/^-?\d{16,}$/.test(token) && !Number.isSafeInteger(+token) ? `"${token}"` : token);
+  return JSON.parse(/\d{16}/.test(text) ? text.replace(TOKEN, exact) : text);
 }
 
-/**
- * How long to wait before the next attempt.
- * @param {{code: number, reason: string}} close Why there has to be one.
- * @param {number} attempt Failed attempts in a row, without this one.
- * @param {() => number} random Between 0 and 1.
- */
+/** Whether a close code forbids to come back unchanged; `src/wire/close.rs` says what each one means. */
+export const isFinal = (code) => MISTAKE_CODES.includes(code) || (code >= 4500 && code <= 4999);
+
+/** How many ms to wait after this close, and `attempt` failed attempts in a row before it. */
 export function retryWait({ code, reason }, attempt, random) {
   const hint_ms = HINTING_CODES.includes(code) ? hinted(reason) : null;
   if (hint_ms !== null) return hint_ms + random() * HINT_JITTER_MS;
@@ -56,10 +71,7 @@ export class Silence {
   #heard_at = 0;
   #asked = false;
 
-  /**
-   * @param {() => boolean} ask Sends what has to be answered; false while there is nobody to ask yet.
-   * @param {() => void} dead
-   */
+  /** `ask` sends what has to be answered; false while there is nobody to ask. */
   constructor(ask, dead) {
     this.#ask = ask;
     this.#dead = dead;

@@ -9,14 +9,13 @@ import { mock } from "node:test";
 const STATIC = new URL("../../static/", import.meta.url);
 export const HEARTBEAT_S = 20;
 
-// Node knows no import map, and static/ has no package.json that would tell it that its files are modules.
+// Node knows no import map.
 const page = await readFile(new URL("index.html", STATIC), "utf8");
 const { imports } = JSON.parse(page.match(/<script type="importmap">([^]*?)<\/script>/)[1]);
 const mapped = Object.fromEntries(Object.entries(imports).map(([name, path]) => [name, new URL(path, new URL("../", STATIC)).href]));
 const hooks = `
   const mapped = ${JSON.stringify(mapped)};
   export const resolve = (name, context, next) => next(mapped[name] ?? name, context);
-  export const load = (url, context, next) => next(url, url.startsWith("${STATIC}") ? { ...context, format: "module" } : context);
 `;
 register(`data:text/javascript,${encodeURIComponent(hooks)}`);
 
@@ -54,6 +53,11 @@ export class PaperSocket {
     this.closed = true;
   }
 
+  /** The handshake is done. */
+  open() {
+    this.onopen?.();
+  }
+
   /** The server says something. */
   say(message) {
     this.onmessage?.({ data: JSON.stringify(message) });
@@ -66,6 +70,8 @@ export class PaperSocket {
 }
 
 export const newest = () => sockets.at(-1);
+export const settle = () => new Promise(setImmediate);
+export const open = () => newest().open();
 export const welcome = () => newest().say({ type: "welcome", protocol: "plank.v1", server: "plank/test", heartbeat_s: HEARTBEAT_S });
 export const subscribed = (id, topic = "t1", cursor = "c0") =>
   newest().say({ type: "subscribed", id, topic, table: "public.items", key: ["id"], cursor });

@@ -1,0 +1,175 @@
+/**
+ * plank.js and a real plank, with a proxy between them that cuts connections at random bytes while rows are written: the
+ * rows of each subscription are those of SELECT, and every change was handed out once. Over WebSockets, over streams, and
+ * over what the client finds. `CUTS_SEED` repeats a run, `CUTS_ROUNDS` makes it longer.
+ */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { after, afterEach, before, describe, test } from "node:test";
+import { PLANK_BIN, Server, until } from "./support.mjs";
+import { Proxy, Psql, seeded, TABLE, Writer } from "./cutting.mjs";
+import { connect, keyOf } from "../../static/plank.js";
+
+const SEED = Number(process.env.CUTS_SEED ?? Date.now() % 1e9);
+const ROUNDS = Number(process.env.CUTS_ROUNDS ?? 3);
+const DEADLINE_MS = 60_000;
+const no_fetch = () => Promise.reject(new Error("no stream here"));
+/** How a client reaches the server: what it may use, and what it has to have used. */
+const WAYS = {
+  WebSocket: { options: { fetch: no_fetch }, transport: "ws" },
+  stream: { options: { WebSocket: null }, transport: "sse" },
+  "what it finds": { options: {}, transport: null },
+};
+const VIEWS = [
+  { spec: {}, query: "select * from cuts" },
+  { spec: { filter: "status=eq.open" }, query: "select * from cuts where status = 'open'" },
+  { spec: { filter: "or=(status.eq.done,id.gt.9007199254741100)", columns: ["status"] }, query: "select part, id, status from cuts where status = 'done' or id > 9007199254741100" },
+];
+
+/** Why it can't run here, or null. */
+function missing() {
+  if (!existsSync(PLANK_BIN)) return `no plank at ${PLANK_BIN} (build it, or set PLANK_BIN)`;
+  return globalThis.WebSocket ? null : "no WebSocket in this Node.js (22 has it, 20 with --experimental-websocket)";
+}
+
+const reason = missing();
+if (reason) {
+  console.log(`skipped: the client under cuts, because there is ${reason}`);
+  test("the client under cuts can run", { skip: process.env.CI === "true" ? false : reason }, () => assert.fail(reason));
+} else {
+  describe(`the client under cuts, seed ${SEED}`, { timeout: 900_000 }, suite);
+}
+
+/** A subscription, and a record of everything that it was told. */
+class Follower {
+  seqs = [];
+  iterated = [];
+  told = { live: 0, down: 0, reset: 0, error: 0, ended: 0 };
+  faults = [];
+  /** The transactions of all batches but the last. */
+  #past = new Set();
+
+  constructor(client, { spec, query }) {
+    this.query = query;
+    const count = (name) => () => (this.told[name] += 1);
+    const handlers = { ...Object.fromEntries(Object.keys(this.told).map((name) => [name, count(name)])), changes: (batch) => this.#changes(batch) };
+    this.subscription = client.subscribe({ table: "cuts", snapshot: true, ...spec }, handlers);
+    this.reading = this.#iterate();
+  }
+
+  #changes({ changes }) {
+    const { cursor } = this.subscription;
+    if (cursor === null) this.faults.push("a batch without a cursor before it");
+    const transactions = new Set(changes.map(({ xid }) => xid));
+    for (const xid of transactions) if (this.#past.has(xid)) this.faults.push(`transaction ${xid} is in two batches`);
+    for (const xid of transactions) this.#past.add(xid);
+    // Not by spreading: a batch may have more changes than a call may have arguments.
+    for (const { seq } of changes) this.seqs.push(seq);
+  }
+
+  async #iterate() {
+    for await (const { changes } of this.subscription) for (const { seq } of changes) this.iterated.push(seq);
+  }
+
+  /** Whether its rows are those of the table; the text tells how they differ. */
+  difference(rows) {
+    const is = new Map([...this.subscription.rows].map(([key, row]) => [key, JSON.stringify(row)]));
+    for (const row of rows) {
+      const key = keyOf(row, this.subscription.key ?? []);
+      const wanted = JSON.stringify(row);
+      if (is.get(key) !== wanted) return `${key} is ${is.get(key)?.slice(0, 100)}, and not ${wanted.slice(0, 100)}`;
+      is.delete(key);
+    }
+    return is.size === 0 ? null : `${is.size} rows too many: ${[...is.keys()].slice(0, 3)}`;
+  }
+}
+
+/** As the client reads them. */
+const exact = (line) => JSON.parse(line.replace(/"id":(\d{16,})/, '"id":"$1"'));
+
+function suite() {
+  const random = seeded(SEED);
+  const writer = new Writer(random);
+  let server;
+  let psql;
+  let proxy;
+  const clients = [];
+
+  afterEach(() => clients.splice(0).forEach((client) => client.close()));
+
+  async function start(...flags) {
+    server = await Server.start(...flags);
+    psql = new Psql(server.database_url);
+    await psql.run(TABLE);
+    proxy = await Proxy.start(server.url, random);
+  }
+
+  async function stop() {
+    proxy?.stop();
+    psql?.stop();
+    await server?.stop();
+  }
+
+  function open(url, options) {
+    clients.push(connect(url, { ...options, random: () => random() * 0.01 }));
+    return clients.at(-1);
+  }
+
+  async function agree(followers) {
+    for (const follower of followers) {
+      const rows = (await psql.rows(follower.query)).map(exact);
+      let difference;
+      await until("the rows are those of SELECT", () => (difference = follower.difference(rows)) === null, DEADLINE_MS).catch((error) => {
+        throw new Error(`${error.message}; seed ${SEED}: ${difference} ${JSON.stringify(follower.told)}`);
+      });
+    }
+  }
+
+  /** All that has been written is known to all, and was told once. */
+  async function settled(followers, reference) {
+    await agree([...followers, ...reference]);
+    for (const follower of followers) {
+      const whole = reference.find(({ query }) => query === follower.query);
+      await until("it has been told everything", () => follower.seqs.length >= whole.seqs.length, DEADLINE_MS);
+      assert.deepEqual([...follower.seqs].sort(), [...whole.seqs].sort(), `each change once, seed ${SEED}`);
+      await until("the iterator has come to the end", () => follower.iterated.length === follower.seqs.length);
+      assert.deepEqual(follower.iterated, follower.seqs);
+      assert.deepEqual([follower.faults, follower.told.reset, follower.told.error, follower.told.ended], [[], 0, 0, 0]);
+    }
+  }
+
+  describe("with a log that reaches back", () => {
+    before(() => start());
+    after(stop);
+
+    for (const [name, way] of Object.entries(WAYS)) {
+      test(`by ${name}: no change is lost and none comes twice`, async () => {
+        const client = open(proxy.url, way.options);
+        const transports = new Set();
+        client.onState(({ phase, transport }) => phase === "open" && transports.add(transport));
+        const direct = open(server.url + "/ws", { fetch: no_fetch });
+        const followers = VIEWS.map((view) => new Follower(client, view));
+        const reference = VIEWS.map((view) => new Follower(direct, view));
+        await until("all are live", () => [...followers, ...reference].every(({ subscription }) => subscription.live));
+        for (let round = 0; round < ROUNDS; round += 1) {
+          const cuts = proxy.cuts;
+          proxy.is_cutting = true;
+          proxy.cut();
+          for (let count = 0; count < 80 || proxy.cuts < cuts + 20; count += 1) {
+            await psql.run(writer.transaction());
+            // Somebody who writes without a pause leaves no time for a cut between two batches.
+            if (count % 4 === 0) await new Promise(setImmediate);
+            if (random() < 0.02) proxy.cut();
+          }
+          proxy.is_cutting = false;
+          await settled(followers, reference);
+        }
+        if (way.transport) assert.deepEqual([...transports], [way.transport]);
+        assert.ok(followers[0].told.down >= ROUNDS, `${followers[0].told.down} losses were noticed`);
+        client.close();
+        direct.close();
+        await Promise.all([...followers, ...reference].map(({ reading }) => reading));
+      });
+    }
+  });
+}
