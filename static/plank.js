@@ -1,59 +1,109 @@
 /**
- * A client of plank: docs/CLIENT.md says how to use it, plank.d.ts what its members mean. It owns one link at a time, puts
- * batches together, keeps rows, and comes back with its cursors; when and whether is decided in link.js.
+ * A client of plank: docs/CLIENT.md and plank.d.ts say how it is used. One link at a time, which subscriptions outlive; stream.js
+ * is loaded where WebSockets are blocked.
  */
-import { isAlive, isFinal, parse, retryWait, Silence, silenceMax, WELCOME_MAX_MS } from "./link.js";
 
-/** A link that lived this long was a good one: the next loss starts the back-off anew. */
+/** A link that lived so long was a good one: the back-off begins anew. */
 const STABLE_MS = 10_000;
-/** So many WebSockets in a row that never said welcome, beside a server that answers: something blocks them. */
+const RETRY_FIRST_MS = 250;
+const RETRY_MAX_MS = 10_000;
+/** The most that a server may ask for, and what is drawn on top of it. */
+const HINT_MAX_MS = 60_000;
+const HINT_JITTER_MS = 250;
+export const WELCOME_MAX_MS = 10_000;
+const PROBE_MAX_MS = 5_000;
+const TICK_MS = 2_500;
+/** So many WebSockets in a row without a welcome, beside a server that answers: something blocks them. */
 const BLOCKED_ATTEMPTS = 3;
-/** A token is renewed so long before its end, or after half of a short life; never more often than the second. */
+/** A token is renewed so long before its end, or after half of a short life. */
 const RENEW_MS = 30_000;
 const RENEW_MIN_MS = 5_000;
 const TIMER_MAX_MS = 2 ** 31 - 1;
-/** A link that is back, and brings nothing for so long, has brought all that was missed. */
-const CAUGHT_UP_MS = 500;
 
 export const connect = (url, options) => new Client(url, options);
 
 export const keyOf = (key, names = Object.keys(key)) => JSON.stringify([...names].sort().map((name) => key[name]));
+
+/** JSON, with integers that a number would round as strings: two keys must not become one. */
+export function parse(text) {
+  const exact = (token) => (/^-?\d{16,}$/.test(token) && !Number.isSafeInteger(+token) ? `"${token}"` : token);
+  return JSON.parse(/\d{16}/.test(text) ? text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g, exact) : text);
+}
+
+/** Two and a half heartbeats of silence: the link is dead, whatever the socket says. */
+export const silenceMax = ({ heartbeat_s }) => heartbeat_s * 2500;
+
+export const beside = (url, path) => new URL(path, url.href.replace("ws", "http"));
+
+/** Whether there is a server beside the WebSocket at `url`. */
+export const isAlive = (url, fetch) =>
+  fetch(beside(url, "livez"), { signal: AbortSignal.timeout(PROBE_MAX_MS) }).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+
+/** In a silence calls `ask`, which says whether it could, and then `dead`. */
+export function watch(ask, dead) {
+  let timer, max_ms, heard_at, is_asked;
+  const judge = () => {
+    const now = Date.now();
+    if (!is_asked && now - heard_at >= max_ms / 2 && ask()) {
+      is_asked = true;
+      // A machine that slept gives the server the time to answer.
+      heard_at = Math.max(heard_at, now - max_ms + PROBE_MAX_MS);
+    } else if (now - heard_at >= max_ms) dead();
+  };
+  const heard = (ms) => {
+    [max_ms, heard_at, is_asked] = [ms, Date.now(), false];
+    timer ??= setInterval(judge, TICK_MS);
+  };
+  const probe = () => {
+    heard(PROBE_MAX_MS);
+    is_asked = ask();
+  };
+  const stop = () => (timer = clearInterval(timer));
+  return { heard, probe, stop };
+}
+
+/** The client's own mistakes, and what forbids to come back unchanged. */
+const isFinal = (code) => [1002, 1003, 1007, 1008, 1009].includes(code) || (code >= 4500 && code < 5000);
+
+function retryWait(code, reason, attempt, random) {
+  const hint = [1001, 1012].includes(code) && reason.match(/"retry_ms":(\d+)[,}]/);
+  if (hint) return Math.min(hint[1], HINT_MAX_MS) + random() * HINT_JITTER_MS;
+  // Full jitter: a thousand pages that lost the same server come back one by one.
+  return random() * Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** attempt);
+}
 
 /** A mistake in a handler is reported as uncaught, and stops nothing else. */
 function tell(handlers, name, message) {
   try {
     handlers[name]?.(message);
   } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
+    Promise.reject(error);
   }
 }
 
-/** A link of the chain of batches: a reader holds the one that it waits for. */
+/** A piece of the chain of batches; a reader holds the one that it waits for. */
 function pending() {
   const link = {};
   link.promise = new Promise((resolve) => (link.resolve = resolve));
   return link;
 }
 
-/** What a client wants to see. It outlives every link. */
 class Subscription {
   rows = new Map();
   key = null;
   live = false;
   caught_up = 0;
-  catching_up = false;
-  /** Whether the present link was asked for it. */
   _asked = false;
   #client;
   #topic;
   #unfinished = [];
-  /** Of a snapshot under way. */
   #pieces = null;
   #next = pending();
-  #timer;
-  #back_at;
+  /** Since when changes are none that were missed; 0 after the first of them. */
+  #back_at = 0;
 
   constructor(client, id, spec, handlers) {
     this.#client = client;
@@ -79,26 +129,24 @@ class Subscription {
     }
   }
 
-  /** Hands on a batch, or an error, or the end, which stays. */
+  /** For iterators: a batch, an error, or the end, which stays. */
   _push(batch, error) {
     const next = pending();
     this.#next.resolve({ batch, error, next });
     if (batch || error) this.#next = next;
   }
 
-  /** Nothing of a lost link may leak into the next one: what is unfinished will be sent again whole. */
+  /** What is unfinished will be sent again whole. */
   _forget() {
     this._asked = this.live = false;
     this.#unfinished = [];
     this.#topic = this.#pieces = null;
-    this.#count(false);
   }
 
   _hear(message) {
     const { handlers } = this;
     const { type, topic, cursor, changes, last } = message;
     if (type === "changes") {
-      // Frames of a topic that was just left are still on their way for a moment.
       if (topic !== this.#topic) return;
       // Not by spreading: a batch may have more changes than a call may have arguments.
       this.#unfinished = this.#unfinished.concat(changes);
@@ -112,12 +160,15 @@ class Subscription {
       (this.#pieces ??= []).push(message.rows);
       tell(handlers, "snapshot", message);
     } else if (type === "subscribed") {
-      this.#count(this.cursor !== null && !this.#pieces);
+      this.#back_at = this.cursor && !this.#pieces ? Date.now() : 0;
+      this.caught_up = 0;
       Object.assign(this, { live: true, key: message.key, cursor });
       this.#topic = topic;
-      const has_snapshot = this.#replace();
+      const pieces = this.#pieces;
+      this.#pieces = null;
+      if (pieces) this.#replace(pieces.flat());
       tell(handlers, "live", message);
-      if (has_snapshot) this._push({ changes: [], cursor, snapshot: true });
+      if (pieces) this._push({ changes: [], cursor, snapshot: true });
     } else if (type === "reset") {
       this._forget();
       this._asked = true;
@@ -135,14 +186,10 @@ class Subscription {
     }
   }
 
-  /** In one step, and only now, when the key is known: the rows are never half of a table. */
-  #replace() {
-    const pieces = this.#pieces;
-    if (!pieces) return false;
-    this.#pieces = null;
+  /** In one step, now that the key is known: never half of a table. */
+  #replace(rows) {
     this.rows.clear();
-    if (this.key.length) for (const rows of pieces) for (const row of rows) this.rows.set(keyOf(row, this.key), row);
-    return true;
+    if (this.key.length) for (const row of rows) this.rows.set(keyOf(row, this.key), row);
   }
 
   #apply(batch) {
@@ -155,25 +202,13 @@ class Subscription {
         else rows.set(keyOf(of, key), row);
       }
     }
-    if (this.catching_up) {
-      const missed = changes.filter(({ at }) => !(Date.parse(at) >= this.#back_at)).length;
-      this.caught_up += missed;
-      this.#count(missed === changes.length);
-    }
+    const missed = this.#back_at && changes.filter(({ at }) => Date.parse(at) < this.#back_at).length;
+    this.caught_up += missed;
+    if (missed < changes.length) this.#back_at = 0;
     tell(this.handlers, "changes", batch);
-    // After the handler: a cursor must never be ahead of what was applied.
+    // After the handler: never ahead of what was applied.
     this.cursor = batch.cursor;
     this._push(batch);
-  }
-
-  /** Counts what was missed. The protocol does not say where that ends: a change that began later, or a pause, does. */
-  #count(goes_on) {
-    clearTimeout(this.#timer);
-    const was = this.catching_up;
-    this.catching_up = goes_on;
-    if (goes_on && !was) [this.caught_up, this.#back_at] = [0, Date.now()];
-    if (goes_on) this.#timer = setTimeout(() => this.#count(false), CAUGHT_UP_MS);
-    else if (was && this.live) tell(this.handlers, "caught_up", { changes: this.caught_up });
   }
 }
 
@@ -182,20 +217,16 @@ export class Client {
   #url;
   #options;
   #link;
-  /** By their own id. */
   #subscriptions = new Map();
   #listeners = new Set();
   #ids = 0;
   #retry_timer;
   #renew_timer;
-  /** WebSockets in a row that never said welcome, and whether a stream is next for it. */
   #failures = 0;
   #is_blocked = false;
-  /** Whether a token was refused, and none has been taken since. */
   #is_refused = false;
-  /** The longest silence that is in order, by what `welcome` promised. */
   #silence_max_ms = WELCOME_MAX_MS;
-  #silence = new Silence(
+  #silence = watch(
     () => this.#send({ type: "ping" }),
     () => this.#lost(4002, "nothing was heard"),
   );
@@ -256,7 +287,7 @@ export class Client {
     clearTimeout(this.#retry_timer);
     const { WebSocket: Socket = globalThis.WebSocket, auth } = this.#options;
     const is_stream = !Socket || this.#is_blocked;
-    // After a stream a WebSocket has its chance again: it may have been a server that was full.
+    // After a stream a WebSocket has its chance again: the server may have been full.
     this.#is_blocked = false;
     const attempt = (this.#link = {});
     const dial = ([token, module]) => {
@@ -265,12 +296,12 @@ export class Client {
       link.onopen = () => token && link.send(JSON.stringify({ type: "auth", token }));
       link.onmessage = ({ data }) => this.#receive(data);
       link.onclose = ({ code, reason }) => this.#lost(code, reason);
-      // Not always is it followed by a close: not in Node.js, when the handshake fails.
+      // Node.js does not always say close after it.
       link.onerror = () => this.#lost(1006, "");
     };
     this.#silence.heard(WELCOME_MAX_MS);
     if (is_stream || auth?.call) {
-      const failed = ({ message }) => this.#link === attempt && this.#lost(1006, message);
+      const failed = (error) => this.#link === attempt && this.#lost(1006, `${error}`);
       Promise.all([this.#token(), is_stream && import("./stream.js")]).then(dial, failed);
     } else dial([auth]);
     this.#set({ phase: "connecting", retry_at: null, transport: is_stream ? "sse" : "ws" });
@@ -283,7 +314,7 @@ export class Client {
 
   #fetch = (...request) => (this.#options.fetch ?? fetch)(...request);
 
-  /** Lets go of the link without waiting for its close event, which a dead one delays for minutes. */
+  /** Without waiting for its close, which a dead link delays for minutes. */
   #drop() {
     clearTimeout(this.#retry_timer);
     clearTimeout(this.#renew_timer);
@@ -292,7 +323,6 @@ export class Client {
     this.#link = null;
     if (!link) return;
     link.onopen = link.onmessage = link.onclose = null;
-    // An error that nobody listens to ends some programs.
     link.onerror = () => {};
     link.close?.();
   }
@@ -308,7 +338,7 @@ export class Client {
     const may_renew = [4501, 4502].includes(code) && auth?.call && !this.#is_refused;
     if (may_renew) this.#is_refused = true;
     const is_final = isFinal(code) && !may_renew;
-    const wait_ms = retryWait({ code, reason }, attempt, random);
+    const wait_ms = retryWait(code, reason, attempt, random);
     if (!is_final) this.#retry_timer = setTimeout(() => this.#open(), wait_ms);
     if (transport === "ws" && !was_open && ++this.#failures >= BLOCKED_ATTEMPTS) {
       isAlive(this.#url, this.#fetch).then((is_alive) => (this.#is_blocked = is_alive && this.state.phase === "waiting"));
@@ -332,20 +362,18 @@ export class Client {
     }
   }
 
-  /** Whether there is somebody to send it to. */
   #send(message) {
     const is_open = this.state.phase === "open";
     if (is_open) this.#link.send(JSON.stringify(message));
     return is_open;
   }
 
-  /** `data` is text of a WebSocket, or the message itself of a stream. */
+  /** Text of a WebSocket, or a message of a stream. */
   #receive(data) {
     let message = data;
     try {
       if (!data.type) message = parse(data);
     } catch {
-      // The server's mistake and not ours, so not 1007: the next link may do better.
       return this.#lost(1006, "a message that is no JSON");
     }
     const { type, id } = message;
@@ -356,17 +384,17 @@ export class Client {
     else if (type === "authenticated") this.#authenticated(message);
     else if (subscription) subscription._hear(message);
     else if (type === "error") tell(this.#options, "onError", message);
-    // What carries no id is shared by those of a topic, or by all.
+    // Of a topic, or for all.
     else if (id === undefined) for (const each of [...this.#subscriptions.values()]) each._hear(message);
     if (type === "subscribed") this.#is_refused = false;
   }
 
   #welcome({ server = null }) {
-    const { phase, since, transport } = this.state;
-    if (transport === "ws") this.#failures = 0;
-    // Each stream has a welcome of its own; the link is open since the first.
-    this.#set({ phase: "open", since: phase === "open" ? since : Date.now(), retry_at: null, server });
-    for (const subscription of this.#subscriptions.values()) this._subscribe(subscription);
+    if (this.state.transport === "ws") this.#failures = 0;
+    // Each stream has its own.
+    if (this.state.phase === "open") return this.#set({ server });
+    this.#set({ phase: "open", since: Date.now(), server });
+    for (const subscription of this.#subscriptions.values()) subscription.renew();
   }
 
   #authenticated({ exp }) {
@@ -377,13 +405,12 @@ export class Client {
     const left_ms = exp * 1000 - Date.now();
     const wait_ms = Math.max(RENEW_MIN_MS, left_ms - RENEW_MS, Math.min(left_ms / 2, RENEW_MS));
     this.#renew_timer = setTimeout(async () => {
-      // Without a token the server closes the link when time is up, and the next one asks again.
       const token = await this.#token().catch(() => null);
       if (token && link === this.#link) this.#send({ type: "auth", token });
     }, Math.min(TIMER_MAX_MS, wait_ms));
   }
 
-  /** The network or the page was away, and the link may be dead without knowing. */
+  /** The network or the page was away; the link may be dead. */
   #wake = () => {
     this.#tell();
     if (globalThis.document?.visibilityState === "hidden") return;

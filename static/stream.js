@@ -4,7 +4,7 @@
  * By `fetch` and not by an EventSource, which tells neither the status nor the comments and takes no token. It never comes
  * back by itself: one stream that is lost is the link that is lost.
  */
-import { beside, isAlive, parse, Silence, silenceMax, WELCOME_MAX_MS } from "./link.js";
+import { beside, isAlive, parse, silenceMax, watch, WELCOME_MAX_MS } from "./plank.js";
 
 /** Close codes for the statuses that are about the client; all others mean "come back". */
 const CODES = { 401: 4501, 403: 4503, 429: 1012, 503: 1012 };
@@ -55,7 +55,7 @@ export class Stream {
     const query = new URLSearchParams({ table, ...(columns && { columns }), ...(since && { since }), ...(snapshot && { snapshot: 1 }) });
     // A filter is written as in an address; these would end it, or be taken out.
     const words = filter ? `&${filter.replace(/[#\s]/g, encodeURIComponent)}` : "";
-    const silence = new Silence(
+    const silence = watch(
       () => false,
       () => this.#end(4002, "nothing was heard"),
     );
@@ -69,6 +69,7 @@ export class Stream {
       if (!signal.aborted) this.#end(1006, "the stream was cut off");
     } finally {
       silence.stop();
+      if (this.#aborts.get(id) === abort) this.#aborts.delete(id);
     }
   }
 
@@ -99,7 +100,7 @@ export class Stream {
       lines.unshift(rest.join(""));
       rest = [lines.pop()];
       for (const line of lines) {
-        const [, name, text] = line.match(/^(\w*): ?(.*)/) ?? [];
+        const [, name, text] = line.match(/^(\w*): ?(.*)/s) ?? [];
         if (name === "data") data = text;
         // A comment is a ping, or says why the stream ends.
         else if (name === "" && text) close = [parseInt(text), text.slice(5)];
@@ -110,8 +111,8 @@ export class Stream {
         if (message.heartbeat_s > 0) silence.heard((silence_max_ms = silenceMax(message)));
         this.#say(message);
         if (signal.aborted) return;
-        // The server ends the request, and only that.
-        if (message.type === "error" || message.type === "unsubscribed") return abort;
+        // This request is over, and no other.
+        if (message.type === "error" || message.type === "unsubscribed") return reader.cancel();
       }
     }
   }

@@ -166,9 +166,92 @@ function suite() {
         }
         if (way.transport) assert.deepEqual([...transports], [way.transport]);
         assert.ok(followers[0].told.down >= ROUNDS, `${followers[0].told.down} losses were noticed`);
-        client.close();
-        direct.close();
+        for (const client of clients) client.close();
         await Promise.all([...followers, ...reference].map(({ reading }) => reading));
+      });
+    }
+
+    test("a server that is killed, and one that stops in order, come back, and nothing is lost or comes twice", async () => {
+      const followers = ["WebSocket", "stream"].flatMap((name) => {
+        const client = open(proxy.url, WAYS[name].options);
+        return VIEWS.map((view) => new Follower(client, view));
+      });
+      await until("all are live", () => followers.every(({ subscription }) => subscription.live), DEADLINE_MS);
+      for (const end of ["kill", "end", "kill"]) {
+        const downs = followers.map(({ told }) => told.down);
+        for (let count = 0; count < 20; count += 1) await psql.run(writer.transaction());
+        const writing = psql.run(writer.transaction());
+        await server[end]();
+        await writing.catch(() => "the database went with it");
+        // The database of a server that was killed is still there, and somebody goes on writing.
+        if (end === "kill") for (let count = 0; count < 20; count += 1) await psql.run(writer.transaction());
+        await until("all have noticed", () => followers.every(({ told }, at) => told.down > downs[at]), DEADLINE_MS);
+        await server.start();
+        psql.stop();
+        psql = new Psql(server.database_url);
+        for (let count = 0; count < 20; count += 1) await psql.run(writer.transaction());
+        await agree(followers);
+      }
+      const [first, ...others] = VIEWS.map(({ query }) => followers.filter((follower) => follower.query === query));
+      for (const alike of [first, ...others]) {
+        await until("both were told the same", () => alike[0].seqs.length === alike[1].seqs.length);
+        assert.deepEqual([...alike[0].seqs].sort(), [...alike[1].seqs].sort(), `seed ${SEED}`);
+        for (const { seqs, told, faults } of alike) {
+          assert.deepEqual([new Set(seqs).size, told.reset, faults], [seqs.length, 0, []], "nothing came twice");
+        }
+      }
+    });
+  });
+
+  describe("with a log that does not reach back", () => {
+    before(async () => {
+      await start("--retention-rows", "70");
+      await until("its retention is known", async () => (await psql.run("select rows_max from plank.meta")).trim() === "70");
+    });
+    after(stop);
+
+    for (const [name, way] of Object.entries(WAYS)) {
+      test(`by ${name}: what has expired is a reset, and the old rows are there until the new ones are whole`, async () => {
+        await psql.run("insert into cuts select i, 'before', 'open', repeat('x', 400) from generate_series(1, 1000) i on conflict do nothing");
+        const client = open(proxy.url, way.options);
+        const followers = VIEWS.map((view) => new Follower(client, view));
+        await until("all are live", () => followers.every(({ subscription }) => subscription.live), DEADLINE_MS);
+        await agree(followers);
+        const { subscription, told } = followers[0];
+        // What it had at the reset, and then while each piece came.
+        const sizes = new Set();
+        let pieces = 0;
+        const { reset } = subscription.handlers;
+        subscription.handlers.reset = () => {
+          sizes.add(subscription.rows.size);
+          reset();
+        };
+        subscription.handlers.snapshot = () => {
+          sizes.add(subscription.rows.size);
+          pieces += 1;
+        };
+        proxy.is_closed = true;
+        proxy.cut();
+        await psql.run("delete from cuts where id % 2 = 0");
+        const prune = "insert into cuts select n, 'after', 'open' from generate_series(%, % + 19) n on conflict do nothing; select plank.prune()";
+        for (let step = 0; step < 12; step += 1) await psql.run(prune.replaceAll("%", `${5000 + step * 20}`));
+        // What is in memory reaches further back than the log.
+        await server.end();
+        await server.start();
+        psql.stop();
+        psql = new Psql(server.database_url);
+        await psql.run("select plank.prune()");
+        proxy.is_closed = false;
+        proxy.is_cutting = true;
+        const cuts = proxy.cuts;
+        await until("it was cut in its catch-up too", () => proxy.cuts > cuts + 3 || subscription.live, DEADLINE_MS);
+        proxy.is_cutting = false;
+        await agree(followers);
+        await until("it was told", () => told.reset >= 1, DEADLINE_MS);
+        assert.ok(pieces > 1, "the snapshot came in pieces");
+        assert.equal(sizes.size, 1, "of which none was to be seen");
+        assert.ok(sizes.has(0) === false, "and the old rows were");
+        for (const { seqs, told } of followers) assert.deepEqual([new Set(seqs).size, told.error], [seqs.length, 0]);
       });
     }
   });

@@ -53,11 +53,6 @@ export class PaperSocket {
     this.closed = true;
   }
 
-  /** The handshake is done. */
-  open() {
-    this.onopen?.();
-  }
-
   /** The server says something. */
   say(message) {
     this.onmessage?.({ data: JSON.stringify(message) });
@@ -71,18 +66,31 @@ export class PaperSocket {
 
 export const newest = () => sockets.at(-1);
 export const settle = () => new Promise(setImmediate);
-export const open = () => newest().open();
-export const welcome = () => newest().say({ type: "welcome", protocol: "plank.v1", server: "plank/test", heartbeat_s: HEARTBEAT_S });
+/** The handshake is done, and the server greets. */
+export function welcome() {
+  newest().onopen?.();
+  newest().say({ type: "welcome", protocol: "plank.v1", server: "plank/test", heartbeat_s: HEARTBEAT_S });
+}
 export const subscribed = (id, topic = "t1", cursor = "c0") =>
   newest().say({ type: "subscribed", id, topic, table: "public.items", key: ["id"], cursor });
 export const reset = (id, reason) => newest().say({ type: "reset", id, reason });
 export const say = (changes, last, cursor = "c1") => newest().say({ type: "changes", topic: "t1", cursor, last, changes });
 export const changes = (ids, last, cursor) => say(ids.map((id) => ({ op: "insert", key: { id }, row: { id } })), last, cursor);
 
+/** A `fetch` that finds no server. */
+export const nobody = () => Promise.reject(new TypeError("there is no server"));
+
+/** Promises and imports run, the clock stands. */
+export async function eventually(what, condition) {
+  for (const end = performance.now() + 5_000; !condition(); await settle()) {
+    if (performance.now() > end) throw new Error(`not within 5 s: ${what}`);
+  }
+}
+
 /** Stops the clock, and forgets the sockets of the test before. */
 export function begin() {
   sockets.length = 0;
-  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: 1_000_000 });
 }
 
 /** Time passes in steps: a mocked clock shows a timer the end of its step, as a machine that slept does. */
