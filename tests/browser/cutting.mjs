@@ -52,9 +52,8 @@ export class Proxy {
     }
     // Few bytes or many, each magnitude as often: within the handshake, a frame, or a snapshot.
     const budget = (most) => (this.is_cutting ? Math.floor(most ** this.#random()) : Infinity);
-    const is_up = this.#random() < 0.3;
-    this.#copy(client, server, is_up ? budget(2_000) : Infinity, end);
-    this.#copy(server, client, is_up ? Infinity : budget(400_000), end);
+    this.#copy(client, server, this.#random() < 0.3 ? budget(1_000) : Infinity, end);
+    this.#copy(server, client, budget(400_000), end);
   }
 
   #copy(from, to, budget, end) {
