@@ -132,7 +132,7 @@ function suite() {
       const whole = reference.find(({ query }) => query === follower.query);
       await until("it has been told everything", () => follower.seqs.length >= whole.seqs.length, DEADLINE_MS);
       assert.deepEqual([...follower.seqs].sort(), [...whole.seqs].sort(), `each change once, seed ${SEED}`);
-      await until("the iterator has come to the end", () => follower.iterated.length === follower.seqs.length);
+      await until("the iterator has come to the end", () => follower.iterated.length === follower.seqs.length, DEADLINE_MS);
       assert.deepEqual(follower.iterated, follower.seqs);
       assert.deepEqual([follower.faults, follower.told.reset, follower.told.error, follower.told.ended], [[], 0, 0, 0]);
     }
@@ -155,7 +155,7 @@ function suite() {
           const cuts = proxy.cuts;
           proxy.is_cutting = true;
           proxy.cut();
-          for (let count = 0; count < 80 || proxy.cuts < cuts + 20; count += 1) {
+          for (let count = 0; count < 80 || proxy.cuts < cuts + 12; count += 1) {
             await psql.run(writer.transaction());
             // Somebody who writes without a pause leaves no time for a cut between two batches.
             if (count % 4 === 0) await new Promise(setImmediate);
@@ -194,7 +194,7 @@ function suite() {
       }
       const [first, ...others] = VIEWS.map(({ query }) => followers.filter((follower) => follower.query === query));
       for (const alike of [first, ...others]) {
-        await until("both were told the same", () => alike[0].seqs.length === alike[1].seqs.length);
+        await until("both were told the same", () => alike[0].seqs.length === alike[1].seqs.length, DEADLINE_MS);
         assert.deepEqual([...alike[0].seqs].sort(), [...alike[1].seqs].sort(), `seed ${SEED}`);
         for (const { seqs, told, faults } of alike) {
           assert.deepEqual([new Set(seqs).size, told.reset, faults], [seqs.length, 0, []], "nothing came twice");
