@@ -22,7 +22,8 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
 
 export const connect = (url, options) => new Client(url, options);
 
-export const keyOf = (key, names = Object.keys(key)) => JSON.stringify([...names].sort().map((name) => key[name]));
+export const keyOf = (key, names = Object.keys(key)) =>
+  JSON.stringify(names[1] ? [...names].sort().map((name) => key[name]) : key[names[0]]);
 
 /** JSON, with integers that a number would round as strings: two keys must not become one. */
 export function parse(text) {
@@ -149,7 +150,7 @@ class Subscription {
     if (type === "changes") {
       if (topic !== this.#topic) return;
       // Not by spreading: a batch may have more changes than a call may have arguments.
-      this.#unfinished = this.#unfinished.concat(changes);
+      for (const change of changes) this.#unfinished.push(change);
       if (!last) return;
       const batch = { changes: this.#unfinished, cursor };
       this.#unfinished = [];
@@ -243,6 +244,7 @@ export class Client {
     const subscription = new Subscription(this, `s${++this.#ids}`, spec, handlers);
     this.#subscriptions.set(subscription.id, subscription);
     subscription.renew();
+    if (this.state.phase === "closed") subscription._push();
     return subscription;
   }
 

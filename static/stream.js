@@ -74,11 +74,12 @@ export class Stream {
   }
 
   async #refused(response, id, signal) {
-    const { type, detail } = await response.json();
+    const { type = "", detail = "" } = await response.json();
     const { status } = response;
     if (signal.aborted) return;
     const retry_s = Number(response.headers.get("retry-after"));
-    if (status === 400 || status === 404) this.#say({ type: "error", id, code: status === 404 ? "unknown_table" : type.split(":").pop(), message: detail });
+    const code = status === 404 ? "unknown_table" : type.split(":").pop();
+    if (status === 400 || status === 404) this.#say({ type: "error", id, code, message: detail });
     else this.#end(CODES[status] ?? 1011, retry_s ? JSON.stringify({ retry_ms: retry_s * 1000 }) : detail);
   }
 

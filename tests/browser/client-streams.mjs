@@ -284,6 +284,13 @@ test("statuses about the client are close codes", async () => {
   }
 });
 
+test("a refusal that does not say why is one all the same", async () => {
+  await follow();
+  streams[0].answer(new Response("{}", { status: 503 }));
+  await phase("waiting");
+  assert.deepEqual(client.state.close, { code: 1012, reason: "" });
+});
+
 test("an answer that is none of plank's is a lost link", async () => {
   await follow();
   streams[0].answer(new Response("<html>", { status: 404 }));
