@@ -1,335 +1,431 @@
 /**
- * plank.js: the browser's side of the WebSocket protocol `plank.v1`. This file and link.js, no dependency, no build step.
- *
- * Owns one socket at a time: it connects, subscribes, puts batches together, notices a dead link and comes back
- * when link.js says so. It never touches the page and never keeps rows: what a change means is its caller's business.
- *
- * ```js
- * const client = connect("ws");
- * client.onState((state) => console.log(state.phase));
- * client.subscribe({ table: "items" }, { changes: (batch) => console.log(batch.changes) });
- * ```
+ * A client of plank: docs/CLIENT.md and plank.d.ts say how it is used. One link at a time, which subscriptions outlive; stream.js
+ * is loaded where WebSockets are blocked.
  */
 
-import { isFinal, retryWait, Silence } from "./link.js";
-
-/** A connection that lived this long was a good one: the next loss starts the back-off anew. */
+/** A link that lived so long was a good one: the back-off begins anew. */
 const STABLE_MS = 10_000;
-/** A server that accepts the socket and says nothing must not hold the page in "connecting". */
-const WELCOME_MAX_MS = 10_000;
-/** Silence of this many heartbeats means that the link is dead, whatever the socket says. */
-const SILENCE_HEARTBEATS = 2.5;
+const RETRY_FIRST_MS = 250;
+const RETRY_MAX_MS = 10_000;
+/** The most that a server may ask for, and what is drawn on top of it. */
+const HINT_MAX_MS = 60_000;
+const HINT_JITTER_MS = 250;
+export const WELCOME_MAX_MS = 10_000;
+const PROBE_MAX_MS = 5_000;
+const TICK_MS = 2_500;
+/** So many WebSockets in a row without a welcome, beside a server that answers: something blocks them. */
+const BLOCKED_ATTEMPTS = 3;
+/** A token is renewed so long before its end, or after half of a short life. */
+const RENEW_MS = 30_000;
+const RENEW_MIN_MS = 5_000;
+const TIMER_MAX_MS = 2 ** 31 - 1;
 
-/**
- * @typedef {"connecting" | "open" | "waiting" | "closed"} Phase
- * `connecting`: a socket is being opened. `open`: the server said welcome. `waiting`: the next attempt is at
- * `retry_at`. `closed`: for good, by `close()` or by a close code that forbids to come back unchanged.
- *
- * @typedef {object} State
- * @property {Phase} phase
- * @property {number} since When the connection was opened or lost, in ms since 1970: attempts do not move it.
- * @property {number | null} retry_at When the next attempt starts, in ms since 1970; only while `waiting`.
- * @property {number} attempt Failed attempts in a row.
- * @property {{code: number, reason: string} | null} close Why the last socket was closed.
- * @property {string | null} server What the server calls itself, once it said welcome.
- *
- * @typedef {{op: "insert" | "update" | "delete" | "truncate", key?: Record<string, any> | null, row?: Record<string, any>,
- *   seq?: number, xid?: string, at?: string}} Change
- *
- * @typedef {object} Handlers
- * @property {(message: {table: string, key: string[], cursor: string}) => void} [live] Every change that is written
- *   from now on will arrive. Called again after each reconnect: what happened in between must be loaded.
- * @property {(batch: {changes: Change[], cursor: string}) => void} [changes] One complete batch, never a part of one.
- * @property {() => void} [down] The connection was lost; `live` follows when it is back, unless the phase is `closed`.
- * @property {(message: {reason: string}) => void} [reset] The stream broke; `live` follows, and what there is must be loaded again.
- * @property {(message: {code: string, message: string}) => void} [error] The subscription was refused.
- * @property {() => void} [ended] The server ended the subscription, because its table is not watched any more.
- *
- * @typedef {object} Options
- * @property {typeof WebSocket} [WebSocket] Another implementation, for tests and for servers.
- * @property {() => number} [random] The source of the jitter, between 0 and 1.
- * @property {(message: {code: string, message: string}) => void} [onError] An `error` of no subscription.
- */
+export const connect = (url, options) => new Client(url, options);
 
-/**
- * Connects, and stays connected until `close()`.
- * @param {string | URL} url Absolute, or relative to the page; `http` and `https` are read as `ws` and `wss`.
- * @param {Options} [options]
- * @returns {Client}
- */
-export function connect(url, options = {}) {
-  return new Client(url, options);
+export const keyOf = (key, names = Object.keys(key)) =>
+  JSON.stringify(names[1] ? [...names].sort().map((name) => key[name]) : key[names[0]]);
+
+/** JSON, with integers that a number would round as strings: two keys must not become one. */
+export function parse(text) {
+  const exact = (token) => (/^-?\d{16,}$/.test(token) && !Number.isSafeInteger(+token) ? `"${token}"` : token);
+  return JSON.parse(/\d{16}/.test(text) ? text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g, exact) : text);
 }
 
-/** What a client wants to see. It outlives every socket: each reconnect subscribes again. */
+/** Two and a half heartbeats of silence: the link is dead, whatever the socket says. */
+export const silenceMax = ({ heartbeat_s }) => heartbeat_s * 2500;
+
+export const beside = (url, path) => new URL(path, url.href.replace("ws", "http"));
+
+/** Whether there is a server beside the WebSocket at `url`. */
+export const isAlive = (url, fetch) =>
+  fetch(beside(url, "livez"), { signal: AbortSignal.timeout(PROBE_MAX_MS) }).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+
+/** In a silence calls `ask`, which says whether it could, and then `dead`. */
+export function watch(ask, dead) {
+  let timer, max_ms, heard_at, is_asked;
+  const judge = () => {
+    const now = Date.now();
+    if (!is_asked && now - heard_at >= max_ms / 2 && ask()) {
+      is_asked = true;
+      // A machine that slept gives the server the time to answer.
+      heard_at = Math.max(heard_at, now - max_ms + PROBE_MAX_MS);
+    } else if (now - heard_at >= max_ms) dead();
+  };
+  const heard = (ms) => {
+    [max_ms, heard_at, is_asked] = [ms, Date.now(), false];
+    timer ??= setInterval(judge, TICK_MS);
+  };
+  const probe = () => {
+    heard(PROBE_MAX_MS);
+    is_asked = ask();
+  };
+  const stop = () => (timer = clearInterval(timer));
+  return { heard, probe, stop };
+}
+
+/** The client's own mistakes, and what forbids to come back unchanged. */
+const isFinal = (code) => [1002, 1003, 1007, 1008, 1009].includes(code) || (code >= 4500 && code < 5000);
+
+function retryWait(code, reason, attempt, random) {
+  const hint = [1001, 1012].includes(code) && reason.match(/"retry_ms":(\d+)[,}]/);
+  if (hint) return Math.min(hint[1], HINT_MAX_MS) + random() * HINT_JITTER_MS;
+  // Full jitter: a thousand pages that lost the same server come back one by one.
+  return random() * Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** attempt);
+}
+
+/** A mistake in a handler is reported as uncaught, and stops nothing else. */
+function tell(handlers, name, message) {
+  try {
+    handlers[name]?.(message);
+  } catch (error) {
+    Promise.reject(error);
+  }
+}
+
+/** A piece of the chain of batches; a reader holds the one that it waits for. */
+function pending() {
+  const link = {};
+  link.promise = new Promise((resolve) => (link.resolve = resolve));
+  return link;
+}
+
 class Subscription {
-  /** The place in the change log up to which everything was handed over. @type {string | null} */
-  cursor = null;
-  /** Whether the server has confirmed it on the present socket. */
+  rows = new Map();
+  key = null;
   live = false;
-  /** @type {string | null} */
-  topic = null;
+  caught_up = 0;
+  _asked = false;
+  #client;
+  #topic;
+  #unfinished = [];
+  #pieces = null;
+  #next = pending();
+  /** Since when changes are none that were missed; 0 after the first of them. */
+  #back_at = 0;
 
   constructor(client, id, spec, handlers) {
-    this.client = client;
-    this.id = id;
-    this.spec = spec;
-    this.handlers = handlers;
+    this.#client = client;
+    this.cursor = spec.since ?? null;
+    Object.assign(this, { id, spec, handlers });
   }
 
-  /** Asks again on the present socket, after the server refused it. */
   renew() {
-    this.client._subscribe(this);
+    this.#client._subscribe(this);
   }
 
   close() {
-    this.client._unsubscribe(this);
+    this.#client._unsubscribe(this);
+  }
+
+  async *[Symbol.asyncIterator]() {
+    for (let link = this.#next; ; ) {
+      const { batch, error, next } = await link.promise;
+      if (error) throw Object.assign(new Error(error.message), { code: error.code });
+      if (!batch) return;
+      yield batch;
+      link = next;
+    }
+  }
+
+  /** For iterators: a batch, an error, or the end, which stays. */
+  _push(batch, error) {
+    const next = pending();
+    this.#next.resolve({ batch, error, next });
+    if (batch || error) this.#next = next;
+  }
+
+  /** What is unfinished will be sent again whole. */
+  _forget() {
+    this._asked = this.live = false;
+    this.#unfinished = [];
+    this.#topic = this.#pieces = null;
+  }
+
+  _hear(message) {
+    const { handlers } = this;
+    const { type, topic, cursor, changes, last } = message;
+    if (type === "changes") {
+      if (topic !== this.#topic) return;
+      // Not by spreading: a batch may have more changes than a call may have arguments.
+      for (const change of changes) this.#unfinished.push(change);
+      if (!last) return;
+      const batch = { changes: this.#unfinished, cursor };
+      this.#unfinished = [];
+      this.#apply(batch);
+    } else if (type === "heartbeat") {
+      if (this.live && cursor) this.cursor = cursor;
+    } else if (type === "snapshot") {
+      (this.#pieces ??= []).push(message.rows);
+      tell(handlers, "snapshot", message);
+    } else if (type === "subscribed") {
+      this.#back_at = this.cursor && !this.#pieces ? Date.now() : 0;
+      this.caught_up = 0;
+      Object.assign(this, { live: true, key: message.key, cursor });
+      this.#topic = topic;
+      const pieces = this.#pieces;
+      this.#pieces = null;
+      if (pieces) this.#replace(pieces.flat());
+      tell(handlers, "live", message);
+      if (pieces) this._push({ changes: [], cursor, snapshot: true });
+    } else if (type === "reset") {
+      this._forget();
+      this._asked = true;
+      this.cursor = null;
+      tell(handlers, "reset", message);
+      this._push({ changes: [], cursor: null, reset: message.reason });
+    } else if (type === "unsubscribed") {
+      this._forget();
+      tell(handlers, "ended");
+      this.close();
+    } else if (type === "error") {
+      this._forget();
+      tell(handlers, "error", message);
+      this._push(null, message);
+    }
+  }
+
+  /** In one step, now that the key is known: never half of a table. */
+  #replace(rows) {
+    this.rows.clear();
+    if (this.key.length) for (const row of rows) this.rows.set(keyOf(row, this.key), row);
+  }
+
+  #apply(batch) {
+    const { rows, key } = this;
+    const { changes } = batch;
+    if (this.spec.snapshot && key.length) {
+      for (const { op, key: of, row } of changes) {
+        if (op === "truncate") rows.clear();
+        else if (op === "delete") rows.delete(keyOf(of, key));
+        else rows.set(keyOf(of, key), row);
+      }
+    }
+    const missed = this.#back_at && changes.filter(({ at }) => Date.parse(at) < this.#back_at).length;
+    this.caught_up += missed;
+    if (missed < changes.length) this.#back_at = 0;
+    tell(this.handlers, "changes", batch);
+    // After the handler: never ahead of what was applied.
+    this.cursor = batch.cursor;
+    this._push(batch);
   }
 }
 
-/** @see connect */
 export class Client {
-  /** @type {State} */
-  state = { phase: "connecting", since: Date.now(), retry_at: null, attempt: 0, close: null, server: null };
-
+  state = { phase: "connecting", since: Date.now(), retry_at: null, attempt: 0, close: null, server: null, transport: "ws" };
   #url;
   #options;
-  /** @type {WebSocket | null} */
-  #socket = null;
-  /** @type {Map<string, Subscription>} By their own id. */
+  #link;
   #subscriptions = new Map();
-  /** Frames carry the topic, not our id: two subscriptions to the same thing share one. */
-  #topics = new Map();
   #listeners = new Set();
   #ids = 0;
-  #retry_timer = 0;
-  /** The longest silence that is in order, by what `welcome` promised. */
-  #heartbeat_max_ms = WELCOME_MAX_MS;
-  #silence = new Silence(
-    () => this.#ask(),
+  #retry_timer;
+  #renew_timer;
+  #failures = 0;
+  #is_blocked = false;
+  #is_refused = false;
+  #silence_max_ms = WELCOME_MAX_MS;
+  #silence = watch(
+    () => this.#send({ type: "ping" }),
     () => this.#lost(4002, "nothing was heard"),
   );
 
-  constructor(url, options) {
-    this.#url = socketUrl(url);
+  constructor(url, options = {}) {
+    this.#url = new URL(url, globalThis.document?.baseURI);
+    this.#url.protocol = this.#url.protocol.replace("http", "ws");
     this.#options = options;
-    globalThis.addEventListener?.("online", this.#wake);
-    globalThis.addEventListener?.("offline", this.#tell);
-    globalThis.document?.addEventListener("visibilitychange", this.#wake);
+    this.#listen("addEventListener");
     this.#open();
   }
 
-  /**
-   * @param {{table: string, filter?: string, columns?: string[]}} spec
-   * @param {Handlers} handlers
-   * @returns {Subscription}
-   */
-  subscribe(spec, handlers) {
+  subscribe(spec, handlers = {}) {
     const subscription = new Subscription(this, `s${++this.#ids}`, spec, handlers);
     this.#subscriptions.set(subscription.id, subscription);
-    this._subscribe(subscription);
+    subscription.renew();
+    if (this.state.phase === "closed") subscription._push();
     return subscription;
   }
 
-  /**
-   * Calls `listener` with the present state at once, and with every later one.
-   * @param {(state: State) => void} listener
-   * @returns {() => void} Stops it.
-   */
   onState(listener) {
     this.#listeners.add(listener);
     listener(this.state);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Ends the wait for the next attempt now. */
   reconnect() {
     if (this.state.phase === "waiting") this.#open();
   }
 
-  /** Closes for good. */
   close() {
-    globalThis.removeEventListener?.("online", this.#wake);
-    globalThis.removeEventListener?.("offline", this.#tell);
-    globalThis.document?.removeEventListener("visibilitychange", this.#wake);
+    this.#listen("removeEventListener");
     this.#drop();
-    this.#forget();
     this.#set({ phase: "closed", since: Date.now(), retry_at: null });
+    this.#forget(true);
   }
 
-  _subscribe({ id, spec }) {
-    this.#send({ ...spec, type: "subscribe", id });
+  #listen(method) {
+    globalThis[method]?.("online", this.#wake);
+    globalThis[method]?.("offline", this.#tell);
+    globalThis.document?.[method]("visibilitychange", this.#wake);
+  }
+
+  _subscribe(subscription) {
+    const { id, spec, cursor } = subscription;
+    if (subscription._asked || !this.#subscriptions.has(id)) return;
+    subscription._asked = this.#send({ ...spec, type: "subscribe", id, since: cursor ?? undefined });
   }
 
   _unsubscribe(subscription) {
-    if (!this.#subscriptions.delete(subscription.id)) return;
-    this.#leave(subscription);
-    this.#send({ type: "unsubscribe", id: subscription.id });
+    const { id } = subscription;
+    if (!this.#subscriptions.delete(id)) return;
+    if (subscription._asked) this.#send({ type: "unsubscribe", id });
+    subscription._forget();
+    subscription._push();
   }
 
   #open() {
     clearTimeout(this.#retry_timer);
-    const Socket = this.#options.WebSocket ?? WebSocket;
-    const socket = new Socket(this.#url);
-    this.#socket = socket;
-    socket.onmessage = ({ data }) => this.#receive(data);
-    socket.onclose = ({ code, reason }) => this.#lost(code, reason);
+    const { WebSocket: Socket = globalThis.WebSocket, auth } = this.#options;
+    const is_stream = !Socket || this.#is_blocked;
+    // After a stream a WebSocket has its chance again: the server may have been full.
+    this.#is_blocked = false;
+    const attempt = (this.#link = {});
+    const dial = ([token, module]) => {
+      if (this.#link !== attempt) return;
+      const link = (this.#link = module ? new module.Stream(this.#url, this.#fetch) : new Socket(this.#url.href));
+      link.onopen = () => token && link.send(JSON.stringify({ type: "auth", token }));
+      link.onmessage = ({ data }) => this.#receive(data);
+      link.onclose = ({ code, reason }) => this.#lost(code, reason);
+      // Node.js does not always say close after it.
+      link.onerror = () => this.#lost(1006, "");
+    };
     this.#silence.heard(WELCOME_MAX_MS);
-    this.#set({ phase: "connecting", retry_at: null });
+    if (is_stream || auth?.call) {
+      const failed = (error) => this.#link === attempt && this.#lost(1006, `${error}`);
+      Promise.all([this.#token(), is_stream && import("./stream.js")]).then(dial, failed);
+    } else dial([auth]);
+    this.#set({ phase: "connecting", retry_at: null, transport: is_stream ? "sse" : "ws" });
   }
 
-  /** Lets go of the socket without waiting for its close event, which a dead link delays for minutes. */
+  async #token() {
+    const { auth } = this.#options;
+    return auth?.call ? auth() : auth;
+  }
+
+  #fetch = (...request) => (this.#options.fetch ?? fetch)(...request);
+
+  /** Without waiting for its close, which a dead link delays for minutes. */
   #drop() {
     clearTimeout(this.#retry_timer);
+    clearTimeout(this.#renew_timer);
     this.#silence.stop();
-    const socket = this.#socket;
-    this.#socket = null;
-    if (!socket) return;
-    socket.onmessage = socket.onclose = null;
-    socket.close();
+    const link = this.#link;
+    this.#link = null;
+    if (!link) return;
+    link.onopen = link.onmessage = link.onclose = null;
+    link.onerror = () => {};
+    link.close?.();
   }
 
   #lost(code, reason) {
     this.#drop();
-    const { phase, since } = this.state;
+    const { random = Math.random, auth } = this.#options;
+    const { phase, since, transport } = this.state;
+    const now = Date.now();
     const was_open = phase === "open";
-    const was_stable = was_open && Date.now() - since >= STABLE_MS;
-    const attempt = was_stable ? 0 : this.state.attempt;
-    const is_final = isFinal(code);
-    const wait_ms = retryWait({ code, reason }, attempt, this.#options.random ?? Math.random);
+    const attempt = was_open && now - since >= STABLE_MS ? 0 : this.state.attempt;
+    // Another token may help, once.
+    const may_renew = [4501, 4502].includes(code) && auth?.call && !this.#is_refused;
+    if (may_renew) this.#is_refused = true;
+    const is_final = isFinal(code) && !may_renew;
+    const wait_ms = retryWait(code, reason, attempt, random);
     if (!is_final) this.#retry_timer = setTimeout(() => this.#open(), wait_ms);
+    if (transport === "ws" && !was_open && ++this.#failures >= BLOCKED_ATTEMPTS) {
+      isAlive(this.#url, this.#fetch).then((is_alive) => (this.#is_blocked = is_alive && this.state.phase === "waiting"));
+    }
     this.#set({
       phase: is_final ? "closed" : "waiting",
-      since: was_open ? Date.now() : since,
-      retry_at: is_final ? null : Date.now() + wait_ms,
+      since: was_open ? now : since,
+      retry_at: is_final ? null : now + wait_ms,
       attempt: attempt + 1,
       close: { code, reason },
     });
-    this.#forget();
+    this.#forget(is_final, { code, message: reason || `closed with ${code}` });
   }
 
-  /** Nothing of a lost connection may leak into the next one: an unfinished batch will be sent again whole. */
-  #forget() {
-    this.#topics.clear();
+  #forget(is_over, error) {
     for (const subscription of [...this.#subscriptions.values()]) {
       const was_live = subscription.live;
-      subscription.live = false;
-      subscription.topic = null;
-      if (was_live) subscription.handlers.down?.();
+      subscription._forget();
+      if (was_live) tell(subscription.handlers, "down");
+      if (is_over) subscription._push(null, error);
     }
   }
 
   #send(message) {
-    if (this.state.phase === "open") this.#socket.send(JSON.stringify(message));
+    const is_open = this.state.phase === "open";
+    if (is_open) this.#link.send(JSON.stringify(message));
+    return is_open;
   }
 
+  /** Text of a WebSocket, or a message of a stream. */
   #receive(data) {
-    let message;
+    let message = data;
     try {
-      message = JSON.parse(data);
+      if (!data.type) message = parse(data);
     } catch {
-      // The server's mistake and not ours, so not 1007: the next connection may do better.
       return this.#lost(1006, "a message that is no JSON");
     }
-    if (message.type === "welcome") return this.#welcome(message);
-    this.#silence.heard(this.#heartbeat_max_ms);
-    if (message.type === "changes") return this.#changes(message);
-    if (message.type === "heartbeat") return this.#heartbeat(message);
-    const subscription = this.#subscriptions.get(message.id);
-    if (subscription) return this.#answer(subscription, message);
-    if (message.type === "error") this.#options.onError?.(message);
+    const { type, id } = message;
+    const subscription = this.#subscriptions.get(id);
+    if (message.heartbeat_s > 0) this.#silence_max_ms = silenceMax(message);
+    this.#silence.heard(this.#silence_max_ms);
+    if (type === "welcome") this.#welcome(message);
+    else if (type === "authenticated") this.#authenticated(message);
+    else if (subscription) subscription._hear(message);
+    else if (type === "error") tell(this.#options, "onError", message);
+    // Of a topic, or for all.
+    else if (id === undefined) for (const each of [...this.#subscriptions.values()]) each._hear(message);
+    if (type === "subscribed") this.#is_refused = false;
   }
 
-  #welcome({ heartbeat_s, server }) {
-    if (heartbeat_s > 0) this.#heartbeat_max_ms = heartbeat_s * 1000 * SILENCE_HEARTBEATS;
-    this.#silence.heard(this.#heartbeat_max_ms);
-    this.#set({ phase: "open", since: Date.now(), retry_at: null, server: server ?? null });
-    for (const subscription of this.#subscriptions.values()) this._subscribe(subscription);
+  #welcome({ server = null }) {
+    if (this.state.transport === "ws") this.#failures = 0;
+    // Each stream has its own.
+    if (this.state.phase === "open") return this.#set({ server });
+    this.#set({ phase: "open", since: Date.now(), server });
+    for (const subscription of this.#subscriptions.values()) subscription.renew();
   }
 
-  #answer(subscription, message) {
-    const { handlers } = subscription;
-    if (message.type === "subscribed") {
-      subscription.live = true;
-      subscription.topic = message.topic;
-      subscription.cursor = message.cursor ?? subscription.cursor;
-      const topic = this.#topics.get(message.topic) ?? { members: new Set(), unfinished: [] };
-      topic.members.add(subscription);
-      this.#topics.set(message.topic, topic);
-      handlers.live?.(message);
-    } else if (message.type === "reset") {
-      // A reset is the whole topic's: no member will see the rest of a batch that was under way.
-      const topic = this.#topics.get(subscription.topic);
-      if (topic) topic.unfinished = [];
-      this.#leave(subscription);
-      subscription.cursor = null;
-      handlers.reset?.(message);
-    } else if (message.type === "unsubscribed") {
-      this.#subscriptions.delete(subscription.id);
-      this.#leave(subscription);
-      handlers.ended?.();
-    } else if (message.type === "error") {
-      handlers.error?.(message);
-    }
+  #authenticated({ exp }) {
+    const link = this.#link;
+    this.#is_refused = false;
+    clearTimeout(this.#renew_timer);
+    if (!this.#options.auth?.call || !(exp > 0)) return;
+    const left_ms = exp * 1000 - Date.now();
+    const wait_ms = Math.max(RENEW_MIN_MS, left_ms - RENEW_MS, Math.min(left_ms / 2, RENEW_MS));
+    this.#renew_timer = setTimeout(async () => {
+      const token = await this.#token().catch(() => null);
+      if (token && link === this.#link) this.#send({ type: "auth", token });
+    }, Math.min(TIMER_MAX_MS, wait_ms));
   }
 
-  #leave(subscription) {
-    const topic = this.#topics.get(subscription.topic);
-    topic?.members.delete(subscription);
-    if (topic?.members.size === 0) this.#topics.delete(subscription.topic);
-    subscription.live = false;
-    subscription.topic = null;
-  }
-
-  #changes({ topic: name, changes, cursor, last }) {
-    const topic = this.#topics.get(name);
-    // Frames of a topic that was just left are still on their way for a moment.
-    if (!topic) return;
-    // Not by spreading: a batch may have more changes than a call may have arguments.
-    topic.unfinished = topic.unfinished.length ? topic.unfinished.concat(changes) : changes;
-    if (last !== true) return;
-    const batch = { changes: topic.unfinished, cursor };
-    topic.unfinished = [];
-    for (const subscription of [...topic.members]) {
-      subscription.handlers.changes?.(batch);
-      // After the handler: a cursor must never be ahead of what was applied.
-      subscription.cursor = cursor;
-    }
-  }
-
-  /** A heartbeat holds for all subscriptions of the socket, so that a quiet one's cursor never ages out. */
-  #heartbeat({ cursor }) {
-    if (!cursor) return;
-    for (const subscription of this.#subscriptions.values()) if (subscription.live) subscription.cursor = cursor;
-  }
-
-  /** Any message is an answer. */
-  #ask() {
-    if (this.state.phase !== "open") return false;
-    this.#send({ type: "ping" });
-    return true;
-  }
-
-  /** The network or the page was away, and the socket may be dead without knowing. */
+  /** The network or the page was away; the link may be dead. */
   #wake = () => {
     this.#tell();
     if (globalThis.document?.visibilityState === "hidden") return;
-    if (this.state.phase === "waiting") this.#open();
-    else if (this.state.phase === "open") this.#silence.probe();
+    this.reconnect();
+    if (this.state.phase === "open") this.#silence.probe();
   };
 
   #tell = () => {
-    for (const listener of [...this.#listeners]) listener(this.state);
+    for (const listener of [...this.#listeners]) tell({ listener }, "listener", this.state);
   };
 
   #set(change) {
     this.state = { ...this.state, ...change };
     this.#tell();
   }
-}
-
-function socketUrl(url) {
-  const absolute = new URL(url, globalThis.document?.baseURI);
-  absolute.protocol = absolute.protocol.replace(/^http/, "ws");
-  return absolute.href;
 }

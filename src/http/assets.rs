@@ -94,7 +94,7 @@ pub async fn docs(request: HttpRequest) -> Result<HttpResponse, Problem> {
 /// 404.
 #[utoipa::path(
     get, path = "/static/{path}", tag = "pages",
-    summary = "A file of these pages", description = "Scripts, styles, and the client `plank.js` with `link.js`.",
+    summary = "A file of these pages", description = "Scripts, styles, and the client `plank.js` with `stream.js`.",
     params(doc::FilePath, doc::IfNoneMatch),
     responses(
         (

@@ -4,14 +4,14 @@
  */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
-import { begin, changes, HEARTBEAT_S, load, network, newest, PaperSocket, pass, reset, say, show, sleep, sockets, subscribed, welcome } from "./paper.mjs";
+import { begin, changes, HEARTBEAT_S, load, network, newest, nobody, PaperSocket, pass, reset, say, show, sleep, sockets, subscribed, welcome } from "./paper.mjs";
 
 const { connect } = await load("plank.js");
 
 let client;
 
 function open(random = () => 1) {
-  client = connect("ws", { WebSocket: PaperSocket, random });
+  client = connect("ws", { WebSocket: PaperSocket, fetch: nobody, random });
   return client;
 }
 
@@ -43,7 +43,7 @@ test("the address is relative to the page, and a subscription is sent after the 
   mock.timers.tick(250);
   welcome();
   assert.equal(sockets.length, 2);
-  assert.deepEqual(newest().sent, [{ type: "subscribe", id: "s1", table: "items" }]);
+  assert.deepEqual(newest().sent, [{ type: "subscribe", id: "s1", table: "items", since: "c0" }]);
   assert.deepEqual(told, ["live", "down"]);
 });
 
@@ -129,6 +129,14 @@ test("silence of two and a half heartbeats drops the socket, any message keeps i
   assert.equal(client.state.phase, "open");
   pass(1);
   assert.deepEqual([client.state.phase, socket.closed], ["waiting", true]);
+});
+
+test("an error without a close, as Node.js has it for a handshake that failed, is a loss as well", () => {
+  open();
+  newest().onerror({});
+  assert.deepEqual([client.state.phase, client.state.close.code], ["waiting", 1006]);
+  sleep(250);
+  assert.equal(sockets.length, 2);
 });
 
 test("a server that accepts and says nothing is left after ten seconds", () => {

@@ -9,14 +9,13 @@ import { mock } from "node:test";
 const STATIC = new URL("../../static/", import.meta.url);
 export const HEARTBEAT_S = 20;
 
-// Node knows no import map, and static/ has no package.json that would tell it that its files are modules.
+// Node knows no import map.
 const page = await readFile(new URL("index.html", STATIC), "utf8");
 const { imports } = JSON.parse(page.match(/<script type="importmap">([^]*?)<\/script>/)[1]);
 const mapped = Object.fromEntries(Object.entries(imports).map(([name, path]) => [name, new URL(path, new URL("../", STATIC)).href]));
 const hooks = `
   const mapped = ${JSON.stringify(mapped)};
   export const resolve = (name, context, next) => next(mapped[name] ?? name, context);
-  export const load = (url, context, next) => next(url, url.startsWith("${STATIC}") ? { ...context, format: "module" } : context);
 `;
 register(`data:text/javascript,${encodeURIComponent(hooks)}`);
 
@@ -66,17 +65,32 @@ export class PaperSocket {
 }
 
 export const newest = () => sockets.at(-1);
-export const welcome = () => newest().say({ type: "welcome", protocol: "plank.v1", server: "plank/test", heartbeat_s: HEARTBEAT_S });
+export const settle = () => new Promise(setImmediate);
+/** The handshake is done, and the server greets. */
+export function welcome() {
+  newest().onopen?.();
+  newest().say({ type: "welcome", protocol: "plank.v1", server: "plank/test", heartbeat_s: HEARTBEAT_S });
+}
 export const subscribed = (id, topic = "t1", cursor = "c0") =>
   newest().say({ type: "subscribed", id, topic, table: "public.items", key: ["id"], cursor });
 export const reset = (id, reason) => newest().say({ type: "reset", id, reason });
 export const say = (changes, last, cursor = "c1") => newest().say({ type: "changes", topic: "t1", cursor, last, changes });
 export const changes = (ids, last, cursor) => say(ids.map((id) => ({ op: "insert", key: { id }, row: { id } })), last, cursor);
 
+/** A `fetch` that finds no server. */
+export const nobody = () => Promise.reject(new TypeError("there is no server"));
+
+/** Promises and imports run, the clock stands. */
+export async function eventually(what, condition) {
+  for (const end = performance.now() + 5_000; !condition(); await settle()) {
+    if (performance.now() > end) throw new Error(`not within 5 s: ${what}`);
+  }
+}
+
 /** Stops the clock, and forgets the sockets of the test before. */
 export function begin() {
   sockets.length = 0;
-  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: 1_000_000 });
 }
 
 /** Time passes in steps: a mocked clock shows a timer the end of its step, as a machine that slept does. */

@@ -51,12 +51,15 @@ export function missing() {
 export class Server {
   url = "";
   #dir;
+  #flags;
   #child = null;
   #log = "";
   #ended = null;
 
-  static async start() {
+  /** @param flags More of the command line. */
+  static async start(...flags) {
     const server = new Server();
+    server.#flags = flags;
     server.#dir = await mkdtemp(join(tmpdir(), "plank-browser-"));
     try {
       // As root plank drops to the user postgres for its PostgreSQL, who must get through here.
@@ -75,7 +78,7 @@ export class Server {
     for (const name of Object.keys(environment)) {
       if (name === "DATABASE_URL" || (name.startsWith("PLANK_") && name !== "PLANK_PG_BIN")) delete environment[name];
     }
-    const child = spawn(PLANK_BIN, ["serve", "--listen", listen, "--data-dir", join(this.#dir, "data")], {
+    const child = spawn(PLANK_BIN, ["serve", "--listen", listen, "--data-dir", join(this.#dir, "data"), ...this.#flags], {
       env: environment,
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -105,6 +108,11 @@ export class Server {
       throw new Error(`${outcome.failure}; its log:\n${this.#log}`);
     }
     this.url = outcome.url.replace(/\/$/, "");
+  }
+
+  /** Its database, as psql takes it; the log says it. */
+  get database_url() {
+    return this.#log.match(/private postgresql \S+ pid=\d+ url=(\S+)/)[1];
   }
 
   async kill() {

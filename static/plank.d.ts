@@ -1,0 +1,161 @@
+/** A client of plank: PostgreSQL tables, live, in browsers and in Node.js. docs/CLIENT.md shows how it is used. */
+
+/**
+ * Connects, and stays connected until `close()` or a close code that forbids to come back.
+ * @param url The address of the WebSocket, `https://example.org/plank/ws`; in a browser relative to the page. `http` and `https`
+ *   are read as `ws` and `wss`. Streams and `/livez` are looked for beside it.
+ * @throws If `url` is none.
+ */
+export function connect(url: string | URL, options?: Options): Client;
+
+/**
+ * The same text for the same key: under it a row is in `Subscription.rows`. What the text is made of may change.
+ * @param key A key as in a change, or a row.
+ * @param names The columns of the key (`Subscription.key`), where `key` has others too.
+ */
+export function keyOf(key: Row, names?: readonly string[]): string;
+
+/** Values as PostgreSQL writes them in JSON; integers beyond `Number.MAX_SAFE_INTEGER` are strings. */
+export type Row = Record<string, any>;
+
+export interface Options {
+  /**
+   * A token, or a function that is asked for one: before each connection, half a minute before the token ends (after half of
+   * a life below a minute), and once when the server has refused one. Null or an empty text: none, and a cookie may say who
+   * it is. A function that throws counts as a lost connection; one that does not answer for 10 s too.
+   */
+  auth?: string | (() => string | null | undefined | Promise<string | null | undefined>);
+  /** Another implementation; null: streams only. Where there is none it is streams as well. */
+  WebSocket?: (new (url: string) => any) | null;
+  /** For streams, and to ask `/livez`. */
+  fetch?: typeof fetch;
+  /** The source of the jitter, from 0 to 1. */
+  random?: () => number;
+  /** An `error` that is about no subscription. */
+  onError?: (error: Refusal) => void;
+}
+
+export interface State {
+  /**
+   * `connecting`: a link is being opened. `open`: the server has said welcome. `waiting`: the next attempt is at `retry_at`.
+   * `closed`: for good.
+   */
+  phase: "connecting" | "open" | "waiting" | "closed";
+  /** When the link was opened or lost, in ms since 1970. Attempts do not move it. */
+  since: number;
+  /** When the next attempt is, in ms since 1970; only while `waiting`. */
+  retry_at: number | null;
+  /** Failed attempts in a row; a link that lived for 10 s begins anew. */
+  attempt: number;
+  /** Why the last link was closed. 1006: it was lost. */
+  close: { code: number; reason: string } | null;
+  /** What the server calls itself, since its first welcome. */
+  server: string | null;
+  transport: "ws" | "sse";
+}
+
+export class Client {
+  private constructor();
+  /** A new object with each change. */
+  readonly state: State;
+  /** Calls `listener` with the present state at once and with each later one, also when the network comes or goes. */
+  onState(listener: (state: State) => void): () => void;
+  /** Lasts until `close()` or `ended`, across all connections. */
+  subscribe(spec: Spec, handlers?: Handlers): Subscription;
+  /** Ends the wait for the next attempt now. */
+  reconnect(): void;
+  /** For good; loops over its subscriptions end. */
+  close(): void;
+}
+
+export interface Spec {
+  /** As PostgreSQL reads a name: `items`, `sales."Order Lines"`. */
+  table: string;
+  /** `status=eq.open&total=gte.3`, percent-decoded like a query string: docs/PROTOCOL.md, Filters. */
+  filter?: string;
+  /** Those to see; key columns always come. */
+  columns?: readonly string[];
+  /** Whether `rows` is kept, and what there is comes before what happens. */
+  snapshot?: boolean;
+  /** A cursor to begin at. `rows` then has only what has changed since, until a reset. */
+  since?: string | null;
+  /** Of each key the newest change is enough. Streams give them all. */
+  conflate?: boolean;
+}
+
+export interface Change {
+  op: "insert" | "update" | "delete" | "truncate";
+  /** Null for `truncate`, and in a table without a primary key. */
+  key: Row | null;
+  /** `insert`, `update`: the row as it is now. */
+  row?: Row;
+  /** `delete`: the row as it was. */
+  old?: Row;
+  /** An `insert` or `delete` that is one because of the filter. */
+  cause?: "update";
+  /** Names this change for ever. */
+  seq: number;
+  xid: string;
+  /** When the transaction began, UTC. */
+  at: string;
+}
+
+export interface Batch {
+  /** May be empty. */
+  changes: Change[];
+  /** Where to go on once they are applied. */
+  cursor: string;
+}
+
+/** What a loop over a subscription gets: batches, and what happened to `rows` between them. */
+export type Piece =
+  | (Batch & { snapshot?: undefined; reset?: undefined })
+  /** `rows` is that of a snapshot. */
+  | { changes: []; cursor: string; snapshot: true; reset?: undefined }
+  /** What was there is void, and changes may be missing; with `snapshot` another piece follows when `rows` is new. */
+  | { changes: []; cursor: null; reset: Reason; snapshot?: undefined };
+
+export type Reason = "expired" | "epoch" | "schema";
+
+export interface Refusal {
+  code: string;
+  message: string;
+}
+
+/** An exception in one of them is reported as an unhandled rejection, and stops nothing. */
+export interface Handlers {
+  /** From here on every change arrives. Again after each reconnect and reset: `rows` is the table as of `cursor`. */
+  live?(message: { table: string; key: string[]; cursor: string }): void;
+  /** A part of a snapshot, as it comes. It is void when `reset` or `down` comes before `live`; `rows` changes at `live`. */
+  snapshot?(message: { rows: Row[]; more: boolean; cursor: string }): void;
+  /** A whole batch, which `rows` has already. */
+  changes?(batch: Batch): void;
+  /** The link was lost. `live` follows and what was missed, unless the phase is `closed`. */
+  down?(): void;
+  /** The stream broke: what was there is void. `live` follows; without `snapshot` it is the caller who has to load again. */
+  reset?(message: { reason: Reason }): void;
+  /** It was refused. `renew()` asks again, and so does each reconnect. */
+  error?(error: Refusal): void;
+  /** The table is not watched any more. */
+  ended?(): void;
+}
+
+export interface Subscription extends AsyncIterable<Piece> {
+  /**
+   * With `snapshot`, the table (as filtered) by `keyOf` of its key; always the same map. It changes by whole batches, and by
+   * whole snapshots. Empty for a table without a primary key.
+   */
+  readonly rows: Map<string, Row>;
+  /** The columns of the primary key, once live; `[]` without one. */
+  readonly key: string[] | null;
+  /** Whether the present link has confirmed it. */
+  readonly live: boolean;
+  /** That of the last whole batch. */
+  readonly cursor: string | null;
+  /** How many changes since the last reconnect were missed, by this machine's clock: those that began before it. */
+  readonly caught_up: number;
+  /** Ends it; loops over it end. */
+  close(): void;
+  /** Asks again after `error`. */
+  renew(): void;
+}

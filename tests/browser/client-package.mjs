@@ -1,0 +1,56 @@
+/** What is shipped: its size, its package, and that the types name what there is. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
+import * as plank from "../../static/plank.js";
+
+const STATIC = new URL("../../static/", import.meta.url);
+const read = (name) => readFile(new URL(name, STATIC), "utf8");
+const zipped = async (name) => gzipSync(await read(name), { level: 9 }).length;
+
+test("plank.js is at most 5 KiB gzipped, alone, and what streams need at most 2 KiB", async () => {
+  const source = await read("plank.js");
+  assert.deepEqual([...source.matchAll(/\bimport\b[^;]*?["'](.*?)["']/g)].map(([, name]) => name), ["./stream.js"]);
+  assert.match(source, /import\("\.\/stream\.js"\)/, "which is loaded only where it is needed");
+  assert.deepEqual([...(await read("stream.js")).matchAll(/\bfrom "(.*?)"/g)].map(([, name]) => name), ["./plank.js"]);
+  const sizes = [await zipped("plank.js"), await zipped("stream.js")];
+  assert.ok(sizes[0] <= 5 * 1024 && sizes[1] <= 2 * 1024, `${sizes} bytes`);
+});
+
+test("the package has the client, its types and its licences, and nothing else of the page", async () => {
+  const { stdout } = await promisify(execFile)("npm", ["pack", "--dry-run", "--json"], { cwd: fileURLToPath(STATIC) });
+  const [{ files, name }] = JSON.parse(stdout);
+  assert.equal(name, "plank-client");
+  const wanted = ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "package.json", "plank.d.ts", "plank.js", "stream.js"];
+  assert.deepEqual(files.map(({ path }) => path).sort(), wanted);
+  for (const gone of ["README.md", "LICENSE-MIT", "LICENSE-APACHE"]) await assert.rejects(read(gone), { code: "ENOENT" }, "what packing needs is gone");
+  const { version } = JSON.parse(await read("package.json"));
+  assert.match(await readFile(new URL("../Cargo.toml", STATIC), "utf8"), new RegExp(`^version = "${version}"$`, "m"));
+});
+
+test("the types name what a client and a subscription have", async () => {
+  const types = await read("plank.d.ts");
+  const members = (name) => {
+    const [, body] = types.match(new RegExp(`^export (?:class|interface) ${name}\\b[^{]*\\{\\n([^]*?)^\\}`, "m"));
+    return [...body.matchAll(/^ {2}(?:readonly )?(\w+)\??[(:]/gm)].map(([, member]) => member).sort();
+  };
+  class Silent {
+    close() {}
+  }
+  const client = plank.connect("ws://127.0.0.1:1/ws", { WebSocket: Silent });
+  const subscription = client.subscribe({ table: "items" });
+  client.close();
+  const has = (object) => {
+    const names = [...Object.keys(object), ...Object.getOwnPropertyNames(Object.getPrototypeOf(object))];
+    // What begins with _ is between the two of them; the last ones are of the handlers and of what was asked for.
+    return names.filter((name) => !/^_|^(constructor|id|spec|handlers)$/.test(name)).sort();
+  };
+  assert.deepEqual(members("Client"), has(client));
+  assert.deepEqual(members("Subscription"), has(subscription));
+  assert.deepEqual(members("State"), Object.keys(client.state).sort());
+  for (const name of ["connect", "keyOf", "Client"]) assert.match(types, new RegExp(`^export (?:function|class) ${name}\\b`, "m"));
+});
