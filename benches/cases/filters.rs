@@ -71,9 +71,10 @@ pub async fn run(effort: Effort) -> Outcome<Report> {
 }
 
 /// A table, and those who look at one tenant's rows of it each.
-struct Tenants {
+pub struct Tenants {
     table: String,
-    filters: usize,
+    /// How many tenants there are.
+    pub filters: usize,
     sockets: Vec<Subscriber>,
     written: usize,
     /// How many changes have come.
@@ -81,13 +82,38 @@ struct Tenants {
 }
 
 impl Tenants {
-    async fn start(bed: &Bed, sql: &Client, filters: usize) -> Outcome<Self> {
-        let table = format!("tenants_{filters}");
+    /// A table without subscriptions yet, with this many tenants.
+    ///
+    /// # Errors
+    /// If it can't be made.
+    pub async fn empty(sql: &Client, name: &str, tenants: usize) -> Outcome<Self> {
+        let table = format!("{name}_{tenants}");
         let create = format!(
             "create table {table} (id bigint generated always as identity primary key, tenant_id int, name text); select plank.watch('{table}')"
         );
         sql.batch_execute(&create).await?;
-        let mut sockets = Vec::new();
+        Ok(Self {
+            table,
+            filters: tenants,
+            sockets: Vec::new(),
+            written: 0,
+            seen: Arc::default(),
+        })
+    }
+
+    /// The table.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// One more socket, which is subscribed.
+    pub fn push(&mut self, socket: Subscriber) {
+        self.sockets.push(socket);
+    }
+
+    async fn start(bed: &Bed, sql: &Client, filters: usize) -> Outcome<Self> {
+        let mut tenants = Self::empty(sql, "tenants", filters).await?;
+        let table = tenants.table.clone();
         for first in (0..filters).step_by(EACH) {
             let mut socket = Subscriber::greeted(bed.plank.address).await?;
             for tenant in first..filters.min(first + EACH) {
@@ -102,19 +128,16 @@ impl Tenants {
                 )
                 .await?;
             }
-            sockets.push(socket);
+            tenants.push(socket);
         }
-        Ok(Self {
-            table,
-            filters,
-            sockets,
-            written: 0,
-            seen: Arc::default(),
-        })
+        Ok(tenants)
     }
 
     /// Microseconds of the processor for a change.
-    async fn measure(&mut self, bed: &Bed, sql: &Client, changes: usize) -> Outcome<f64> {
+    ///
+    /// # Errors
+    /// If not all of them come.
+    pub async fn measure(&mut self, bed: &Bed, sql: &Client, changes: usize) -> Outcome<f64> {
         let insert = format!(
             "insert into {} (tenant_id, name) values ($1, 'a name')",
             self.table

@@ -15,6 +15,7 @@ mod latency;
 mod memory;
 mod open_transaction;
 mod paced;
+mod principals;
 mod snapshot;
 mod stalled;
 mod writers;
@@ -81,6 +82,11 @@ pub const CASES: &[Case] = &[
         name: "filters",
         about: "ten thousand different filters against ten",
         run: |effort| Box::pin(filters::run(effort)),
+    },
+    Case {
+        name: "principals",
+        about: "a thousand principals on one table against one",
+        run: |effort| Box::pin(principals::run(effort)),
     },
     Case {
         name: "compression",

@@ -40,6 +40,18 @@ impl Subscriber {
         Ok(this)
     }
 
+    /// Connects where people have to log in, and waits until a subscription of a table is live.
+    ///
+    /// # Errors
+    /// If it does not come to that.
+    pub async fn logged_in(address: SocketAddr, table: &str, token: &str) -> Outcome<Self> {
+        let mut this = Self::open(&format!("ws://{address}/ws?table={table}")).await?;
+        this.send(&format!(r#"{{"type":"auth","token":"{token}"}}"#))
+            .await?;
+        within(SOON, "a subscription", this.find(SUBSCRIBED)).await?;
+        Ok(this)
+    }
+
     async fn open(url: &str) -> Outcome<Self> {
         let (socket, _) = within(SOON, "a WebSocket", connect_async(url)).await?;
         Ok(Self { socket })

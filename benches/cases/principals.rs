@@ -1,0 +1,92 @@
+//! `principals`: what a change costs plank when a thousand principals look at a table, each at rows of its own, against one.
+
+use plank::auth::token::mint;
+use serde_json::{Map, json};
+use tokio_postgres::Client;
+
+use super::filters::Tenants;
+use crate::support::bed::{Bed, Setup};
+use crate::support::client::Subscriber;
+use crate::support::report::{Report, Verdict};
+use crate::support::temp_dir::TempDir;
+use crate::support::{Effort, Outcome, stats};
+
+const ONE: usize = 1;
+const MANY: usize = 1_000;
+
+/// The processor's time for a change among many may be so many times that with one.
+const RATIO_MAX: f64 = 2.0;
+
+/// Interleaved, so that whatever else the machine does meets both alike.
+const ROUNDS: usize = 5;
+
+const SECRET: &[u8] = b"a secret of a benchmark, as long as it has to be";
+
+/// Runs it.
+pub async fn run(effort: Effort) -> Outcome<Report> {
+    let changes = effort.of(10_000, 200);
+    let many = effort.of(MANY, 20);
+    let dir = TempDir::new()?;
+    let secret = dir.path().join("secret");
+    std::fs::write(&secret, SECRET)?;
+    // Two words for as long as the process lives.
+    let secret: &'static str = String::leak(secret.display().to_string());
+    let plank_args = Vec::leak(vec!["--auth", "on", "--jwt-secret-file", secret]);
+    let bed = Bed::start_with(Setup {
+        plank_args,
+        ..Setup::default()
+    })
+    .await?;
+    let sql = bed.connect().await?;
+    let mut beds = [
+        start(&bed, &sql, ONE).await?,
+        start(&bed, &sql, many).await?,
+    ];
+    let mut figures = [Vec::new(), Vec::new()];
+    for round in 1..=ROUNDS {
+        eprintln!("load: principals, round {round} of {ROUNDS}");
+        for (tenants, figures) in beds.iter_mut().zip(&mut figures) {
+            figures.push(tenants.measure(&bed, &sql, changes).await?);
+        }
+    }
+    let facts = bed.database_facts().await?;
+    bed.stop().await?;
+    let medians = figures.each_mut().map(|figures| stats::median(figures));
+    let head = ["principals", "µs of processor for a change"];
+    let mut table = vec![head.map(str::to_owned).to_vec()];
+    for (tenants, median) in beds.iter().zip(medians) {
+        table.push(vec![tenants.filters.to_string(), format!("{median:.1}")]);
+    }
+    let ratio = medians[1] / medians[0];
+    Ok(Report {
+        method: format!(
+            "plank with `--auth on`, and two tables with the policy `tenant_id=eq.{{claim.tenant}}`. One principal looks at the one, \
+             {many} at the other, each with a token, a WebSocket and rows of its own. {changes} times a row of some tenant is inserted, \
+             each in a transaction of its own and after the one before it; one principal gets it. Time of all threads of the \
+             process `plank` in user and kernel mode, median of {ROUNDS} interleaved rounds."
+        ),
+        facts,
+        table,
+        plot: None,
+        verdicts: vec![Verdict {
+            text: format!("{many} principals to one: {ratio:.2} times, at most {RATIO_MAX} times"),
+            is_within: ratio <= RATIO_MAX,
+        }],
+    })
+}
+
+async fn start(bed: &Bed, sql: &Client, principals: usize) -> Outcome<Tenants> {
+    let mut tenants = Tenants::empty(sql, "owned", principals).await?;
+    let allow = format!(
+        "select plank.allow('{}', 'tenant', 'tenant_id=eq.{{claim.tenant}}')",
+        tenants.table()
+    );
+    sql.batch_execute(&allow).await?;
+    for tenant in 0..principals {
+        let claims = Map::from_iter([("tenant".to_owned(), json!(tenant))]);
+        let token = mint(SECRET, &format!("user-{tenant}"), "tenant", claims, 3_600)?;
+        let socket = Subscriber::logged_in(bed.plank.address, tenants.table(), &token).await?;
+        tenants.push(socket);
+    }
+    Ok(tenants)
+}
