@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use nix::sys::resource::{Resource, getrlimit};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -119,6 +120,7 @@ pub struct Metrics {
     pub request_seconds: Family<RouteLabel, Histogram, RequestBuckets>,
     process_resident_memory: Gauge,
     process_open_fds: Gauge,
+    process_max_fds: Gauge,
     process_cpu_seconds: Counter<f64, AtomicU64>,
 }
 
@@ -158,6 +160,7 @@ impl Default for Metrics {
             request_seconds: Family::new_with_constructor(RequestBuckets),
             process_resident_memory: Gauge::default(),
             process_open_fds: Gauge::default(),
+            process_max_fds: Gauge::default(),
             process_cpu_seconds: Counter::default(),
         };
         let r = &mut m.registry;
@@ -297,6 +300,11 @@ impl Default for Metrics {
             m.process_open_fds.clone(),
         );
         r.register(
+            "process_max_fds",
+            "File descriptors that the process may have",
+            m.process_max_fds.clone(),
+        );
+        r.register(
             "process_cpu_seconds",
             "User and system time so far",
             m.process_cpu_seconds.clone(),
@@ -342,6 +350,10 @@ impl Metrics {
         }
         if let Ok(dir) = std::fs::read_dir("/proc/self/fd") {
             self.process_open_fds.set(dir.count() as i64);
+        }
+        if let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) {
+            self.process_max_fds
+                .set(i64::try_from(soft).unwrap_or(i64::MAX));
         }
         if let Ok(stat) = std::fs::read_to_string("/proc/self/stat")
             && let Some((_, rest)) = stat.rsplit_once(") ")

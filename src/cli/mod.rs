@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::ServeArgs;
 
+mod doctor;
 mod migrate;
 mod serve;
 mod tail;
@@ -40,6 +41,8 @@ enum Command {
     Unwatch(watch::UnwatchArgs),
     /// Print the changes of a table as they happen, from a running plank
     Tail(tail::TailArgs),
+    /// Say what is wrong with the database, its tables, this machine or the proxy, and what to do; exit status 1 if anything is
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Runs the program.
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Watch(args) => watch::watch(args),
         Command::Unwatch(args) => watch::unwatch(args),
         Command::Tail(args) => tail::run(args),
+        Command::Doctor(args) => doctor::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,10 +7,12 @@
 //! - [`pool`], [`items`]: the requests.
 //! - [`retention`]: how much of the log is kept.
 //! - [`watch`]: which tables are live.
+//! - [`inspect`]: what `plank doctor` looks at.
 //! - [`private`]: a PostgreSQL of plank's own.
 
 pub mod connect;
 pub mod history;
+pub mod inspect;
 pub mod items;
 pub mod log;
 pub mod migrate;

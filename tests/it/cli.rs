@@ -240,7 +240,7 @@ async fn help_lists_every_setting() {
         assert!(out.contains(name), "{name} is missing");
     }
     let (_, out, _) = run(&["--help"]).await;
-    for name in ["serve", "migrate", "watch", "unwatch", "tail"] {
+    for name in ["serve", "migrate", "watch", "unwatch", "tail", "doctor"] {
         assert!(out.contains(&format!("\n  {name} ")), "{name} is missing");
     }
     let (_, out, _) = run(&["tail", "--help"]).await;

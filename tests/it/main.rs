@@ -14,6 +14,7 @@ mod cli;
 mod conflate;
 mod crowd;
 mod deflate;
+mod doctor;
 mod doorbell;
 mod failover;
 mod filter;
