@@ -21,8 +21,9 @@ use crate::actor::place::{Bounds, Places};
 use crate::config::{Config, Database, ListenAddress, Retention};
 use crate::descriptors;
 use crate::health::Health;
+use crate::http::State;
 use crate::http::peer::Rules;
-use crate::http::{State, server};
+use crate::http::server::{self, Bound};
 use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX, FOLLOW_INTERVAL, PRUNE_INTERVAL_MIN, START_MAX};
 use crate::metrics::Metrics;
 use crate::store::private::{self, PrivatePostgres};
@@ -122,9 +123,21 @@ pub async fn prepare(database: &Database) -> Result<Vec<String>, ConnectError> {
 /// # Errors
 /// What only the operator can mend. A database that is away is waited for, and is no error.
 pub async fn build(config: Config) -> Result<App, AppError> {
-    let mut bound = Vec::new();
-    for address in &config.listen {
-        bound.push((address, server::bind(address).map_err(AppError)?));
+    // Boxed: a large future, in everybody who starts one.
+    Box::pin(build_on(config, Vec::new())).await
+}
+
+/// The same on sockets that are bound already, if there are any, instead of the addresses of the configuration.
+///
+/// # Errors
+/// See [`build`].
+pub async fn build_on(
+    config: Config,
+    mut bound: Vec<(ListenAddress, Bound)>,
+) -> Result<App, AppError> {
+    let is_bound = !bound.is_empty();
+    for address in config.listen.iter().filter(|_| !is_bound) {
+        bound.push((address.clone(), server::bind(address).map_err(AppError)?));
     }
     let addresses = bound
         .iter()

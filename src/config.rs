@@ -210,6 +210,25 @@ impl Config {
 }
 
 impl ServeArgs {
+    /// Whether plank may be served on these addresses; `what` says whose they are.
+    ///
+    /// # Errors
+    /// If one can be reached from other machines, and nobody has to log in.
+    pub fn allow_addresses(
+        &self,
+        what: &str,
+        addresses: &[ListenAddress],
+    ) -> Result<(), ConfigError> {
+        let mut addresses = addresses.iter();
+        match addresses.find(|address| !address.is_local() && !self.insecure) {
+            None => Ok(()),
+            Some(open) => Err(ConfigError(format!(
+                "{what}{open} can be reached from other machines, and nobody has to log in; listen on 127.0.0.1 behind a \
+                 proxy that asks who is there, or say --insecure"
+            ))),
+        }
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -220,15 +239,7 @@ impl ServeArgs {
             .iter()
             .map(|text| ListenAddress::parse(text.trim()))
             .collect::<Result<Vec<_>, _>>()?;
-        if let Some(open) = listen
-            .iter()
-            .find(|address| !address.is_local() && !self.insecure)
-        {
-            return Err(ConfigError(format!(
-                "--listen {open} can be reached from other machines, and nobody has to log in; listen on 127.0.0.1 behind a \
-                 proxy that asks who is there, or say --insecure"
-            )));
-        }
+        self.allow_addresses("--listen ", &listen)?;
         for (name, value) in [
             ("--workers", self.workers.unwrap_or(1)),
             ("--max-connections", self.max_connections),
