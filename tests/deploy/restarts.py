@@ -210,7 +210,23 @@ EVENTS = [
     ("nginx -s reload", lambda: run("nginx", "-s", "reload"), True),
     ("kill -STOP of plank, and its watchdog", freeze, True),
 ]
-if os.environ.get("PACKAGE"):
+NODES = ["plank.service", "plank-2.service", "plank-3.service"]
+
+
+def roll():
+    for node in NODES:
+        run("systemctl", "restart", node)
+
+
+# With three nodes behind the proxy. A client comes back to whichever it is given, with the cursor that another one gave.
+EVENTS_OF_NODES = [
+    ("a rolling restart of three nodes", roll, True),
+    ("kill -9 of one of three nodes", lambda: run("systemctl", "kill", "--signal=KILL", NODES[1]), False),
+    ("the end of one of three nodes", lambda: run("systemctl", "stop", NODES[2]), False),
+]
+if os.environ.get("NODES"):
+    EVENTS = EVENTS_OF_NODES
+elif os.environ.get("PACKAGE"):
     EVENTS.append(("an upgrade of the package", lambda: run("dpkg", "--force-confold", "--install", os.environ["PACKAGE"]), True))
 
 

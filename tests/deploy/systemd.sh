@@ -155,9 +155,22 @@ inside systemd-run --quiet --pipe --wait -p EnvironmentFile=/etc/plank/plank.env
 grep -q '^ok     upgrade' "$tmp/doctor.txt" && grep -q '^ok     stream ' "$tmp/doctor.txt"
 echo "ok: plank doctor finds nothing wrong"
 
-inside runuser -u postgres -- psql -Xq -d plank -c 'delete from items'
-PACKAGE=${package:+/root/plank.deb} nsenter --target "$leader" --net -- python3 tests/deploy/restarts.py "$base" "$tmp/cert.pem" 127.0.0.1:8080 \
-    nsenter --target "$leader" --mount --uts --ipc --net --pid --root --wd --
+# restarts: what restarts.py makes happen, on an empty table.
+restarts() {
+    inside runuser -u postgres -- psql -Xq -d plank -c 'delete from items'
+    env PACKAGE="${package:+/root/plank.deb}" "$@" nsenter --target "$leader" --net -- \
+        python3 tests/deploy/restarts.py "$base" "$tmp/cert.pem" 127.0.0.1:8080 \
+        nsenter --target "$leader" --mount --uts --ipc --net --pid --root --wd --
+}
+restarts NODES=
+
+for i in 2 3; do
+    inside systemd-run --quiet --unit=plank-$i -p Type=notify -p Restart=always -p RestartSec=1 -p DynamicUser=yes -p User=plank \
+        -p EnvironmentFile=/etc/plank/plank.env plank serve --listen 127.0.0.1:$((8079 + i))
+done
+sed -i 's|^\( *\)#server 127.0.0.1:8081;|\1server 127.0.0.1:8081;\n\1server 127.0.0.1:8082;|' "$root/etc/nginx/conf.d/plank.conf"
+inside nginx -s reload
+restarts NODES=3
 
 score=$(inside systemd-analyze security --no-pager --threshold=15 plank.service) || { grep -v ✓ <<<"$score" >&2; exit 1; }
 echo "ok:$(grep -o ' Overall exposure level.*: [0-9.]*' <<<"$score"), at most 1.5"

@@ -30,6 +30,7 @@ mod items_input;
 mod live;
 mod long_poll;
 mod migrate;
+mod nodes;
 mod openapi;
 mod partitions;
 mod pooler;
