@@ -29,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::store::private::{self, PrivatePostgres};
 use crate::store::{ConnectError, History, Pool, StoreError, connect, migrate, retention};
 
+mod canary;
 mod own_postgres;
 
 use own_postgres::OwnPostgres;
@@ -187,7 +188,8 @@ pub async fn build_on(
         health.clone(),
     );
     let following = follow_tables(pool.clone(), health.clone());
-    let housekeeping = actix_rt::spawn(async { tokio::join!(keeping, following).0 });
+    let beating = canary::beat(pool.clone(), config.canary, metrics.clone());
+    let housekeeping = actix_rt::spawn(async { tokio::join!(keeping, following, beating).0 });
 
     let bounds = Bounds {
         connections_max: config.connections_max,

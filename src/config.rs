@@ -120,6 +120,15 @@ pub struct ServeArgs {
     )]
     pub doorbell: String,
 
+    /// How often plank writes a row of its own, to measure the way of a change (plank_canary_seconds); off: never
+    #[arg(
+        long,
+        env = "PLANK_CANARY",
+        default_value = "15s",
+        value_name = "TIME|off"
+    )]
+    pub canary: String,
+
     /// Allow an address beyond loopback although nobody has to log in
     #[arg(long, env = "PLANK_INSECURE")]
     pub insecure: bool,
@@ -132,6 +141,17 @@ pub struct ServeArgs {
         value_name = "FILTER"
     )]
     pub log: String,
+
+    /// How the log is written: text, logfmt, or json, an object a line
+    #[arg(
+        long,
+        env = "PLANK_LOG_FORMAT",
+        default_value = "text",
+        value_parser = ["text", "logfmt", "json"],
+        hide_possible_values = true,
+        value_name = "text|logfmt|json"
+    )]
+    pub log_format: String,
 }
 
 /// Why the settings can't be used. The text names the flag and says what to do.
@@ -179,6 +199,8 @@ pub struct Config {
     pub retention: Retention,
     /// Whether the listener may sleep until the doorbell rings.
     pub doorbell: bool,
+    /// How often the canary beats; none: never.
+    pub canary: Option<Duration>,
 }
 
 impl Config {
@@ -205,6 +227,7 @@ impl Config {
                 rows_max: RETENTION_ROWS_MAX,
             },
             doorbell: true,
+            canary: None,
         })
     }
 }
@@ -299,6 +322,10 @@ impl ServeArgs {
                 rows_max: retention_rows,
             },
             doorbell: self.doorbell == "on",
+            canary: match self.canary.trim() {
+                "off" => None,
+                time => Some(parse::duration("--canary", time)?),
+            },
         })
     }
 }

@@ -12,6 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::canary::Canary;
+
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// `{transport}`
@@ -118,6 +120,9 @@ pub struct Metrics {
     pub limits: Family<LimitLabel, Counter>,
     pub requests: Family<RequestLabels, Counter>,
     pub request_seconds: Family<RouteLabel, Histogram, RequestBuckets>,
+    /// What has to come back through the log.
+    pub canary: Canary,
+    canary_seconds: Seconds,
     process_resident_memory: Gauge,
     process_open_fds: Gauge,
     process_max_fds: Gauge,
@@ -158,6 +163,8 @@ impl Default for Metrics {
             limits: Family::default(),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(RequestBuckets),
+            canary: Canary::default(),
+            canary_seconds: Seconds::default(),
             process_resident_memory: Gauge::default(),
             process_open_fds: Gauge::default(),
             process_max_fds: Gauge::default(),
@@ -290,6 +297,11 @@ impl Default for Metrics {
             m.request_seconds.clone(),
         );
         r.register(
+            "plank_canary_seconds",
+            "Time that a row which plank writes itself took to come back through the log, or has not come back for",
+            m.canary_seconds.clone(),
+        );
+        r.register(
             "process_resident_memory_bytes",
             "Resident memory",
             m.process_resident_memory.clone(),
@@ -335,6 +347,7 @@ impl Metrics {
     /// The text that Prometheus reads (OpenMetrics).
     pub fn render(&self) -> String {
         self.read_process();
+        self.canary_seconds.set(self.canary.age().as_secs_f64());
         let mut text = String::new();
         // Writing into a String can't fail.
         let _ = encode(&mut text, &self.registry);

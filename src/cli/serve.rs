@@ -15,12 +15,14 @@ use crate::health::Health;
 use crate::http::server;
 use crate::systemd;
 
+use super::log_format::LogFormat;
+
 /// How often to look whether the database has come.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Serves until SIGTERM or SIGINT.
 pub fn run(args: &ServeArgs) -> Result<(), AppError> {
-    super::start_logger(&args.log);
+    super::log_format::start(&args.log, LogFormat::of(&args.log_format));
     // First of all, before there is a thread or a child that could have the descriptors as well.
     let passed = systemd::sockets().map_err(AppError)?;
     let config = args.resolve().map_err(|e| AppError(e.to_string()))?;

@@ -18,6 +18,7 @@ use crate::actor::place::{Asking, Open};
 use crate::metrics::{RequestLabels, RouteLabel};
 
 use super::State;
+use super::request_id::{self, REQUEST_ID, X_REQUEST_ID};
 
 /// The middleware.
 ///
@@ -32,7 +33,13 @@ pub async fn observe<B: MessageBody + 'static>(
     let state = request.app_data::<web::Data<State>>().cloned();
     let route = request.match_pattern().unwrap_or_else(|| "other".into());
     let method = method_label(request.method());
-    let mut response = next.call(request).await?.map_into_boxed_body();
+    let id = request_id::of(request.headers());
+    // What is logged for its sake has its name.
+    let serving = REQUEST_ID.scope(id.clone(), next.call(request));
+    let mut response = serving.await?.map_into_boxed_body();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(X_REQUEST_ID, id);
+    }
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -50,7 +57,7 @@ pub async fn observe<B: MessageBody + 'static>(
     if let Some(state) = state {
         let status = response.status().as_u16();
         log::debug!(
-            "request served method={method} route={route} status={status} ms={}",
+            "request served method={method} route={route} status={status} ms={} request={id}",
             started.elapsed().as_millis()
         );
         let seconds = started.elapsed().as_secs_f64();

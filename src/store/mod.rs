@@ -6,10 +6,12 @@
 //! - [`history`]: the log and whole tables, for clients that come back.
 //! - [`pool`], [`items`]: the requests.
 //! - [`retention`]: how much of the log is kept.
+//! - [`canary`]: the heartbeat row.
 //! - [`watch`]: which tables are live.
 //! - [`inspect`]: what `plank doctor` looks at.
 //! - [`private`]: a PostgreSQL of plank's own.
 
+pub mod canary;
 pub mod connect;
 pub mod history;
 pub mod inspect;

@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["feed"],
     &["config", "descriptors", "systemd"],
     &["health", "metrics", "throttle"],
+    &["canary"],
     &["limits"],
 ];
 

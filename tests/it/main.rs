@@ -31,6 +31,7 @@ mod live;
 mod long_poll;
 mod migrate;
 mod nodes;
+mod observability;
 mod openapi;
 mod partitions;
 mod pooler;
