@@ -103,6 +103,11 @@ bench: ## benchmarks (ARGS="latency --check" for one)
 	@scripts/need.sh cargo cc postgresql
 	cargo bench --locked --bench load -- $(ARGS)
 
+soak: ## ten minutes of coming and going: memory, descriptors and the log stay where they are (SOAK_SECONDS=n for less)
+	@scripts/need.sh cargo cc postgresql
+	cargo build --release --locked
+	SECONDS_OF_SOAK=$(or $(SOAK_SECONDS),600) scripts/soak.sh
+
 deb: ## the Debian package, target/debian/plank_*.deb
 	@scripts/need.sh cargo cc
 	cargo build --release --locked
