@@ -1,7 +1,7 @@
 # The front door of plank, thin over cargo. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-autobahn test-browser test-deploy autobahn stress fuzz lint bench install clean
+.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-autobahn test-browser test-deploy autobahn stress fuzz lint bench deb soak install clean
 # The parts of `make test` share the processors and target/: one after the other, also under -j.
 .NOTPARALLEL:
 
@@ -9,7 +9,7 @@
 TEST_TOOLS = chromium node curl python3-venv
 # A server runs on Linux, so only there are its operations tested.
 ifeq ($(shell uname),Linux)
-TEST_TOOLS += nginx systemd-analyze pgbouncer spin
+TEST_TOOLS += nginx systemd-analyze systemd-nspawn openssl pgbouncer promtool spin
 endif
 # The same features everywhere, so that nothing is compiled twice.
 CARGO_FLAGS = --locked --all-features
@@ -18,6 +18,7 @@ DESTDIR ?=
 PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+BIN ?= target/release/plank
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,10 +84,12 @@ test-browser: ## the dashboard in a real Chromium, and its client
 		scripts/skip.sh "dashboard in a browser" "Chromium or Node.js is missing"; \
 	fi
 
-test-deploy: ## the systemd unit, and nginx in front of plank
+test-deploy: ## the units, nginx, alerts; then all of it under a real systemd, from the Debian package
 	cargo test $(CARGO_FLAGS) --no-run
 	tests/deploy/units.sh
 	tests/deploy/nginx.sh
+	tests/deploy/monitoring.sh
+	PLANK_DEB=$$(scripts/deb.sh dev || true) tests/deploy/systemd.sh
 
 lint: ## format, clippy, dependencies, shell scripts, vendored files
 	@scripts/need.sh cargo cc
@@ -100,15 +103,26 @@ bench: ## benchmarks (ARGS="latency --check" for one)
 	@scripts/need.sh cargo cc postgresql
 	cargo bench --locked --bench load -- $(ARGS)
 
+soak: ## ten minutes of coming and going: memory, descriptors and the log stay where they are (SOAK_SECONDS=n for less)
+	@scripts/need.sh cargo cc postgresql
+	cargo build --release --locked
+	SECONDS_OF_SOAK=$(or $(SOAK_SECONDS),600) scripts/soak.sh
+
+deb: ## the Debian package, target/debian/plank_*.deb
+	@scripts/need.sh cargo cc
+	cargo build --release --locked
+	scripts/deb.sh
+
 # Builds nothing: `sudo make install` after `make build` needs no cargo for root. The settings of a running
 # installation are kept, and nothing is started.
 install: ## binary, unit, settings, nginx example, licences (DESTDIR, PREFIX)
-	@test -x target/release/plank || { echo "make install: run \`make build\` first" >&2; exit 1; }
-	install -D -m 755 target/release/plank $(DESTDIR)$(PREFIX)/bin/plank
+	@test -x $(BIN) || { echo "make install: run \`make build\` first" >&2; exit 1; }
+	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/plank
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/plank
 	sed -e 's|/usr/bin/plank|$(PREFIX)/bin/plank|' -e 's|/etc/plank/|$(SYSCONFDIR)/plank/|' systemd/plank.service \
 		> $(DESTDIR)$(UNITDIR)/plank.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/plank.service
+	install -m 644 systemd/plank.socket $(DESTDIR)$(UNITDIR)/plank.socket
 	test -e $(DESTDIR)$(SYSCONFDIR)/plank/plank.env || \
 		install -m 600 systemd/plank.env $(DESTDIR)$(SYSCONFDIR)/plank/plank.env
 	install -D -m 644 nginx/plank.conf $(DESTDIR)$(PREFIX)/share/doc/plank/nginx/plank.conf

@@ -51,6 +51,18 @@ package() {
     apt-get:python3-venv) echo python3 python3-venv ;;
     *:python3-venv) echo python3 ;;
     *:systemd-analyze) echo systemd ;;
+    # Of the version that is there: a newer one would bring a newer systemd along, and that is nobody's wish here.
+    apt-get:systemd-nspawn)
+        local version
+        version=$(dpkg-query --show --showformat '${Version}' systemd 2>/dev/null) || version=none
+        if apt-cache madison systemd-container | grep -qF "| $version |"; then
+            echo "systemd-container=$version"
+        else
+            echo systemd-container
+        fi
+        ;;
+    *:systemd-nspawn) echo systemd-container ;;
+    *:promtool) echo prometheus ;;
     *) echo "$2" ;;
     esac
 }
@@ -87,9 +99,12 @@ apt_install() {
     fi
     as_root "${apt[@]}" install "$@" || return
     # Not started, but Debian has enabled it for the next boot.
-    if [[ " $* " == *" nginx "* ]] && command -v systemctl >/dev/null; then
-        as_root systemctl --quiet disable nginx.service || true
-    fi
+    local name
+    for name in nginx prometheus; do
+        if [[ " $* " == *" $name "* ]] && command -v systemctl >/dev/null; then
+            as_root systemctl --quiet disable $name.service || true
+        fi
+    done
 }
 
 missing=()

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by tests that need a running plank: start_plank PROGRAM DIRECTORY starts one with a private PostgreSQL in
+# Sourced by tests that need a running plank: start_plank PROGRAM DIRECTORY [FLAG...] starts one with a private PostgreSQL in
 # DIRECTORY, on a port that the system chooses, and sets $plank_pid and $address; stop_plank ends it.
 
 plank_pid=
@@ -10,7 +10,7 @@ start_plank() {
     # A database that the developer's environment names must never be the one under test. Where PostgreSQL is stays.
     unset DATABASE_URL
     for variable in ${!PLANK_*}; do [ "$variable" = PLANK_PG_BIN ] || unset "$variable"; done
-    exec 3< <(exec "$program" serve --listen 127.0.0.1:0 --data-dir "$dir/data" 2>"$dir/plank.log")
+    exec 3< <(exec "$program" serve --listen 127.0.0.1:0 --data-dir "$dir/data" "${@:3}" 2>"$dir/plank.log")
     plank_pid=$!
     address=
     while [ -z "$address" ]; do

@@ -23,13 +23,16 @@ use crate::auth::{Keys, Tokens};
 use crate::config::{self, Config, Database, ListenAddress, Retention};
 use crate::descriptors;
 use crate::health::Health;
+use crate::http;
+use crate::http::State;
 use crate::http::peer::Rules;
-use crate::http::{self, State, server};
+use crate::http::server::{self, Bound};
 use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX, FOLLOW_INTERVAL, PRUNE_INTERVAL_MIN, START_MAX};
 use crate::metrics::Metrics;
 use crate::store::private::{self, PrivatePostgres};
 use crate::store::{ConnectError, History, Pool, StoreError, connect, migrate, retention};
 
+mod canary;
 mod own_postgres;
 
 use own_postgres::OwnPostgres;
@@ -124,10 +127,22 @@ pub async fn prepare(database: &Database) -> Result<Vec<String>, ConnectError> {
 /// # Errors
 /// What only the operator can mend. A database that is away is waited for, and is no error.
 pub async fn build(config: Config) -> Result<App, AppError> {
+    // Boxed: a large future, in everybody who starts one.
+    Box::pin(build_on(config, Vec::new())).await
+}
+
+/// The same on sockets that are bound already, if there are any, instead of the addresses of the configuration.
+///
+/// # Errors
+/// See [`build`].
+pub async fn build_on(
+    config: Config,
+    mut bound: Vec<(ListenAddress, Bound)>,
+) -> Result<App, AppError> {
     let auth = config.auth.clone().map(auth).transpose()?;
-    let mut bound = Vec::new();
-    for address in &config.listen {
-        bound.push((address, server::bind(address).map_err(AppError)?));
+    let is_bound = !bound.is_empty();
+    for address in config.listen.iter().filter(|_| !is_bound) {
+        bound.push((address.clone(), server::bind(address).map_err(AppError)?));
     }
     let addresses = bound
         .iter()
@@ -177,7 +192,8 @@ pub async fn build(config: Config) -> Result<App, AppError> {
         health.clone(),
     );
     let following = follow_tables(pool.clone(), health.clone());
-    let housekeeping = actix_rt::spawn(async { tokio::join!(keeping, following).0 });
+    let beating = canary::beat(pool.clone(), config.canary, metrics.clone());
+    let housekeeping = actix_rt::spawn(async { tokio::join!(keeping, following, beating).0 });
 
     let bounds = Bounds {
         connections_max: config.connections_max,

@@ -145,6 +145,15 @@ pub struct ServeArgs {
     )]
     pub doorbell: String,
 
+    /// How often plank writes a row of its own, to measure the way of a change (plank_canary_seconds); off: never
+    #[arg(
+        long,
+        env = "PLANK_CANARY",
+        default_value = "15s",
+        value_name = "TIME|off"
+    )]
+    pub canary: String,
+
     /// Allow an address beyond loopback although nobody has to log in
     #[arg(long, env = "PLANK_INSECURE")]
     pub insecure: bool,
@@ -157,6 +166,17 @@ pub struct ServeArgs {
         value_name = "FILTER"
     )]
     pub log: String,
+
+    /// How the log is written: text, logfmt, or json, an object a line
+    #[arg(
+        long,
+        env = "PLANK_LOG_FORMAT",
+        default_value = "text",
+        value_parser = ["text", "logfmt", "json"],
+        hide_possible_values = true,
+        value_name = "text|logfmt|json"
+    )]
+    pub log_format: String,
 }
 
 /// Why the settings can't be used. The text names the flag and says what to do.
@@ -237,6 +257,8 @@ pub struct Config {
     pub retention: Retention,
     /// Whether the listener may sleep until the doorbell rings.
     pub doorbell: bool,
+    /// How often the canary beats; none: never.
+    pub canary: Option<Duration>,
 }
 
 impl Config {
@@ -266,11 +288,33 @@ impl Config {
                 rows_max: RETENTION_ROWS_MAX,
             },
             doorbell: true,
+            canary: None,
         })
     }
 }
 
 impl ServeArgs {
+    /// Whether plank may be served on these addresses; `what` says whose they are.
+    ///
+    /// # Errors
+    /// If one can be reached from other machines, and nobody has to log in.
+    pub fn allow_addresses(
+        &self,
+        what: &str,
+        addresses: &[ListenAddress],
+    ) -> Result<(), ConfigError> {
+        let mut addresses = addresses.iter();
+        let is_open = |address: &&ListenAddress| !address.is_local();
+        let is_allowed = self.insecure || self.auth.auth == "on";
+        match addresses.find(is_open).filter(|_| !is_allowed) {
+            None => Ok(()),
+            Some(open) => Err(ConfigError(format!(
+                "{what}{open} can be reached from other machines, and nobody has to log in; say --auth on, listen on 127.0.0.1 \
+                 behind a proxy that asks who is there, or say --insecure"
+            ))),
+        }
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -282,15 +326,7 @@ impl ServeArgs {
             .map(|text| ListenAddress::parse(text.trim()))
             .collect::<Result<Vec<_>, _>>()?;
         let auth = self.auth.resolve()?;
-        if let Some(open) = listen
-            .iter()
-            .find(|address| !address.is_local() && !self.insecure && auth.is_none())
-        {
-            return Err(ConfigError(format!(
-                "--listen {open} can be reached from other machines, and nobody has to log in; say --auth on, listen on \
-                 127.0.0.1 behind a proxy that asks who is there, or say --insecure"
-            )));
-        }
+        self.allow_addresses("--listen ", &listen)?;
         for (name, value) in [
             ("--workers", self.workers.unwrap_or(1)),
             ("--max-connections", self.max_connections),
@@ -364,6 +400,10 @@ impl ServeArgs {
                 rows_max: retention_rows,
             },
             doorbell: self.doorbell == "on",
+            canary: match self.canary.trim() {
+                "off" => None,
+                time => Some(parse::duration("--canary", time)?),
+            },
         })
     }
 }

@@ -9,13 +9,14 @@
 //! - [`auth`] is who asks: tokens, and the keys that they are signed with.
 //! - [`wire`] is the protocol of the WebSocket, bytes in and bytes out.
 //! - [`feed`] is the core: changes, cursors, topics.
-//! - [`config`], [`limits`], [`metrics`], [`health`], [`throttle`], [`descriptors`] and [`systemd`] are what all of them may use.
+//! - [`config`], [`limits`], [`metrics`], [`health`], [`throttle`], [`canary`], [`descriptors`] and [`systemd`] are what all of them may use.
 //!
 //! Imports go only down this list, and a test checks it.
 
 pub mod actor;
 pub mod app;
 pub mod auth;
+pub mod canary;
 pub mod cli;
 pub mod config;
 pub mod descriptors;

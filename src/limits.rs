@@ -157,6 +157,9 @@ pub const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// One statement of a request, set as `statement_timeout` in the pool's sessions.
 pub const STATEMENT_MAX: Duration = Duration::from_secs(10);
 
+/// For the heartbeat row of the canary to be written. Beyond it the connection is given up.
+pub const CANARY_MAX: Duration = Duration::from_secs(5);
+
 /// For a request to get a connection from the pool.
 pub const POOL_WAIT_MAX: Duration = Duration::from_secs(3);
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use nix::sys::resource::{Resource, getrlimit};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -10,6 +11,8 @@ use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use crate::canary::Canary;
 
 type Seconds = Gauge<f64, AtomicU64>;
 
@@ -117,8 +120,12 @@ pub struct Metrics {
     pub limits: Family<LimitLabel, Counter>,
     pub requests: Family<RequestLabels, Counter>,
     pub request_seconds: Family<RouteLabel, Histogram, RequestBuckets>,
+    /// What has to come back through the log.
+    pub canary: Canary,
+    canary_seconds: Seconds,
     process_resident_memory: Gauge,
     process_open_fds: Gauge,
+    process_max_fds: Gauge,
     process_cpu_seconds: Counter<f64, AtomicU64>,
 }
 
@@ -156,8 +163,11 @@ impl Default for Metrics {
             limits: Family::default(),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(RequestBuckets),
+            canary: Canary::default(),
+            canary_seconds: Seconds::default(),
             process_resident_memory: Gauge::default(),
             process_open_fds: Gauge::default(),
+            process_max_fds: Gauge::default(),
             process_cpu_seconds: Counter::default(),
         };
         let r = &mut m.registry;
@@ -287,6 +297,11 @@ impl Default for Metrics {
             m.request_seconds.clone(),
         );
         r.register(
+            "plank_canary_seconds",
+            "Time that a row which plank writes itself took to come back through the log, or has not come back for",
+            m.canary_seconds.clone(),
+        );
+        r.register(
             "process_resident_memory_bytes",
             "Resident memory",
             m.process_resident_memory.clone(),
@@ -295,6 +310,11 @@ impl Default for Metrics {
             "process_open_fds",
             "Open file descriptors",
             m.process_open_fds.clone(),
+        );
+        r.register(
+            "process_max_fds",
+            "File descriptors that the process may have",
+            m.process_max_fds.clone(),
         );
         r.register(
             "process_cpu_seconds",
@@ -327,6 +347,7 @@ impl Metrics {
     /// The text that Prometheus reads (OpenMetrics).
     pub fn render(&self) -> String {
         self.read_process();
+        self.canary_seconds.set(self.canary.age().as_secs_f64());
         let mut text = String::new();
         // Writing into a String can't fail.
         let _ = encode(&mut text, &self.registry);
@@ -342,6 +363,10 @@ impl Metrics {
         }
         if let Ok(dir) = std::fs::read_dir("/proc/self/fd") {
             self.process_open_fds.set(dir.count() as i64);
+        }
+        if let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) {
+            self.process_max_fds
+                .set(i64::try_from(soft).unwrap_or(i64::MAX));
         }
         if let Ok(stat) = std::fs::read_to_string("/proc/self/stat")
             && let Some((_, rest)) = stat.rsplit_once(") ")

@@ -1,9 +1,13 @@
-//! What plank tells systemd (`sd_notify(3)`). Without systemd all of this does nothing.
+//! What plank tells systemd (`sd_notify(3)`), and the sockets that it has from it (`sd_listen_fds(3)`). Without systemd all
+//! of this does nothing.
 
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
 use crate::health::Health;
@@ -14,6 +18,43 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The exit status when an actor is dead or stuck (`EX_SOFTWARE` of sysexits.h).
 const EXIT_STUCK: i32 = 70;
+
+/// A socket that systemd has opened, and goes on holding open: a restart of plank refuses nobody.
+#[derive(Debug)]
+pub enum Passed {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+/// The sockets that were passed to this process; none without a socket unit.
+///
+/// # Errors
+/// If one of them can't be listened on as a stream. The text says what to do.
+pub fn sockets() -> Result<Vec<Passed>, String> {
+    let mut fds = ListenFd::from_env();
+    let mut passed = Vec::new();
+    for i in 0..fds.len() {
+        // One that is no TCP socket stays where it is.
+        if let Ok(Some(socket)) = fds.take_tcp_listener(i) {
+            passed.push(Passed::Tcp(socket));
+        } else if let Ok(Some(socket)) = fds.take_unix_listener(i) {
+            passed.push(Passed::Unix(socket));
+        } else {
+            return Err(format!(
+                "socket {} that systemd passed is neither TCP nor a Unix stream; plank.socket needs ListenStream=",
+                i + 1
+            ));
+        }
+    }
+    Ok(passed)
+}
+
+/// Whether a service manager has started this process and wants to hear from it.
+pub fn is_manager_there() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
 
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {

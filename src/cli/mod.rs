@@ -7,11 +7,15 @@ use clap::{Parser, Subcommand};
 
 use crate::config::ServeArgs;
 
+mod doctor;
+mod log_format;
 mod migrate;
 mod serve;
 mod tail;
 mod token;
 mod watch;
+
+use log_format::LogFormat;
 
 /// Makes PostgreSQL tables live: every committed change reaches every browser that looks at it.
 #[derive(Debug, Parser)]
@@ -43,6 +47,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Make a token for somebody, with the secret of a server
     Token(token::TokenArgs),
+    /// Say what is wrong with the database, its tables, this machine or the proxy, and what to do; exit status 1 if anything is
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Runs the program.
@@ -55,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Unwatch(args) => watch::unwatch(args),
         Command::Tail(args) => tail::run(args),
         Command::Token(args) => token::run(&args),
+        Command::Doctor(args) => doctor::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,25 +73,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Logs go to standard error, what a person or a script reads to standard output.
+/// For a subcommand that talks to a person.
 fn start_logger(filter: &str) {
-    let mut builder = env_logger::Builder::new();
-    // At debug the first two print every statement with its parameters, which are other people's data; the last one
-    // tells at info what plank says itself.
-    for module in ["tokio_postgres", "refinery_core", "actix_server"] {
-        builder.filter_module(module, log::LevelFilter::Warn);
-    }
-    // It calls an error what is the client's: bytes that are no HTTP, and an answer that is broken off because nobody reads.
-    builder.filter_module("actix_http::h1::dispatcher", log::LevelFilter::Off);
-    builder.parse_filters(filter).format_target(false);
-    if std::env::var_os("JOURNAL_STREAM").is_some() {
-        // The journal has its own time.
-        builder.format_timestamp(None);
-    } else {
-        builder.format_timestamp_millis();
-    }
-    // A second logger in the same process is a test's, and stays.
-    let _ = builder.try_init();
+    log_format::start(filter, LogFormat::Text);
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ pub mod peer;
 mod pieces;
 pub mod problem;
 mod query;
+mod request_id;
 pub mod routes;
 pub mod rows;
 pub mod server;
@@ -57,6 +58,8 @@ mod stream;
 pub mod tables;
 pub mod who;
 pub mod ws;
+
+pub use request_id::request_id;
 
 /// For the database to answer a request: its own deadline for a statement is a little below.
 const ANSWER_MAX: Duration = STATEMENT_MAX.saturating_add(Duration::from_secs(2));

@@ -18,6 +18,7 @@ use crate::actor::place::{Asking, Open};
 use crate::metrics::{RequestLabels, RouteLabel};
 
 use super::problem::Problem;
+use super::request_id::{self, REQUEST_ID, X_REQUEST_ID};
 use super::{State, too_often};
 
 /// The middleware.
@@ -36,10 +37,18 @@ pub async fn observe<B: MessageBody + 'static>(
     let refused = state
         .as_ref()
         .and_then(|state| check_rate(state, &request).err());
+    let id = request_id::of(request.headers());
     let mut response = match refused {
         Some(problem) => request.into_response(problem.error_response()),
-        None => next.call(request).await?.map_into_boxed_body(),
+        None => {
+            // What is logged for its sake has its name.
+            let serving = REQUEST_ID.scope(id.clone(), next.call(request));
+            serving.await?.map_into_boxed_body()
+        }
     };
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(X_REQUEST_ID, id);
+    }
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -57,7 +66,7 @@ pub async fn observe<B: MessageBody + 'static>(
     if let Some(state) = state {
         let status = response.status().as_u16();
         log::debug!(
-            "request served method={method} route={route} status={status} ms={}",
+            "request served method={method} route={route} status={status} ms={} request={id}",
             started.elapsed().as_millis()
         );
         let seconds = started.elapsed().as_secs_f64();

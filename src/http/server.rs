@@ -30,6 +30,7 @@ use crate::actor::shard::Shard;
 use crate::config::ListenAddress;
 use crate::descriptors;
 use crate::limits::{DISCONNECT_MAX, DRAIN_MAX, REQUEST_HEAD_MAX, UNACKNOWLEDGED_MAX};
+use crate::systemd::Passed;
 
 use super::{State, observe, routes, too_many, ws};
 
@@ -100,6 +101,31 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     std::fs::set_permissions(path, Permissions::from_mode(0o666))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// Takes over a socket that systemd has opened; it listens already.
+///
+/// # Errors
+/// The text says what to do.
+pub fn adopt(passed: Passed) -> Result<(ListenAddress, Bound), String> {
+    let unusable = |e: io::Error| format!("a socket that systemd passed can't be used: {e}");
+    match passed {
+        Passed::Tcp(listener) => {
+            let socket = SockRef::from(&listener);
+            socket
+                .set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))
+                .map_err(unusable)?;
+            listener.set_nonblocking(true).map_err(unusable)?;
+            let address = listener.local_addr().map_err(unusable)?;
+            Ok((ListenAddress::Tcp(address), Bound::Tcp(listener)))
+        }
+        Passed::Unix(listener) => {
+            listener.set_nonblocking(true).map_err(unusable)?;
+            let address = listener.local_addr().map_err(unusable)?;
+            let path = address.as_pathname().unwrap_or(Path::new("@"));
+            Ok((ListenAddress::Unix(path.into()), Bound::Unix(listener)))
+        }
+    }
 }
 
 impl Bound {

@@ -26,6 +26,15 @@ const UNINSTALL_SQL: &str = include_str!("../../sql/uninstall.sql");
 const LOCK: &str = "select pg_advisory_lock(7012, 0)";
 const UNLOCK: &str = "select pg_advisory_unlock(7012, 0)";
 
+/// The migrations that this plank brings.
+pub(super) fn versions() -> Vec<i32> {
+    let runner = embedded::migrations::runner();
+    let all = runner.get_migrations().iter();
+    let mut versions: Vec<i32> = all.map(|m| m.version()).collect();
+    versions.sort_unstable();
+    versions
+}
+
 /// Brings the schema up to date; the names of the migrations that had to run.
 ///
 /// Safe to call on several nodes at once: they wait for each other.

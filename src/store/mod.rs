@@ -7,11 +7,15 @@
 //! - [`pool`], [`items`]: the requests.
 //! - [`tickets`]: what a browser opens a WebSocket with.
 //! - [`retention`]: how much of the log is kept.
+//! - [`canary`]: the heartbeat row.
 //! - [`watch`]: which tables are live.
+//! - [`inspect`]: what `plank doctor` looks at.
 //! - [`private`]: a PostgreSQL of plank's own.
 
+pub mod canary;
 pub mod connect;
 pub mod history;
+pub mod inspect;
 pub mod items;
 pub mod log;
 pub mod migrate;

@@ -35,10 +35,20 @@ trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 # make_config UPSTREAM: the site file as it is, but for the addresses and the place of its log.
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+port=$(free_port)
+port_of_path=$(free_port)
 make_config() {
     sed -e "s|listen 80;|listen 127.0.0.1:$port;|" -e '/listen \[::\]:80;/d' -e "s|server 127.0.0.1:8080;|server $1;|" \
         -e "s|/var/log/nginx/|$tmp/|" nginx/plank.conf >"$tmp/site.conf"
+    # The variant below a path, as a person would uncomment it.
+    {
+        echo "server { listen 127.0.0.1:$port_of_path; access_log off;"
+        sed -n -e '/^# Below a path/,$ s|^#    |    |p' nginx/plank.conf | sed -e "s|/var/log/nginx/|$tmp/|"
+        echo "}"
+    } >>"$tmp/site.conf"
     cat >"$tmp/nginx.conf" <<CONF
 pid $tmp/nginx.pid;
 error_log $tmp/error.log;
@@ -83,6 +93,15 @@ echo "ok: POST /api/items through nginx is a 201"
 
 python3 tests/deploy/ws.py "$base"
 echo "ok: a WebSocket through nginx: welcome, subscribed, changes"
+
+below=http://127.0.0.1:$port_of_path/live
+python3 tests/deploy/ws.py "$below"
+"${fetch[@]}" --fail --location "$below" | grep -q '<title>'
+[ "$("${fetch[@]}" --output /dev/null --write-out '%{http_code}' "$below/metrics")" = 403 ]
+# A plank may find the machine's own limits too low, which is not what is asked here.
+"$plank_bin" doctor --json --max-connections 1 --data-dir "$tmp/data" --url "$below" >"$tmp/doctor.log"
+grep -q '"healthy": true' "$tmp/doctor.log"
+echo "ok: the same below a path, and plank doctor finds nothing wrong there"
 
 # expect_line TEXT: the next line of the stream that has it. A proxy that buffers gives none in time.
 expect_line() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# systemd/plank.service as systemd reads it, its sandbox by systemd's own score, plank.env against `plank --help`, and
+# systemd/plank.service and plank.socket as systemd reads them, its sandbox by systemd's own score, plank.env against `plank --help`, and
 # what plank says to systemd.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -33,9 +33,10 @@ trap 'rm -rf "$tmp"' EXIT
 
 # `verify` wants the program to exist, and plank is not installed here: another program stands in for it.
 sed "s|^ExecStart=/usr/bin/plank|ExecStart=$(command -v true)|" systemd/plank.service >"$tmp/plank.service"
+cp systemd/plank.socket "$tmp/"
 # It exits 0 on an unknown setting, so anything that it says about this unit is a failure.
-said=$(systemd-analyze verify --man=no "$tmp/plank.service" 2>&1) || { echo "$said" >&2; exit 1; }
-if grep -F plank.service <<<"$said" >&2; then exit 1; fi
+said=$(systemd-analyze verify --man=no "$tmp/plank.service" "$tmp/plank.socket" 2>&1) || { echo "$said" >&2; exit 1; }
+if grep -E 'plank\.(service|socket)' <<<"$said" >&2; then exit 1; fi
 echo "ok: systemd-analyze verify"
 
 # Older systemds have no --offline: then there is no score without installing the unit.

@@ -15,6 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["feed"],
     &["config", "descriptors", "systemd"],
     &["health", "metrics", "throttle"],
+    &["canary"],
     &["limits"],
 ];
 

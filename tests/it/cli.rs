@@ -211,7 +211,7 @@ async fn migrate_says_what_it_did() {
         (
             0,
             "applied V1__items\napplied V2__log\napplied V3__watch\napplied V4__retention\n\
-             applied V5__resume\napplied V6__capture\napplied V7__tables\napplied V8__policy\n"
+             applied V5__resume\napplied V6__capture\napplied V7__tables\napplied V8__policy\napplied V9__canary\n"
         )
     );
     let (status, out, _) = run(&["migrate", "--database-url", &url]).await;
@@ -236,11 +236,13 @@ async fn help_lists_every_setting() {
         "PLANK_MAX_MESSAGE_BYTES",
         "PLANK_INSECURE",
         "RUST_LOG",
+        "PLANK_CANARY",
+        "PLANK_LOG_FORMAT",
     ] {
         assert!(out.contains(name), "{name} is missing");
     }
     let (_, out, _) = run(&["--help"]).await;
-    for name in ["serve", "migrate", "watch", "unwatch", "tail"] {
+    for name in ["serve", "migrate", "watch", "unwatch", "tail", "doctor"] {
         assert!(out.contains(&format!("\n  {name} ")), "{name} is missing");
     }
     let (_, out, _) = run(&["tail", "--help"]).await;

@@ -10,24 +10,25 @@ use crate::support::program::Dir;
 use crate::support::{Cluster, TestApp, until};
 
 /// A pgbouncer in transaction mode; ends with this value.
-struct Pooler {
+pub struct Pooler {
     _process: Child,
-    port: u16,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
     _dir: Dir,
 }
 
 impl Pooler {
     /// None when it is not installed, which is a failure in CI.
-    async fn start(target: &tokio_postgres::Config) -> Option<Self> {
+    pub async fn start(target: &tokio_postgres::Config) -> Option<Self> {
         let [Host::Unix(socket)] = target.get_hosts() else {
             panic!("a Unix socket")
         };
-        let dir = Dir::new("pooler");
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
             .unwrap()
             .port();
+        let dir = Dir::new(&format!("pooler-{port}"));
         let config = format!(
             "[databases]\n* = host={} port=5432 user=postgres\n[pgbouncer]\npool_mode = transaction\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir =\nauth_type = any\nlogfile = {dir}/log\nignore_startup_parameters = extra_float_digits\n",

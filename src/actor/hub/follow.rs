@@ -85,7 +85,10 @@ impl Hub {
             LogOp::Insert | LogOp::Update | LogOp::Delete | LogOp::Truncate => {
                 // A table that is not watched any more may still have rows in the log.
                 let Some(table) = self.catalog.root_of(row.rel).cloned() else {
-                    return;
+                    return self
+                        .metrics
+                        .canary
+                        .hear(row.row.as_deref().unwrap_or_default());
                 };
                 let seq = row.seq;
                 if let Err(error) = self.expander.push(row, &table, &mut turn.changes) {

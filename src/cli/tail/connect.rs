@@ -28,12 +28,15 @@ use super::credential::Credential;
 pub const UNAUTHENTICATED: &str = "it does not know who asks, or takes the token for no good one; set PLANK_TOKEN, or give --token-file (plank token makes one)";
 
 /// A connection of any kind.
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// One that has been made, with TLS where the address asks for it.
+pub type Dialled = Box<dyn Io>;
 
 /// Counts the bytes that come: a long message on a slow line is no silence.
 pub struct Counted {
-    io: Box<dyn Io>,
+    io: Dialled,
     read: Arc<AtomicU64>,
 }
 
@@ -46,11 +49,13 @@ pub struct Socket {
 }
 
 /// Why there is none.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
     /// It may work later.
+    #[error("{0}")]
     Away(String),
     /// It will not work until somebody changes something.
+    #[error("{0}")]
     Fatal(String),
 }
 
@@ -68,9 +73,13 @@ pub async fn connect(address: &Address, credential: &Credential) -> Result<Socke
     }
 }
 
-async fn open(address: &Address, credential: &Credential) -> Result<Socket, ConnectError> {
+/// TCP or a Unix socket, and TLS.
+///
+/// # Errors
+/// Says whether it makes sense to try again.
+pub async fn dial(address: &Address) -> Result<Dialled, ConnectError> {
     let away = |e: std::io::Error| ConnectError::Away(chain(&e));
-    let io: Box<dyn Io> = match &address.target {
+    let io: Dialled = match &address.target {
         Target::Tcp(host, port) => {
             let stream = TcpStream::connect((host.as_str(), *port))
                 .await
@@ -80,10 +89,14 @@ async fn open(address: &Address, credential: &Credential) -> Result<Socket, Conn
         }
         Target::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(away)?),
     };
-    let io = match &address.target {
+    Ok(match &address.target {
         Target::Tcp(host, _) if address.is_tls() => Box::new(secure(io, host).await?),
         _ => io,
-    };
+    })
+}
+
+async fn open(address: &Address, credential: &Credential) -> Result<Socket, ConnectError> {
+    let io = dial(address).await?;
     let read = Arc::<AtomicU64>::default();
     let counted = Counted {
         io,
@@ -105,7 +118,7 @@ async fn open(address: &Address, credential: &Credential) -> Result<Socket, Conn
 }
 
 /// TLS, with the root certificates of this machine.
-async fn secure(io: Box<dyn Io>, host: &str) -> Result<impl Io + use<>, ConnectError> {
+async fn secure(io: Dialled, host: &str) -> Result<impl Io + use<>, ConnectError> {
     let fatal = |why: String| ConnectError::Fatal(format!("TLS: {why}"));
     let mut roots = RootCertStore::empty();
     // What can't be read is left out: one good certificate may be all that is needed.

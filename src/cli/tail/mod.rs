@@ -24,7 +24,10 @@ mod line;
 mod message;
 mod output;
 
-use address::Address;
+// `plank doctor` goes the same way to a server.
+pub(super) use address::{Address, Target};
+pub(super) use connect::{Dialled, dial};
+
 use connect::{ConnectError, Socket};
 use credential::Credential;
 use follow::{End, Follow, Step};

@@ -64,6 +64,7 @@ pub fn config(database: tokio_postgres::Config) -> Config {
             rows_max: RETENTION_ROWS_MAX,
         },
         doorbell: true,
+        canary: None,
     }
 }
 

@@ -191,6 +191,18 @@ impl Cluster {
         self
     }
 
+    /// Installs plank in its database `plank`.
+    pub async fn prepare(&self) {
+        let config = self.config("plank");
+        let database = Database {
+            requests: config.clone().into(),
+            listen: config.into(),
+        };
+        within("a migration", plank::app::prepare(&database))
+            .await
+            .unwrap();
+    }
+
     /// How to connect to a database of it.
     pub fn config(&self, database: &str) -> Config {
         let mut config = self.postgres.as_ref().unwrap().config();

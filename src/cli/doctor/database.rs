@@ -1,0 +1,414 @@
+//! The database: facts in, findings out. No I/O.
+
+use crate::store::connect::VERSION_MIN;
+use crate::store::inspect::{LogFacts, OpenTransaction, SchemaFacts, ServerFacts, TableFacts};
+
+use super::report::{Report, size, time};
+
+/// Connections that one plank takes at most: for requests, for clients that come back, for the log, and while it connects.
+const CONNECTIONS_OF_ONE: i64 = 32;
+
+/// Seconds by which clocks may differ.
+const SKEW_MAX_S: f64 = 2.0;
+
+/// A retention below which a reloaded page, or a plank that is restarted, may be too late.
+const KEEP_MIN_S: f64 = 300.0;
+
+/// The server and what plank may do on it; whether it makes sense to look further.
+pub fn server(report: &mut Report, facts: &ServerFacts, schema: Option<&SchemaFacts>) -> bool {
+    let version = format!(
+        "PostgreSQL {} (database {:?} as {:?})",
+        facts.version, facts.database, facts.user
+    );
+    if facts.version_num < VERSION_MIN {
+        report.wrong(
+            "version",
+            version,
+            "the statements that capture changes need a newer server, so plank refuses to start",
+            format!("upgrade PostgreSQL to {} or newer", VERSION_MIN / 10_000),
+        );
+        return false;
+    }
+    report.ok("version", version);
+    match facts.encoding.as_str() {
+        "SQL_ASCII" => report.wrong(
+            "encoding",
+            "the database has the encoding SQL_ASCII",
+            "it takes any bytes for text, and plank sends JSON, which is UTF-8: plank refuses to start",
+            "use a database with encoding UTF8: createdb --encoding UTF8 --template template0 NAME",
+        ),
+        "UTF8" => report.ok("encoding", "UTF8"),
+        other => report.note(
+            "encoding",
+            format!("the database has the encoding {other}"),
+            "plank does not get past a row with bytes that have no equivalent in UTF-8",
+            "a database with encoding UTF8 has no such rows",
+        ),
+    }
+    if facts.is_standby {
+        report.wrong(
+            "primary",
+            "the server is a standby",
+            "LISTEN and triggers work on a primary only: plank waits, and clients hear nothing",
+            "point plank at the primary: a list of hosts with target_session_attrs=read-write finds it, also after a failover",
+        );
+        return false;
+    }
+    report.ok("primary", "the server is a primary");
+    if !facts.fsync {
+        report.note(
+            "fsync",
+            "fsync is off",
+            "a crash of the machine can take back what clients have seen, or damage the cluster",
+            "alter system set fsync = on; then reload",
+        );
+    }
+    rights(report, facts, schema);
+    let room = i64::from(facts.connections_max) - facts.connections;
+    // This program has two of them.
+    match room + 2 >= CONNECTIONS_OF_ONE {
+        true => report.ok(
+            "connections",
+            format!("{} of {}", facts.connections, facts.connections_max),
+        ),
+        false => report.note(
+            "connections",
+            format!(
+                "{} of {} connections are taken",
+                facts.connections, facts.connections_max
+            ),
+            "one plank takes up to 32 when it has much to do; one that gets none answers 503",
+            "raise max_connections, or put the requests through a pooler (--database-url), but never --listen-database-url",
+        ),
+    }
+    true
+}
+
+fn rights(report: &mut Report, facts: &ServerFacts, schema: Option<&SchemaFacts>) {
+    let (user, database) = (&facts.user, &facts.database);
+    match schema {
+        None if facts.may_create && facts.may_create_in_public => report.note(
+            "schema",
+            "plank is not installed in this database yet",
+            "",
+            "plank serve installs it when it starts; plank migrate does only that",
+        ),
+        None => report.wrong(
+            "rights",
+            format!("{user:?} may not install plank in database {database:?}"),
+            "plank makes a schema of its own and the table public.items; without these rights it ends at start",
+            format!(
+                "as the owner of the database: grant create on database {database} to {user}; grant create on schema public to {user}"
+            ),
+        ),
+        Some(schema) if !schema.is_usable => report.wrong(
+            "rights",
+            format!("the schema plank belongs to {:?}, and {user:?} is no member of it", schema.owner),
+            "plank can neither read its log nor prune it, and ends at start",
+            format!("use the role that installed plank, or: grant {} to {user}", schema.owner),
+        ),
+        Some(schema) => {
+            migrations(report, schema);
+            match schema.owner_logs_in {
+                false => report.ok("rights", format!("capture runs as {:?}, which can't log in", schema.owner)),
+                true => report.note(
+                    "rights",
+                    format!("the schema plank belongs to {:?}, which can log in", schema.owner),
+                    "capture runs with its rights inside of everybody's transactions: an owner of a watched table could reach what is that role's",
+                    format!("alter role {user} createrole, then plank migrate: it makes the role plank_owner and gives the schema to it"),
+                ),
+            }
+        }
+    }
+}
+
+fn migrations(report: &mut Report, schema: &SchemaFacts) {
+    let missing = schema.known.iter().filter(|v| !schema.applied.contains(v));
+    let missing: Vec<String> = missing.map(|v| format!("V{v}")).collect();
+    let foreign = schema.applied.iter().filter(|v| !schema.known.contains(v));
+    let foreign: Vec<String> = foreign.map(|v| format!("V{v}")).collect();
+    if !foreign.is_empty() {
+        report.wrong(
+            "schema",
+            format!(
+                "the schema is of a newer plank: {} ran already",
+                foreign.join(", ")
+            ),
+            "this plank does not know what they changed, and refuses to start",
+            "use the newer plank, or restore a backup from before",
+        );
+    } else if !missing.is_empty() {
+        report.note(
+            "schema",
+            format!("migrations that have not run: {}", missing.join(", ")),
+            "",
+            "plank serve runs them when it starts (take a backup first: there is no way back)",
+        );
+    } else {
+        report.ok(
+            "schema",
+            format!("up to date, {} migrations", schema.applied.len()),
+        );
+    }
+}
+
+/// The clock of the server against that of this machine.
+pub fn clock(report: &mut Report, ahead_s: f64, error_s: f64) {
+    if ahead_s.abs() <= SKEW_MAX_S + error_s {
+        return report.ok(
+            "clock",
+            format!(
+                "within {} of the database's",
+                time(ahead_s.abs().max(error_s))
+            ),
+        );
+    }
+    let which = if ahead_s > 0.0 { "ahead of" } else { "behind" };
+    report.wrong(
+        "clock",
+        format!("the database's clock is {} {which} this machine's", time(ahead_s.abs())),
+        "the time of a change is the database's: lag and delivery metrics are off by that much, tokens seem expired or not valid yet",
+        "let both machines follow a time server: timedatectl set-ntp true",
+    );
+}
+
+/// The log: how large, how far back.
+pub fn log(report: &mut Report, facts: &LogFacts) {
+    match facts.listeners {
+        0 => report.note(
+            "listeners",
+            "no plank follows this database now",
+            "nobody prunes the log: it grows to twice --retention-rows, then changes are not kept any more",
+            "start plank, or plank migrate --uninstall if it is not wanted any more",
+        ),
+        n => report.ok("listeners", format!("{n} plank {}", if n == 1 { "follows" } else { "follow" })),
+    }
+    if !facts.is_of_here {
+        report.note(
+            "log",
+            "the log came with a dump or a copy of another database",
+            "its transaction ids mean nothing here",
+            "the next start of plank begins it anew, and clients get `reset` with reason `epoch`",
+        );
+    }
+    let held = format!("{} rows, {}", facts.rows, size(facts.bytes));
+    // Eight leaves of a seventh each, and what is written between two looks.
+    let too_many = facts.rows
+        > facts
+            .rows_max
+            .saturating_add(facts.rows_max / 3)
+            .saturating_add(50_000);
+    let too_old = facts.oldest_s > facts.keep_s * 1.5 + 120.0;
+    if facts.is_closed {
+        report.wrong(
+            "log",
+            format!("the log is full and closed ({held})"),
+            "changes are not kept: whoever is away misses them, and all clients will be told to begin anew",
+            "start plank, which opens it again; if one runs, its log says what keeps it from pruning (`log not pruned`)",
+        );
+    } else if too_many || too_old {
+        report.wrong(
+            "log",
+            format!(
+                "the log has {held}, back to {} ago; the retention is {} or {} rows",
+                time(facts.oldest_s),
+                time(facts.keep_s),
+                facts.rows_max
+            ),
+            "nobody prunes it, or something keeps its oldest part open: the disk fills",
+            "start plank; or end what reads plank.log for long (pg_dump, an open transaction): select * from pg_locks where relation::regclass::text like 'plank.log%'",
+        );
+    } else {
+        report.ok(
+            "log",
+            format!("{held}, back to {} ago", time(facts.oldest_s)),
+        );
+    }
+    retention(report, facts);
+}
+
+fn retention(report: &mut Report, facts: &LogFacts) {
+    if facts.keep_s < KEEP_MIN_S {
+        report.wrong(
+            "retention",
+            format!("changes are kept for {} only", time(facts.keep_s)),
+            "a client that is away for longer, be it for a restart of plank, gets `reset` instead of what it missed",
+            "give --retention (PLANK_RETENTION) a time above the longest absence that should cost nothing, as 24h",
+        );
+    } else if facts.was_pruned
+        && facts.oldest_s < facts.keep_s * 0.8
+        && facts.rows > facts.rows_max * 5 / 7
+    {
+        report.wrong(
+            "retention",
+            format!(
+                "the log reaches back {} only, not {}: {} rows are all that it may keep",
+                time(facts.oldest_s),
+                time(facts.keep_s),
+                facts.rows_max
+            ),
+            "a client that is away for longer than that gets `reset` instead of what it missed",
+            "raise --retention-rows (PLANK_RETENTION_ROWS), at the cost of disk, or say with --retention what is true",
+        );
+    } else {
+        report.ok(
+            "retention",
+            format!("{} or {} rows", time(facts.keep_s), facts.rows_max),
+        );
+    }
+}
+
+/// The watched tables.
+pub fn tables(report: &mut Report, tables: &[TableFacts]) {
+    let before = report.wrongs();
+    for table in tables {
+        if table.is_there {
+            self::table(report, table);
+        }
+    }
+    let roots = tables.iter().filter(|t| t.is_root && t.is_there).count();
+    if report.wrongs() == before {
+        match roots {
+            0 => report.note("tables", "no table is watched", "", "plank watch TABLE"),
+            n => report.ok(
+                "tables",
+                format!("{n} watched, all their triggers in place"),
+            ),
+        }
+    }
+}
+
+/// What `plank.attach` makes.
+fn expected_triggers(table: &TableFacts) -> Vec<&'static str> {
+    let mut names = match table.level.as_str() {
+        "row" => vec!["plank_row"],
+        _ => vec!["plank_insert", "plank_update", "plank_delete"],
+    };
+    if table.is_root || table.kind == "r" {
+        names.push("plank_truncate");
+    }
+    if table.is_root && table.kind == "p" {
+        names.push("plank_truncate_first");
+    }
+    names
+}
+
+fn table(report: &mut Report, table: &TableFacts) {
+    let name = &table.name;
+    let again = format!(
+        "select plank.watch('{}') puts them back, and resets clients, who may have missed something",
+        name.replace('\'', "''")
+    );
+    let has = |wanted: &&str| table.triggers.iter().any(|(name, _)| name == wanted);
+    let missing: Vec<_> = expected_triggers(table)
+        .into_iter()
+        .filter(|t| !has(t))
+        .collect();
+    if !missing.is_empty() {
+        report.wrong(
+            "triggers",
+            format!("{name} lacks {}", missing.join(", ")),
+            "these changes are not captured: nobody sees them, and no cursor brings them back",
+            again.clone(),
+        );
+    }
+    let off = table.triggers.iter().filter(|(_, state)| state == "D");
+    let off: Vec<&str> = off.map(|(name, _)| name.as_str()).collect();
+    if !off.is_empty() {
+        report.wrong(
+            "triggers",
+            format!("{name}: {} disabled", off.join(", ")),
+            "these changes are not captured: nobody sees them, and no cursor brings them back",
+            again,
+        );
+    }
+    let some = table
+        .triggers
+        .iter()
+        .filter(|(_, state)| state == "O" || state == "R");
+    let some: Vec<&str> = some.map(|(name, _)| name.as_str()).collect();
+    if !some.is_empty() {
+        report.wrong(
+            "triggers",
+            format!("{name}: {} not enabled for every writer", some.join(", ")),
+            "they fire or not by session_replication_role: a restore, or a replication tool, changes rows that nobody sees",
+            format!("alter table {name} enable always trigger NAME, for each"),
+        );
+    }
+    if table.is_subscriber && table.level != "row" {
+        report.wrong(
+            "replication",
+            format!("{name} is written by a subscription, and watched by statement"),
+            "the apply worker of logical replication fires no statement triggers: what it writes is not captured",
+            format!("select plank.watch('{name}', level => 'row')"),
+        );
+    }
+    if !table.unwatched.is_empty() {
+        report.wrong(
+            "partitions",
+            format!("{name}: not watched {}", table.unwatched.join(", ")),
+            "statements that name such a partition are not captured",
+            "a running plank follows new partitions within a second, if it may: the owner of the partition calls plank.watch for the table",
+        );
+    }
+    if !table.is_readable || table.hides_rows {
+        let what = match table.is_readable {
+            true => format!("row security hides rows of {name} from the owner of plank's schema"),
+            false => format!("the owner of plank's schema may not read {name}"),
+        };
+        report.wrong(
+            "reading",
+            what,
+            "a snapshot of it fails or is not whole, while its changes still arrive",
+            format!(
+                "as its owner: select plank.watch('{name}') gives the rights and the policy again"
+            ),
+        );
+    }
+    if table.is_unlogged {
+        report.note(
+            "unlogged",
+            format!("{name} is an unlogged table"),
+            "a crash of the server empties it, and no trigger can tell: clients go on showing its rows",
+            format!("alter table {name} set logged"),
+        );
+    }
+}
+
+/// Transactions that have been open for longer than `max_s`.
+pub fn transactions(report: &mut Report, open: &[OpenTransaction], max_s: f64, sees_others: bool) {
+    let writers: Vec<_> = open.iter().filter(|t| t.writes).collect();
+    let oldest = |of: &OpenTransaction| format!("{}, open for {}", of.who, time(of.age_s));
+    if let Some(first) = writers.first() {
+        let more = match writers.len() {
+            1 => String::new(),
+            n => format!(", and {} more", n - 1),
+        };
+        report.wrong(
+            "transactions",
+            format!("{}{more}", oldest(first)),
+            "plank can't sleep behind a writer that does not end, cursors get longer, and pruning resets clients earlier than it has to",
+            "end it: commit it, or select pg_terminate_backend(PID), or rollback prepared 'NAME'; idle_in_transaction_session_timeout prevents it",
+        );
+    } else if let Some(first) = open.first() {
+        report.note(
+            "transactions",
+            format!("{}, and has only read", oldest(first)),
+            "if it reads plank.log, as pg_dump does, nothing of the log can be pruned meanwhile",
+            "",
+        );
+    } else if !sees_others {
+        report.skip(
+            "transactions",
+            "those of other roles can't be seen: grant pg_read_all_stats to plank's role",
+        );
+    } else {
+        report.ok(
+            "transactions",
+            format!("none is open for longer than {}", time(max_s)),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! A running plank, as its clients reach it: does what stands in front of it let WebSockets and streams through?
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::super::tail::{Address, Target};
+use super::http::Answer;
+use super::report::{Report, time};
+
+/// For the first event of a stream. It comes with the head, unless somebody keeps it.
+const EVENT_MAX: Duration = Duration::from_secs(4);
+
+/// By how much a clock may differ; the header has whole seconds.
+const SKEW_MAX_S: i64 = 3;
+
+/// The handshake of RFC 6455, section 1.3.
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// Looks; how many descriptors the plank behind it may have, if it tells.
+pub async fn look(report: &mut Report, address: &Address) -> Option<usize> {
+    if !reach(report, address).await {
+        report.skip("upgrade", "plank was not reached");
+        report.skip("stream", "plank was not reached");
+        return None;
+    }
+    upgrade(report, address).await;
+    stream(report, address).await;
+    metrics(report, address).await
+}
+
+async fn reach(report: &mut Report, address: &Address) -> bool {
+    let shown = &address.shown;
+    let answer = match Answer::get(address, "/livez", "Connection: close\r\n").await {
+        Ok(answer) => answer,
+        Err(why) => {
+            report.wrong(
+                "front",
+                format!("{shown} is not reached: {why}"),
+                "nor do clients reach it from here",
+                "is the proxy running, does the name lead to it, is its certificate one that this machine trusts?",
+            );
+            return false;
+        }
+    };
+    let (status, date) = (answer.status, answer.header("date").and_then(seconds));
+    let body = answer.text().await;
+    if status == 502 || status == 504 {
+        report.wrong(
+            "front",
+            format!("{shown} answers {status}: the proxy is there, and does not reach plank"),
+            "clients get nothing",
+            "does plank run (systemctl status plank), and does the proxy's upstream have its address?",
+        );
+        return false;
+    }
+    if !(body.contains("\"alive\"") || body.contains("urn:plank") || body.contains("\"stuck\"")) {
+        report.wrong(
+            "front",
+            format!("{shown} answers {status} to /livez, and that is not plank"),
+            "clients that are given this address get nothing",
+            "correct the address (a path in front of plank belongs to it), or the proxy's location",
+        );
+        return false;
+    }
+    if status != 200 {
+        report.wrong(
+            "front",
+            format!("plank at {shown} says that a part of it is stuck"),
+            "it ends by itself soon, and is started again if somebody does that",
+            "look at its log",
+        );
+        return true;
+    }
+    match Answer::get(address, "/readyz", "Connection: close\r\n").await {
+        Ok(ready) if ready.status == 200 => report.ok("front", format!("plank at {shown} is ready")),
+        Ok(ready) => report.wrong(
+            "front",
+            format!("plank at {shown} answers {} to /readyz: it does not follow the changes", ready.status),
+            "clients stay connected and hear nothing",
+            "its log says why; what is wrong with the database is said above, if it is the same one",
+        ),
+        Err(why) => report.wrong(
+            "front",
+            format!("{shown}/readyz: {why}"),
+            "load balancers that ask there take plank for gone",
+            "let the proxy pass it on",
+        ),
+    }
+    clock(report, date);
+    true
+}
+
+fn clock(report: &mut Report, date: Option<i64>) {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    if let Some(ahead) = date.map(|date| date - now.as_secs() as i64)
+        && ahead.abs() > SKEW_MAX_S
+    {
+        let which = if ahead > 0 { "ahead of" } else { "behind" };
+        report.wrong(
+            "clock",
+            format!(
+                "the clock of the server at that address is {} {which} this machine's",
+                time(ahead.unsigned_abs() as f64)
+            ),
+            "certificates, tokens and logs are dated by it",
+            "let both machines follow a time server: timedatectl set-ntp true",
+        );
+    }
+}
+
+/// As a browser asks, with the site's own origin: a proxy that changes Host makes it a stranger's.
+async fn upgrade(report: &mut Report, address: &Address) {
+    let origin = match &address.target {
+        Target::Tcp(..) => {
+            let scheme = if address.is_tls() { "https" } else { "http" };
+            let authority = address.request.authority().map_or("", |a| a.as_str());
+            format!("Origin: {scheme}://{authority}\r\n")
+        }
+        Target::Unix(_) => String::new(),
+    };
+    let why = "browsers get no WebSocket, and see no change";
+    let asked = format!("{UPGRADE}{origin}");
+    match Answer::get(address, "/ws", &asked).await {
+        Ok(answer) if answer.status == 101 && answer.header("sec-websocket-accept") == Some(ACCEPT) => {
+            report.ok("upgrade", "a WebSocket gets through");
+        }
+        Ok(answer) if answer.status == 403 => report.wrong(
+            "upgrade",
+            "a WebSocket with the site's own Origin is refused (403)",
+            why,
+            "the proxy has to pass the Host on as it came: proxy_set_header Host $http_host; other sites are named with --allowed-origin",
+        ),
+        Ok(answer) => report.wrong(
+            "upgrade",
+            format!("a WebSocket does not get through: the answer is {}, not 101", answer.status),
+            why,
+            "nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\" (see nginx/plank.conf)",
+        ),
+        Err(error) => report.wrong("upgrade", format!("a WebSocket does not get through: {error}"), why, "see nginx/plank.conf"),
+    }
+}
+
+/// Whether the first event comes when it is sent, and not when some buffer is full.
+async fn stream(report: &mut Report, address: &Address) {
+    let why = "events come late, many at once, or when the stream ends; the proxy ends it after a minute of silence";
+    let asked = "Accept: text/event-stream\r\nAccept-Encoding: gzip\r\n";
+    let mut answer = match Answer::get(address, "/api/stream?table=items", asked).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            return report.wrong(
+                "stream",
+                format!("a stream does not begin: {error}"),
+                why,
+                "nginx: proxy_buffering off for /api/stream, and no proxy_ignore_headers X-Accel-Buffering (see nginx/plank.conf)",
+            );
+        }
+    };
+    match answer.status {
+        200 => {}
+        401 | 403 => return report.skip("stream", "somebody has to log in to see one"),
+        404 => return report.skip("stream", "the table items is not watched"),
+        status => {
+            return report.wrong(
+                "stream",
+                format!("a stream is answered with {status}"),
+                why,
+                "see the log of plank and of the proxy",
+            );
+        }
+    }
+    if let Some(encoding) = answer.header("content-encoding") {
+        let what = format!("the stream is compressed on its way ({encoding})");
+        return report.wrong("stream", what, why, "nginx: gzip off for /api/stream");
+    }
+    match answer.has("event: ", EVENT_MAX).await {
+        true => report.ok("stream", "events come as they happen"),
+        false => report.wrong(
+            "stream",
+            format!("the first event of a stream has not come after {} s: somebody buffers it", EVENT_MAX.as_secs()),
+            why,
+            "nginx: proxy_buffering off for /api/stream, and no proxy_ignore_headers X-Accel-Buffering (see nginx/plank.conf)",
+        ),
+    }
+}
+
+/// Whether everybody may read them; the limit of descriptors that they show.
+async fn metrics(report: &mut Report, address: &Address) -> Option<usize> {
+    let answer = Answer::get(address, "/metrics", "Connection: close\r\n")
+        .await
+        .ok()?;
+    if answer.status != 200 {
+        report.ok("metrics", "closed to this machine");
+        return None;
+    }
+    let is_here = match &address.target {
+        Target::Tcp(host, _) => {
+            host == "localhost"
+                || host
+                    .parse()
+                    .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+        }
+        Target::Unix(_) => true,
+    };
+    if !is_here {
+        report.note(
+            "metrics",
+            "/metrics is open to this machine",
+            "it names tables and tells how much is written; that is nobody's business outside",
+            "let the proxy close it, as nginx/plank.conf does, unless this machine is the one that collects them",
+        );
+    }
+    let text = answer.text().await;
+    let mut lines = text.lines();
+    lines.find_map(|line| line.strip_prefix("process_max_fds ")?.trim().parse().ok())
+}
+
+/// A date as HTTP writes it (RFC 9110, section 5.6.7), in seconds since 1970.
+fn seconds(date: &str) -> Option<i64> {
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let mut parts = date.split_once(", ")?.1.split(' ');
+    let day: i64 = parts.next()?.parse().ok()?;
+    let month = MONTHS.find(parts.next()?)? / 3 + 1;
+    let year: i32 = parts.next()?.parse().ok()?;
+    let clock: Vec<i64> = parts
+        .next()?
+        .split(':')
+        .filter_map(|n| n.parse().ok())
+        .collect();
+    let &[hour, minute, second] = clock.as_slice() else {
+        return None;
+    };
+    let month = time::Month::try_from(u8::try_from(month).ok()?).ok()?;
+    let date = time::Date::from_calendar_date(year, month, u8::try_from(day).ok()?).ok()?;
+    let days = i64::from(date.to_julian_day()) - 2_440_588;
+    Some(days * 86_400 + hour * 3_600 + minute * 60 + second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_read() {
+        assert_eq!(seconds("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(seconds("yesterday"), None);
+        assert_eq!(seconds("Sun, 99 Nov 1994 08:49:37 GMT"), None);
+    }
+}

@@ -1,0 +1,387 @@
+//! `plank doctor`: each fault that is seeded is found and named, and where there is none nothing is.
+
+use serde_json::Value;
+use tokio_postgres::Client;
+
+use crate::pooler::Pooler;
+use crate::support::cluster::connect;
+use crate::support::program::{Dir, command, run};
+use crate::support::{Cluster, TestApp, within};
+
+mod front;
+
+/// What it says, as JSON, and whether its exit status goes with it.
+pub async fn doctor(args: &[&str]) -> Vec<Value> {
+    let (status, out, err) = run(&[&["doctor", "--json"], args].concat()).await;
+    read(status, &out, &err)
+}
+
+fn read(status: i32, out: &str, err: &str) -> Vec<Value> {
+    let report: Value = serde_json::from_str(out).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
+    let findings = report["findings"].as_array().unwrap().clone();
+    let wrong = findings.iter().any(|f| f["state"] == "wrong");
+    assert_eq!(report["healthy"], !wrong, "{out}");
+    assert_eq!(status, i32::from(wrong), "{out}{err}");
+    for finding in findings.iter().filter(|f| f["state"] == "wrong") {
+        let is_said = |key: &str| finding[key].as_str().is_some_and(|text| text.len() > 10);
+        assert!(
+            is_said("what") && is_said("why") && is_said("do"),
+            "{finding}"
+        );
+    }
+    findings
+}
+
+/// What is wrong: `check: what`.
+pub fn wrongs(findings: &[Value]) -> Vec<String> {
+    let wrong = findings.iter().filter(|f| f["state"] == "wrong");
+    wrong
+        .map(|f| {
+            format!(
+                "{}: {}",
+                f["check"].as_str().unwrap(),
+                f["what"].as_str().unwrap()
+            )
+        })
+        .collect()
+}
+
+/// The one thing that is wrong is this.
+pub fn expect_one(findings: &[Value], start: &str, part: &str) {
+    let wrongs = wrongs(findings);
+    assert!(
+        wrongs.len() == 1 && wrongs[0].starts_with(start) && wrongs[0].contains(part),
+        "{start}: {part} expected, got {wrongs:#?} in {findings:#?}"
+    );
+}
+
+/// A new database with plank installed and none running, after `fault`; what is said of it.
+async fn with_fault(fault: &str) -> Vec<Value> {
+    let database = Cluster::shared().database().await;
+    let sql = connect(&Cluster::shared().config(&database)).await;
+    execute(&sql, fault).await;
+    of(&database).await
+}
+
+async fn execute(sql: &Client, statements: &str) {
+    within(statements, sql.batch_execute(statements))
+        .await
+        .unwrap_or_else(|e| panic!("{statements}: {e:?}"));
+}
+
+async fn of(database: &str) -> Vec<Value> {
+    let url = Cluster::shared().url(database);
+    doctor(&["--database-url", &url, "--max-connections", "10"]).await
+}
+
+#[actix_web::test]
+async fn where_nothing_is_wrong_nothing_is_said_to_be() {
+    let app = TestApp::start().await;
+    app.execute(
+        "create table plain (id int primary key); select plank.watch('plain');
+         create table by_row (id int primary key); select plank.watch('by_row', level => 'row');
+         create table no_old (id int primary key); select plank.watch('no_old', old_rows => false);
+         create table parts (id int primary key) partition by range (id);
+         create table parts_1 partition of parts for values from (0) to (10) partition by range (id);
+         create table parts_1_1 partition of parts_1 for values from (0) to (5); select plank.watch('parts');
+         create table row_parts (id int primary key) partition by range (id);
+         create table row_parts_1 partition of row_parts for values from (0) to (10);
+         select plank.watch('row_parts', level => 'row');
+         create table guarded (id int primary key); alter table guarded enable row level security;
+         select plank.watch('guarded')",
+    )
+    .await;
+    let (database, url) = (Cluster::shared().url(&app.database), app.url(""));
+    let args = [
+        "--database-url",
+        &database,
+        "--url",
+        &url,
+        "--max-connections",
+        "10",
+    ];
+    let findings = doctor(&args).await;
+    assert_eq!(wrongs(&findings), [""; 0], "{findings:#?}");
+    for check in [
+        "connection",
+        "version",
+        "encoding",
+        "primary",
+        "schema",
+        "rights",
+        "clock",
+        "doorbell",
+        "listeners",
+        "log",
+        "retention",
+        "tables",
+        "front",
+        "upgrade",
+        "stream",
+        "files",
+    ] {
+        let ok = |f: &&Value| f["check"] == check && f["state"] == "ok";
+        assert!(findings.iter().find(ok).is_some(), "{check}: {findings:#?}");
+    }
+    // And for people.
+    let (status, out, _) = run(&[&["doctor"][..], &args].concat()).await;
+    assert_eq!(status, 0);
+    assert!(
+        out.contains("\nok     doorbell      LISTEN hears a NOTIFY after ")
+            && out.contains("\nNothing is wrong"),
+        "{out}"
+    );
+}
+
+#[actix_web::test]
+async fn a_database_that_does_not_let_it_in_is_all_that_it_speaks_of() {
+    let findings = doctor(&[
+        "--database-url",
+        "postgres://u@127.0.0.1:1/d",
+        "--max-connections",
+        "10",
+    ])
+    .await;
+    expect_one(&findings, "connection: ", "127.0.0.1:1 is out of reach");
+    let dir = Dir::new("doctor-nothing");
+    let findings = doctor(&["--data-dir", dir.path(), "--max-connections", "10"]).await;
+    expect_one(&findings, "connection: ", "no database is configured");
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "it makes nothing"
+    );
+}
+
+#[actix_web::test]
+async fn a_lacking_right_is_named() {
+    let database = Cluster::shared().empty_database().await;
+    let url = Cluster::shared()
+        .url(&database)
+        .replace("postgres@", "doctor_visitor:v@");
+    let admin = connect(&Cluster::shared().config(&database)).await;
+    execute(&admin, "create role doctor_visitor login password 'v'").await;
+    let findings = doctor(&["--database-url", &url, "--max-connections", "10"]).await;
+    expect_one(&findings, "rights: ", "may not install plank");
+    // Where plank is installed it is another one: it belongs to somebody else.
+    let url = url.replace(
+        &format!("/{database}?"),
+        &format!("/{}?", Cluster::shared().database().await),
+    );
+    let findings = doctor(&["--database-url", &url, "--max-connections", "10"]).await;
+    expect_one(&findings, "rights: ", "is no member of it");
+}
+
+#[actix_web::test]
+async fn triggers_that_are_gone_or_off_are_found() {
+    let findings = with_fault("drop trigger plank_update on items").await;
+    expect_one(&findings, "triggers: ", "public.items lacks plank_update");
+    let findings = with_fault("alter table items disable trigger plank_delete").await;
+    expect_one(
+        &findings,
+        "triggers: ",
+        "public.items: plank_delete disabled",
+    );
+    let findings = with_fault("alter table items enable trigger plank_insert").await;
+    expect_one(&findings, "triggers: ", "not enabled for every writer");
+    // What it says to do mends it.
+    let database = Cluster::shared().database().await;
+    let sql = connect(&Cluster::shared().config(&database)).await;
+    execute(
+        &sql,
+        "alter table items disable trigger all; drop trigger plank_update on items",
+    )
+    .await;
+    assert_eq!(wrongs(&of(&database).await).len(), 2);
+    execute(&sql, "select plank.watch('public.items')").await;
+    assert_eq!(wrongs(&of(&database).await), [""; 0]);
+}
+
+#[actix_web::test]
+async fn tables_that_are_not_captured_or_not_seen_are_found() {
+    let findings = with_fault(
+        "create table parts (id int primary key) partition by range (id);
+         select plank.watch('parts');
+         create table parts_1 partition of parts for values from (0) to (10)",
+    )
+    .await;
+    expect_one(
+        &findings,
+        "partitions: ",
+        "public.parts: not watched public.parts_1",
+    );
+    // As a subscription leaves it when it has begun to copy a table.
+    let findings =
+        with_fault("insert into pg_subscription_rel values (1, 'items'::regclass, 'r', null)")
+            .await;
+    expect_one(
+        &findings,
+        "replication: ",
+        "public.items is written by a subscription",
+    );
+    let findings = with_fault(
+        "create table guarded (id int primary key); select plank.watch('guarded');
+         alter table guarded enable row level security",
+    )
+    .await;
+    expect_one(
+        &findings,
+        "reading: ",
+        "row security hides rows of public.guarded",
+    );
+    let findings = with_fault(
+        "create table taken (id int primary key); select plank.watch('taken');
+         revoke all on taken from plank_owner",
+    )
+    .await;
+    expect_one(&findings, "reading: ", "may not read public.taken");
+}
+
+#[actix_web::test]
+async fn a_log_that_is_full_or_short_is_found() {
+    let findings = with_fault("select setval('plank.slot', 8)").await;
+    expect_one(&findings, "log: ", "full and closed");
+    let findings = with_fault(
+        "update plank.leaf set opened = now() - interval '3 days' where opened is not null",
+    )
+    .await;
+    expect_one(&findings, "log: ", "back to 3 days ago");
+    let findings = with_fault("update plank.meta set keep = '1 second'").await;
+    expect_one(&findings, "retention: ", "kept for 1 s only");
+    let findings = with_fault(
+        "update plank.meta set rows_max = 100;
+         insert into items (name) select 'n' || i from generate_series(1, 120) i;
+         update plank.horizon set prune_xid = pg_current_xact_id(), max_xid = '1'",
+    )
+    .await;
+    expect_one(
+        &findings,
+        "retention: ",
+        "100 rows are all that it may keep",
+    );
+    let findings = with_fault(
+        "insert into plank.migrations values (999, 'later', '2030-01-01T00:00:00Z', '1')",
+    )
+    .await;
+    expect_one(&findings, "schema: ", "of a newer plank: V999");
+}
+
+#[actix_web::test]
+async fn a_standby_and_a_transaction_that_does_not_end_are_found() {
+    let mut primary = Cluster::start();
+    let ours = connect(&primary.config("plank")).await;
+    primary.prepare().await;
+    execute(&ours, "begin; insert into items (name) values ('not yet')").await;
+    let url = primary.url("plank");
+    let args = ["--database-url", &url, "--max-connections", "10"];
+    assert_eq!(
+        wrongs(&doctor(&args).await),
+        [""; 0],
+        "it is not open for long"
+    );
+    let findings = doctor(&[&args[..], &["--transaction-max", "0"]].concat()).await;
+    expect_one(
+        &findings,
+        "transactions: ",
+        "(idle in transaction), open for",
+    );
+    drop(ours);
+    let standby = primary.lagging_standby().await;
+    let url = standby.url("plank");
+    let findings = doctor(&["--database-url", &url, "--max-connections", "10"]).await;
+    expect_one(&findings, "primary: ", "the server is a standby");
+}
+
+#[actix_web::test]
+async fn a_pooler_in_the_way_is_found_and_two_urls_that_differ() {
+    let database = Cluster::shared().database().await;
+    let direct = Cluster::shared().url(&database);
+    let Some(pooler) = Pooler::start(&Cluster::shared().config(&database)).await else {
+        return;
+    };
+    let through = format!("postgres://postgres@127.0.0.1:{}/{database}", pooler.port);
+    let findings = doctor(&["--database-url", &through, "--max-connections", "10"]).await;
+    expect_one(&findings, "doorbell: ", "LISTEN hears nothing");
+    let both = [
+        "--database-url",
+        &through,
+        "--max-connections",
+        "10",
+        "--listen-database-url",
+    ];
+    let findings = doctor(&[&both[..], &[&direct]].concat()).await;
+    assert_eq!(wrongs(&findings), [""; 0]);
+    let other = Cluster::shared().url(&Cluster::shared().database().await);
+    let findings = doctor(&[&both[..], &[&other]].concat()).await;
+    expect_one(&findings, "requests: ", "are different databases");
+}
+
+/// As a machine whose clock is an hour ahead.
+const SKEW: &str = r#"
+#define _GNU_SOURCE
+#include <time.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+int clock_gettime(clockid_t clock, struct timespec *t) {
+    int result = syscall(SYS_clock_gettime, clock, t);
+    if (clock == CLOCK_REALTIME) t->tv_sec += 3600;
+    return result;
+}
+"#;
+
+#[actix_web::test]
+async fn clocks_that_differ_are_found() {
+    let dir = Dir::new("doctor-clock");
+    let (source, shim) = (dir.0.join("skew.c"), dir.0.join("skew.so"));
+    std::fs::write(&source, SKEW).unwrap();
+    let cc = tokio::process::Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&shim, &source])
+        .status();
+    assert!(within("a C compiler", cc).await.unwrap().success());
+    let url = Cluster::shared().url(&Cluster::shared().database().await);
+    let args = [
+        "doctor",
+        "--json",
+        "--database-url",
+        &url,
+        "--max-connections",
+        "10",
+    ];
+    let output = command(&args).env("LD_PRELOAD", &shim).output();
+    let output = within("the end of doctor", output).await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    let findings = read(output.status.code().unwrap(), &out, &err);
+    expect_one(&findings, "clock: ", "60 min behind this machine's");
+}
+
+#[actix_web::test]
+async fn a_limit_of_descriptors_is_found() {
+    let url = Cluster::shared().url(&Cluster::shared().database().await);
+    let plank = env!("CARGO_BIN_EXE_plank");
+    let script = "ulimit -n 300 && exec \"$0\" \"$@\"";
+    let args = [
+        plank,
+        "doctor",
+        "--json",
+        "--database-url",
+        &url,
+        "--max-connections",
+        "1000",
+    ];
+    let output = tokio::process::Command::new("sh")
+        .args(["-c", script])
+        .args(args)
+        .env_remove("PLANK_URL")
+        .output();
+    let output = within("the end of doctor", output).await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    let findings = read(output.status.code().unwrap(), &out, &err);
+    expect_one(
+        &findings,
+        "files: ",
+        "300 descriptors, enough for 100 of 1000 clients",
+    );
+}
