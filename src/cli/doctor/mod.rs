@@ -27,9 +27,9 @@ use report::Report;
 /// The settings of `plank doctor`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "It changes nothing, and may be run beside a plank that serves. Give it the environment of the service, so \
-    that it looks at the same database:\n  \
-      systemd-run --pipe --wait -p EnvironmentFile=/etc/plank/plank.env plank doctor\n\n\
+    after_help = "It changes nothing, and may be run beside a plank that serves. Give it the user and the settings of the \
+    service, so that it looks at the same database:\n  \
+      systemd-run --pipe --wait -p EnvironmentFile=/etc/plank/plank.env -p DynamicUser=yes -p User=plank plank doctor\n\n\
     The exit status is 1 if anything is wrong. What is only worth knowing is called a note, and leaves it at 0.\n\n\
     Examples:\n  \
       plank doctor\n  \
