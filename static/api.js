@@ -1,11 +1,5 @@
-/**
- * The HTTP side of the page: `api/items` and `readyz`. Owns the shape of requests and errors, and no state.
- */
-
-/** Rows of one page of the listing; the server's own maximum. */
-const PAGE_ROWS = 200;
-/** A server that accepts a request and never answers must not leave a button busy for ever. */
-const ANSWER_MAX_MS = 15_000;
+/** What the page asks the server for, beyond what every page needs (http.js), and its errors as sentences. */
+import { request, send } from "./http.js";
 
 /**
  * @typedef {object} Item
@@ -19,80 +13,16 @@ const ANSWER_MAX_MS = 15_000;
  * @property {string} updated_at
  */
 
-/** What went wrong, as the server said it (RFC 9457), or status 0 when there was no answer. */
-export class Problem extends Error {
-  /**
-   * @param {number} status
-   * @param {{title?: string, detail?: string, errors?: {field: string, detail: string}[]}} body
-   * @param {number | null} [retry_after_s]
-   */
-  constructor(status, body, retry_after_s = null) {
-    super(body.detail || body.title || `The server answered ${status}.`);
-    this.status = status;
-    this.retry_after_s = retry_after_s;
-    /** The detail by field, for the ones that a form can show beside its inputs. @type {Record<string, string>} */
-    this.fields = Object.fromEntries((body.errors ?? []).map(({ field, detail }) => [field, detail]));
-  }
+const SENTENCES = {
+  0: "The server did not answer. Whether it was saved shows when the connection is back.",
+  401: "You are not logged in any more. Nothing was saved.",
+  403: "You are not allowed to do this. Nothing was saved.",
+  429: "Too many requests. Nothing was saved; try again in a moment.",
+  503: "The database is away. Nothing was saved; try again in a moment.",
+};
 
-  /** A sentence for people, with what it means for their work. */
-  get sentence() {
-    if (this.status === 0) return "The server can't be reached. Nothing was saved.";
-    if (this.status === 503) return "The database is away. Nothing was saved; try again in a moment.";
-    if (this.status === 429) return "Too many requests. Nothing was saved; try again in a moment.";
-    if (this.status === 401 || this.status === 403) return "You are not allowed to do this.";
-    return this.message;
-  }
-}
-
-async function request(method, path, { body, version, signal } = {}) {
-  const headers = { accept: "application/json" };
-  if (body !== undefined) headers["content-type"] = "application/json";
-  if (version !== undefined) headers["if-match"] = `"${version}"`;
-  const deadline = AbortSignal.timeout(ANSWER_MAX_MS);
-  let response;
-  let text;
-  try {
-    response = await fetch(path, {
-      method,
-      headers,
-      body: body === undefined ? undefined : JSON.stringify(body),
-      signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
-      cache: "no-store",
-    });
-    text = await response.text();
-  } catch {
-    throw new Problem(0, {});
-  }
-  const parsed = parse(text);
-  if (response.ok) return parsed;
-  const retry_after_s = Number(response.headers.get("retry-after"));
-  throw new Problem(response.status, parsed ?? {}, retry_after_s > 0 ? retry_after_s : null);
-}
-
-/** A proxy's error page is no JSON, and its status is all that there is to say. */
-function parse(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-/**
- * All rows, page by page.
- * @param {AbortSignal} signal
- * @returns {AsyncGenerator<Item[]>}
- */
-export async function* pages(signal) {
-  let after = null;
-  do {
-    const query = new URLSearchParams({ limit: String(PAGE_ROWS) });
-    if (after !== null) query.set("after", after);
-    const page = await request("GET", `api/items?${query}`, { signal });
-    yield page.items;
-    after = page.next ?? null;
-  } while (after !== null);
-}
+/** An error for people, with what it means for their work. */
+export const sentenceOf = ({ status, message }) => SENTENCES[status] ?? message;
 
 /** @returns {Promise<Item>} */
 export const read = (id) => request("GET", `api/items/${id}`);
@@ -108,12 +38,18 @@ export const put = (id, version, body) => request("PUT", `api/items/${id}`, { bo
 
 export const remove = (id, version) => request("DELETE", `api/items/${id}`, { version });
 
-/** Whether the server's own view of the database is live. Unknown counts as yes: only a clear no is shown. */
-export async function ready() {
-  try {
-    await request("GET", "readyz");
-    return true;
-  } catch (problem) {
-    return problem.status !== 503;
-  }
+/** @returns {Promise<{table: string, key: string[], columns: {name: string, type: string}[], old_rows: boolean}[]>} */
+export const tables = async () => (await request("GET", "api/tables")).tables;
+
+/** Some rows of a table, which needs no key for it: as lines there may be as many as are asked for. */
+export async function someRows(table, query) {
+  const lines = await send("GET", `api/tables/${encodeURIComponent(table)}/rows?${query}`, { accept: "application/x-ndjson" });
+  return lines.split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }
+
+export const logIn = (token) => request("POST", "api/session", { bearer: token });
+
+export const logOut = () => request("DELETE", "api/session");
+
+/** The server's own figures, as OpenMetrics text. */
+export const metrics = () => send("GET", "metrics", { accept: "*/*" });

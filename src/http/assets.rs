@@ -1,17 +1,19 @@
-//! The dashboard: files of `static/`, embedded in the binary.
+//! The dashboard: files of `static/`, embedded in the binary. How their bytes are made ready is in [`super::packed`].
 
-use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use actix_web::http::header::{self, ETag, EntityTag, Header as _, HeaderValue, IfNoneMatch};
+use actix_web::http::header::{
+    self, AcceptEncoding, ETag, Encoding, EntityTag, Header as _, HeaderValue, IfNoneMatch,
+};
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use rust_embed::{EmbeddedFile, RustEmbed};
+use rust_embed::RustEmbed;
 use sha2::{Digest as _, Sha256};
 
 use super::openapi as doc;
+use super::packed::{Packed, packed};
 use super::problem::Problem;
 
 #[derive(RustEmbed)]
@@ -114,8 +116,12 @@ pub async fn file(request: HttpRequest, path: web::Path<String>) -> Result<HttpR
 
 fn serve(request: &HttpRequest, path: &str) -> Result<HttpResponse, Problem> {
     let file = Files::get(path).ok_or_else(|| no_file(path))?;
-    let content_type = content_type(&file);
-    let mut response = cached(request, hex(&file), &content_type, file.data);
+    let content_type = match file.metadata.mimetype() {
+        text if text.starts_with("text/") => format!("{text}; charset=utf-8"),
+        other => other.to_owned(),
+    };
+    let packed = packed(path, file.metadata.sha256_hash(), file.data);
+    let mut response = choose(request, &content_type, &packed);
     if path.ends_with(".html") {
         let policy = HeaderValue::from_static(POLICY.as_str());
         let name = header::CONTENT_SECURITY_POLICY;
@@ -129,12 +135,36 @@ pub(super) fn no_file(path: &str) -> Problem {
     Problem::not_found(format!("there is no file {path:?}"))
 }
 
+/// The form that the client takes: each is an entity with a tag of its own.
+fn choose(request: &HttpRequest, content_type: &str, packed: &Packed) -> HttpResponse {
+    let accepted = AcceptEncoding::parse(request).ok();
+    let takes = |coding: &str| {
+        let (Some(accepted), Ok(coding)) = (&accepted, coding.parse::<Encoding>()) else {
+            return false;
+        };
+        let offered = [coding.clone(), Encoding::identity()];
+        accepted.negotiate(offered.iter()) == Some(coding)
+    };
+    let coded = packed.coded.iter().find(|(coding, _)| takes(coding));
+    let (tag, body) = match coded {
+        Some((coding, body)) => (format!("{}-{coding}", packed.tag), body),
+        None => (packed.tag.clone(), &packed.plain),
+    };
+    let mut response = cached(request, tag, content_type, body.clone());
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if let (Some((coding, _)), true) = (coded, headers.contains_key(header::CONTENT_TYPE)) {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
+    }
+    response
+}
+
 /// What is the same until the binary is another one. It is asked for again each time, and answered with 304.
 pub(super) fn cached(
     request: &HttpRequest,
     tag: String,
     content_type: &str,
-    body: Cow<'static, [u8]>,
+    body: Bytes,
 ) -> HttpResponse {
     let tag = EntityTag::new_strong(tag);
     let is_known = match IfNoneMatch::parse(request) {
@@ -152,24 +182,5 @@ pub(super) fn cached(
     if is_known {
         return response.finish();
     }
-    // What is in the binary is not copied.
-    let body = match body {
-        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
-        Cow::Owned(bytes) => Bytes::from(bytes),
-    };
     response.content_type(content_type).body(body)
-}
-
-fn content_type(file: &EmbeddedFile) -> String {
-    match file.metadata.mimetype() {
-        text if text.starts_with("text/") => format!("{text}; charset=utf-8"),
-        other => other.to_owned(),
-    }
-}
-
-fn hex(file: &EmbeddedFile) -> String {
-    file.metadata.sha256_hash()[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

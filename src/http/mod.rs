@@ -5,7 +5,7 @@
 //! - [`routes`] is the list of all paths. [`items`], [`tables`], [`rows`], [`changes`], [`health`], [`assets`] answer
 //!   there; [`openapi`] says to programs and people how.
 //! - [`stream`] and [`long_poll`] carry the same as a WebSocket over HTTP: each is a session over a pipe.
-//! - [`session`] is how browsers log in, [`who`] finds out whose a request is.
+//! - [`session`] is how browsers log in, [`who`] finds out whose a request is. [`packed`] makes the files of [`assets`] small.
 //! - [`query`], [`body`], [`accept`], [`pieces`], [`problem`], [`observe`], [`peer`] are what all of them share.
 
 use std::net::SocketAddr;
@@ -45,6 +45,7 @@ mod long_poll;
 pub mod observe;
 pub mod openapi;
 pub mod origin;
+mod packed;
 pub mod peer;
 mod pieces;
 pub mod problem;

@@ -1,11 +1,10 @@
 /**
- * The connection indicator. It says "Live" only when every link of the chain is: socket, subscription, complete list,
+ * The connection indicator. It says "Live" only when every link of the chain is: socket, subscription, complete rows,
  * and the server's own database.
  */
-import { useComputed, useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
-import { ready } from "../api.js";
-import { clock, html, now } from "./html.js";
+import { signal } from "@preact/signals-core";
+import { ready } from "../http.js";
+import { amount, clock, html, live, now } from "./html.js";
 
 const READY_EVERY_MS = 10_000;
 /** While something is amiss: the page should not go on saying so for long after it is mended. */
@@ -13,20 +12,18 @@ const READY_SOON_MS = 3_000;
 /** After this long without a server, "reconnecting" would be too hopeful a word. */
 const OFFLINE_AFTER_MS = 30_000;
 
-const CLOSE_REASONS = { 4501: "sign in first", 4502: "your sign-in has expired", 4503: "you may not see this", 4504: "this page is out of date" };
+const CLOSE_REASONS = { 4501: "log in first", 4502: "your log-in has expired", 4503: "you may not see this", 4504: "this page is out of date" };
 
 /**
- * @param {import("../plank.js").State} state
- * @param {import("../items.js").LiveItems} items
- * @returns {{tone: string, label: string, count?: string, spoken?: string, retry?: boolean}} `count` is what
- *   changes every second, and is not read aloud.
+ * @returns {{tone: string, label: string, count?: string, retry?: boolean}} `count` is what changes all the time, and is
+ *   not read aloud.
  */
-function describe(state, items, database_away_since, online, now_ms) {
+function describe(state, table, database_away_since, online, now_ms) {
   if (state.phase === "closed") {
     const reason = CLOSE_REASONS[state.close?.code] ?? state.close?.reason;
     return { tone: "closed", label: reason ? `Closed: ${reason}` : "Closed" };
   }
-  if (state.phase === "open") return describeOpen(items, database_away_since, now_ms);
+  if (state.phase === "open") return describeOpen(table, database_away_since);
   const count = state.retry_at === null ? "now" : seconds(state.retry_at, now_ms);
   if (!online || now_ms - state.since > OFFLINE_AFTER_MS) {
     return { tone: "offline", label: `Offline since ${clock(state.since)}`, count: `, trying ${count}`, retry: true };
@@ -35,14 +32,15 @@ function describe(state, items, database_away_since, online, now_ms) {
   return { tone: "reconnecting", label: "Reconnecting", count: ` ${count}`, retry: state.retry_at !== null };
 }
 
-function describeOpen(items, database_away_since, now_ms) {
-  const phase = items.phase.value;
-  const failure = items.failure.value;
-  if (failure) return { tone: "away", label: failure.sentence, count: ` Trying again ${seconds(failure.retry_at, now_ms)}` };
-  if (phase === "ended") return { tone: "closed", label: "This table is not watched any more" };
+function describeOpen(table, database_away_since) {
+  const phase = table?.phase.value ?? "live";
+  const loaded = table?.loaded.value;
+  if (phase === "ended") return { tone: "closed", label: "Not watched any more" };
+  if (phase === "refused" || phase === "crowded") return { tone: "closed", label: phase === "crowded" ? "Too many rows" : "Refused" };
   // The socket is up, and the server itself has to wait.
-  if (phase === "waiting" && database_away_since) return { tone: "away", label: "Waiting for the database" };
-  if (phase !== "live") return { tone: "connecting", label: "Loading", count: items.listed.value ? ` ${items.listed.value} rows` : "" };
+  if (phase !== "live" && database_away_since) return { tone: "away", label: "Waiting for the database" };
+  if (phase === "catching") return { tone: "connecting", label: "Catching up", count: loaded ? ` ${amount(loaded)} changes` : "" };
+  if (phase !== "live") return { tone: "connecting", label: "Loading", count: loaded ? ` ${amount(loaded)} rows` : "" };
   if (database_away_since) return { tone: "away", label: `Changes delayed since ${clock(database_away_since)}` };
   return { tone: "live", label: "Live" };
 }
@@ -53,40 +51,39 @@ function seconds(at_ms, now_ms) {
 }
 
 /** Asks the server whether it follows its database while the socket is up: a socket can stay open over a database that is away. */
-function useDatabaseAway(state, items) {
-  const away_since = useSignal(null);
-  useEffect(() => {
-    let timer = setTimeout(ask, READY_SOON_MS);
-    let is_over = false;
-    async function ask() {
-      if (!document.hidden && state.value.phase === "open" && items.phase.value !== "failed") {
-        const is_ready = await ready();
-        away_since.value = is_ready ? null : (away_since.value ?? Date.now());
-      }
-      clearTimeout(timer);
-      const is_well = items.phase.value === "live" && away_since.value === null;
-      if (!is_over) timer = setTimeout(ask, is_well ? READY_EVERY_MS : READY_SOON_MS);
+function watch({ state, table }, self) {
+  let timer = 0;
+  const ask = async () => {
+    clearTimeout(timer);
+    if (!document.hidden && state.value.phase === "open") {
+      const is_ready = await ready();
+      self.away_since.value = is_ready ? null : (self.away_since.value ?? Date.now());
     }
-    document.addEventListener("visibilitychange", ask);
-    return () => {
-      is_over = true;
-      clearTimeout(timer);
-      document.removeEventListener("visibilitychange", ask);
-    };
-  }, []);
-  return away_since;
+    clearTimeout(timer);
+    const is_well = (table.value?.phase.value ?? "live") === "live" && self.away_since.value === null;
+    if (!self.is_over) timer = setTimeout(ask, is_well ? READY_EVERY_MS : READY_SOON_MS);
+  };
+  timer = setTimeout(ask, READY_SOON_MS);
+  document.addEventListener("visibilitychange", ask);
+  self.end = () => {
+    self.is_over = true;
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", ask);
+  };
 }
 
-export function Connection({ client, state, items }) {
-  const away_since = useDatabaseAway(state, items);
-  const shown = useComputed(() => describe(state.value, items, away_since.value, navigator.onLine, now.value));
-  const spoken = useComputed(() => shown.value.label);
-  const { tone, label, count, retry } = shown.value;
-  return html`
-    <div class="connection" data-state=${tone}>
-      <span class="connection-text" aria-hidden="true"><i class="dot"></i>${label}<span class="count">${count}</span></span>
-      <span class="sr-only" role="status">Connection: ${spoken}</span>
-      ${retry && html`<button type="button" class="quiet small" onClick=${() => client.reconnect()}>Try now</button>`}
-    </div>
-  `;
-}
+/** @param {{client: import("../plank.js").Client, state: import("@preact/signals-core").Signal, table: import("@preact/signals-core").Signal}} props */
+export const Connection = live(
+  ({ client, state, table }, self) => {
+    self.away_since ??= signal(null);
+    const { tone, label, count, retry } = describe(state.value, table.value, self.away_since.value, navigator.onLine, now.value);
+    return html`
+      <div class="connection" data-state=${tone} title=${state.value.transport === "sse" ? "Over Server-Sent Events: WebSockets don't get through" : undefined}>
+        <span class="connection-text" aria-hidden="true"><i class="dot"></i>${label}<span class="count">${count}</span></span>
+        <span class="sr-only" role="status">Connection: ${label}</span>
+        ${retry && html`<button type="button" class="quiet small" onClick=${() => client.reconnect()}>Try now</button>`}
+      </div>
+    `;
+  },
+  { mount: watch, unmount: (_, self) => self.end() },
+);

@@ -1,28 +1,101 @@
 /**
- * The inline editor of one row. It remembers the row it began with: what is sent is the difference to that, under its
- * version, so that two people who edit different fields never undo each other unseen.
+ * The dialog of an item: a new one, an edit, a delete, and what somebody else did meanwhile. It remembers the row it
+ * began with: what is sent is the difference to that, under its version, so that two people who edit different fields
+ * never undo each other unseen.
  */
-import { useEffect, useRef, useState } from "preact/hooks";
-import { changesOf, draftOf, Field, focusError, rebase, sortErrors } from "./fields.js";
-import { html } from "./html.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { read, sentenceOf } from "../api.js";
+import { changesOf, draftOf, EMPTY_DRAFT, Field, focusError, rebase, sortErrors } from "./fields.js";
+import { ago, html, live, now_coarse } from "./html.js";
+import { say } from "./toast.js";
 
 const NO_ERRORS = { fields: {}, sentence: null };
 const LABELS = { name: "Name", description: "Description", status: "Status", data: "Data" };
 
-const pick = ({ name, description, status }) => ({ name, description, status });
+/**
+ * @param {{task: {kind: "new" | "edit" | "delete" | "conflict", key?: string, status?: string, seen?: object, patch?: object | null},
+ *   items: import("../items.js").Items, filtered: boolean, onClose: (key?: string) => void}} props
+ */
+export default function Editor({ task, items, filtered, onClose }) {
+  const dialog = useRef(null);
+  const came_from = useRef(document.activeElement);
+  useLayoutEffect(() => {
+    dialog.current.showModal();
+    dialog.current.querySelector("[autofocus]")?.focus();
+    return () => came_from.current?.isConnected && came_from.current.focus();
+  }, []);
+  const close = () => onClose(task.key);
+  const is_question = task.kind === "delete";
+  return html`
+    <dialog ref=${dialog} class=${is_question ? "ask" : "sheet"} aria-labelledby="dialog-title"
+      onCancel=${(cancelled) => (cancelled.preventDefault(), close())} onMouseDown=${({ target }) => target === dialog.current && is_question && close()}>
+      ${is_question ? html`<${Question} task=${task} items=${items} onClose=${onClose} />` : html`<${Form} task=${task} items=${items} filtered=${filtered} onClose=${close} />`}
+    </dialog>
+  `;
+}
 
-export function Editor({ entry, items, onClose }) {
-  const row = entry.row.value;
-  const [base, setBase] = useState(row);
-  const [draft, setDraft] = useState(() => draftOf(row));
+/** Asks before a delete; it is done at once, and taken back when the server says no. */
+function Question({ task, items, onClose }) {
+  const entry = items.rows.get(task.key);
+  const [row] = useState(entry?.row);
+  useEffect(() => {
+    if (!row) onClose();
+  }, []);
+  const remove = () => {
+    const list = items.rows.list(row.status);
+    const index = items.rows.indexOf(entry);
+    const next = list[index + 1] ?? list[index - 1];
+    removing(items, task.key, row);
+    onClose(next?.key);
+  };
+  return html`
+    <h2 id="dialog-title">Delete “${row?.name}”?</h2>
+    <p>It is deleted for everybody, and for good.</p>
+    <div class="dialog-actions">
+      <button type="button" class="quiet" onClick=${() => onClose(task.key)}>Keep it</button>
+      <button type="button" class="danger" autofocus onClick=${remove}>Delete</button>
+    </div>
+  `;
+}
+
+async function removing(items, key, row) {
+  try {
+    await items.writes.remove(key, row.version);
+  } catch (problem) {
+    if (problem.status === 404) return;
+    const again = () => removing(items, key, items.rows.get(key)?.row ?? row);
+    if (problem.status === 412) say(`Not deleted: somebody else changed “${row.name}” first. Look at it, then decide.`, { label: "Delete it anyway", action: again });
+    else say(sentenceOf(problem), { label: "Try again", action: again });
+  }
+}
+
+const Form = live(({ task, items, filtered, onClose }) => {
+  items.tick.value;
+  const is_new = task.kind === "new";
+  const row = items.rows.get(task.key)?.row;
+  const [base, setBase] = useState(task.seen ?? row);
+  const [draft, setDraft] = useState(() => (is_new ? { ...EMPTY_DRAFT, status: task.status } : { ...draftOf(base), ...task.patch }));
   const [errors, setErrors] = useState(NO_ERRORS);
   const [conflict, setConflict] = useState(null);
+  const [is_gone, setGone] = useState(false);
   const [busy, setBusy] = useState(false);
   const form = useRef(null);
 
+  /** Somebody else was first: takes over what they changed and we did not, and shows where both did. */
+  const meet = async () => {
+    try {
+      const current = await read(base.id);
+      setDraft(rebase(draft, draftOf(base), draftOf(current)));
+      setBase(current);
+      setConflict(current);
+      setErrors(NO_ERRORS);
+    } catch (problem) {
+      if (problem.status === 404) setGone(true);
+      else setErrors(sortErrors(problem));
+    }
+  };
   useEffect(() => {
-    form.current.elements.name.focus();
-    form.current.elements.name.select();
+    if (task.kind === "conflict") meet();
   }, []);
 
   const attempt = async (action) => {
@@ -33,7 +106,7 @@ export function Editor({ entry, items, onClose }) {
       onClose();
     } catch (problem) {
       if (problem.status === 412) await meet();
-      else if (problem.status === 404) await items.reread(entry.id).catch(() => {});
+      else if (problem.status === 404) setGone(true);
       else setErrors(sortErrors(problem));
       requestAnimationFrame(() => focusError(form.current));
     } finally {
@@ -41,73 +114,63 @@ export function Editor({ entry, items, onClose }) {
     }
   };
 
-  /** Somebody else was first: takes over what they changed and we did not, and shows where both did. */
-  const meet = async () => {
-    try {
-      const current = await items.reread(entry.id);
-      if (!current) return;
-      setDraft(rebase(draft, draftOf(base), draftOf(current)));
-      setBase(current);
-      setConflict(current);
-      setErrors(NO_ERRORS);
-    } catch (problem) {
-      setErrors(sortErrors(problem));
-    }
-  };
+  const create = () =>
+    attempt(async () => {
+      // The name is always sent: that there is none is for the server to say, in the words it has for everybody.
+      await items.writes.create({ name: draft.name, status: draft.status, ...changesOf(draft, { ...EMPTY_DRAFT, name: draft.name, status: draft.status }) });
+      if (filtered) say(`“${draft.name}” is saved. It shows here if it passes the filter.`, { tone: "news" });
+    });
 
   const save = () =>
     attempt(async () => {
       const changes = changesOf(draft, draftOf(base));
       // A PATCH merges, which can't take a key out of the data. The version guards both alike.
-      if ("data" in changes) await items.put(entry.id, base.version, { ...pick(base), ...changes });
-      else if (Object.keys(changes).length > 0) await items.patch(entry.id, base.version, changes);
+      const { name, description, status, version } = base;
+      if ("data" in changes) await items.writes.replace(task.key, { name, description, status, ...changes }, version);
+      else if (Object.keys(changes).length > 0) await items.writes.patch(task.key, changes, version);
     });
 
-  const createAgain = () => attempt(() => items.create(changesOf(draft, { name: "", description: "", status: "", data: "" })));
-
+  const gone = is_gone || (!is_new && !row && items.phase.value === "live" && !filtered);
+  const submit = is_new || gone ? create : save;
   const onKeyDown = (pressed) => {
-    if (pressed.key === "Escape") onClose();
-    else if (pressed.key === "Enter" && (pressed.ctrlKey || pressed.metaKey)) save();
-    else return;
+    if (pressed.key !== "Enter" || !(pressed.ctrlKey || pressed.metaKey)) return;
     pressed.preventDefault();
-    pressed.stopPropagation();
+    submit();
   };
-
-  const gone = entry.gone.value;
-  const shared = { prefix: `edit-${entry.id}`, draft, errors: errors.fields, onDraft: setDraft };
+  const shared = { prefix: "edit", draft, errors: errors.fields, onDraft: setDraft };
+  const is_newer = !is_new && !conflict && row?.version > base.version && !items.writes.isPending(task.key);
+  const label = is_new ? "Add item" : gone ? "Create it again" : conflict ? "Save mine" : "Save";
   return html`
-    <form
-      class="editor"
-      ref=${form}
-      noValidate
-      aria-label=${`Edit item ${entry.id}`}
-      aria-busy=${busy}
-      onKeyDown=${onKeyDown}
-      onSubmit=${(submitted) => {
-        submitted.preventDefault();
-        if (!gone) save();
-      }}
-    >
-      <${Field} ...${shared} name="name" label="Name" aria-required="true" />
+    <form ref=${form} noValidate aria-busy=${busy} onKeyDown=${onKeyDown} onSubmit=${(submitted) => (submitted.preventDefault(), submit())}>
+      <header>
+        <h2 id="dialog-title">${is_new ? "New item" : base?.name}</h2>
+        ${!is_new && base && html`<p class="sheet-sub">#${base.id} · version ${base.version} · changed ${ago(base.updated_at, now_coarse.value)}</p>`}
+      </header>
+      ${gone && html`<div class="conflict" role="alert"><strong>Somebody else deleted this item.</strong> What you typed is still here.</div>`}
+      ${!gone && conflict && html`<${Conflict} current=${conflict} draft=${draft} />`}
+      ${!gone && is_newer && html`<p class="notice" role="status">Somebody else changed this item just now. You will see theirs before yours is saved.</p>`}
+      <${Field} ...${shared} name="name" label="Name" aria-required="true" autofocus />
       <${Field} ...${shared} kind="select" name="status" label="Status" />
       <${Field} ...${shared} kind="textarea" name="description" label="Description" />
-      <${Field} ...${shared} kind="textarea" name="data" label="Data (a JSON object)" />
-      ${gone
-        ? html`<${Gone} onCreate=${createAgain} onDiscard=${onClose} />`
-        : conflict
-          ? html`<${Conflict} current=${conflict} draft=${draft} />`
-          : row.version > base.version && html`<p class="notice">Somebody else changed this item just now. You will see theirs before yours is saved.</p>`}
+      <${Field} ...${shared} kind="textarea" name="data" label="Data (a JSON object)" placeholder='{"priority": 1}' />
       ${errors.sentence && html`<p class="form-error" role="alert">${errors.sentence}</p>`}
-      ${!gone &&
-      html`<div class="editor-actions">
-        <span class="hint" aria-hidden="true">Esc cancels, Ctrl Enter saves</span>
-        <button type="button" class="quiet" onClick=${onClose}>${conflict ? "Keep theirs" : "Cancel"}</button>
-        <button type="submit" class="primary">${busy ? "Saving" : conflict ? "Save mine" : "Save"}</button>
-      </div>`}
+      <div class="dialog-actions">
+        ${!is_new && !gone && html`<${Delete} items=${items} base=${base} onDelete=${() => (removing(items, task.key, base), onClose())} />`}
+        <span class="hint" aria-hidden="true">Ctrl Enter saves</span>
+        <button type="button" class="quiet" onClick=${onClose}>${conflict ? "Keep theirs" : gone ? "Discard it" : "Cancel"}</button>
+        <button type="submit" class="primary">${busy ? "Saving" : label}</button>
+      </div>
     </form>
   `;
+});
+
+function Delete({ base, onDelete }) {
+  const [asking, setAsking] = useState(false);
+  return html`<button type="button" class=${asking ? "danger" : "danger-quiet"} style=${{ marginRight: "auto" }} onBlur=${() => setAsking(false)}
+    onClick=${() => (asking ? onDelete() : setAsking(true))} aria-label=${asking ? `Delete for good: ${base.name}` : `Delete: ${base.name}`}>${asking ? "Delete for good" : "Delete"}</button>`;
 }
 
+/** Both versions, side by side, in the fields in which they differ. */
 function Conflict({ current, draft }) {
   const theirs = draftOf(current);
   const fields = Object.keys(theirs).filter((field) => theirs[field] !== draft[field]);
@@ -115,9 +178,9 @@ function Conflict({ current, draft }) {
     <div class="conflict" role="alert">
       <p><strong>Not saved: somebody else changed this item.</strong> It is now version ${current.version}.</p>
       ${fields.length === 0
-        ? html`<p>It already says what you wrote.</p>`
+        ? html`<p>It already says what you wanted.</p>`
         : html`<table>
-            <thead><tr><th></th><th scope="col">Now</th><th scope="col">Yours</th></tr></thead>
+            <thead><tr><td></td><th scope="col">Theirs</th><th scope="col">Yours</th></tr></thead>
             <tbody>
               ${fields.map(
                 (field) => html`<tr>
@@ -128,18 +191,6 @@ function Conflict({ current, draft }) {
               )}
             </tbody>
           </table>`}
-    </div>
-  `;
-}
-
-function Gone({ onCreate, onDiscard }) {
-  return html`
-    <div class="conflict" role="alert">
-      <p><strong>Somebody else deleted this item.</strong> What you typed is still here.</p>
-      <div class="editor-actions">
-        <button type="button" class="quiet" onClick=${onDiscard}>Discard it</button>
-        <button type="button" class="primary" onClick=${onCreate}>Create it again</button>
-      </div>
     </div>
   `;
 }

@@ -1,4 +1,5 @@
 /** The fields of an item, as the form for a new one and the inline editor share them, and what they send. */
+import { sentenceOf } from "../api.js";
 import { html, STATUSES } from "./html.js";
 
 /** @typedef {{name: string, description: string, status: string, data: string}} Draft What is in the inputs: text. */
@@ -36,12 +37,12 @@ export function sortErrors(problem) {
   if (problem instanceof SyntaxError) return { fields: { data: "This is no JSON: " + problem.message }, sentence: null };
   const fields = {};
   const others = [];
-  for (const [field, detail] of Object.entries(problem.fields ?? {})) {
+  for (const { field, detail } of problem.errors ?? []) {
     if (field in EMPTY_DRAFT) fields[field] = `${field[0].toUpperCase()}${field.slice(1)} ${detail}`;
     else others.push(`${field} ${detail}`);
   }
   const is_shown = Object.keys(fields).length > 0 && others.length === 0;
-  return { fields, sentence: is_shown ? null : others.join("; ") || problem.sentence || problem.message };
+  return { fields, sentence: is_shown ? null : others.join("; ") || sentenceOf(problem) };
 }
 
 /** Puts the cursor where the first error is. */

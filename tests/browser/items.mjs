@@ -1,152 +1,206 @@
 /**
- * items.js over the real plank.js and a socket of paper: when the list is loaded, and what the changes do to it. What it
- * looks like is in dashboard.mjs.
+ * rows.js, live.js, items.js and writes.js over the real plank.js and a socket of paper: what is shown while requests and
+ * changes meet in every order. What it looks like is in dashboard.mjs.
  */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { begin, load, newest, PaperSocket, reset, say, sleep, subscribed, welcome } from "./paper.mjs";
 
 const { connect } = await load("plank.js");
-const { LiveItems } = await load("items.js");
+const { Items } = await load("items.js");
+const { Rows } = await load("rows.js");
+const { Writes } = await load("writes.js");
 
 let client;
 let items;
-/** What the server would list now, and the requests for it that wait for their answer. */
-let table;
+/** Requests that wait for their answer. */
 let requests;
 
-const row = (id, version = 1) => ({ id, name: `Item ${id}`, description: null, status: "open", data: {}, version, created_at: "", updated_at: "" });
-const insert = (id) => ({ op: "insert", key: { id }, row: row(id) });
-const truncate = { op: "truncate", key: null };
-const shown = () => items.entries.value.map(({ id }) => id);
-/** Promises run, the clock stands. */
+const row = (id, version = 1, more = {}) => ({ id, name: `Item ${id}`, description: null, status: "open", data: {}, version, created_at: "", updated_at: "", ...more });
+const insert = (id) => ({ op: "insert", key: { id }, row: row(id), at: "2026-11-24T08:00:00Z" });
+const update = (id, version, more) => ({ op: "update", key: { id }, row: row(id, version, more), at: "2026-11-24T08:00:00Z" });
+const remove = (id) => ({ op: "delete", key: { id }, old: row(id), at: "2026-11-24T08:00:00Z" });
+const key = (id) => JSON.stringify([id]);
+const shown = (status) => items.rows.list(status).map(({ row: { id, version } }) => [id, version]);
 const settle = () => new Promise(setImmediate);
 
-async function answer(body = { items: table, next: null }) {
-  assert.equal(requests.length, 1, "one request is under way");
-  requests.pop()(new Response(JSON.stringify(body)));
-  await settle();
+function snapshot(id, rows) {
+  newest().say({ type: "snapshot", id, topic: "t1", cursor: "c0", rows, more: false });
+  subscribed(id);
 }
 
 /** A page that shows these rows. */
-async function live(...ids) {
-  table = ids.map((id) => row(id));
+function live(...rows) {
   welcome();
-  subscribed("s1");
-  await answer();
-  assert.deepEqual([items.phase.value, shown()], ["live", ids.toReversed()]);
+  snapshot("s1", rows);
+  assert.equal(items.phase.value, "live");
+}
+
+async function answer(status, body) {
+  const { resolve } = requests.shift();
+  resolve(new Response(JSON.stringify(body), { status }));
+  await settle();
 }
 
 beforeEach(() => {
   begin();
   requests = [];
-  mock.method(globalThis, "fetch", (path, { signal }) => {
-    return new Promise((resolve, reject) => {
-      requests.push(resolve);
-      signal.addEventListener("abort", () => {
-        requests = requests.filter((request) => request !== resolve);
-        reject(signal.reason);
-      });
-    });
-  });
+  mock.method(globalThis, "fetch", (path, { method, headers, body }) => new Promise((resolve) => requests.push({ resolve, path, method, headers, body })));
   client = connect("ws", { WebSocket: PaperSocket, random: () => 1 });
-  items = new LiveItems(client);
+  items = new Items(client, {});
+  items.writes = new Writes(items);
 });
 
 afterEach(() => {
+  items.close();
   client.close();
   mock.restoreAll();
   mock.timers.reset();
 });
 
+test("rows are in the order of their ids, in the group of their status, after any change", () => {
+  live(row(1), row(3), row(2, 1, { status: "done" }));
+  assert.deepEqual([shown("open"), shown("done")], [[[3, 1], [1, 1]], [[2, 1]]]);
+  say([update(3, 2, { status: "done" }), insert(5), remove(1)], true);
+  assert.deepEqual([shown("open"), shown("done")], [[[5, 1]], [[3, 2], [2, 1]]]);
+  say([{ op: "truncate", key: null, at: "" }, insert(9)], true);
+  assert.deepEqual([shown("open"), shown("done"), items.rows.size], [[[9, 1]], [], 1]);
+});
+
+test("a flood is sorted as single changes are", () => {
+  const place = ({ value }) => value;
+  const [one, many] = [new Rows({ place }), new Rows({ place })];
+  many.expect(1_000);
+  for (let at = 0; at < 1_000; at += 1) {
+    const value = [null, "b", "a", 7, 12, { z: 1 }][(at * 7) % 6];
+    for (const rows of [one, many]) {
+      rows.set(`k${at % 300}`, { value: typeof value === "object" && value ? JSON.stringify(value) : value });
+      if (at % 5 === 0) rows.delete(`k${(at * 3) % 300}`);
+    }
+  }
+  const keys = (rows) => rows.list().map((entry) => entry.key);
+  assert.deepEqual(keys(one), keys(many));
+  one.list().forEach((entry, at) => assert.equal(one.indexOf(entry), at));
+});
+
+test("a change is shown before it is answered, and taken back when it is refused", async () => {
+  live(row(1));
+  const moved = items.writes.patch(key(1), { status: "done" });
+  assert.deepEqual([shown("open"), shown("done")], [[], [[1, 1]]]);
+  await settle();
+  assert.equal(requests[0].headers["if-match"], '"1"');
+  const refused = assert.rejects(moved, { status: 412 });
+  await answer(412, { title: "Precondition Failed", status: 412 });
+  await refused;
+  assert.deepEqual([shown("open"), shown("done")], [[[1, 1]], []]);
+});
+
+test("an answer may be ahead of the socket, and is no news when it comes", async () => {
+  live(row(1));
+  const moved = items.writes.patch(key(1), { status: "done" });
+  await settle();
+  await answer(200, row(1, 2, { status: "done" }));
+  await moved;
+  assert.deepEqual([shown("done"), items.writes.isPending(key(1))], [[[1, 2]], false]);
+  say([update(1, 2, { status: "done" })], true);
+  assert.deepEqual([shown("done"), items.latest.value, items.flash(key(1))], [[[1, 2]], null, ""]);
+});
+
+test("an answer may be behind the socket, and the change is not told as somebody else's", async () => {
+  live(row(1), row(2));
+  const moved = items.writes.patch(key(1), { status: "done" });
+  await settle();
+  say([update(1, 2, { status: "done" }), update(2, 2)], true);
+  assert.equal(items.latest.value, null, "it is not known yet whose they are");
+  await answer(200, row(1, 2, { status: "done" }));
+  await moved;
+  assert.equal(items.latest.value.name, "Item 2");
+  assert.deepEqual([items.flash(key(1)), items.flash(key(2))], ["", "flash-odd"]);
+});
+
+test("changes of one row wait for each other, with the version that the one before has brought", async () => {
+  live(row(1));
+  const both = [items.writes.patch(key(1), { status: "active" }), items.writes.patch(key(1), { status: "done" })];
+  await settle();
+  assert.equal(requests.length, 1);
+  await answer(200, row(1, 2, { status: "active" }));
+  assert.deepEqual(shown("done"), [[1, 1]]);
+  assert.equal(requests[0].headers["if-match"], '"2"');
+  await answer(200, row(1, 3, { status: "done" }));
+  await Promise.all(both);
+  assert.deepEqual(shown("done"), [[1, 3]]);
+});
+
+test("what the table says wins in the end over an answer that nothing confirms", async () => {
+  live(row(1));
+  const moved = items.writes.patch(key(1), { status: "done" });
+  await settle();
+  await answer(200, row(1, 2, { status: "done" }));
+  await moved;
+  sleep(3_000);
+  assert.deepEqual([shown("open"), shown("done")], [[[1, 1]], []]);
+});
+
+test("a row that is being created is shown once, whatever comes first", async () => {
+  live();
+  const made = items.writes.create({ name: "Item 7", status: "open" });
+  assert.equal(items.rows.size, 1);
+  say([insert(7)], true);
+  assert.deepEqual(shown("open"), [[7, 1]]);
+  await settle();
+  await answer(201, row(7));
+  await made;
+  assert.deepEqual([shown("open"), items.latest.value], [[[7, 1]], null]);
+});
+
+test("a deleted row is gone at once, and back when the server refuses", async () => {
+  live(row(1), row(2));
+  const removed = [items.writes.remove(key(1), 1), items.writes.remove(key(2), 1)];
+  assert.equal(items.rows.size, 0);
+  await settle();
+  const refused = assert.rejects(removed[1], { status: 503 });
+  await answer(200, null);
+  await answer(503, { status: 503 });
+  await removed[0];
+  await refused;
+  assert.deepEqual(shown("open"), [[2, 1]]);
+  say([remove(1)], true);
+  assert.deepEqual([shown("open"), items.latest.value], [[[2, 1]], null]);
+});
+
 for (const reason of ["epoch", "schema", "expired"]) {
-  test(`a reset (${reason}) loads the list again, without the batch that it cut short`, async () => {
-    await live(1, 2);
+  test(`a reset (${reason}): the old rows stay until the new ones are whole`, () => {
+    live(row(1), row(2));
     say([insert(3)], false);
     reset("s1", reason);
-    assert.deepEqual([items.phase.value, shown(), requests.length], ["waiting", [2, 1], 0]);
-    subscribed("s1", "t1", "c5");
-    assert.equal(items.phase.value, "loading");
-    say([insert(5)], true, "c6");
-    // Another log: its rows may be older than those shown, and count all the same.
-    items.entries.value[0].row.value = row(2, 9);
-    table = [row(2, 4), row(4)];
-    await answer();
-    assert.deepEqual([items.phase.value, shown()], ["live", [5, 4, 2]]);
-    assert.equal(items.entries.value[2].row.value.version, 4);
+    assert.deepEqual([items.phase.value, shown("open")], ["loading", [[2, 1], [1, 1]]]);
+    snapshot("s1", [row(2, 4), row(4)]);
+    assert.deepEqual([items.phase.value, shown("open")], ["live", [[4, 1], [2, 4]]]);
   });
 }
 
-test("a reset while the list is loading makes that load void", async () => {
+test("another filter takes over when its rows are there, and leaves the old ones when it is refused", () => {
+  live(row(1), row(2));
+  items.show({ filter: "nope=eq.1" });
+  newest().say({ type: "error", id: "s2", code: "bad_filter", message: "there is no column nope" });
+  assert.deepEqual([items.refusal.value, items.phase.value, shown("open").length], ["there is no column nope", "live", 2]);
+  items.show({ filter: "id=eq.2" });
+  assert.equal(items.refusal.value, null);
+  snapshot("s3", [row(2)]);
+  assert.deepEqual([shown("open"), newest().sent.at(-1)], [[[2, 1]], { type: "unsubscribe", id: "s1" }]);
+});
+
+test("what was missed is counted, and what came after the return is not", () => {
+  live(row(1));
+  newest().cut();
+  assert.equal(items.phase.value, "waiting");
+  sleep(250);
   welcome();
   subscribed("s1");
-  say([insert(1)], true);
-  reset("s1", "schema");
-  await settle();
-  assert.deepEqual([items.phase.value, requests.length], ["waiting", 0]);
-  subscribed("s1");
-  table = [row(2)];
-  await answer();
-  assert.deepEqual([items.phase.value, shown()], ["live", [2]]);
-});
-
-test("a connection that is back loads the list again", async () => {
-  await live(1, 2);
-  say([insert(3)], false);
-  newest().cut(1012, '{"retry_ms":500}');
-  assert.deepEqual([items.phase.value, shown()], ["waiting", [2, 1]]);
-  sleep(750);
-  welcome();
-  subscribed("s1");
-  table = [row(2), row(4)];
-  await answer();
-  assert.deepEqual([items.phase.value, shown()], ["live", [4, 2]]);
-});
-
-test("a batch without changes changes nothing", async () => {
-  await live(1);
-  say([], true);
-  assert.deepEqual([items.phase.value, shown()], ["live", [1]]);
-});
-
-test("a truncate takes all rows, and only those before it", async () => {
-  await live(1, 2, 3);
-  say([insert(4), truncate, insert(5)], true);
-  assert.deepEqual(shown(), [5]);
-  say([truncate], true);
-  assert.deepEqual([shown(), items.counts.value.all, items.phase.value], [[], 0, "live"]);
-});
-
-test("a truncate while the list is loading wins over the list", async () => {
-  welcome();
-  subscribed("s1");
-  say([truncate, insert(9)], true);
-  table = [row(1), row(2)];
-  await answer();
-  assert.deepEqual(shown(), [9]);
-});
-
-test("a truncate is not undone by an answer that was under way", async () => {
-  await live(1);
-  const patched = items.patch(1, 1, { status: "done" });
-  say([truncate], true);
-  await answer(row(1, 2));
-  await patched;
-  assert.deepEqual(shown(), []);
-});
-
-test("a row that is edited outlives a truncate, and a new one under its id takes its place", async () => {
-  table = [row(1, 7), row(2)];
-  welcome();
-  subscribed("s1");
-  await answer();
-  const entry = items.entries.value.find(({ id }) => id === 1);
-  entry.editing.value = true;
-  say([truncate], true);
-  assert.deepEqual([shown(), entry.gone.value, items.counts.value.all], [[1], true, 0]);
-  say([insert(1)], true);
-  assert.deepEqual([entry.gone.value, entry.row.value.version, items.counts.value.all], [false, 1, 1]);
-  say([truncate], true);
-  items.close(entry);
-  assert.deepEqual(shown(), []);
+  const early = "1970-01-01T00:16:40.100Z";
+  say([{ ...update(1, 2), at: early }, { ...insert(2), at: early }], true, "c1");
+  say([{ ...insert(3), at: new Date(Date.now() + 5).toISOString() }], true, "c2");
+  const { insert: inserts, update: updates, keys } = items.missed.value;
+  assert.deepEqual([inserts, updates, [...keys]], [1, 1, [key(1), key(2)]]);
+  assert.equal(items.rows.size, 3);
 });

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { chmod, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import http from "node:http";
 import net from "node:net";
@@ -12,9 +12,13 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { isDeepStrictEqual } from "node:util";
 
 export const PLANK_BIN = process.env.PLANK_BIN ?? fileURLToPath(new URL("../../target/debug/plank", import.meta.url));
 export const CHROMIUM = process.env.CHROMIUM ?? inPath("chromium", "chromium-browser", "google-chrome");
+
+const AXE_FILE = new URL("node_modules/axe-core/axe.min.js", import.meta.url);
+const AXE = existsSync(AXE_FILE) ? readFileSync(AXE_FILE, "utf8") : "";
 
 const READY_MAX_MS = 60_000;
 const STOP_MAX_MS = 30_000;
@@ -197,13 +201,15 @@ export async function until(what, condition, deadline_ms = 15_000) {
 export class Watched {
   #faults = [];
   #allowed = [];
+  /** What an older server has not: without log-in there is nothing to ask for. */
+  static ALWAYS = /status of 404 .*\/api\/session\)/;
 
   /** @param prepare Gets the page before it loads anything. */
   static async open(browser, url, options = {}, prepare = async () => {}) {
     const watched = new Watched();
     watched.context = await browser.newContext(options);
     watched.page = await watched.context.newPage();
-    watched.page.setDefaultTimeout(15_000);
+    watched.page.setDefaultTimeout(Number(process.env.WAIT_MS ?? 15_000));
     await watched.page.addInitScript(() => {
       document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sourceFile, lineNumber }) =>
         console.error(`content security policy: ${violatedDirective} ${blockedURI} ${sourceFile}:${lineNumber}`),
@@ -235,14 +241,20 @@ export class Watched {
 
   /** Everything that went wrong since the last call. */
   faults() {
-    const faults = this.#faults.filter((fault) => !this.#allowed.some((pattern) => pattern.test(fault)));
+    const faults = this.#faults.filter((fault) => ![Watched.ALWAYS, ...this.#allowed].some((pattern) => pattern.test(fault)));
     this.#faults = [];
     this.#allowed = [];
     return faults;
   }
 
-  row(name) {
-    return this.page.locator(".row", { hasText: name });
+  /** The card of an item. */
+  card(name) {
+    return this.page.locator(".board .card", { hasText: name });
+  }
+
+  /** The card, where it is in the column of this status. */
+  inColumn(status, name) {
+    return this.page.locator(`.column[data-status="${status}"] .card`, { hasText: name });
   }
 
   /** Waits until the indicator shows one of these states. */
@@ -250,16 +262,30 @@ export class Watched {
     await this.page.waitForFunction((wanted) => wanted.includes(document.querySelector(".connection")?.dataset.state), states, { timeout: 45_000 });
   }
 
-  /** The rows as the page shows them. */
-  rows() {
-    return this.page.$$eval(".row", (rows) =>
-      rows.map((row) => ({
-        id: Number(row.dataset.id),
-        name: row.querySelector(".row-name").textContent,
-        status: row.querySelector("select.status").value,
-        version: Number(row.dataset.version),
-      })),
+  /** The cards as the page shows them, newest first; all of them, if there are no more than fit. */
+  async cards() {
+    const cards = await this.page.$$eval(".board .card", (all) =>
+      all.map((card) => ({ id: Number(card.dataset.id), name: card.querySelector(".card-name").textContent, status: card.dataset.status, version: Number(card.dataset.version) })),
     );
+    return cards.sort((a, b) => b.id - a.id);
+  }
+
+  /** Waits until the page shows exactly these items. */
+  async shows(read) {
+    const wanted = async () => (await read()).map(({ id, name, status, version }) => ({ id, name, status, version })).sort((a, b) => b.id - a.id);
+    await until("the page shows what the table has", async () => isDeepStrictEqual(await this.cards(), await wanted()), 30_000).catch(async () =>
+      assert.deepEqual(await this.cards(), await wanted()),
+    );
+  }
+
+  /** What axe-core finds wrong, in words. */
+  async violations() {
+    // By the debugger's way, which the page's policy does not bind.
+    if (!(await this.page.evaluate(() => "axe" in window))) await this.page.evaluate(AXE);
+    return this.page.evaluate(async () => {
+      const { violations } = await window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] });
+      return violations.flatMap(({ id, help, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${help}\n${html}\n${failureSummary}`));
+    });
   }
 }
 

@@ -1,0 +1,42 @@
+/** What happened to a table lately, with old and new values. Pure: no page, no network. */
+
+/** Changes that are kept: what an eye may scroll back to. */
+const CHANGES_MAX = 200;
+
+/**
+ * @typedef {object} Entry
+ * @property {number} id
+ * @property {"insert" | "update" | "delete" | "truncate"} op
+ * @property {string | null} cause
+ * @property {number} at
+ * @property {Record<string, any> | null} key
+ * @property {{name: string, before?: any, after?: any}[]} values Of an update those that differ; else all.
+ * @property {boolean} is_unpaired Whether it is an update of a row of which the page did not know the old values.
+ */
+
+const isSame = (a, b) => a === b || (typeof a === "object" && typeof b === "object" && JSON.stringify(a) === JSON.stringify(b));
+
+export class ChangeLog {
+  /** Newest first. @type {Entry[]} */
+  entries = [];
+  total = 0;
+
+  /** @param {object} change As the socket brings it. @param {object | undefined} before The row as the page had it. */
+  add(change, before) {
+    const { op, cause = null, key, row, old, at } = change;
+    const was = old ?? before;
+    const names = Object.keys(row ?? was ?? {});
+    const is_paired = op === "update" && was !== undefined;
+    const values = names
+      .map((name) => ({ name, ...(op !== "insert" && was && name in was && { before: was[name] }), ...(op !== "delete" && { after: row?.[name] }) }))
+      .filter(({ name, before: old_value, after }) => !is_paired || (!isSame(old_value, after) && !(key && name in key)));
+    this.total += 1;
+    this.entries.unshift({ id: this.total, op, cause, at: Date.parse(at), key, values, is_unpaired: op === "update" && !is_paired });
+    if (this.entries.length > CHANGES_MAX * 2) this.entries.length = CHANGES_MAX;
+  }
+
+  /** @returns {Entry[]} */
+  get latest() {
+    return this.entries.slice(0, CHANGES_MAX);
+  }
+}

@@ -1,0 +1,62 @@
+/** Requests to the server: the shape of an error, and how far the server's clock is from ours. */
+
+/** A server that accepts a request and never answers must not leave a button busy for ever. */
+const ANSWER_MAX_MS = 15_000;
+
+let skew_ms = 0;
+let signed_out = () => {};
+
+/** How far the server's clock is ahead of ours, as far as answers have told: to a second. */
+export const clockSkew = () => skew_ms;
+
+/** Whom to tell that the server wants to know who is asking. */
+export const onSignedOut = (action) => (signed_out = action);
+
+/** A proxy's error page is no JSON, and its status is all that there is to say. */
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The text of an answer.
+ * @throws {Error & {status: number, errors: {field: string, detail: string}[]}} What the server said is wrong (RFC 9457);
+ *   `status` is 0 when there was no answer.
+ */
+export async function send(method, path, { body, version, bearer, accept = "application/json" } = {}) {
+  const headers = { accept };
+  if (body) headers["content-type"] = "application/json";
+  if (version) headers["if-match"] = `"${version}"`;
+  if (bearer) headers.authorization = `Bearer ${bearer}`;
+  let status = 0;
+  let text = "";
+  try {
+    const response = await fetch(path, { method, headers, body: JSON.stringify(body), signal: AbortSignal.timeout(ANSWER_MAX_MS), cache: "no-store" });
+    text = await response.text();
+    status = response.status;
+    const ahead_ms = Date.parse(response.headers.get("date")) - Date.now();
+    // A date has whole seconds, and is older than its answer: less than that is no difference.
+    if (ahead_ms > 1_000 || ahead_ms < -2_000) skew_ms = ahead_ms;
+    if (response.ok) return text;
+  } catch {
+    status = 0;
+  }
+  if (status === 401 && !bearer) signed_out();
+  const { title, detail, errors = [] } = parse(text) ?? {};
+  throw Object.assign(new Error(detail || title || `The server answered ${status}.`), { status, errors });
+}
+
+export const request = async (...of) => parse(await send(...of));
+
+/** Who is asking. @returns {Promise<{auth: boolean, sub?: string, role?: string, exp?: number} | null>} */
+export const session = () => request("GET", "api/session");
+
+/** Whether the server's own view of the database is live. Unknown counts as yes: only a clear no is shown. */
+export const ready = () =>
+  send("GET", "readyz").then(
+    () => true,
+    ({ status }) => status !== 503,
+  );

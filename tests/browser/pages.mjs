@@ -1,0 +1,273 @@
+/**
+ * The tables, the activity, the log-in, and what holds for every view: nothing that axe-core finds wrong, no view wider
+ * than its screen, and the bytes of a first visit. SCREENSHOTS names a directory for pictures of every view.
+ */
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { after, before, describe, test } from "node:test";
+import { chromium } from "playwright-core";
+import { Psql } from "./cutting.mjs";
+import { call, CHROMIUM, CHROMIUM_ARGS, missing, NARROW, Server, until, Watched, WIDE } from "./support.mjs";
+import { look } from "./views.mjs";
+
+const SHOTS = process.env.SCREENSHOTS;
+const KIB = 1024;
+const STATUSES = ["open", "active", "done"];
+
+/** Names as people write them, and one as they paste it. */
+const FEW = [
+  { name: "Paint the fence", description: "Two coats, the second after a dry night" },
+  { name: "Order 40 larch planks", data: { priority: 3, owner: "ann", supplier: { name: "Holz & Söhne", quote: 1240.5 } } },
+  { name: "Ask Ann about the gate hinges" },
+  {
+    name: "Averyveryverylongnamewithoutanyspacethatnevercouldbreakbyitselfbutmustnotmakethepagewiderthanitis",
+    description: "https://example.com/a/path/that/is/long/enough/to/be/wider/than/a/narrow/screen/all/by/itself",
+    data: { source: "import" },
+  },
+];
+
+const reason = missing();
+if (reason) {
+  console.log(`skipped: the tests of the views, because there is ${reason}`);
+  test("the browser tests can run", { skip: process.env.CI === "true" ? false : reason }, () => assert.fail(reason));
+} else {
+  describe("views", { timeout: 180_000 }, suite);
+}
+
+function suite() {
+  let server;
+  let browser;
+  let psql;
+
+  const open = (hash = "", options = {}, prepare) => Watched.open(browser, `${server.url}/${hash}`, { viewport: WIDE, ...options }, prepare);
+  const close = async (watched) => {
+    assert.deepEqual(watched.faults(), []);
+    await watched.context.close();
+  };
+
+  before(async () => {
+    if (SHOTS) await mkdir(SHOTS, { recursive: true });
+    server = await Server.start();
+    psql = new Psql(server.database_url);
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGS });
+  });
+
+  after(async () => {
+    psql?.stop();
+    await browser?.close();
+    await server?.stop();
+  });
+
+  const bytes = ({ page }) =>
+    page.evaluate(() => {
+      const entries = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
+      // What came from the cache was not transferred; answers of the API are no part of the page.
+      const files = entries.filter(({ name, transferSize }) => transferSize > 0 && !/\/(api|metrics|readyz)\b/.test(name));
+      return files.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0);
+    });
+
+  test("a first visit transfers at most 25 KiB, and 60 KiB with the plots", async () => {
+    const watched = await open();
+    await watched.state("live");
+    await watched.page.waitForLoadState("networkidle");
+    const first = await bytes(watched);
+    await watched.page.getByRole("link", { name: "Activity" }).click();
+    await watched.page.locator(".plot canvas").first().waitFor();
+    const with_plots = await bytes(watched);
+    console.log(`first visit ${(first / KIB).toFixed(1)} KiB, with plots ${(with_plots / KIB).toFixed(1)} KiB`);
+    assert.ok(first > 10 * KIB && first <= 25 * KIB, `${first} bytes`);
+    assert.ok(with_plots > first + 20 * KIB && with_plots <= 60 * KIB, `${with_plots} bytes`);
+    await close(watched);
+  });
+
+  test("a file has a tag for each of its forms, and is not sent twice", async () => {
+    const get = (headers) => fetch(`${server.url}/static/views/board.js`, { headers: { "accept-encoding": "identity", ...headers } });
+    const tags = [];
+    for (const coding of ["identity", "gzip", "br"]) {
+      const response = await get({ "accept-encoding": coding });
+      assert.equal(response.headers.get("content-encoding") ?? "identity", coding);
+      assert.equal(response.headers.get("vary"), "accept-encoding");
+      assert.match(await response.text(), /export const Board/);
+      const tag = response.headers.get("etag");
+      assert.equal((await get({ "accept-encoding": coding, "if-none-match": tag })).status, 304);
+      tags.push(tag);
+    }
+    assert.equal(new Set(tags).size, 3);
+  });
+
+  test("a watched table is live: rows, filter, columns, order, and its changes with old and new values", async () => {
+    await psql.run(`create table orders (id bigint primary key, customer text, total numeric, paid boolean, at timestamptz);
+      insert into orders select i, 'customer ' || i, i * 10, i % 2 = 0, '2026-11-24 08:00Z' from generate_series(1, 12) i; select plank.watch('orders')`);
+    const watched = await open("#/tables");
+    const { page } = watched;
+    await page.getByRole("link", { name: /^orders/ }).click();
+    await page.getByRole("cell", { name: "customer 12" }).waitFor();
+    await watched.state("live");
+    const column = (at) => page.$$eval(".grid tbody tr", (rows, at) => rows.map((row) => row.cells[at].textContent), at);
+    await page.getByRole("button", { name: "total" }).click();
+    await page.getByRole("button", { name: "total" }).click();
+    assert.deepEqual((await column(0)).slice(0, 3), ["12", "11", "10"]);
+    await psql.run("update orders set total = 1000.5, customer = 'changed' where id = 3; insert into orders values (13, 'new', null, null, null); delete from orders where id = 12");
+    await page.locator('.changes [data-op="delete"]').waitFor();
+    assert.deepEqual((await column(0)).slice(0, 3), ["13", "3", "11"], "null is the largest, as in PostgreSQL");
+    const update = await page.locator('.changes [data-op="update"]').textContent();
+    assert.match(update, /updateid 3.*customerbefore: customer 3 → now: changedtotalbefore: 30 → now: 1000\.5/);
+    assert.match(await page.locator('.changes [data-op="delete"]').textContent(), /customerbefore: customer 12/);
+    if (SHOTS) await look(watched, "table-1440-light", SHOTS);
+    await page.getByRole("button", { name: "Hold" }).click();
+    await psql.run("delete from orders where id = 1");
+    await page.getByRole("button", { name: "Go on, 1 more" }).click();
+    assert.equal(await page.locator('.changes [data-op="delete"]').count(), 2);
+    await page.locator(".columns summary").click();
+    await page.getByRole("checkbox", { name: /^paid/ }).uncheck();
+    await page.getByRole("columnheader", { name: "paid" }).waitFor({ state: "detached" });
+    assert.ok(await page.getByRole("checkbox", { name: /^id/ }).isDisabled());
+    await page.keyboard.press("Escape");
+    const filter = page.getByRole("searchbox");
+    await filter.fill("total=gt.100");
+    await filter.press("Enter");
+    await until("only those that pass", async () => (await column(0)).length === 2);
+    await psql.run("update orders set total = 1 where id = 3");
+    await page.locator('.changes [data-op="delete"]', { hasText: "An update made it leave the filter." }).waitFor();
+    await until("it has left", async () => (await column(0)).length === 1);
+    await filter.fill("nope=eq.1");
+    await filter.press("Enter");
+    await page.getByText(/^Not applied: .*nope/).waitFor();
+    await psql.run("select plank.unwatch('orders')");
+    await page.getByText("There is no watched table public.orders.").or(page.getByText("This table is not watched any more.")).first().waitFor();
+    await close(watched);
+  });
+
+  test("a table without a key is read again after its changes", async () => {
+    await psql.run("create table loose (what text); insert into loose values ('first'); select plank.watch('loose')");
+    const watched = await open("#/tables/public.loose");
+    await watched.page.getByText("This table has no primary key").waitFor();
+    await watched.page.getByRole("cell", { name: "first" }).waitFor();
+    await psql.run("insert into loose values ('second')");
+    await watched.page.getByRole("cell", { name: "second" }).waitFor();
+    await watched.page.locator('.changes [data-op="insert"]', { hasText: "second" }).waitFor();
+    await psql.run("select plank.unwatch('loose')");
+    await close(watched);
+  });
+
+  test("the activity shows what the server counts, and says it when it may not be seen", async () => {
+    const watched = await open("#/activity");
+    const { page } = watched;
+    await page.getByText("following", { exact: true }).waitFor();
+    await page.locator(".plot canvas").first().waitFor();
+    const plot = page.locator(".plot", { hasText: "Changes per second" });
+    await until("a rate of inserts", async () => {
+      await call(server, "POST", "/api/items", { name: "Counted" });
+      return /inserts [1-9]/.test(await plot.locator(".legend").textContent());
+    });
+    await page.locator(".busiest").getByRole("link", { name: "items" }).waitFor();
+    await page.route("**/metrics", (route) => route.fulfill({ status: 403, contentType: "text/html", body: "<html>Forbidden</html>" }));
+    watched.allow(/status of 403/);
+    await page.getByText("are not shown here (403)").waitFor();
+    await page.getByText("What is shown is from before.").waitFor();
+    await close(watched);
+    const refused = await open("#/activity", {}, (one) => one.route("**/metrics", (route) => route.fulfill({ status: 403, body: "" })));
+    await refused.page.getByText("as nginx/plank.conf does").waitFor();
+    await look(refused, "activity-refused-1440-light", SHOTS);
+    refused.allow(/status of 403/);
+    await close(refused);
+  });
+
+  test("who has to log in is asked, with a token that is taken; a log-out and an expired one lead back", async () => {
+    let is_in = false;
+    const json = (route, status, body) => route.fulfill({ status, contentType: "application/problem+json", body: JSON.stringify(body) });
+    const tokens = [];
+    const watched = await open("", {}, (page) =>
+      page.route("**/api/session", async (route) => {
+        const method = route.request().method();
+        const token = (await route.request().allHeaders()).authorization;
+        if (method === "POST") {
+          tokens.push(token);
+          if (token !== "Bearer good.token") return json(route, 401, { title: "Unauthorized", status: 401, detail: "its signature is wrong" });
+          is_in = true;
+        }
+        if (method === "DELETE") is_in = false;
+        if (method === "DELETE") return route.fulfill({ status: 204 });
+        return is_in ? json(route, 200, { auth: true, sub: "ann", role: "reader", exp: Date.now() / 1000 + 3600 }) : json(route, 401, { title: "Unauthorized", status: 401, detail: "log in" });
+      }),
+    );
+    watched.allow(/status of 401/);
+    const { page } = watched;
+    await page.getByRole("heading", { name: "Log in to plank" }).waitFor();
+    assert.deepEqual(await watched.violations(), []);
+    await look(watched, "login-1440-light", SHOTS);
+    await page.getByLabel("Token").fill("bad.token");
+    await page.keyboard.press("Enter");
+    await page.getByText("This token is not accepted: its signature is wrong").waitFor();
+    await page.getByLabel("Token").fill(" Bearer good.token\n");
+    await page.getByRole("button", { name: "Log in" }).click();
+    await watched.state("live");
+    await page.getByText("ann", { exact: true }).waitFor();
+    assert.deepEqual(tokens, ["Bearer bad.token", "Bearer good.token"]);
+    await page.getByRole("button", { name: "Log out" }).click();
+    await page.getByText("You are logged out.").waitFor();
+    await page.getByLabel("Token").fill("good.token");
+    await page.keyboard.press("Enter");
+    await watched.state("live");
+    // The next request finds the log-in expired.
+    await page.route("**/api/items", (route) => json(route, 401, { title: "Unauthorized", status: 401, detail: "expired" }));
+    await page.keyboard.press("n");
+    await page.getByRole("dialog").getByLabel("Name").fill("Too late");
+    await page.keyboard.press("Enter");
+    await page.getByText("Your log-in has expired.").waitFor();
+    await page.getByLabel("Token").waitFor();
+    watched.allow(/status of 401/);
+    await close(watched);
+  });
+
+  test("a socket that is closed for want of a log-in leads to it", async () => {
+    for (const [code, why] of [[4502, "Your log-in has expired."], [4503, "With this log-in you may not see the tables."]]) {
+      const watched = await open("", {}, (page) => page.routeWebSocket("**/ws", (socket) => socket.close({ code, reason: "" })));
+      await watched.page.getByText(why).waitFor();
+      await close(watched);
+    }
+  });
+
+  for (const amount of ["none", "few", "many"]) {
+    test(`${amount === "none" ? "no" : amount} rows: no view is too wide or against the rules of axe, in both themes`, async () => {
+      await psql.run("truncate items");
+      if (amount !== "none") for (const [at, body] of FEW.entries()) await call(server, "POST", "/api/items", { status: STATUSES[at % 3], ...body });
+      if (amount === "many") await psql.run("insert into items (name, status, description) select 'Item ' || i, (array['open', 'active', 'done'])[1 + i % 3], case when i % 4 = 0 then 'Two coats' end from generate_series(1, 3000) i");
+      for (const colorScheme of ["light", "dark"]) {
+        for (const viewport of [WIDE, NARROW]) {
+          // Without motion, so that a picture does not depend on when it was taken.
+          const watched = await open("", { viewport, colorScheme, reducedMotion: "reduce" });
+          const { page } = watched;
+          const check = async (view) => {
+            const name = `${view}-${amount}-${viewport.width}-${colorScheme}`;
+            await look(watched, name, SHOTS);
+            assert.deepEqual(await watched.violations(), [], name);
+          };
+          await watched.state("live");
+          await page.locator(amount === "none" ? "[data-nothing]" : ".card:visible").first().waitFor();
+          await check("items");
+          await page.getByRole("button", { name: "New item", exact: true }).click();
+          await page.getByRole("dialog").getByLabel("Name").waitFor();
+          if (amount !== "many") await check("editor");
+          await page.keyboard.press("Escape");
+          await page.getByRole("dialog").waitFor({ state: "detached" });
+          await page.getByRole("link", { name: "Tables" }).click();
+          await page.getByRole("link", { name: /^items/ }).click();
+          await page.locator(amount === "none" ? ".grid .nothing" : ".grid tbody tr").first().waitFor();
+          await watched.state("live");
+          if (amount !== "none") {
+            await psql.run("update items set version = version + 1 where id = (select min(id) from items)");
+            await page.locator('.changes [data-op="update"]').first().waitFor({ state: "attached" });
+          }
+          await check("table");
+          if (amount === "few") {
+            await page.getByRole("link", { name: "Activity" }).click();
+            await page.locator(".plot canvas").first().waitFor();
+            await check("activity");
+          }
+          await close(watched);
+        }
+      }
+    });
+  }
+}
