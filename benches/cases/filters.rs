@@ -75,6 +75,8 @@ pub struct Tenants {
     table: String,
     /// How many tenants there are.
     pub filters: usize,
+    /// How many of them get rows.
+    pub concerned: usize,
     sockets: Vec<Subscriber>,
     written: usize,
     /// How many changes have come.
@@ -95,6 +97,7 @@ impl Tenants {
         Ok(Self {
             table,
             filters: tenants,
+            concerned: tenants,
             sockets: Vec::new(),
             written: 0,
             seen: Arc::default(),
@@ -145,11 +148,11 @@ impl Tenants {
         let insert = sql.prepare(&insert).await?;
         let wanted = self.written + changes;
         let before = bed.plank.proc().cpu_us()?;
-        let (seen, filters, first) = (self.seen.clone(), self.filters, self.written);
+        let (seen, concerned, first) = (self.seen.clone(), self.concerned, self.written);
         let write = async {
             for number in first..wanted {
                 // A step that has no divisor in common with the number of tenants, so that all of them get some.
-                let tenant = (number * 7_919 % filters) as i32;
+                let tenant = (number * 7_919 % concerned) as i32;
                 sql.execute(&insert, &[&tenant]).await?;
             }
             Ok(())

@@ -3,7 +3,7 @@
 -- Policies are part of a table's description, so they change at a place in the log: what was committed before it is shown
 -- by the old ones, what comes behind by the new ones, on every server.
 create table plank.policy (
-  rel   oid  not null references plank.watched on delete cascade,
+  rel   regclass not null references plank.watched on delete cascade,   -- by name in a dump, as in plank.watched
   role  text not null check (role <> ''),
   op    text not null check (op in ('select', 'insert', 'update', 'delete')),
   rows  text check (length(rows) between 1 and 4096),        -- null: all rows
@@ -103,8 +103,16 @@ end $$;
 
 -- Who may do what.
 create view plank.policies as
-  select p.rel::regclass as "table", p.role, p.rows, array_agg(p.op order by array_position('{select,insert,update,delete}', p.op)) as ops
+  select p.rel as "table", p.role, p.rows, array_agg(p.op order by array_position('{select,insert,update,delete}', p.op)) as ops
   from plank.policy p join pg_class c on c.oid = p.rel
   group by p.rel, p.role, p.rows;
+
+-- A restored log has other transactions: what was allowed before its first cursor was always allowed.
+create function plank.renew_policies() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update plank.policy set since = '0';
+  return null;
+end $$;
+create trigger renew_policies after update of log_id on plank.meta for each statement execute function plank.renew_policies();
 
 revoke all on all functions in schema plank from public;

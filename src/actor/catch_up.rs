@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::feed::catalog::Oid;
 use crate::feed::window::Piece;
-use crate::feed::{Cursor, Newest, Rest, Shown, View};
+use crate::feed::{Cursor, Newest, Rest, Shown, TopicId, View};
 use crate::limits::{CATCH_UP_RETRY, RECONNECT_LONGEST, REPLAY_HOLD_MAX, REPLAY_PAUSE_MAX};
 use crate::wire::close::CloseCode;
 use crate::wire::message::{Refusal, ResetReason};
@@ -23,7 +23,7 @@ use super::behind::Behind;
 use super::conn::{Conn, LAGGING};
 use super::encode::Encoder;
 use super::local::Local;
-use super::message::{Describe, Next, Replay, Started};
+use super::message::{Describe, Next, Replay, Started, SubscriptionKey};
 use super::subscription::Mark;
 
 mod begin;
@@ -49,9 +49,9 @@ struct CatchUp {
 
 /// Lets a subscription catch up that has been given its topic.
 pub(super) fn start(local: Rc<Local>, conn: Rc<Conn>, started: Started) {
-    let serial = started.key.serial;
+    let place = (started.key, started.topic);
     spawn(
-        serial,
+        place,
         run(local.clone(), conn.clone(), started, None),
         local,
         conn,
@@ -60,21 +60,28 @@ pub(super) fn start(local: Rc<Local>, conn: Rc<Conn>, started: Started) {
 
 /// Lets a subscription catch up that was live, and has fallen behind.
 pub(super) fn go_on(local: Rc<Local>, conn: Rc<Conn>, behind: Behind) {
-    let serial = behind.key.serial;
+    let place = (behind.key, behind.topic);
     spawn(
-        serial,
+        place,
         run_on(local.clone(), conn.clone(), behind),
         local,
         conn,
     );
 }
 
-fn spawn(serial: u64, run: impl Future<Output = ()> + 'static, local: Rc<Local>, conn: Rc<Conn>) {
+fn spawn(
+    (key, topic): (SubscriptionKey, TopicId),
+    run: impl Future<Output = ()> + 'static,
+    local: Rc<Local>,
+    conn: Rc<Conn>,
+) {
+    local.note_catch_up(key, topic);
     actix_rt::spawn(async move {
         local.metrics.catching_up.inc();
         // Boxed: with all that it may be doing it is large, and most of the time it waits for its turn.
-        conn.in_turn(serial, Box::pin(run)).await;
+        conn.in_turn(key.serial, topic, Box::pin(run)).await;
         local.metrics.catching_up.dec();
+        local.forget_catch_up(key, topic);
     });
 }
 
@@ -88,6 +95,10 @@ async fn run_on(local: Rc<Local>, conn: Rc<Conn>, behind: Behind) {
     let (Ok(description), Some((id, wants_snapshot))) = (description, subscription) else {
         return;
     };
+    // It has begun anew meanwhile: what it may see has changed.
+    if !local.catches_up(key, topic) {
+        return;
+    }
     let Some((view, asked)) = description else {
         return end_behind(&local, &conn);
     };
@@ -292,7 +303,8 @@ impl CatchUp {
         self.result = "log";
         let rest = self.open.as_ref().map(|(rest, _)| rest);
         let history = &self.local.history;
-        let mut replay = history.replay(&self.from, rest, rels).await??;
+        let held = view.held.as_ref();
+        let mut replay = history.replay(&self.from, rest, rels, held).await??;
         // A step that nothing of was for the client may have taken long. It must not be taken again.
         let mut is_news = !replay.is_to_now();
         let held_until = Instant::now() + REPLAY_HOLD_MAX;

@@ -180,10 +180,12 @@ impl Conn {
         subscriptions.iter().any(conflates)
     }
 
-    /// Whether the subscription `serial` is there.
-    pub fn has(&self, serial: u64) -> bool {
+    /// Whether the subscription `serial` is there, and on this topic.
+    pub fn has(&self, serial: u64, topic: TopicId) -> bool {
         let subscriptions = self.subscriptions.borrow();
-        subscriptions.iter().any(|s| s.serial == serial)
+        subscriptions
+            .iter()
+            .any(|s| s.serial == serial && s.topic == Some(topic))
     }
 
     /// Whether another subscription than `serial` has this topic: both would get what one of them catches up on, for a

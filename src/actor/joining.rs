@@ -137,6 +137,7 @@ impl Local {
                 return;
             }
         }
+        conn.tell_catch_ups();
         self.reply(&conn, message::reset(&wanted.id, reason));
         Arc::make_mut(&mut wanted).since = None;
         self.ask_again(key, wanted, false);
@@ -148,6 +149,23 @@ impl Local {
         };
         if let Err(refusal) = self.ask(key, &conn, wanted, alone) {
             self.refuse(key, &refusal);
+        }
+    }
+
+    /// A subscription catches up from here on.
+    pub(super) fn note_catch_up(&self, key: SubscriptionKey, topic: TopicId) {
+        let mut catching_up = self.catching_up.borrow_mut();
+        catching_up.entry(topic).or_default().push(key);
+    }
+
+    /// Its catch-up has ended.
+    pub(super) fn forget_catch_up(&self, key: SubscriptionKey, topic: TopicId) {
+        let mut catching_up = self.catching_up.borrow_mut();
+        if let Some(keys) = catching_up.get_mut(&topic) {
+            keys.retain(|other| *other != key);
+            if keys.is_empty() {
+                catching_up.remove(&topic);
+            }
         }
     }
 

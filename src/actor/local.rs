@@ -47,6 +47,8 @@ pub struct Local {
     pub(super) conns: RefCell<Slab<Rc<Conn>>>,
     /// The slots of each topic's subscribers, each once.
     pub(super) topics: RefCell<HashMap<TopicId, Vec<usize>>>,
+    /// The subscriptions that catch up, by the topic that they will join.
+    pub(super) catching_up: RefCell<HashMap<TopicId, Vec<SubscriptionKey>>>,
     /// Subscriptions that have ended since the hub was last told.
     pub(super) left: RefCell<HashMap<TopicId, usize>>,
     pub(super) backlog: RefCell<Backlog>,
@@ -82,6 +84,7 @@ impl Local {
             ends: RefCell::default(),
             conns: RefCell::default(),
             topics: RefCell::default(),
+            catching_up: RefCell::default(),
             left: RefCell::default(),
             backlog: RefCell::new(Backlog::new(BACKLOG_BYTES_MAX)),
             reached: RefCell::default(),

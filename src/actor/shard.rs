@@ -226,14 +226,16 @@ impl Shard {
 
     /// Those that catch up learn of a reset when they ask for more. What may not be seen any more can't wait for that.
     fn restart_catch_ups(&self, reset: &Reset) {
+        let keys = self.local.catching_up.borrow().get(&reset.topic).cloned();
         let mut again = Vec::new();
-        for (slot, conn) in self.local.conns.borrow().iter() {
-            for subscription in conn.subscriptions().borrow().iter() {
-                if subscription.topic == Some(reset.topic) && subscription.from == CATCHING_UP {
-                    let serial = subscription.serial;
-                    let wanted = (reset.asked).again(&subscription.id, subscription.wants_snapshot);
-                    again.push((SubscriptionKey { slot, serial }, wanted));
-                }
+        for key in keys.into_iter().flatten() {
+            let Some((conn, place)) = self.local.find(key) else {
+                continue;
+            };
+            let subscription = &conn.subscriptions().borrow()[place];
+            if subscription.topic == Some(reset.topic) && subscription.from == CATCHING_UP {
+                let wanted = (reset.asked).again(&subscription.id, subscription.wants_snapshot);
+                again.push((key, wanted));
             }
         }
         for (key, wanted) in again {

@@ -4,6 +4,8 @@ use std::rc::Rc;
 
 use tokio::sync::{Mutex, Notify};
 
+use crate::feed::TopicId;
+
 use super::conn::Conn;
 
 /// What those wait for that catch up: only such a client has it.
@@ -25,16 +27,16 @@ impl Conn {
         catch_ups.get_or_insert_with(Rc::default).clone()
     }
 
-    /// Runs the catch-up of the subscription `serial` when it is its turn; ends it, also while it waits, when the client
-    /// is gone or has taken the subscription back.
-    pub async fn in_turn(&self, serial: u64, catch_up: impl Future<Output = ()>) {
+    /// Runs the catch-up of the subscription `serial` on `topic` when it is its turn; ends it, also while it waits, when the
+    /// client is gone, has taken the subscription back, or it has begun anew.
+    pub async fn in_turn(&self, serial: u64, topic: TopicId, catch_up: impl Future<Output = ()>) {
         let own = self.catch_ups();
         let take_turn = async {
             let _turn = own.turn.lock().await;
             catch_up.await;
         };
         tokio::select! {
-            () = self.until(|conn| conn.is_over() || !conn.has(serial)) => {}
+            () = self.until(|conn| conn.is_over() || !conn.has(serial, topic)) => {}
             () = take_turn => {}
         }
     }

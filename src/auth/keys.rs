@@ -62,9 +62,13 @@ impl Keys {
     /// The key that a token of this header has to be signed with.
     pub(super) fn of(&self, header: &Header) -> Option<(Algorithm, DecodingKey)> {
         let loaded = self.now();
-        let of_algorithm = loaded.keys.iter().filter(|k| k.algorithm == header.alg);
-        let mut fits = of_algorithm.filter(|key| match (&key.kid, &header.kid) {
-            (Some(own), Some(named)) => own == named,
+        let of_algorithm = || loaded.keys.iter().filter(|k| k.algorithm == header.alg);
+        let is_named = |key: &&Arc<Key>| key.kid.is_some() && key.kid == header.kid;
+        if let Some(key) = of_algorithm().find(is_named) {
+            return Some((key.algorithm, key.key.clone()));
+        }
+        let mut fits = of_algorithm().filter(|key| match (&key.kid, &header.kid) {
+            (Some(_), Some(_)) => false,
             // A secret has no name, and neither has the only key of a file.
             (None, _) => true,
             (Some(_), None) => false,
@@ -176,7 +180,7 @@ struct KeySet {
 fn jwks(path: &Path) -> Result<Vec<Key>, KeyError> {
     let fail = |why: String| KeyError(format!("--jwt-jwks-file {}: {why}", path.display()));
     let set: KeySet = serde_json::from_slice(&bytes_of("--jwt-jwks-file", path)?)
-        .map_err(|e| fail(format!("is no JWKS, {{\"keys\": [...]}}: {e}")))?;
+        .map_err(|e| fail(format!("is no JWKS, {{\"keys\": [...]}}: {}", place(&e))))?;
     let mut keys: Vec<Key> = Vec::new();
     for (i, value) in set.keys.into_iter().enumerate() {
         // A set may have keys for other purposes.
@@ -201,8 +205,13 @@ fn jwks(path: &Path) -> Result<Vec<Key>, KeyError> {
     Ok(keys)
 }
 
+/// Where a mistake is, and nothing of what is there.
+fn place(error: &serde_json::Error) -> String {
+    format!("line {}, column {}", error.line(), error.column())
+}
+
 fn key(value: Value) -> Result<Key, String> {
-    let jwk: Jwk = serde_json::from_value(value).map_err(|e| e.to_string())?;
+    let jwk: Jwk = serde_json::from_value(value).map_err(|_| "it is no JWK")?;
     let common = &jwk.common;
     if !matches!(common.public_key_use, None | Some(PublicKeyUse::Signature)) {
         return Err("it is not for signatures".into());
@@ -224,7 +233,7 @@ fn key(value: Value) -> Result<Key, String> {
     {
         return Err(format!("its algorithm is {named}, and not {algorithm:?}"));
     }
-    let key = DecodingKey::from_jwk(&jwk).map_err(|e| e.to_string())?;
+    let key = DecodingKey::from_jwk(&jwk).map_err(|_| "its numbers can't be read")?;
     if let jsonwebtoken::DecodingKeyKind::RsaModulusExponent { n, .. } = key.kind()
         && n.len() < 256
     {

@@ -22,7 +22,7 @@ pub use cursor::{Cursor, CursorError, Epoch};
 pub use expand::Expander;
 pub use filter::{Expr, FilterError};
 pub use newest::Newest;
-pub use policy::{Claims, Grant, Right};
+pub use policy::{Claims, Grant, Held, Right};
 pub use render::{Renderer, Shown};
 pub use snapshot::Snapshot;
 pub use topic::{Subject, TopicId, View};

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::catalog::Table;
+use super::catalog::{Oid, Table};
 use super::filter::expr::Op as Compare;
 use super::filter::parse::parse;
-use super::filter::{Expr, Filter};
+use super::filter::{Expr, Filter, Kind};
 
 /// What may be done.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash)]
@@ -70,6 +70,32 @@ pub struct Grant {
     pub since: u64,
     /// With which rows; none for all.
     pub rows: Option<Arc<Filter>>,
+}
+
+/// The policy that a grant comes from. It has to be looked up where the rows are read: a server learns of a new one a moment
+/// later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The table; of a partition its root.
+    pub rel: Oid,
+    /// Whose.
+    pub role: Arc<str>,
+    /// For what.
+    pub right: Right,
+    /// See [`Policy::since`].
+    pub since: u64,
+}
+
+impl Grant {
+    /// What it stands and falls with.
+    pub fn held(&self, rel: Oid, right: Right) -> Held {
+        Held {
+            rel,
+            role: self.role.clone(),
+            right,
+            since: self.since,
+        }
+    }
 }
 
 /// A claim does not fit the column that a policy compares it with: whoever has it has to get another token.
@@ -136,12 +162,25 @@ impl Policy {
                 what: super::filter::expr::Is::Null,
             };
             Filter::bind(&Arc::new(known), table).map_err(|e| e.message)?;
-            let mut is_fixed = true;
+            let mut fixed = Vec::with_capacity(values.len());
             for value in values {
-                is_fixed &= !has_place(value)?;
+                if !has_place(value)? {
+                    fixed.push(value.clone());
+                }
             }
-            if is_fixed {
-                Filter::bind(&Arc::new(leaf.clone()), table).map_err(|e| e.message)?;
+            let bind = |leaf: Expr| Filter::bind(&Arc::new(leaf), table).map_err(|e| e.message);
+            match leaf {
+                Expr::In { column, .. } => {
+                    let column = column.clone();
+                    bind(Expr::In {
+                        column,
+                        values: fixed,
+                    })?;
+                }
+                Expr::Compare { column, op, .. } if fixed.is_empty() => {
+                    served(column, *op, table)?;
+                }
+                leaf => drop(bind(leaf.clone())?),
             }
         }
         Ok(())
@@ -164,6 +203,36 @@ impl Policy {
             })),
         }
     }
+}
+
+/// Whether a condition can be decided for some value of a claim: if not it is the policy that is wrong, and not the claim.
+fn served(column: &str, op: Compare, table: &Table) -> Result<(), String> {
+    const VALUES: [&str; 6] = [
+        "1",
+        "a",
+        "true",
+        "2026-01-01",
+        "12:00",
+        "00000000-0000-0000-0000-000000000000",
+    ];
+    let labels = table.columns.iter().filter(|c| c.name == column);
+    let labels = labels.filter_map(|c| match &c.kind {
+        Kind::Enum(labels) => labels.first().map(|label| &**label),
+        _ => None,
+    });
+    let mut why = None;
+    for value in VALUES.into_iter().chain(labels) {
+        let leaf = Expr::Compare {
+            column: column.to_owned(),
+            op,
+            value: value.to_owned(),
+        };
+        match Filter::bind(&Arc::new(leaf), table) {
+            Ok(_) => return Ok(()),
+            Err(error) => why = Some(error.message),
+        }
+    }
+    Err(why.unwrap_or_default())
 }
 
 fn read(text: &str) -> Result<Expr, String> {
@@ -286,10 +355,21 @@ fn only_place(text: &str) -> Option<&str> {
         .map(|(_, name, _)| name)
 }
 
+/// A brace that begins no place is a mistake: what was meant would be compared letter by letter.
+fn no_brace(text: &str) -> Result<(), String> {
+    match text.contains(['{', '}']) {
+        true => Err(format!(
+            "{text:?} has a brace that is of no {{sub}}, {{role}} or {{claim.NAME}}"
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Whether there are places in a text.
 fn has_place(text: &str) -> Result<bool, String> {
     let (mut rest, mut found) = (text, false);
-    while let Some((_, name, behind)) = place(rest) {
+    while let Some((before, name, behind)) = place(rest) {
+        no_brace(before)?;
         let is_claim = name.strip_prefix("claim.").is_some_and(|n| !n.is_empty());
         if !matches!(name, "sub" | "role") && !is_claim {
             return Err(format!(
@@ -298,6 +378,7 @@ fn has_place(text: &str) -> Result<bool, String> {
         }
         (rest, found) = (behind, true);
     }
+    no_brace(rest)?;
     Ok(found)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::catalog::{Oid, Table};
 use super::filter::datum::Unreadable;
 use super::filter::{Filter, Opened, Shape};
-use super::policy::{Grant, Right};
+use super::policy::{Grant, Held, Right};
 use super::snapshot::Snapshot;
 
 /// Names a topic for the lifetime of the process; on the wire `t7`.
@@ -121,6 +121,8 @@ pub struct View {
     pub filter: Option<Arc<Filter>>,
     /// Whether rows may be hidden from those who see it: then one that leaves is told by its key alone.
     pub is_guarded: bool,
+    /// The policy by which they are seen; none where everybody sees everything.
+    pub held: Option<Held>,
     /// Whether of each key only the newest change leaves.
     pub conflates: bool,
 }
@@ -129,7 +131,8 @@ impl View {
     /// What a subject shows of its table.
     pub fn new(table: Arc<Table>, subject: &Subject) -> Self {
         let projection = table.projection(subject.columns.as_deref()).map(Arc::from);
-        let allowed = subject.grant.as_ref().and_then(|grant| grant.rows.as_ref());
+        let grant = subject.grant.as_ref();
+        let allowed = grant.and_then(|grant| grant.rows.as_ref());
         let filter = match (&subject.filter, allowed) {
             (Some(asked), Some(allowed)) => Some(Arc::new(asked.and(allowed))),
             (asked, allowed) => asked.as_ref().or(allowed).cloned(),
@@ -139,6 +142,7 @@ impl View {
             projection,
             filter,
             is_guarded: allowed.is_some(),
+            held: grant.map(|grant| grant.held(subject.root, Right::Select)),
             conflates: subject.conflates,
         }
     }
@@ -153,7 +157,10 @@ impl View {
         };
         let shape = filter.shape(change)?;
         Ok(match shape {
-            Some(Shape::Leave) if self.is_guarded => Some(Shape::Gone),
+            // Without a key only the old row says which one it was; it had been seen.
+            Some(Shape::Leave) if self.is_guarded && !self.table.key.is_empty() => {
+                Some(Shape::Gone)
+            }
             shape => shape,
         })
     }

@@ -140,6 +140,7 @@ impl From<Lost> for Problem {
         gone(match lost {
             Lost::Pruned => ResetReason::Expired,
             Lost::Foreign => ResetReason::Epoch,
+            Lost::Revoked => ResetReason::Schema,
         })
     }
 }

@@ -19,6 +19,7 @@ use crate::metrics::{RequestLabels, RouteLabel};
 
 use super::problem::Problem;
 use super::request_id::{self, REQUEST_ID, X_REQUEST_ID};
+use super::session;
 use super::{State, too_often};
 
 /// The middleware.
@@ -34,6 +35,7 @@ pub async fn observe<B: MessageBody + 'static>(
     let state = request.app_data::<web::Data<State>>().cloned();
     let route = request.match_pattern().unwrap_or_else(|| "other".into());
     let method = method_label(request.method());
+    let is_over_tls = session::is_over_tls(request.headers());
     let refused = state
         .as_ref()
         .and_then(|state| check_rate(state, &request).err());
@@ -57,6 +59,11 @@ pub async fn observe<B: MessageBody + 'static>(
         response
             .headers_mut()
             .insert(name, HeaderValue::from_static(value));
+    }
+    if is_over_tls {
+        let year = HeaderValue::from_static("max-age=31536000");
+        let name = header::STRICT_TRANSPORT_SECURITY;
+        response.headers_mut().insert(name, year);
     }
     if !response.headers().contains_key(header::CACHE_CONTROL) {
         response

@@ -200,7 +200,7 @@ fn cookie(request: &HttpRequest, value: String, age_s: u64) -> Cookie<'static> {
 }
 
 /// Whether the browser speaks TLS with whoever stands in front. Nobody gains by lying: the cookie is his own.
-fn is_over_tls(headers: &HeaderMap) -> bool {
+pub(super) fn is_over_tls(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let origin = headers.get(ORIGIN).and_then(|value| value.to_str().ok());
     text("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https"))

@@ -22,6 +22,17 @@ pub const COOKIE: &str = "plank_session";
 /// What stands before a token among the subprotocols of a WebSocket.
 pub const BEARER_PROTOCOL: &str = "bearer.";
 
+/// What proxies add, one or the other, and what a page of another origin sends.
+const PROXY_HEADERS: [&str; 7] = [
+    "forwarded",
+    "origin",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
+
 /// Query words that programs put tokens into.
 const TOKEN_WORDS: [&str; 6] = [
     "token",
@@ -115,9 +126,9 @@ pub fn check_operator(state: &State, request: &HttpRequest) -> Result<(), Proble
         return Ok(());
     };
     let headers = request.headers();
-    let is_passed_on = headers.contains_key(header::X_FORWARDED_FOR)
-        || headers.contains_key(header::FORWARDED)
-        || headers.contains_key(header::ORIGIN);
+    // A proxy may name nobody, and a page may have made its own name point here: that shows in `Host`.
+    let is_passed_on = PROXY_HEADERS.iter().any(|name| headers.contains_key(*name))
+        || !origin::is_for_loopback(headers);
     let is_near = request
         .peer_addr()
         .is_none_or(|peer| peer.ip().is_loopback());

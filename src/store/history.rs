@@ -7,12 +7,13 @@ use tokio_postgres::types::ToSql;
 
 use crate::config::Server;
 use crate::feed::catalog::Oid;
-use crate::feed::{Cursor, Epoch, LogRow, Rest, Snapshot};
+use crate::feed::{Cursor, Epoch, Held, LogRow, Rest, Snapshot};
 use crate::limits::{CATCH_UP_READ_MAX, PAGES_MAX, REPLAYS_MAX, SNAPSHOT_MAX, SNAPSHOTS_MAX};
 
 use super::connect::{self, ConnectError};
 use super::log::decode::Xid8;
 use super::log::read::{Explain, NOW, PRUNED, READ_TABLE, READ_TABLE_REST, Reading, SETTINGS};
+use super::policy;
 
 mod pace;
 mod select;
@@ -68,6 +69,8 @@ pub enum Lost {
     Pruned,
     /// It is of another log, or this server has never been there.
     Foreign,
+    /// Whoever asks may see other rows now.
+    Revoked,
 }
 
 /// See the module's documentation.
@@ -108,9 +111,14 @@ impl History {
         from: &Cursor,
         rest: Option<&Rest>,
         rels: &[Oid],
+        held: Option<&Held>,
     ) -> Result<Result<Replay, Lost>, HistoryError> {
         let slot = Slot::take(&self.replays).await?;
         let place = from.snapshot.to_string();
+        if !self.holds(&slot, held).await? {
+            slot.done();
+            return Ok(Err(Lost::Revoked));
+        }
         if let Some(lost) = connect::soon("where", self.lost(&slot, from, &place)).await? {
             slot.done();
             return Ok(Err(lost));
@@ -143,8 +151,13 @@ impl History {
             reading,
             place,
             is_to_now: end.is_none(),
+            held: held.cloned(),
             explain: self.explain.clone(),
         }))
+    }
+
+    async fn holds(&self, slot: &Slot, held: Option<&Held>) -> Result<bool, ConnectError> {
+        holds(slot, held, &self.explain).await
     }
 
     async fn lost(
@@ -209,6 +222,16 @@ impl History {
     }
 }
 
+/// Whether a policy still holds. Before and behind a read: then it did in between.
+async fn holds(slot: &Slot, held: Option<&Held>, explain: &Explain) -> Result<bool, ConnectError> {
+    let Some(held) = held else { return Ok(true) };
+    let ask = async {
+        let holds = policy::holds(slot.client(), held).await;
+        holds.map_err(|e| explain.error(&e))
+    };
+    connect::soon("policy", ask).await
+}
+
 async fn now(client: &tokio_postgres::Client, explain: &Explain) -> Result<Cursor, ConnectError> {
     let row = client.query_one(NOW, &[]).await;
     let row = row.map_err(|e| explain.error(&e))?;
@@ -226,6 +249,8 @@ pub struct Replay {
     /// Where it began.
     place: String,
     is_to_now: bool,
+    /// By which its rows may be seen, from the beginning to the end.
+    held: Option<Held>,
     explain: Explain,
 }
 
@@ -260,7 +285,12 @@ impl Replay {
         };
         let ask = async { ask.await.map_err(|e| self.explain.error(&e)) };
         let is_pruned: bool = connect::soon("pruned", ask).await?.get(0);
+        let holds = holds(&self.slot, self.held.as_ref(), &self.explain).await?;
         self.slot.done();
-        Ok(if is_pruned { Err(Lost::Pruned) } else { Ok(()) })
+        Ok(match (is_pruned, holds) {
+            (true, _) => Err(Lost::Pruned),
+            (_, false) => Err(Lost::Revoked),
+            _ => Ok(()),
+        })
     }
 }

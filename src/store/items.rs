@@ -140,6 +140,7 @@ pub async fn create(pool: &Pool, guard: &Guard, fields: &Fields) -> Result<Outco
     if !guard.may_write(&made)? {
         return Ok(Outcome::Forbidden);
     }
+    guard.holds(&transaction).await?;
     transaction.commit().await?;
     guard.shown(made)
 }
@@ -154,6 +155,7 @@ pub async fn get(pool: &Pool, guard: &Guard, id: i64) -> Result<Option<Item>, St
         .prepare_cached(&format!("select {ROW} from public.items where id = $1"))
         .await?;
     let found = client.query_opt(&statement, &[&id]).await?;
+    guard.holds(&client).await?;
     let found = found.as_ref().map(item);
     match found {
         Some(item) if guard.may_see(&item)? => guard.show(item).map(Some),
@@ -226,6 +228,7 @@ pub async fn update(
     if !guard.may_write(&changed)? {
         return Ok(Outcome::Forbidden);
     }
+    guard.holds(&transaction).await?;
     transaction.commit().await?;
     guard.shown(changed)
 }
@@ -300,6 +303,7 @@ pub async fn delete(
     transaction
         .execute("delete from public.items where id = $1", &[&id])
         .await?;
+    guard.holds(&transaction).await?;
     transaction.commit().await?;
     Ok(Outcome::Done(found))
 }

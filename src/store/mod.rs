@@ -5,6 +5,7 @@
 //! - [`log`]: the LISTEN connection, and reading the change log by cursor.
 //! - [`history`]: the log and whole tables, for clients that come back.
 //! - [`pool`], [`items`]: the requests.
+//! - `policy`: whether what somebody may see is still what it was.
 //! - [`tickets`]: what a browser opens a WebSocket with.
 //! - [`retention`]: how much of the log is kept.
 //! - [`canary`]: the heartbeat row.
@@ -20,6 +21,7 @@ pub mod items;
 pub mod log;
 pub mod migrate;
 mod param;
+mod policy;
 pub mod pool;
 pub mod private;
 pub mod retention;

@@ -201,8 +201,6 @@ export async function until(what, condition, deadline_ms = 15_000) {
 export class Watched {
   #faults = [];
   #allowed = [];
-  /** What an older server has not: without log-in there is nothing to ask for. */
-  static ALWAYS = /status of 404 .*\/api\/session\)/;
 
   /** @param prepare Gets the page before it loads anything. */
   static async open(browser, url, options = {}, prepare = async () => {}) {

@@ -71,7 +71,7 @@ async fn guarantee_4_failover_to_a_standby_that_lags_is_a_reset_and_a_new_snapsh
 #[actix_web::test]
 async fn a_dump_that_is_restored_has_a_log_of_its_own() {
     let app = TestApp::start().await;
-    app.execute("create table kept (id int primary key); select plank.watch('kept'); insert into kept values (1); insert into items (name) values ('kept')").await;
+    app.execute("create table kept (id int primary key); select plank.watch('kept'); insert into kept values (1); insert into items (name) values ('kept'); select plank.allow('kept', 'viewer', 'id=gt.0')").await;
     let old = cursor(&app).await;
     let restored = Cluster::shared().empty_database().await;
     let (from, to) = (
@@ -100,6 +100,10 @@ async fn a_dump_that_is_restored_has_a_log_of_its_own() {
         .unwrap()
         .get(0);
     assert_eq!(logged, 0, "foreign transaction ids are gone");
+    // A policy goes by the name of its table, and has been there for all cursors of this log.
+    let policies = "select rel::text || ' ' || role || ' ' || since::text from plank.policy";
+    let policies = other.sql.query_one(policies, &[]).await.unwrap();
+    assert_eq!(policies.get::<_, String>(0), "kept viewer 0");
     let mut client = other
         .ws(&format!("/ws?table=kept&snapshot=1&since={old}"))
         .await;

@@ -42,6 +42,7 @@ impl From<Lost> for Stop {
         Self::Broken(match lost {
             Lost::Pruned => ResetReason::Expired,
             Lost::Foreign => ResetReason::Epoch,
+            Lost::Revoked => ResetReason::Schema,
         })
     }
 }

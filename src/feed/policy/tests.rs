@@ -150,6 +150,12 @@ fn a_policy_with_a_mistake_shows_no_row_and_says_why() {
         ("tenant=eq.x", "x"),
         ("owner=eq.{user}", "there is no {user}"),
         ("owner=eq.{claim.}", "there is no {claim.}"),
+        ("owner=neq.{ sub }", "brace"),
+        ("owner=neq.{sub", "brace"),
+        ("owner=neq.{claim.a b}", "brace"),
+        ("tenant=like.{sub}*", "like is for text"),
+        ("tenant=in.({claim.t},abc)", "abc"),
+        ("data=eq.{sub}", "can't be compared"),
         ("data=eq.1", "can't be compared"),
     ] {
         assert!(

@@ -149,7 +149,12 @@ impl Page {
     async fn replay(&self, rest: Option<&Rest>) -> Result<Replay, Stop> {
         let replay = self
             .history
-            .replay(&self.from, rest, &self.found.rels)
+            .replay(
+                &self.from,
+                rest,
+                &self.found.rels,
+                self.found.view.held.as_ref(),
+            )
             .await;
         Ok(replay??)
     }

@@ -37,7 +37,10 @@ pub(super) async fn guard(state: &State, who: Who, right: Option<Right>) -> Resu
     }
     let nothing = || Problem::not_found("there are no items that you may see");
     match (grants, right) {
-        (Some(g), Some(_)) if g.write.is_some() => Ok(Guard::new(g.table, g.see, g.write)),
+        (Some(g), Some(right)) if g.write.is_some() => {
+            let write = g.write.map(|grant| (right, grant));
+            Ok(Guard::new(g.table, g.see, write))
+        }
         (_, Some(right)) => Err(who::forbidden(format!(
             "your role may not {} items",
             right.as_str()

@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 
-use crate::feed::View;
 use crate::feed::filter::sql::{Param, quote};
+use crate::feed::{Held, View};
 
 use super::sorts::Sorted;
 
@@ -29,6 +29,8 @@ pub struct Sort {
 pub struct Select {
     /// Which rows: SQL about columns of `x`, with its parameters, which it numbers from 1 on.
     pub condition: Option<(String, Vec<Param>)>,
+    /// The policy by which they may be seen.
+    pub held: Option<Held>,
     /// In which order; none for any.
     pub order: Vec<Sort>,
     /// Only rows behind this place: a value, as PostgreSQL writes it, for each column of the order.
@@ -46,6 +48,7 @@ impl Select {
     pub fn rows_of(view: &View) -> Self {
         Self {
             condition: view.filter.as_ref().map(|filter| filter.sql(1)),
+            held: view.held.clone(),
             ..Self::default()
         }
     }

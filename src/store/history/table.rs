@@ -10,7 +10,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, RowStream};
 
-use crate::feed::{Cursor, Epoch, Table};
+use crate::feed::{Cursor, Epoch, Held, Table};
 use crate::limits::{CATCH_UP_READ_MAX, PAGE_READ_MAX};
 
 use super::super::connect;
@@ -58,7 +58,9 @@ impl History {
         };
         let slot = Slot::take(pool).await?;
         let opened = async {
-            let cursor = self.place(&slot, table, patience).await?;
+            let cursor = self
+                .place(&slot, table, select.held.as_ref(), patience)
+                .await?;
             let rows = self.open(&slot, table, select, patience).await?;
             Ok::<_, HistoryError>((cursor, rows))
         };
@@ -89,6 +91,7 @@ impl History {
         &self,
         slot: &Slot,
         table: &Table,
+        held: Option<&Held>,
         patience: Duration,
     ) -> Result<Cursor, HistoryError> {
         let client = slot.client();
@@ -117,6 +120,11 @@ impl History {
         };
         let place = async { place.await.map_err(|e| self.explain.error(&e)) };
         let (row, sees_all) = connect::soon("snapshot", place).await?;
+        if !self.holds(slot, held).await? {
+            // A server that is asked again knows it in a moment.
+            let why = "what whoever asks may see has just changed";
+            return Err(HistoryError::Away(why.into()));
+        }
         if !sees_all {
             return Err(HistoryError::Denied(
                 "forbidden",

@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
+use deadpool_postgres::GenericClient;
+
 use crate::feed::filter::Filter;
 use crate::feed::filter::row::Row;
-use crate::feed::{Grant, Table, json};
+use crate::feed::{Grant, Right, Table, json};
 
+use super::super::policy;
 use super::super::pool::StoreError;
 use super::{Item, Outcome};
 
@@ -18,7 +21,7 @@ pub struct Guard(Option<Grants>);
 struct Grants {
     table: Arc<Table>,
     see: Option<Grant>,
-    write: Option<Grant>,
+    write: Option<(Right, Grant)>,
 }
 
 impl Guard {
@@ -33,8 +36,26 @@ impl Guard {
     }
 
     /// For somebody who may see and write these rows of the table; none for no row.
-    pub fn new(table: Arc<Table>, see: Option<Grant>, write: Option<Grant>) -> Self {
+    pub fn new(table: Arc<Table>, see: Option<Grant>, write: Option<(Right, Grant)>) -> Self {
         Self(Some(Grants { table, see, write }))
+    }
+
+    /// Whether it still is as it was when it was made. After a read, and before a write is committed.
+    ///
+    /// # Errors
+    /// Unavailable if it is not: asked again, the server knows better.
+    pub(super) async fn holds(&self, client: &impl GenericClient) -> Result<(), StoreError> {
+        let Some(grants) = &self.0 else { return Ok(()) };
+        let rel = grants.table.rel;
+        let see = grants.see.as_ref().map(|g| g.held(rel, Right::Select));
+        let write = grants.write.as_ref().map(|(right, g)| g.held(rel, *right));
+        for held in see.iter().chain(&write) {
+            if !policy::holds(client, held).await? {
+                let why = "what whoever asks may do has just changed";
+                return Err(StoreError::Unavailable(why.into()));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn may_see(&self, item: &Item) -> Result<bool, StoreError> {
@@ -44,9 +65,9 @@ impl Guard {
     }
 
     pub(super) fn may_write(&self, item: &Item) -> Result<bool, StoreError> {
-        self.0
-            .as_ref()
-            .map_or(Ok(true), |g| g.passes(g.write.as_ref(), item))
+        self.0.as_ref().map_or(Ok(true), |g| {
+            g.passes(g.write.as_ref().map(|(_, grant)| grant), item)
+        })
     }
 
     /// Whether clients may see a column: the table may be watched without some.

@@ -298,6 +298,9 @@ async fn metrics_are_for_this_machine_and_for_their_role() {
     for (headers, expected) in [
         (vec![], 200),
         (vec![passed_on], 401),
+        (vec![("x-real-ip", "127.0.0.1")], 401),
+        (vec![("via", "1.1 proxy")], 401),
+        (vec![("host", "evil.example")], 401),
         (vec![("forwarded", "for=127.0.0.1")], 401),
         (vec![("origin", "https://evil.example")], 401),
         (

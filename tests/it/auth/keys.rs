@@ -124,6 +124,16 @@ fn each_key_is_for_its_own_algorithm() {
         }
     }
     assert_eq!(tokens.check(&viewer("ann")).unwrap().sub, "ann");
+    // While a key without a name is replaced by one with a name, both are good.
+    let nameless = Pairs::new();
+    let mut jwks = vec![nameless.jwks().remove(2), pairs.jwks().remove(2)];
+    jwks[0].as_object_mut().unwrap().remove("kid");
+    let rotating = Keys::load(None, Some(write(&dir, &jwks))).unwrap();
+    let rotating = Tokens::new(rotating, None, None);
+    let header = json!({"alg": "EdDSA", "kid": "o"});
+    assert!(rotating.check(&pairs.sign("o", &header, "ann")).is_ok());
+    let header = json!({"alg": "EdDSA"});
+    assert!(rotating.check(&nameless.sign("o", &header, "ann")).is_ok());
     // The classic: the public key, which everybody has, as a secret.
     for public in [
         pairs.jwks()[0]["n"].as_str().unwrap().to_owned(),
@@ -224,6 +234,7 @@ fn a_file_that_can_not_be_used_says_why() {
     let twice = json!({"keys": [Pairs::new().jwks()[2], Pairs::new().jwks()[2]]}).to_string();
     for (text, part) in [
         ("{}", "is no JWKS"),
+        ("\"a secret that nobody may read\"", "is no JWKS"),
         ("{\"keys\": []}", "has no key"),
         (secret.as_str(), "has no key"),
         (&weak, "has no key"),
@@ -231,7 +242,10 @@ fn a_file_that_can_not_be_used_says_why() {
         (&twice, "two keys of the name"),
     ] {
         let error = Keys::load(None, Some(file(text))).unwrap_err().to_string();
-        assert!(error.contains(part), "{text}: {error}");
+        assert!(
+            error.contains(part) && !error.contains("nobody may read"),
+            "{text}: {error}"
+        );
     }
 }
 
