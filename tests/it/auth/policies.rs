@@ -447,7 +447,6 @@ async fn what_is_revoked_is_over_also_while_the_listener_is_away() {
         ask("GET", "/api/items/1").await == 200
     })
     .await;
-    let proxy = proxy.into_inner().unwrap();
     proxy.swallow(true);
     app.execute("select plank.deny('items', 'viewer')").await;
     for (method, path) in [
