@@ -20,7 +20,7 @@ const FLASHES_MAX = 24;
 const RENEW_MS = 5_000;
 
 /** Refusals that another request may mend; all others are the reader's to mend. */
-const PASSING = ["busy", "unreadable"];
+const PASSING = ["busy", "unreadable", "unknown_table"];
 
 /**
  * What happened while the page was away.
@@ -198,6 +198,8 @@ export class LiveTable {
       ended: () => subscription === this.#shown && this.#down("ended"),
       error: ({ code, message }) => {
         this.#refuse(subscription, "refused", message);
+        // What may not be seen any more must not stay to be seen.
+        if (code === "unknown_table" && subscription === this.#shown) this.#clear();
         if (PASSING.includes(code) && subscription === this.#shown) this.#renewal = setTimeout(() => subscription.renew(), RENEW_MS);
       },
     };
@@ -216,6 +218,13 @@ export class LiveTable {
       if (!this.known.value || phase === "crowded") this.#shown = null;
     } else return;
     if (phase === "crowded") subscription.close();
+  }
+
+  #clear() {
+    for (const key of [...this.rows.keys()]) this.put(key, undefined);
+    this.#away_at = this.as_of.value = null;
+    this.known.value = false;
+    this.draw();
   }
 
   #lively(is_behind) {

@@ -239,7 +239,7 @@ export class Watched {
 
   /** Everything that went wrong since the last call. */
   faults() {
-    const faults = this.#faults.filter((fault) => ![Watched.ALWAYS, ...this.#allowed].some((pattern) => pattern.test(fault)));
+    const faults = this.#faults.filter((fault) => !this.#allowed.some((pattern) => pattern.test(fault)));
     this.#faults = [];
     this.#allowed = [];
     return faults;
