@@ -1,6 +1,5 @@
 //! The settings: flag, else environment, else default. Checked as a whole before anything starts.
 
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ mod auth;
 mod database;
 mod network;
 mod parse;
+mod rates;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -26,6 +26,7 @@ pub use auth::{Auth, AuthArgs};
 pub use database::{Database, DatabaseArgs, Server};
 pub use network::Network;
 pub use parse::duration;
+pub use rates::Rates;
 pub use tls::{Roots, Tls};
 
 /// The settings of `plank serve`.
@@ -193,33 +194,6 @@ pub struct Retention {
     pub rows_max: i64,
 }
 
-/// How often somebody may ask in a second; see [`ServeArgs`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rates {
-    /// Of one address, and of one principal.
-    pub requests: NonZeroU32,
-    /// WebSockets of one address.
-    pub handshakes: NonZeroU32,
-    /// On one WebSocket.
-    pub messages: NonZeroU32,
-}
-
-impl Default for Rates {
-    fn default() -> Self {
-        let of = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-        Self {
-            requests: of(REQUESTS_PER_SECOND),
-            handshakes: of(HANDSHAKES_PER_SECOND),
-            messages: of(MESSAGES_PER_SECOND),
-        }
-    }
-}
-
-fn rate(flag: &str, per_second: u32) -> Result<NonZeroU32, ConfigError> {
-    NonZeroU32::new(per_second)
-        .ok_or_else(|| ConfigError(format!("{flag} is 0; it has to be at least 1")))
-}
-
 /// The settings, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -378,14 +352,7 @@ impl ServeArgs {
             connections_max: self.max_connections,
             connections_per_ip_max: self.max_connections_per_ip,
             connections_per_principal_max: self.max_connections_per_principal,
-            rates: Rates {
-                requests: rate("--max-requests-per-second", self.max_requests_per_second)?,
-                handshakes: rate(
-                    "--max-handshakes-per-second",
-                    self.max_handshakes_per_second,
-                )?,
-                messages: rate("--max-messages-per-second", self.max_messages_per_second)?,
-            },
+            rates: Rates::new(self)?,
             trusted_proxies: (self.trusted_proxies.iter())
                 .map(|text| text.trim())
                 .filter(|text| !text.is_empty())

@@ -4,7 +4,7 @@
 //! Here it does not feed a response body of the HTTP/1 dispatcher, but the socket itself: the dispatcher, with its two
 //! buffers of 8 KiB, is gone as soon as the handshake is over. Only replies go this way; changes are written by the shard.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -19,13 +19,12 @@ use smallvec::SmallVec;
 use tokio::time::{Sleep, sleep};
 
 use crate::auth::Viewer;
-use crate::limits::{LINGER_BYTES_MAX, LINGER_MAX, READ_BYTES};
+use crate::limits::{LINGER_BYTES_MAX, LINGER_MAX};
 use crate::wire::close::CloseCode;
 use crate::wire::decode::Decoder;
 use crate::wire::event::Event;
 use crate::wire::frame;
 use crate::wire::message::{self, ClientMessage, Refusal, Subscribe, Token};
-use crate::wire::violation::Violation;
 
 use super::conn::{Conn, Wrote};
 use super::local::Local;
@@ -34,17 +33,9 @@ use super::place::Place;
 use super::rates::Messages;
 use super::socket::Socket;
 
-thread_local! {
-    /// All sessions of a thread read into this, so that an idle one has no buffer.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
-}
+mod reader;
 
-/// What one read from the socket held.
-#[derive(Debug)]
-struct Inbound {
-    events: Vec<Event>,
-    violation: Option<Violation>,
-}
+use reader::{Gate, Inbound, Reader, SCRATCH};
 
 /// The actor.
 #[derive(Debug)]
@@ -172,109 +163,6 @@ impl StreamHandler<Inbound> for Session {
 
 fn welcome() -> Bytes {
     message::welcome(&uuid::Uuid::new_v4().to_string())
-}
-
-/// Between the reader and the task around it.
-#[derive(Debug, Default)]
-struct Gate {
-    /// Set for each turn of the task: one read, and then it is the others' turn. A client that never stops talking
-    /// keeps nobody else waiting.
-    may_read: Cell<bool>,
-    /// The reader waits until the client has taken its replies.
-    is_waiting: Cell<bool>,
-}
-
-/// What the client sends, a read at a time.
-struct Reader {
-    gate: Rc<Gate>,
-    conn: Rc<Conn>,
-    shard: Rc<Local>,
-    decoder: Decoder,
-    /// What has been read and not been decoded: it came together with the request, or behind compressed messages that
-    /// were enough for one turn.
-    unread: Bytes,
-}
-
-impl Reader {
-    fn decode(&mut self, mut bytes: &[u8]) -> Inbound {
-        self.conn.touch_read(self.shard.now());
-        let mut inbound = Inbound {
-            events: Vec::new(),
-            violation: None,
-        };
-        let mut inflated_bytes = 0;
-        loop {
-            let event = match self.decoder.next(&mut bytes) {
-                Ok(Some(event)) => event.inflated(self.shard.message_bytes_max),
-                Ok(None) => return inbound,
-                Err(violation) => Err(violation),
-            };
-            match event {
-                Ok(event) => {
-                    inflated_bytes += event.message_bytes();
-                    inbound.events.push(event);
-                    // Compressed messages may be a thousand times what was read: no more in a turn than others can say.
-                    if inflated_bytes >= READ_BYTES {
-                        self.unread = Bytes::copy_from_slice(bytes);
-                        return inbound;
-                    }
-                }
-                Err(violation) => {
-                    inbound.violation = Some(violation);
-                    return inbound;
-                }
-            }
-        }
-    }
-
-    /// What the socket has; none within at its end, and none if there is nothing.
-    fn read(&mut self) -> Option<Option<Inbound>> {
-        SCRATCH.with_borrow_mut(|scratch| match self.conn.socket().try_read(scratch) {
-            Ok(0) => Some(None),
-            Ok(n) => Some(Some(self.decode(&scratch[..n]))),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
-            Err(_) => Some(None),
-        })
-    }
-}
-
-impl Stream for Reader {
-    type Item = Inbound;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Option<Inbound>> {
-        loop {
-            // A client that asks and does not read the answers is not read either. `Io` polls again when it has.
-            if self.conn.replies_full() {
-                if !self.gate.is_waiting.replace(true) {
-                    self.shard.metrics.limit("replies");
-                }
-                return Poll::Pending;
-            }
-            if !self.gate.may_read.get() {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            let inbound = match std::mem::take(&mut self.unread) {
-                unread if unread.is_empty() => {
-                    if ready!(self.conn.socket().poll_read_ready(cx)).is_err() {
-                        return Poll::Ready(None);
-                    }
-                    self.read()
-                }
-                unread => Some(Some(self.decode(&unread))),
-            };
-            match inbound {
-                None => continue,
-                Some(Some(i)) if i.events.is_empty() && i.violation.is_none() => {
-                    self.gate.may_read.set(false);
-                }
-                Some(end_or_events) => {
-                    self.gate.may_read.set(false);
-                    return Poll::Ready(end_or_events);
-                }
-            }
-        }
-    }
 }
 
 /// Where the task of a session is.

@@ -6,6 +6,7 @@ mod keys;
 mod policies;
 mod random;
 mod rates;
+mod revoked;
 mod secrets;
 mod sessions;
 mod writes;
