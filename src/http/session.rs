@@ -70,7 +70,7 @@ pub struct Ticket {
     summary = "Log in",
     description = "Takes the token of the header `Authorization` and gives it back as a cookie that no script can read and no other site \
         can send. It is over when the token is.",
-    security(("bearer" = [])),
+    security((), ("bearer" = [])),
     responses(
         (
             status = 201, description = "Logged in.", body = Session,
@@ -158,7 +158,7 @@ pub async fn log_out(
     post, path = "/api/ticket", tag = "sessions", operation_id = "ticket",
     summary = "Get a ticket for a WebSocket",
     description = "`/ws?ticket=...` is then opened as whoever got it: once, within 30 seconds, on any node.",
-    security(("bearer" = [])),
+    security((), ("bearer" = [])),
     responses(
         (
             status = 201, description = "The ticket.", body = Ticket,

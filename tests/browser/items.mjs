@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { begin, load, newest, PaperSocket, reset, say, sleep, subscribed, welcome } from "./paper.mjs";
 
-const { connect } = await load("plank.js");
+const { connect, keyOf } = await load("plank.js");
 const { Items } = await load("items.js");
 const { Rows } = await load("rows.js");
 const { Writes } = await load("writes.js");
@@ -20,7 +20,7 @@ const row = (id, version = 1, more = {}) => ({ id, name: `Item ${id}`, descripti
 const insert = (id) => ({ op: "insert", key: { id }, row: row(id), at: "2026-11-24T08:00:00Z" });
 const update = (id, version, more) => ({ op: "update", key: { id }, row: row(id, version, more), at: "2026-11-24T08:00:00Z" });
 const remove = (id) => ({ op: "delete", key: { id }, old: row(id), at: "2026-11-24T08:00:00Z" });
-const key = (id) => JSON.stringify([id]);
+const key = (id) => keyOf({ id });
 const shown = (status) => items.rows.list(status).map(({ row: { id, version } }) => [id, version]);
 const settle = () => new Promise(setImmediate);
 
