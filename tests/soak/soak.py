@@ -18,6 +18,8 @@ from client import Closed, WebSocket  # noqa: E402
 ADDRESS, PID, SECONDS = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 BASE = f"http://{ADDRESS}"
 STAY, COME_AND_GO, WRITERS = 50, 20, 2
+# Large enough for the window of recent changes to be full before the second third begins: until then memory has to grow.
+ROW_BYTES = 3000
 over = threading.Event()
 counts = {"connects": 0, "writes": 0, "changes": 0, "resets": 0}
 lock = threading.Lock()
@@ -65,7 +67,7 @@ def writer():
     ids = []
     while not over.is_set():
         method, path = ("DELETE", f"/api/items/{ids.pop(0)}") if len(ids) > 500 else ("POST", "/api/items")
-        body = json.dumps({"name": "soak", "description": "x" * 200}) if method == "POST" else None
+        body = json.dumps({"name": "soak", "description": "x" * ROW_BYTES}) if method == "POST" else None
         connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
         answer = connection.getresponse()
         text = answer.read()

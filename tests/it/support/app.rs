@@ -214,8 +214,13 @@ impl TestApp {
 
     /// The value of a metric, as its line has it.
     pub async fn metric(&self, line: &str) -> f64 {
-        let text = self
-            .http
+        // On a connection of its own: one that is kept may just be closed by the server, for nothing came on it for 5 s.
+        let http = reqwest::Client::builder()
+            .pool_max_idle_per_host(0)
+            .timeout(super::DEADLINE)
+            .build()
+            .unwrap();
+        let text = http
             .get(self.url("/metrics"))
             .send()
             .await
