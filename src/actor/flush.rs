@@ -181,6 +181,7 @@ mod tests {
                 serial: 1,
                 id: "a".into(),
                 topic: Some(TopicId(1)),
+                is_awaited: false,
                 is_cancelled: false,
                 wants_snapshot: false,
                 conflates: false,

@@ -1,5 +1,6 @@
 //! How a subscription becomes live on its shard: what the hub answers to it, and the ways back.
 
+use std::mem::take;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -73,6 +74,14 @@ impl Local {
         if is_first {
             let mut topics = self.topics.borrow_mut();
             topics.entry(topic).or_default().push(key.slot);
+        }
+        let joined = &mut subscriptions[place];
+        // A stream can't ask, so it is told each time.
+        let is_awaited = take(&mut joined.is_awaited) || conn.socket().is_one_way();
+        let pong = is_awaited.then(|| message::pong(Some(&joined.id)));
+        drop(subscriptions);
+        if let Some(pong) = pong {
+            self.reply(&conn, pong);
         }
     }
 

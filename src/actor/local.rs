@@ -238,6 +238,7 @@ impl Local {
             serial,
             id,
             topic: None,
+            is_awaited: false,
             is_cancelled: false,
             wants_snapshot,
             conflates,
@@ -280,17 +281,8 @@ impl Local {
 
     /// Ends a subscription of a client.
     pub(super) fn unsubscribe(&self, slot: usize, conn: &Conn, id: &str) -> Result<Bytes, Refusal> {
+        let place = named(conn, id)?;
         let mut subscriptions = conn.subscriptions().borrow_mut();
-        let Some(place) = subscriptions
-            .iter()
-            .position(|s| *s.id == *id && !s.is_cancelled)
-        else {
-            return Err(Refusal::of(
-                id,
-                "unknown_subscription",
-                "there is no subscription of this id",
-            ));
-        };
         if subscriptions[place].topic.is_none() {
             subscriptions[place].is_cancelled = true;
             return Ok(message::unsubscribed(id));
@@ -303,6 +295,15 @@ impl Local {
             !subscriptions.iter().any(|s| s.topic == gone.topic),
         );
         Ok(message::unsubscribed(id))
+    }
+
+    /// Whether the subscription is live. If not, a `pong` follows when it is.
+    pub(super) fn ping(&self, conn: &Conn, id: &str) -> Result<bool, Refusal> {
+        let place = named(conn, id)?;
+        let subscription = &mut conn.subscriptions().borrow_mut()[place];
+        let is_live = subscription.topic.is_some_and(|t| subscription.is_live(t));
+        subscription.is_awaited = !is_live;
+        Ok(is_live)
     }
 
     /// Sends a reply to a client, after everything that was flushed before; compressed for this client alone, if that
@@ -388,4 +389,16 @@ impl Local {
             .position(|s| s.serial == key.serial)?;
         Some((conn, place))
     }
+}
+
+/// The place of the client's subscription of this id.
+fn named(conn: &Conn, id: &str) -> Result<usize, Refusal> {
+    let subscriptions = conn.subscriptions().borrow();
+    let place = subscriptions
+        .iter()
+        .position(|s| *s.id == *id && !s.is_cancelled);
+    place.ok_or_else(|| {
+        let why = "there is no subscription of this id";
+        Refusal::of(id, "unknown_subscription", why)
+    })
 }

@@ -55,6 +55,8 @@ pub struct Subscription {
     pub id: Box<str>,
     /// None until the hub has answered.
     pub topic: Option<TopicId>,
+    /// The client has asked when it is live, and is waiting for the `pong` that says so.
+    pub is_awaited: bool,
     /// The client has ended it before the hub has answered. It keeps its place until then, so that what one client can
     /// make the hub remember stays bounded.
     pub is_cancelled: bool,

@@ -11,6 +11,9 @@ use super::unframe::{Head, Part};
 /// An EventSource comes back after the same time again and again, so none is told to come at once.
 const RETRY_MS_MIN: u64 = 1_000;
 
+/// It says that the client has caught up: a comment, since an EventSource has asked nothing.
+const PONG: &str = "pong";
+
 /// Writes events.
 #[derive(Debug, Default)]
 pub struct Events {
@@ -34,9 +37,15 @@ impl Events {
         self.is_over
     }
 
+    /// Whether the message that has begun is no event.
+    fn is_comment(&self) -> bool {
+        self.open.as_ref().is_some_and(|head| head.kind == PONG)
+    }
+
     /// Appends the text of a part.
     pub fn push(&mut self, part: Part, out: &mut Vec<u8>) {
         match part {
+            Part::Begin(head) if head.kind == PONG => self.open = Some(head),
             Part::Begin(head) => {
                 out.extend_from_slice(b"event: ");
                 out.extend_from_slice(head.kind.as_bytes());
@@ -44,10 +53,15 @@ impl Events {
                 self.open = Some(head);
             }
             // A value of the type json keeps the line ends between its tokens; here they would end the field.
+            Part::Text(_) if self.is_comment() => {}
             Part::Text(text) => out.extend(text.iter().map(|byte| match byte {
                 b'\n' | b'\r' => b' ',
                 byte => *byte,
             })),
+            Part::End(_) if self.is_comment() => {
+                self.open = None;
+                out.extend_from_slice(b": live\n\n");
+            }
             Part::End(may_resume) => {
                 out.push(b'\n');
                 let Some(head) = self.open.take() else {
@@ -128,6 +142,16 @@ mod tests {
         :
         "#);
         assert!(!is_over);
+    }
+
+    #[test]
+    fn that_it_has_caught_up_is_a_comment() {
+        let (text, is_over) = written(&[message::pong(Some("url")), message::unsubscribed("url")]);
+        assert!(
+            text.starts_with(": live\n\nevent: unsubscribed\n"),
+            "{text}"
+        );
+        assert!(is_over);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod architecture;
 mod auth;
 mod capture;
 mod catch_up;
+mod caught_up;
 mod changes;
 mod churn;
 mod cli;

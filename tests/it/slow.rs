@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use crate::support::raw::{RawClient, frame, handshake};
 use crate::support::{TestApp, until};
 
-async fn stalled(app: &TestApp) -> RawClient {
+pub async fn stalled(app: &TestApp) -> RawClient {
     stalled_on(app, "items").await
 }
 
@@ -66,9 +66,9 @@ async fn guarantee_5_a_client_that_reads_late_gets_everything_in_order() {
 }
 
 /// 12 MB in a transaction: rows so large that it takes less time to fall behind than a stalled socket is given.
-const LARGE: &str = "insert into items (name, description) select 'n', repeat('x', 100000) from generate_series(1, 120)";
+pub const LARGE: &str = "insert into items (name, description) select 'n', repeat('x', 100000) from generate_series(1, 120)";
 
-async fn fell_behind(app: &TestApp, metric: &str) {
+pub async fn fell_behind(app: &TestApp, metric: &str) {
     until("it falls behind", async || app.metric(metric).await >= 1.0).await;
     assert!(app.metric("plank_backlog_bytes").await <= plank::limits::BACKLOG_BYTES_MAX as f64);
 }

@@ -22,8 +22,8 @@ pub enum ClientMessage {
     Unsubscribe(String),
     /// Says who the client is.
     Auth(Token),
-    /// Asks for a `pong`.
-    Ping,
+    /// Asks for a `pong`: at once, or when the subscription of this id is live.
+    Ping(Option<String>),
 }
 
 /// A token, which is shown to nobody.
@@ -161,7 +161,8 @@ impl ClientMessage {
             Some(id) => Ok(id.clone()),
         };
         match kind.as_str() {
-            "ping" => Ok(Self::Ping),
+            "ping" if id.is_none() => Ok(Self::Ping(None)),
+            "ping" => Ok(Self::Ping(Some(id_of(&id)?))),
             "auth" => {
                 let token = string("token", fields.token).map_err(bad)?;
                 let token = token.ok_or_else(|| bad("token is missing".into()))?;
@@ -259,7 +260,9 @@ mod tests {
     #[test]
     fn messages_are_read_and_unknown_members_ignored() {
         let parse = |text| ClientMessage::parse(text).unwrap();
-        assert_eq!(parse(r#"{"type":"ping","x":1}"#), ClientMessage::Ping);
+        assert_eq!(parse(r#"{"type":"ping","x":1}"#), ClientMessage::Ping(None));
+        let ping = parse(r#"{"type":"ping","id":"a"}"#);
+        assert_eq!(ping, ClientMessage::Ping(Some("a".into())));
         let auth = parse(r#"{"type":"auth","token":"a.b.c"}"#);
         assert_eq!(auth, ClientMessage::Auth(Token("a.b.c".into())));
         assert!(!format!("{auth:?}").contains("a.b.c"));
@@ -360,6 +363,8 @@ mod tests {
             r#"{{"type":"unsubscribe","id":"{}"}}"#,
             "x".repeat(SUBSCRIPTION_ID_BYTES_MAX + 1)
         );
+        assert!(refused(&long).2.contains("65 bytes"));
+        let long = long.replace("unsubscribe", "ping");
         assert!(refused(&long).2.contains("65 bytes"));
     }
 }

@@ -99,9 +99,10 @@ pub fn authenticated(sub: &str, exp: u64) -> Bytes {
     frame::text(format!(r#"{{"type":"authenticated","sub":{sub},"exp":{exp}}}"#).as_bytes())
 }
 
-/// The answer to a `ping` message.
-pub fn pong() -> Bytes {
-    frame::text(br#"{"type":"pong"}"#)
+/// The answer to a `ping` message: at once, or, about a subscription, behind all that it has missed.
+pub fn pong(id: Option<&str>) -> Bytes {
+    let id = id.map_or_else(String::new, |id| format!(r#","id":{}"#, quoted(id)));
+    frame::text(format!(r#"{{"type":"pong"{id}}}"#).as_bytes())
 }
 
 /// Holds for all subscriptions of a socket: everything up to `cursor` has been sent. A ping frame goes with it, whose
@@ -226,6 +227,7 @@ mod tests {
         let id = "a\"\\\u{1}ü";
         for frame in [
             unsubscribed(id),
+            pong(Some(id)),
             reset(id, ResetReason::Schema),
             error(&Refusal::of(id, "unknown_table", "there is no \"t\"")),
         ] {
