@@ -1,13 +1,9 @@
-/** Requests to the server: the shape of an error, and how far the server's clock is from ours. */
+/** Requests to the server, and the shape of an error. */
 
 /** A server that accepts a request and never answers must not leave a button busy for ever. */
 const ANSWER_MAX_MS = 15_000;
 
-let skew_ms = 0;
 let signed_out = () => {};
-
-/** How far the server's clock is ahead of ours, as far as answers have told: to a second. */
-export const clockSkew = () => skew_ms;
 
 /** Whom to tell that the server wants to know who is asking. */
 export const onSignedOut = (action) => (signed_out = action);
@@ -37,9 +33,6 @@ export async function send(method, path, { body, version, bearer, accept = "appl
     const response = await fetch(path, { method, headers, body: JSON.stringify(body), signal: AbortSignal.timeout(ANSWER_MAX_MS), cache: "no-store" });
     text = await response.text();
     status = response.status;
-    const ahead_ms = Date.parse(response.headers.get("date")) - Date.now();
-    // A date has whole seconds, and is older than its answer: less than that is no difference.
-    if (ahead_ms > 1_000 || ahead_ms < -2_000) skew_ms = ahead_ms;
     if (response.ok) return text;
   } catch {
     status = 0;

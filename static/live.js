@@ -4,7 +4,6 @@
  * Owns what is known of the table and how sure that is. It never writes, and knows no view.
  */
 import { batch, signal } from "@preact/signals-core";
-import { clockSkew } from "./http.js";
 import { keyOf } from "./plank.js";
 import { Rows } from "./rows.js";
 
@@ -64,11 +63,9 @@ export class LiveTable {
   #shown = null;
   #next = null;
   #away_at = null;
-  #back_at = 0;
   #drawn_at = 0;
   #timer = 0;
   #renewal = 0;
-  #stop;
 
   /**
    * @param {import("./plank.js").Client} client
@@ -81,9 +78,6 @@ export class LiveTable {
     this.#table = table;
     this.#options = options;
     this.rows = new Rows(order);
-    this.#stop = client.onState(({ phase, since }) => {
-      if (phase === "open") this.#back_at = since;
-    });
     this.show(spec);
   }
 
@@ -97,7 +91,6 @@ export class LiveTable {
   }
 
   close() {
-    this.#stop();
     clearTimeout(this.#timer);
     clearTimeout(this.#renewal);
     this.#shown?.close();
@@ -184,7 +177,7 @@ export class LiveTable {
       },
       caught_up: () => subscription === this.#shown && this.phase.value === "catching" && this.#lively(false),
       changes: ({ changes }) => {
-        if (subscription === this.#shown) batch(() => this.#apply(changes));
+        if (subscription === this.#shown) batch(() => this.#apply(changes, subscription.catching_up && this.#away_at !== null));
       },
       down: () => {
         count = 0;
@@ -229,7 +222,7 @@ export class LiveTable {
 
   #lively(is_behind) {
     this.phase.value = is_behind ? "catching" : "live";
-    if (!is_behind) this.as_of.value = null;
+    if (!is_behind) this.#away_at = this.as_of.value = null;
     this.failure.value = null;
     this.known.value = true;
     this.loaded.value = 0;
@@ -261,15 +254,11 @@ export class LiveTable {
     this.#away_at = null;
   }
 
-  #apply(changes) {
+  #apply(changes, is_late) {
     this.rows.expect(changes.length);
-    const back_ms = this.#back_at + clockSkew();
     for (const change of changes) {
       const key = change.key ? keyOf(change.key, this.key) : null;
       const before = key === null ? undefined : this.rows.get(key)?.row;
-      const is_late = this.#away_at !== null && Date.parse(change.at) < back_ms;
-      // The first change from after the return ends the absence.
-      if (this.#away_at !== null && !is_late) this.#away_at = null;
       if (is_late) this.#miss(change.op, key);
       this.#options.change?.(change, key, before, is_late);
       if (change.op === "truncate") for (const gone of [...this.rows.keys()]) this.put(gone, undefined);

@@ -126,6 +126,8 @@ export interface Refusal {
 export interface Handlers {
   /** From here on every change arrives. Again after each reconnect and reset: `rows` is the table as of `cursor`. */
   live?(message: { table: string; key: string[]; cursor: string }): void;
+  /** What was missed has come, after a reconnect or a snapshot: `rows` is the table as it is. */
+  caught_up?(count: { changes: number }): void;
   /** A part of a snapshot, as it comes. It is void when `reset` or `down` comes before `live`; `rows` changes at `live`. */
   snapshot?(message: { rows: Row[]; more: boolean; cursor: string }): void;
   /** A whole batch, which `rows` has already. */
@@ -152,7 +154,9 @@ export interface Subscription extends AsyncIterable<Piece> {
   readonly live: boolean;
   /** That of the last whole batch. */
   readonly cursor: string | null;
-  /** How many changes since the last reconnect were missed, by this machine's clock: those that began before it. */
+  /** Whether it has asked for what it missed, or for a snapshot, and is not where the table is yet. */
+  readonly catching_up: boolean;
+  /** How many changes have come since the last reconnect or reset, until it had caught up. */
   readonly caught_up: number;
   /** Ends it; loops over it end. */
   close(): void;

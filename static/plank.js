@@ -96,6 +96,7 @@ class Subscription {
   rows = new Map();
   key = null;
   live = false;
+  catching_up = false;
   caught_up = 0;
   _asked = false;
   #client;
@@ -103,8 +104,6 @@ class Subscription {
   #unfinished = [];
   #pieces = null;
   #next = pending();
-  /** Since when changes are none that were missed; 0 after the first of them. */
-  #back_at = 0;
 
   constructor(client, id, spec, handlers) {
     this.#client = client;
@@ -139,7 +138,7 @@ class Subscription {
 
   /** What is unfinished will be sent again whole. */
   _forget() {
-    this._asked = this.live = false;
+    this._asked = this.live = this.catching_up = false;
     this.#unfinished = [];
     this.#topic = this.#pieces = null;
   }
@@ -161,8 +160,6 @@ class Subscription {
       (this.#pieces ??= []).push(message.rows);
       tell(handlers, "snapshot", message);
     } else if (type === "subscribed") {
-      this.#back_at = this.cursor && !this.#pieces ? Date.now() : 0;
-      this.caught_up = 0;
       Object.assign(this, { live: true, key: message.key, cursor });
       this.#topic = topic;
       const pieces = this.#pieces;
@@ -174,12 +171,16 @@ class Subscription {
       this._forget();
       this._asked = true;
       this.cursor = null;
+      this.#client._ask(this);
       tell(handlers, "reset", message);
       this._push({ changes: [], cursor: null, reset: message.reason });
     } else if (type === "unsubscribed") {
       this._forget();
       tell(handlers, "ended");
       this.close();
+    } else if (type === "pong" && message.id && this.catching_up) {
+      this.catching_up = false;
+      tell(handlers, "caught_up", { changes: this.caught_up });
     } else if (type === "error") {
       this._forget();
       tell(handlers, "error", message);
@@ -203,9 +204,7 @@ class Subscription {
         else rows.set(keyOf(of, key), row);
       }
     }
-    const missed = this.#back_at && changes.filter(({ at }) => Date.parse(at) < this.#back_at).length;
-    this.caught_up += missed;
-    if (missed < changes.length) this.#back_at = 0;
+    if (this.catching_up) this.caught_up += changes.length;
     tell(this.handlers, "changes", batch);
     // After the handler: never ahead of what was applied.
     this.cursor = batch.cursor;
@@ -275,6 +274,14 @@ export class Client {
     const { id, spec, cursor } = subscription;
     if (subscription._asked || !this.#subscriptions.has(id)) return;
     subscription._asked = this.#send({ ...spec, type: "subscribe", id, since: cursor ?? undefined });
+    this._ask(subscription);
+  }
+
+  /** The answer comes behind all that was missed. */
+  _ask(subscription) {
+    const { id, spec, cursor } = subscription;
+    subscription.caught_up = 0;
+    subscription.catching_up = !!(cursor || spec.snapshot) && this.#send({ type: "ping", id });
   }
 
   _unsubscribe(subscription) {

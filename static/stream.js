@@ -32,7 +32,8 @@ export class Stream {
     if (type === "auth") this.#token = token;
     else if (type === "subscribe") this.#follow(message);
     else if (type === "unsubscribe") this.#aborts.get(id)?.abort();
-    else isAlive(this.#url, this.#fetch).then((is_alive) => is_alive && this.#say({ type: "pong" }));
+    // A stream tells by itself when it has caught up.
+    else if (!id) isAlive(this.#url, this.#fetch).then((is_alive) => is_alive && this.#say({ type: "pong" }));
   }
 
   close() {
@@ -103,7 +104,8 @@ export class Stream {
       for (const line of lines) {
         const [, name, text] = line.match(/^(\w*): ?(.*)/s) ?? [];
         if (name === "data") data = text;
-        // A comment is a ping, or says why the stream ends.
+        // A comment is a ping, or says that it has caught up, or why it ends.
+        else if (name === "" && text === "live") this.#say({ type: "pong", id });
         else if (name === "" && text) close = [parseInt(text), text.slice(5)];
         else if (name === "retry") close[1] ||= `{"retry_ms":${text}}`;
         if (line || !data) continue;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { promisify } from "node:util";
-import { begin, changes, load, newest, nobody, PaperSocket, reset, say, settle, sleep, subscribed, welcome } from "./paper.mjs";
+import { begin, changes, load, newest, nobody, PaperSocket, pong, reset, say, settle, sleep, subscribed, welcome } from "./paper.mjs";
 
 const { connect, keyOf } = await load("plank.js");
 
@@ -150,24 +150,48 @@ test("without a snapshot, and for a table without a key, there are no rows, but 
   assert.deepEqual([none.rows.size, keyless.rows.size, pieces, batches], [0, 0, [[{ v: 1 }, { v: 1 }]], [[{ op: "insert", key: null, row: { v: 2 } }]]]);
 });
 
-test("what was missed is counted, up to the first change that began later", () => {
-  const subscription = subscribe();
-  const at = (ago_ms) => new Date(Date.now() - ago_ms).toISOString();
-  const change = (ago_ms) => ({ op: "delete", key: { id: 1 }, at: at(ago_ms) });
+test("what was missed is counted until the server says that it was all", () => {
+  const told = [];
+  const subscription = subscribe({}, { caught_up: ({ changes }) => told.push(changes) });
+  const state = () => [subscription.catching_up, subscription.caught_up];
   welcome();
+  assert.equal(newest().sent.length, 1, "it has nothing to catch up with, and does not ask");
   subscribed("s1");
-  say([change(10)], true);
-  assert.equal(subscription.caught_up, 0, "it had nothing to catch up with");
+  changes([1], true);
+  pong("s1");
+  assert.deepEqual([state(), told], [[false, 0], []]);
   comes_back();
+  assert.deepEqual(newest().sent.at(-1), { type: "ping", id: "s1" });
   subscribed("s1");
-  say([change(5000), change(4000)], true);
-  say([], true);
-  say([change(2000), change(-1)], true);
-  say([change(1000)], true);
-  assert.equal(subscription.caught_up, 3);
+  changes([1, 2], true);
+  changes([], true);
+  // The answer to a probe is not the answer.
+  newest().say({ type: "pong" });
+  changes([3], true);
+  assert.deepEqual([state(), told], [[true, 3], []]);
+  pong("s1");
+  changes([4], true);
+  assert.deepEqual([state(), told], [[false, 3], [3]]);
   comes_back();
+  assert.deepEqual(state(), [true, 0]);
+  newest().cut();
+  assert.deepEqual(state(), [false, 0]);
+});
+
+test("with a snapshot it asks, and after a reset again", () => {
+  const told = [];
+  const subscription = subscribe({ snapshot: true }, { caught_up: ({ changes }) => told.push(changes) });
+  welcome();
+  snapshot([{ id: 1 }], false);
   subscribed("s1");
-  assert.equal(subscription.caught_up, 0);
+  pong("s1");
+  reset("s1", "expired");
+  assert.deepEqual(newest().sent.map(({ type }) => type), ["subscribe", "ping", "ping"]);
+  snapshot([{ id: 2 }], false);
+  subscribed("s1");
+  assert.equal(subscription.catching_up, true);
+  pong("s1");
+  assert.deepEqual([subscription.catching_up, told], [false, [0, 0]]);
 });
 
 test("what was asked for is not asked for twice, and what was refused can be renewed", () => {

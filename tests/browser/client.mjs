@@ -43,7 +43,7 @@ test("the address is relative to the page, and a subscription is sent after the 
   mock.timers.tick(250);
   welcome();
   assert.equal(sockets.length, 2);
-  assert.deepEqual(newest().sent, [{ type: "subscribe", id: "s1", table: "items", since: "c0" }]);
+  assert.deepEqual(newest().sent, [{ type: "subscribe", id: "s1", table: "items", since: "c0" }, { type: "ping", id: "s1" }]);
   assert.deepEqual(told, ["live", "down"]);
 });
 

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
-import { begin, load, newest, PaperSocket, reset, say, sleep, subscribed, welcome } from "./paper.mjs";
+import { begin, load, newest, PaperSocket, pong, reset, say, sleep, subscribed, welcome } from "./paper.mjs";
 
 const { connect, keyOf } = await load("plank.js");
 const { Items } = await load("items.js");
@@ -27,6 +27,7 @@ const settle = () => new Promise(setImmediate);
 function snapshot(id, rows) {
   newest().say({ type: "snapshot", id, topic: "t1", cursor: "c0", rows, more: false });
   subscribed(id);
+  pong(id);
 }
 
 /** A page that shows these rows. */
@@ -197,9 +198,12 @@ test("what was missed is counted, and what came after the return is not", () => 
   sleep(250);
   welcome();
   subscribed("s1");
-  const early = "1970-01-01T00:16:40.100Z";
-  say([{ ...update(1, 2), at: early }, { ...insert(2), at: early }], true, "c1");
-  say([{ ...insert(3), at: new Date(Date.now() + 5).toISOString() }], true, "c2");
+  assert.equal(items.phase.value, "catching");
+  say([update(1, 2), insert(2)], true, "c1");
+  assert.equal(items.loaded.value, 2);
+  pong("s1");
+  assert.equal(items.phase.value, "live");
+  say([insert(3)], true, "c2");
   const { insert: inserts, update: updates, keys } = items.missed.value;
   assert.deepEqual([inserts, updates, [...keys]], [1, 1, [key(1), key(2)]]);
   assert.equal(items.rows.size, 3);

@@ -73,6 +73,8 @@ export function welcome() {
 }
 export const subscribed = (id, topic = "t1", cursor = "c0") =>
   newest().say({ type: "subscribed", id, topic, table: "public.items", key: ["id"], cursor });
+/** It has caught up. */
+export const pong = (id) => newest().say({ type: "pong", id });
 export const reset = (id, reason) => newest().say({ type: "reset", id, reason });
 export const say = (changes, last, cursor = "c1") => newest().say({ type: "changes", topic: "t1", cursor, last, changes });
 export const changes = (ids, last, cursor) => say(ids.map((id) => ({ op: "insert", key: { id }, row: { id } })), last, cursor);
