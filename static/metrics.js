@@ -76,12 +76,13 @@ export class History {
     const pause_s = at_s - this.#at;
     this.latest = families;
     this.#at = at_s;
-    if (!before || pause_s <= 0) return;
+    if (pause_s <= 0) return;
+    // The first reading has no rates: what was counted before it is of no known time.
     const rate = (...of) => {
-      const more = added(before, families, ...of);
+      const more = before && added(before, families, ...of);
       return more === null ? null : more / pause_s;
     };
-    const [p50, p95, p99] = quantiles(before, families, "plank_delivery_seconds", [0.5, 0.95, 0.99]).map((value) => value && value * 1000);
+    const [p50, p95, p99] = quantiles(before ?? families, families, "plank_delivery_seconds", [0.5, 0.95, 0.99]).map((value) => value && value * 1000);
     this.#push({
       at: at_s,
       insert: rate("plank_changes_total", "op", "insert"),

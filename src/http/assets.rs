@@ -1,15 +1,16 @@
 //! The dashboard: files of `static/`, embedded in the binary. How their bytes are made ready is in [`super::packed`].
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use actix_web::http::header::{
-    self, AcceptEncoding, ETag, Encoding, EntityTag, Header as _, HeaderValue, IfNoneMatch,
+    self, AcceptEncoding, ETag, Encoding, EntityTag, Header as _, HeaderName, HeaderValue,
+    IfNoneMatch,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use rust_embed::RustEmbed;
+use rust_embed::{EmbeddedFile, RustEmbed};
 use sha2::{Digest as _, Sha256};
 
 use super::openapi as doc;
@@ -23,6 +24,9 @@ struct Files;
 
 /// Where the description of the API is (RFC 8631). Relative, for plank may be served below a path.
 const API: &str = "<openapi.json>; rel=\"service-desc\", <docs>; rel=\"service-doc\"";
+
+/// For a browser's tools (ECMA-426).
+const SOURCE_MAP: HeaderName = HeaderName::from_static("sourcemap");
 
 const IMPORT_MAP: &str = "<script type=\"importmap\">";
 
@@ -63,7 +67,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     ),
 )]
 pub async fn index(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let mut response = serve(&request, "index.html")?;
+    let mut response = serve(&request, "index.html").await?;
     response
         .headers_mut()
         .insert(header::LINK, HeaderValue::from_static(API));
@@ -87,7 +91,7 @@ pub async fn index(request: HttpRequest) -> Result<HttpResponse, Problem> {
     ),
 )]
 pub async fn docs(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    serve(&request, "docs.html")
+    serve(&request, "docs.html").await
 }
 
 /// `GET /static/{path}`
@@ -111,17 +115,38 @@ pub async fn docs(request: HttpRequest) -> Result<HttpResponse, Problem> {
     ),
 )]
 pub async fn file(request: HttpRequest, path: web::Path<String>) -> Result<HttpResponse, Problem> {
-    serve(&request, &path)
+    match path.strip_suffix(".map") {
+        Some(script) => source_map(&request, script).await,
+        None => serve(&request, &path).await,
+    }
 }
 
-fn serve(request: &HttpRequest, path: &str) -> Result<HttpResponse, Problem> {
+async fn source_map(request: &HttpRequest, script: &str) -> Result<HttpResponse, Problem> {
+    let missing = || no_file(&format!("{script}.map"));
+    let file = Files::get(script).ok_or_else(missing)?;
+    let packed = pack(script, file).await?;
+    let map = packed.map.clone().ok_or_else(missing)?;
+    let tag = format!("{}-map", packed.tag);
+    Ok(cached(request, tag, "application/json", map))
+}
+
+async fn pack(path: &str, file: EmbeddedFile) -> Result<Arc<Packed>, Problem> {
+    let packed = packed(path, file.metadata.sha256_hash(), file.data).await;
+    packed.map_err(|_| Problem::unavailable("the server is about to end"))
+}
+
+async fn serve(request: &HttpRequest, path: &str) -> Result<HttpResponse, Problem> {
     let file = Files::get(path).ok_or_else(|| no_file(path))?;
     let content_type = match file.metadata.mimetype() {
         text if text.starts_with("text/") => format!("{text}; charset=utf-8"),
         other => other.to_owned(),
     };
-    let packed = packed(path, file.metadata.sha256_hash(), file.data);
+    let packed = pack(path, file).await?;
     let mut response = choose(request, &content_type, &packed);
+    let name = path.rsplit('/').next().filter(|_| packed.map.is_some());
+    if let Some(map) = name.and_then(|name| HeaderValue::try_from(format!("{name}.map")).ok()) {
+        response.headers_mut().insert(SOURCE_MAP, map);
+    }
     if path.ends_with(".html") {
         let policy = HeaderValue::from_static(POLICY.as_str());
         let name = header::CONTENT_SECURITY_POLICY;
@@ -183,4 +208,21 @@ pub(super) fn cached(
         return response.finish();
     }
     response.content_type(content_type).body(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_rt::test]
+    async fn every_script_of_ours_is_shortened() {
+        let mut count = 0;
+        for path in Files::iter().filter(|path| path.ends_with(".js")) {
+            let is_ours = !path.starts_with("vendor/");
+            let packed = pack(&path, Files::get(&path).unwrap()).await.unwrap();
+            assert_eq!(packed.map.is_some(), is_ours, "{path}");
+            count += usize::from(is_ours);
+        }
+        assert!(count > 20, "{count}");
+    }
 }

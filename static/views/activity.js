@@ -3,7 +3,7 @@ import { signal } from "@preact/signals-core";
 import { useEffect, useState } from "preact/hooks";
 import { metrics } from "../api.js";
 import { History, total } from "../metrics.js";
-import { amount, html, live } from "./html.js";
+import { amount, counted, html, live } from "./html.js";
 import { Plot } from "./plot.js";
 
 const READ_EVERY_MS = 1_000;
@@ -111,13 +111,13 @@ function Tiles({ families }) {
   const slow = of("plank_slow_sessions");
   const resets = of("plank_resumes_total", "result", "reset");
   const tiles = [
-    { name: "Listener", value: is_up ? "following" : "lost", tone: is_up ? "good" : "bad", more: reconnects ? `came back ${amount(reconnects)} times` : "never lost" },
+    { name: "Listener", value: is_up ? "following" : "lost", tone: is_up ? "good" : "bad", more: reconnects ? `came back ${counted(reconnects, "time")}` : "never lost" },
     { name: "Doorbell", value: of("plank_bell_armed") ? "armed" : "off", more: of("plank_bell_armed") ? "sleeps until a writer rings" : "polls, for much is written" },
-    { name: "Clients", value: amount(of("plank_sessions")), more: `${amount(of("plank_subscriptions"))} subscriptions, ${amount(of("plank_topics"))} topics` },
+    { name: "Clients", value: amount(of("plank_sessions")), more: `${counted(of("plank_subscriptions"), "subscription")}, ${counted(of("plank_topics"), "topic")}` },
     { name: "Slow sessions", value: amount(slow), tone: slow ? "warn" : undefined, more: `${size(of("plank_backlog_bytes"))} kept for them, ${amount(of("plank_sessions_fallen_behind_total"))} fell behind` },
     { name: "Change log", value: `${amount(of("plank_log_rows"))} rows`, more: size(of("plank_log_bytes")) },
     { name: "Resets", value: amount(resets), tone: resets ? "warn" : undefined, more: `${size(of("plank_window_bytes"))} of changes in memory` },
-    { name: "Memory", value: size(of("process_resident_memory_bytes")), more: `${amount(of("process_open_fds"))} descriptors` },
+    { name: "Memory", value: size(of("process_resident_memory_bytes")), more: counted(of("process_open_fds"), "descriptor") },
   ];
   return html`<dl class="tiles">
     ${tiles.map(({ name, value, tone, more }) => html`<div data-tone=${tone}><dt>${name}</dt><dd><b>${value}</b><span>${more}</span></dd></div>`)}
