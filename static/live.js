@@ -101,11 +101,14 @@ export class LiveTable {
   draw() {
     if (this.#timer) return;
     const wait_ms = Math.max(0, this.#drawn_at + FRAME_MS - Date.now());
-    this.#timer = setTimeout(() => {
-      this.#timer = 0;
-      this.#drawn_at = Date.now();
-      this.tick.value += 1;
-    }, wait_ms);
+    this.#timer = setTimeout(() => this.#draw(), wait_ms);
+  }
+
+  #draw() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    this.#drawn_at = Date.now();
+    this.tick.value += 1;
   }
 
   /** The class of a row that has just changed. Two names, so that a second change starts it again. */
@@ -226,7 +229,8 @@ export class LiveTable {
     this.failure.value = null;
     this.known.value = true;
     this.loaded.value = 0;
-    this.draw();
+    // At once: what says "Live" must not be beside rows from before.
+    this.#draw();
   }
 
   #down(phase) {

@@ -115,7 +115,7 @@ function Tiles({ families }) {
     { name: "Doorbell", value: of("plank_bell_armed") ? "armed" : "off", more: of("plank_bell_armed") ? "sleeps until a writer rings" : "polls, for much is written" },
     { name: "Clients", value: amount(of("plank_sessions")), more: `${counted(of("plank_subscriptions"), "subscription")}, ${counted(of("plank_topics"), "topic")}` },
     { name: "Slow sessions", value: amount(slow), tone: slow ? "warn" : undefined, more: `${size(of("plank_backlog_bytes"))} kept for them, ${amount(of("plank_sessions_fallen_behind_total"))} fell behind` },
-    { name: "Change log", value: `${amount(of("plank_log_rows"))} rows`, more: size(of("plank_log_bytes")) },
+    { name: "Change log", value: counted(of("plank_log_rows"), "row"), more: size(of("plank_log_bytes")) },
     { name: "Resets", value: amount(resets), tone: resets ? "warn" : undefined, more: `${size(of("plank_window_bytes"))} of changes in memory` },
     { name: "Memory", value: size(of("process_resident_memory_bytes")), more: counted(of("process_open_fds"), "descriptor") },
   ];

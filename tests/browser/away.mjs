@@ -131,6 +131,28 @@ function suite() {
     assert.equal(await b.page.locator(".card-missed").count(), 0);
   });
 
+  test("a page with much to catch up with says so, and is live only when it shows all of it", async () => {
+    b.allow(ABSENCE);
+    proxy.is_closed = true;
+    proxy.cut();
+    await b.state("reconnecting", "offline");
+    const count = 30_000;
+    await psql.run(`insert into items (name) select 'Many ' || i from generate_series(1, ${count}) i`);
+    await a.page.waitForFunction((text) => document.querySelector(".meta")?.textContent.includes(text), `${count.toLocaleString("en")} items`);
+    await b.page.evaluate(() => {
+      window.said = [];
+      const label = document.querySelector(".connection-text");
+      new MutationObserver(() => window.said.push([label.textContent, document.querySelector(".meta span").textContent])).observe(label, { subtree: true, childList: true, characterData: true });
+    });
+    proxy.is_closed = false;
+    await b.state("live");
+    const said = await b.page.evaluate(() => window.said);
+    const live = said.filter(([label]) => label === "Live").map(([, shown]) => shown);
+    assert.deepEqual([...new Set(live)], [`${count.toLocaleString("en")} items`]);
+    assert.ok(said.some(([label]) => /^Catching up [1-9][\d,]* changes$/.test(label)), JSON.stringify(said));
+    assert.match(await b.page.locator(".missed").textContent(), /While you were away, since .*: 30,000 items added\./);
+  });
+
   test("a network that is cut at random bytes while somebody writes", async () => {
     b.allow(ABSENCE);
     const cuts = proxy.cuts;
