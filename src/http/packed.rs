@@ -49,11 +49,9 @@ pub async fn packed(
     source: [u8; 32],
     data: Cow<'static, [u8]>,
 ) -> Result<Arc<Packed>, BlockingError> {
-    let known = ALL.read().unwrap_or_else(PoisonError::into_inner);
-    if let Some(packed) = known.get(path).filter(|packed| packed.source == source) {
-        return Ok(packed.clone());
+    if let Some(packed) = known(path, source) {
+        return Ok(packed);
     }
-    drop(known);
     let path = path.to_owned();
     web::block(move || {
         let packed = Arc::new(pack(&path, source, data));
@@ -62,6 +60,12 @@ pub async fn packed(
         packed
     })
     .await
+}
+
+fn known(path: &str, source: [u8; 32]) -> Option<Arc<Packed>> {
+    let all = ALL.read().unwrap_or_else(PoisonError::into_inner);
+    let packed = all.get(path)?;
+    (packed.source == source).then(|| packed.clone())
 }
 
 fn pack(path: &str, source: [u8; 32], data: Cow<'static, [u8]>) -> Packed {
