@@ -22,6 +22,7 @@ use crate::actor::rates::Rates;
 use crate::auth::{Keys, Tokens};
 use crate::config::{self, Config, Database, ListenAddress, Retention};
 use crate::descriptors;
+use crate::feed::Catalog;
 use crate::health::Health;
 use crate::http;
 use crate::http::State;
@@ -175,7 +176,8 @@ pub async fn build_on(
     let pool = Pool::new(&database.requests).map_err(|e| AppError(e.to_string()))?;
     let history = History::new(&database.listen).map_err(AppError)?;
     let nudge = Arc::<Nudge>::default();
-    let hub = Hub::new(metrics.clone(), health.clone(), nudge.clone()).start();
+    let catalog = Catalog::stringifying(config.stringify_wide_numbers);
+    let hub = Hub::new(catalog, metrics.clone(), health.clone(), nudge.clone()).start();
     let (for_hub, for_metrics, for_health) = (hub.clone(), metrics.clone(), health.clone());
     let settings = listener::Settings {
         database: database.listen,
@@ -217,6 +219,7 @@ pub async fn build_on(
         rates: Arc::new(Rates::new(config.rates, metrics.clone())),
         message_bytes_max: config.message_bytes_max,
         compression: config.compression,
+        stringifies: config.stringify_wide_numbers,
         body_bytes_max: config.body_bytes_max,
     };
     let sockets = bound.into_iter().map(|(_, bound)| bound).collect();

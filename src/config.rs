@@ -114,6 +114,10 @@ pub struct ServeArgs {
     )]
     pub compression: String,
 
+    /// Write bigint and numeric as strings, for readers that take all numbers for floating-point ones. The same on all nodes
+    #[arg(long, env = "PLANK_STRINGIFY_WIDE_NUMBERS")]
+    pub stringify_wide_numbers: bool,
+
     /// Bytes of a request body; a longer one is answered with 413
     #[arg(long, env = "PLANK_MAX_BODY_BYTES", default_value_t = BODY_BYTES_MAX, value_name = "BYTES")]
     pub max_body_bytes: usize,
@@ -225,6 +229,8 @@ pub struct Config {
     pub message_bytes_max: usize,
     /// Whether a WebSocket may negotiate permessage-deflate.
     pub compression: bool,
+    /// Whether `bigint` and `numeric` leave as strings.
+    pub stringify_wide_numbers: bool,
     /// See [`ServeArgs::max_body_bytes`].
     pub body_bytes_max: usize,
     /// See [`Retention`].
@@ -256,6 +262,7 @@ impl Config {
             limit_loopback: false,
             message_bytes_max: MESSAGE_BYTES_MAX,
             compression: true,
+            stringify_wide_numbers: false,
             body_bytes_max: BODY_BYTES_MAX,
             retention: Retention {
                 keep: RETENTION,
@@ -361,6 +368,7 @@ impl ServeArgs {
             limit_loopback: self.limit_loopback,
             message_bytes_max: self.max_message_bytes,
             compression: self.compression == "on",
+            stringify_wide_numbers: self.stringify_wide_numbers,
             body_bytes_max: self.max_body_bytes,
             retention: Retention {
                 keep: parse::duration("--retention", &self.retention)?,

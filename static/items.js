@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals-core";
 import { LiveTable } from "./live.js";
 
-const ORDER = { place: ({ id }) => id, group: ({ status }) => status, descending: true };
+const ORDER = { place: ({ id }) => Number(id), group: ({ status }) => status, descending: true };
 
 export class Items extends LiveTable {
   /** The last change that somebody else made. @type {import("@preact/signals-core").Signal<{op: string, name: string, at: number} | null>} */

@@ -23,9 +23,10 @@ export function compare(a, b) {
   return a < b ? -1 : 1;
 }
 
-/** What a value is sorted by: an object by its text, a number as a number. */
-export function placeOf(value) {
+/** What a value is sorted by: an object by its text, a number as a number, also one that came as a string. */
+export function placeOf(value, is_number) {
   if (value === undefined || value === null) return null;
+  if (is_number && !Number.isNaN(Number(value))) return Number(value);
   return typeof value === "object" ? JSON.stringify(value) : value;
 }
 

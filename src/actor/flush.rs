@@ -164,7 +164,13 @@ mod tests {
         fn new() -> Self {
             let database: tokio_postgres::Config = "host=/nowhere user=nobody".parse().unwrap();
             let history = History::new(&database.into()).unwrap();
-            let hub = Hub::new(Arc::default(), Arc::default(), Arc::default()).start();
+            let hub = Hub::new(
+                Default::default(),
+                Arc::default(),
+                Arc::default(),
+                Arc::default(),
+            )
+            .start();
             let rates = Arc::new(Rates::new(Default::default(), Arc::default()));
             let local = Rc::new(Local::new(
                 ShardId(0),

@@ -62,8 +62,13 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub without topics.
-    pub fn new(metrics: Arc<Metrics>, health: Arc<Health>, nudge: Arc<Nudge>) -> Self {
+    /// A hub without topics; `catalog` has no tables yet.
+    pub fn new(
+        catalog: Catalog,
+        metrics: Arc<Metrics>,
+        health: Arc<Health>,
+        nudge: Arc<Nudge>,
+    ) -> Self {
         Self {
             nudge,
             answered: 0,
@@ -71,7 +76,7 @@ impl Hub {
             metrics,
             health,
             shards: HashMap::new(),
-            catalog: Catalog::default(),
+            catalog,
             topics: Topics::default(),
             cursor: None,
             cursor_text: "".into(),
@@ -208,7 +213,7 @@ impl Handler<Live> for Hub {
         if live.broken.is_some() {
             self.batch = None;
             self.expander = Expander::default();
-            self.catalog = Catalog::default();
+            self.catalog.clear();
         }
         // The listener gives up its old cursor a moment later than the hub, which must not go back to it.
         let is_behind = |own: &Arc<Cursor>| !live.cursor.snapshot.covers(&own.snapshot);

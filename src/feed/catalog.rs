@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::filter::kind::{Kind, Letters};
 use super::policy::Policy;
+use super::projection::Projection;
 
 /// A PostgreSQL object identifier.
 pub type Oid = u32;
@@ -51,11 +52,35 @@ pub struct Table {
     /// Who may do what, while everybody has to say who he is. Of a partition: none.
     #[serde(default)]
     pub policies: Vec<Policy>,
+    /// See [`Catalog::stringifying`].
+    #[serde(skip)]
+    pub stringifies: bool,
+}
+
+impl Column {
+    /// Whether it has numbers that a reader may round who takes all numbers for floating-point ones.
+    fn is_wide(&self) -> bool {
+        match self.kind {
+            Kind::Int(64) | Kind::Numeric => true,
+            Kind::Other => {
+                let wide = ["bigint", "numeric"];
+                let name = &self.type_name;
+                name.ends_with("[]") && wide.iter().any(|base| name.starts_with(base))
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Table {
-    /// The columns that leave, in the order of the key and then of the table, or none when rows leave as they are.
-    pub fn projection(&self, wanted: Option<&[String]>) -> Option<Vec<String>> {
+    /// What leaves of a row: the columns in the order of the key and then of the table, or the row as it is.
+    pub fn projection(&self, wanted: Option<&[String]>) -> Projection {
+        let wide = self.columns.iter().filter(|_| self.stringifies);
+        let wide = wide.filter(|c| c.is_wide()).map(|c| c.name.clone());
+        Projection::new(self.leaving(wanted), wide.collect())
+    }
+
+    fn leaving(&self, wanted: Option<&[String]>) -> Option<Vec<String>> {
         if wanted.is_none() && !self.narrowed {
             return None;
         }
@@ -77,15 +102,30 @@ pub struct Catalog {
     tables: HashMap<Oid, Arc<Table>>,
     /// Of the database's own collation.
     letters: Letters,
+    /// Whether numbers that a reader may round leave as strings: `bigint`, `numeric`, and arrays of them.
+    stringifies: bool,
 }
 
 impl Catalog {
+    /// Without tables yet; whether `bigint`, `numeric` and arrays of them leave as strings.
+    pub fn stringifying(stringifies: bool) -> Self {
+        Self {
+            stringifies,
+            ..Self::default()
+        }
+    }
+
     /// Without tables yet.
     pub fn new(letters: Letters) -> Self {
         Self {
-            tables: HashMap::new(),
             letters,
+            ..Self::default()
         }
+    }
+
+    /// Forgets all tables.
+    pub fn clear(&mut self) {
+        self.tables.clear();
     }
 
     /// The letters of `other`, for all tables that are added from now on.
@@ -99,6 +139,7 @@ impl Catalog {
         for column in &mut table.columns {
             column.kind.resolve(&self.letters);
         }
+        table.stringifies = self.stringifies;
         let had_its_name = |t: &&Arc<Table>| {
             t.rel != table.rel && (&t.schema, &t.name) == (&table.schema, &table.name)
         };
@@ -199,6 +240,7 @@ impl Table {
             narrowed: false,
             columns: vec![],
             policies: vec![],
+            stringifies: false,
         }
     }
 }
@@ -266,11 +308,11 @@ mod tests {
     #[test]
     fn a_projection_always_has_the_key() {
         let mut t = table(1, 1, "public", "t");
-        assert_eq!(t.projection(None), None);
-        assert_eq!(t.projection(Some(&["a".into()])).unwrap(), ["id", "a"]);
+        assert_eq!(t.leaving(None), None);
+        assert_eq!(t.leaving(Some(&["a".into()])).unwrap(), ["id", "a"]);
         t.narrowed = true;
         t.columns.pop();
-        assert_eq!(t.projection(None).unwrap(), ["id", "a"]);
+        assert_eq!(t.leaving(None).unwrap(), ["id", "a"]);
         assert!(!t.has_column("secret"));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::catalog::Oid;
 use super::filter::Shape;
-use super::json;
+use super::projection::Projection;
 
 /// The `op` of a row of `plank.log`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,15 +119,15 @@ pub struct Change {
 }
 
 impl Change {
-    /// Appends the change as a member of `changes` (DESIGN, section 5). `projection` says which columns leave; none for
-    /// the row as it is. `shape` says how it shows through a filter.
+    /// Appends the change as a member of `changes` (DESIGN, section 5). `projection` says what leaves of its rows,
+    /// `shape` how it shows through a filter.
     ///
     /// # Errors
     /// If a row of the log is no JSON object.
     pub fn write_json(
         &self,
         out: &mut String,
-        projection: Option<&[String]>,
+        projection: &Projection,
         shape: Shape,
     ) -> Result<(), serde_json::Error> {
         let (op, cause) = match shape {
@@ -140,7 +140,10 @@ impl Change {
         out.push('"');
         out.push_str(cause);
         out.push_str(",\"key\":");
-        out.push_str(self.key.as_deref().unwrap_or("null"));
+        match self.key.as_deref() {
+            Some(key) => out.push_str(&projection.whole(key)?),
+            None => out.push_str("null"),
+        }
         let (row, old) = match op {
             _ if shape == Shape::Gone => (None, None),
             Op::Delete => (None, self.old.as_deref()),
@@ -151,10 +154,7 @@ impl Change {
             out.push_str(",\"");
             out.push_str(name);
             out.push_str("\":");
-            match projection {
-                None => out.push_str(row),
-                Some(columns) => out.push_str(&json::select(row, columns)?),
-            }
+            out.push_str(&projection.apply(row)?);
         }
         // Writing into a String can't fail.
         let _ = write!(
@@ -200,30 +200,34 @@ mod tests {
             xid: 731,
             at_us: 1_795_420_800_000_001,
         };
-        let mut out = String::new();
-        change.write_json(&mut out, None, Shape::Plain).unwrap();
+        let (mut out, all) = (String::new(), Projection::default());
+        change.write_json(&mut out, &all, Shape::Plain).unwrap();
         let tail = r#""seq":42,"xid":"731","at":"2026-11-23T08:00:00.000001Z"}"#;
         assert_eq!(
             out,
             format!(r#"{{"op":"update","key":{{"id":1}},"row":{{"id":1,"v":1.10}},{tail}"#)
         );
         out.clear();
-        change.write_json(&mut out, None, Shape::Enter).unwrap();
+        change.write_json(&mut out, &all, Shape::Enter).unwrap();
         let enter = r#"{"op":"insert","cause":"update","key":{"id":1},"row":{"id":1,"v":1.10},"#;
         assert_eq!(out, format!("{enter}{tail}"));
         out.clear();
-        change.write_json(&mut out, None, Shape::Leave).unwrap();
+        change.write_json(&mut out, &all, Shape::Leave).unwrap();
         let leave = r#"{"op":"delete","cause":"update","key":{"id":1},"old":{"id":1,"v":0},"#;
         assert_eq!(out, format!("{leave}{tail}"));
         out.clear();
-        change.write_json(&mut out, None, Shape::Gone).unwrap();
+        change.write_json(&mut out, &all, Shape::Gone).unwrap();
         let gone = r#"{"op":"delete","cause":"update","key":{"id":1},"#;
         assert_eq!(out, format!("{gone}{tail}"));
         out.clear();
         change.op = Op::Delete;
         change.row = None;
         change
-            .write_json(&mut out, Some(&["id".into()]), Shape::Plain)
+            .write_json(
+                &mut out,
+                &Projection::new(Some(vec!["id".into()]), vec![]),
+                Shape::Plain,
+            )
             .unwrap();
         assert_eq!(
             out,

@@ -1,6 +1,7 @@
 //! Picks members out of a row's JSON text without building a tree: the text of a value leaves as it came from PostgreSQL.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
@@ -43,18 +44,31 @@ fn pick(
     Ok(found)
 }
 
-/// An object of the members `names` of `row`, in the order of `names`; a missing one is left out.
+/// An object of the members `names` of `row`, in the order of `names`; a missing one is left out. Numbers of the members
+/// `wide` become strings.
 ///
 /// # Errors
 /// If `row` is no JSON object.
-pub fn select(row: &str, names: &[String]) -> Result<String, serde_json::Error> {
-    Ok(object(
-        pick(row, |name| names.iter().position(|n| n == name))?,
-        names,
-    ))
+pub fn select(row: &str, names: &[String], wide: &[String]) -> Result<String, serde_json::Error> {
+    let found = pick(row, |name| names.iter().position(|n| n == name))?;
+    Ok(object(found, names, wide))
 }
 
-fn object(mut found: Vec<(usize, &str)>, names: &[String]) -> String {
+/// All members of `row`, the numbers of the members `wide` as strings.
+///
+/// # Errors
+/// If `row` is no JSON object.
+pub fn quote_numbers(row: &str, wide: &[String]) -> Result<String, serde_json::Error> {
+    let names = RefCell::new(Vec::new());
+    let found = pick(row, |name| {
+        let mut names = names.borrow_mut();
+        names.push(name.to_owned());
+        Some(names.len() - 1)
+    })?;
+    Ok(object(found, &names.into_inner(), wide))
+}
+
+fn object(mut found: Vec<(usize, &str)>, names: &[String], wide: &[String]) -> String {
     found.sort_by_key(|(place, _)| *place);
     let mut object = String::with_capacity(32 * found.len());
     object.push('{');
@@ -64,10 +78,34 @@ fn object(mut found: Vec<(usize, &str)>, names: &[String]) -> String {
         }
         push_string(&mut object, &names[*place]);
         object.push(':');
-        object.push_str(value);
+        if wide.contains(&names[*place]) {
+            push_quoted(&mut object, value);
+        } else {
+            object.push_str(value);
+        }
     }
     object.push('}');
     object
+}
+
+/// Appends a value, each number in it as a string. Arrays have numbers, nulls, and `"NaN"`.
+fn push_quoted(out: &mut String, mut value: &str) {
+    while let Some(first) = value.chars().next() {
+        let length = match first {
+            '"' => value[1..].find('"').map_or(value.len(), |end| end + 2),
+            '-' | '0'..='9' => value
+                .find(|c: char| !matches!(c, '-' | '+' | '.' | 'e' | 'E' | '0'..='9'))
+                .unwrap_or(value.len()),
+            _ => first.len_utf8(),
+        };
+        let (token, rest) = value.split_at(length);
+        if matches!(first, '-' | '0'..='9') {
+            push_string(out, token);
+        } else {
+            out.push_str(token);
+        }
+        value = rest;
+    }
 }
 
 /// As [`select`], but every member has to be there.
@@ -84,7 +122,7 @@ pub fn select_all(row: &str, names: &[String]) -> Result<String, serde_json::Err
         Some((_, name)) => Err(serde_json::Error::custom(format!(
             "the row has no column {name:?}"
         ))),
-        None => Ok(object(found, names)),
+        None => Ok(object(found, names, &[])),
     }
 }
 
@@ -107,11 +145,11 @@ mod tests {
         let row =
             r#"{"id":9007199254740993,"n":1.10,"t":"a\u0000 \"q\"","j":{ "x" : [1, 2]},"z":null}"#;
         assert_eq!(
-            select(row, &names(&["n", "id"])).unwrap(),
+            select(row, &names(&["n", "id"]), &[]).unwrap(),
             r#"{"n":1.10,"id":9007199254740993}"#
         );
         assert_eq!(
-            select(row, &names(&["j", "z", "t"])).unwrap(),
+            select(row, &names(&["j", "z", "t"]), &[]).unwrap(),
             r#"{"j":{ "x" : [1, 2]},"z":null,"t":"a\u0000 \"q\""}"#
         );
     }
@@ -119,15 +157,15 @@ mod tests {
     #[test]
     fn escaped_names_are_compared_unescaped() {
         assert_eq!(
-            select(r#"{"a\"b":1,"ü":2}"#, &names(&["a\"b", "ü"])).unwrap(),
+            select(r#"{"a\"b":1,"ü":2}"#, &names(&["a\"b", "ü"]), &[]).unwrap(),
             r#"{"a\"b":1,"ü":2}"#
         );
     }
 
     #[test]
     fn what_is_missing_is_left_out_and_garbage_is_an_error() {
-        assert_eq!(select(r#"{"a":1}"#, &names(&["b"])).unwrap(), "{}");
-        assert!(select("[1]", &names(&["b"])).is_err());
-        assert!(select(r#"{"a":1} x"#, &names(&["a"])).is_err());
+        assert_eq!(select(r#"{"a":1}"#, &names(&["b"]), &[]).unwrap(), "{}");
+        assert!(select("[1]", &names(&["b"]), &[]).is_err());
+        assert!(select(r#"{"a":1} x"#, &names(&["a"]), &[]).is_err());
     }
 }

@@ -92,10 +92,9 @@ impl Renderer {
     }
 
     fn release(&mut self, mut out: impl FnMut(&str)) -> Result<(), Unfit> {
-        let projection = self.view.projection.as_deref();
         for (change, shape) in self.newest.take() {
             self.text.clear();
-            let written = change.write_json(&mut self.text, projection, shape);
+            let written = change.write_json(&mut self.text, &self.view.projection, shape);
             written.map_err(|_| Unfit)?;
             out(&self.text);
         }
@@ -103,7 +102,6 @@ impl Renderer {
     }
 
     fn write(&mut self, mut out: impl FnMut(&str)) -> Result<(), Unfit> {
-        let projection = self.view.projection.as_deref();
         for (table, change) in self.changes.drain(..) {
             let shape = match &self.view.filter {
                 None => Some(Shape::Plain),
@@ -121,7 +119,7 @@ impl Renderer {
                 continue;
             }
             self.text.clear();
-            let written = change.write_json(&mut self.text, projection, shape);
+            let written = change.write_json(&mut self.text, &self.view.projection, shape);
             written.map_err(|_| Unfit)?;
             out(&self.text);
         }

@@ -7,6 +7,7 @@ use super::catalog::{Oid, Table};
 use super::filter::datum::Unreadable;
 use super::filter::{Filter, Opened, Shape};
 use super::policy::{Grant, Held, Right};
+use super::projection::Projection;
 use super::snapshot::Snapshot;
 
 /// Names a topic for the lifetime of the process; on the wire `t7`.
@@ -115,8 +116,8 @@ impl Subject {
 pub struct View {
     /// The table.
     pub table: Arc<Table>,
-    /// The columns that leave; none for rows as they are.
-    pub projection: Option<Arc<[String]>>,
+    /// What leaves of a row.
+    pub projection: Projection,
     /// The rows that leave; none for all.
     pub filter: Option<Arc<Filter>>,
     /// Whether rows may be hidden from those who see it: then one that leaves is told by its key alone.
@@ -130,7 +131,7 @@ pub struct View {
 impl View {
     /// What a subject shows of its table.
     pub fn new(table: Arc<Table>, subject: &Subject) -> Self {
-        let projection = table.projection(subject.columns.as_deref()).map(Arc::from);
+        let projection = table.projection(subject.columns.as_deref());
         let grant = subject.grant.as_ref();
         let allowed = grant.and_then(|grant| grant.rows.as_ref());
         let filter = match (&subject.filter, allowed) {

@@ -112,6 +112,8 @@ pub struct State {
     pub message_bytes_max: usize,
     /// Whether a WebSocket may negotiate permessage-deflate.
     pub compression: bool,
+    /// See [`crate::config::Config::stringify_wide_numbers`].
+    pub stringifies: bool,
     /// Bytes of a request body.
     pub body_bytes_max: usize,
 }

@@ -300,15 +300,9 @@ impl Writer {
             self.text.push(',');
         }
         let start = self.text.len();
-        match &self.view.projection {
-            None => self.text.push_str(row),
-            Some(columns) => {
-                let narrow = json::select(row, columns);
-                let narrow =
-                    narrow.map_err(|_| Problem::unavailable("the table has just changed"))?;
-                self.text.push_str(&narrow);
-            }
-        }
+        let row = self.view.projection.apply(row);
+        let row = row.map_err(|_| Problem::unavailable("the table has just changed"))?;
+        self.text.push_str(&row);
         if self.page.is_none() {
             // A value of the type json is as it was written. In a string of it there is no line break, between two there
             // may be.

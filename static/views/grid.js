@@ -29,7 +29,7 @@ function width({ type }) {
   return "minmax(150px, 1fr)";
 }
 
-const isNumber = (type) => /^(smallint|integer|bigint|numeric|real|double)/.test(type);
+export const isNumber = (type) => /^(smallint|integer|bigint|numeric|real|double)/.test(type);
 
 const draw = ({ table, columns, pinned, sort, onSort, typed, onClear }, self) => {
   table.tick.value;

@@ -8,7 +8,7 @@ import { keyOf } from "../plank.js";
 import { placeOf } from "../rows.js";
 import { Filter, filterOf } from "./board.js";
 import { Changes } from "./changes.js";
-import { Grid } from "./grid.js";
+import { Grid, isNumber } from "./grid.js";
 import { useSignal } from "./hooks.js";
 import { amount, clock, counted, html, live, style } from "./html.js";
 import Missed from "./missed.js";
@@ -99,7 +99,8 @@ class Shown {
   #order() {
     const { column, is_descending } = this.sort.value;
     const by = column ?? this.table.key[0];
-    return { place: (row) => placeOf(row[by]), descending: is_descending };
+    const is_number = isNumber(this.table.columns.find(({ name }) => name === by)?.type);
+    return { place: (row) => placeOf(row[by], is_number), descending: is_descending };
   }
 
   sortBy(column) {

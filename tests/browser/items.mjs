@@ -180,6 +180,11 @@ for (const reason of ["epoch", "schema", "expired"]) {
   });
 }
 
+test("ids that are strings (--stringify-wide-numbers) are in the order of their numbers", () => {
+  live({ ...row(1), id: "9" }, { ...row(1), id: "10" }, { ...row(1), id: "100" });
+  assert.deepEqual(shown("open"), [["100", 1], ["10", 1], ["9", 1]]);
+});
+
 test("another filter takes over when its rows are there, and leaves the old ones when it is refused", () => {
   live(row(1), row(2));
   items.show({ filter: "nope=eq.1" });

@@ -10,13 +10,13 @@ import { Psql } from "./cutting.mjs";
 import { CHROMIUM, CHROMIUM_ARGS, missing, Server, until, Watched, WIDE } from "./support.mjs";
 
 const ROWS = 100_000;
-const SECONDS = Number(process.env.LOAD_SECONDS ?? 25);
+const SECONDS = Number(process.env.LOAD_SECONDS ?? 30);
 const CHANGES_PER_S = 1_000;
 /** Statements in a second, each a transaction of its own. */
 const STATEMENTS_PER_S = 50;
 /** Of the time, so much may the page be deaf: two processors that also run the database and the browser are slow. */
-const DEAF_MAX = 0.5;
-const TASK_MAX_MS = 1_500;
+const DEAF_MAX = 0.2;
+const TASK_MAX_MS = 1_000;
 const HEAP_GROWTH_MAX = 1.5;
 
 const reason = missing();
@@ -120,7 +120,7 @@ function suite() {
       `${Math.round(changes / seconds)} changes/s for ${seconds.toFixed(1)} s: ${tasks_ms.length} long tasks, ${Math.round(long_ms)} ms in all, longest ${Math.round(Math.max(0, ...tasks_ms))} ms; ` +
         `frames after ${waits_ms[waits_ms.length >> 1]} ms (median), ${waits_ms.at(-1)} ms (longest); heap ${(before_it / 2 ** 20).toFixed(1)} -> ${(after_it / 2 ** 20).toFixed(1)} MiB`,
     );
-    assert.ok(changes / seconds > CHANGES_PER_S * 0.5, `only ${changes} changes in ${seconds} s`);
+    assert.ok(changes / seconds > CHANGES_PER_S * 0.9, `only ${changes} changes in ${seconds} s`);
     assert.ok(long_ms / 1000 < seconds * DEAF_MAX, `long tasks of ${long_ms} ms in ${seconds} s`);
     assert.ok(Math.max(0, ...tasks_ms) < TASK_MAX_MS, `a task of ${Math.max(...tasks_ms)} ms`);
     assert.ok(after_it < before_it * HEAP_GROWTH_MAX, `the heap grew from ${before_it} to ${after_it} bytes`);

@@ -128,7 +128,7 @@ function suite() {
     const update = await page.locator('.changes [data-op="update"]').textContent();
     assert.match(update, /updateid 3.*customerbefore: customer 3 → now: changedtotalbefore: 30 → now: 1000\.5/);
     assert.match(await page.locator('.changes [data-op="delete"]').textContent(), /customerbefore: customer 12/);
-    if (SHOTS) await look(watched, "table-1440-light", SHOTS);
+    await look(watched, "table-1440-light", SHOTS);
     await page.getByRole("button", { name: "Hold" }).click();
     await psql.run("delete from orders where id = 1");
     await page.getByRole("button", { name: "Go on, 1 more" }).click();
@@ -209,7 +209,6 @@ function suite() {
     watched.allow(/status of 401/);
     const { page } = watched;
     await page.getByRole("heading", { name: "Log in to plank" }).waitFor();
-    assert.deepEqual(await watched.violations(), []);
     await look(watched, "login-1440-light", SHOTS);
     await page.getByLabel("Token").fill("bad.token");
     await page.keyboard.press("Enter");
@@ -256,7 +255,6 @@ function suite() {
           const check = async (view) => {
             const name = `${view}-${amount}-${viewport.width}-${colorScheme}`;
             await look(watched, name, SHOTS);
-            assert.deepEqual(await watched.violations(), [], name);
           };
           await watched.state("live");
           await page.locator(amount === "none" ? "[data-nothing]" : ".card:visible").first().waitFor();

@@ -30,7 +30,8 @@ async function take(server, browser) {
   let posts;
   for (const [age_min, body] of ROWS) {
     const row = await call(server, "POST", "/api/items", body);
-    await psql.run(`update items set updated_at = now() - interval '${age_min}.5 minutes' where id = ${row.id}`);
+    // Past the triggers, one of which says when a row was changed.
+    await psql.run(`set session_replication_role = replica; update items set updated_at = now() - interval '${age_min}.5 minutes' where id = ${row.id}`);
     if (body.name.startsWith("Set")) posts = row;
   }
   psql.stop();

@@ -56,3 +56,4 @@ mod tls;
 mod transports;
 mod ui;
 mod watch_cli;
+mod wide_numbers;

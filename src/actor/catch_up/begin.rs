@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use crate::actor::conn::Conn;
 use crate::actor::local::Local;
 use crate::actor::message::{Find, Started};
-use crate::feed::{Cursor, View, json};
+use crate::feed::{Cursor, View};
 use crate::limits::{CATCH_UP_RETRY, FOLLOW_INTERVAL, PIECE_BYTES, RECONNECT_LONGEST};
 use crate::store::history::{Pace, Select};
 use crate::wire::message::{self, ResetReason, SnapshotRows};
@@ -109,12 +109,9 @@ async fn snapshot(local: &Local, conn: &Conn, started: &Started) -> Result<Curso
             let taken = pace.taken(&rows, conn.room()).await;
             taken.map_err(|unpaced| (unpaced.into(), is_begun))?;
         }
-        match projection {
-            None => open.push(&row),
-            Some(columns) => match json::select(&row, columns) {
-                Ok(row) => open.push(&row),
-                Err(_) => return Err((Stop::Broken(ResetReason::Schema), is_begun)),
-            },
+        match projection.apply(&row) {
+            Ok(row) => open.push(&row),
+            Err(_) => return Err((Stop::Broken(ResetReason::Schema), is_begun)),
         }
     }
     // Before the client may take it for whole.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::feed::filter::{Opened, Shape};
 use crate::feed::render::Unfit;
-use crate::feed::{Change, Cursor, Newest, Op, Table, TopicId};
+use crate::feed::{Change, Cursor, Newest, Op, Projection, Table, TopicId};
 use crate::limits::CHUNK_BYTES;
 use crate::wire::message::Changes;
 
@@ -123,7 +123,7 @@ impl Batch {
             return Ok(());
         };
         let (change, at_us) = (texts.change, texts.change.at_us);
-        let text = texts.of(view.projection.as_ref(), shape)?;
+        let text = texts.of(&view.projection, shape)?;
         let place = *self.places.entry(topic).or_insert_with(|| {
             self.open.push(Open {
                 topic,
@@ -200,20 +200,16 @@ struct Texts<'a> {
     made: Vec<(Projection, Shape, String)>,
 }
 
-/// The columns that are shown; none for all.
-type Projection = Option<Arc<[String]>>;
-
 impl Texts<'_> {
-    fn of(&mut self, projection: Option<&Arc<[String]>>, shape: Shape) -> Result<&str, Unfit> {
+    fn of(&mut self, projection: &Projection, shape: Shape) -> Result<&str, Unfit> {
         let mut made = self.made.iter();
-        let place = match made.position(|(p, s, _)| *s == shape && p.as_ref() == projection) {
+        let place = match made.position(|(p, s, _)| *s == shape && p == projection) {
             Some(place) => place,
             None => {
                 let mut text = String::new();
-                let columns = projection.map(|p| &**p);
-                let written = self.change.write_json(&mut text, columns, shape);
+                let written = self.change.write_json(&mut text, projection, shape);
                 written.map_err(|_| Unfit)?;
-                self.made.push((projection.cloned(), shape, text));
+                self.made.push((projection.clone(), shape, text));
                 self.made.len() - 1
             }
         };

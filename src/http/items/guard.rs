@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::actor::message::{Find, FindTable};
 use crate::auth::{Principal, Viewer};
-use crate::feed::{Grant, Right, Table};
+use crate::feed::{Grant, Projection, Right, Table};
 use crate::store::items::Guard;
 use crate::wire::message::Subscribe;
 
@@ -21,7 +21,7 @@ const ITEMS: &str = "public.items";
 /// 403 if he may not do it with any of them, 404 if he may not even see one, 503 if the table is not known yet.
 pub(super) async fn guard(state: &State, who: Who, right: Option<Right>) -> Result<Guard, Problem> {
     let Viewer::One(principal) = &who.0 else {
-        return Ok(Guard::open());
+        return Ok(Guard::open(shown_to_all(state).await?));
     };
     let mut grants = grants(state, principal, right).await?;
     let lacks = |g: &Grants| g.see.is_none() || (right.is_some() && g.write.is_none());
@@ -50,6 +50,26 @@ pub(super) async fn guard(state: &State, who: Who, right: Option<Right>) -> Resu
     }
 }
 
+/// How the items leave where everybody sees them: like their changes.
+async fn shown_to_all(state: &State) -> Result<Projection, Problem> {
+    if !state.stringifies {
+        return Ok(Projection::default());
+    }
+    let known = table(state).await?;
+    // Those that are not watched have no description.
+    Ok(known.map_or_else(
+        || Projection::new(None, vec!["id".into()]),
+        |table| table.projection(None),
+    ))
+}
+
+async fn table(state: &State) -> Result<Option<Arc<Table>>, Problem> {
+    let table = state.ask(FindTable { name: ITEMS }).await?;
+    table.ok_or_else(|| {
+        Problem::unavailable("the database has not been reached yet; try again in a moment")
+    })
+}
+
 /// What somebody may do with the items, as far as it is known.
 struct Grants {
     table: Arc<Table>,
@@ -63,11 +83,9 @@ async fn grants(
     principal: &Principal,
     right: Option<Right>,
 ) -> Result<Option<Grants>, Problem> {
-    let table = state.ask(FindTable { name: ITEMS }).await?;
-    let table = table.ok_or_else(|| {
-        Problem::unavailable("the database has not been reached yet; try again in a moment")
-    })?;
-    let Some(table) = table else { return Ok(None) };
+    let Some(table) = table(state).await? else {
+        return Ok(None);
+    };
     let grant = |right| {
         let grant = table.grant(principal, right);
         grant.map_err(|broken| who::forbidden(broken.to_string()))

@@ -18,6 +18,7 @@ const TIME: &str = "2026-11-23T17:56:47.951812+00:00";
 /// An item as it is stored.
 #[derive(Serialize, ToSchema)]
 pub struct Item {
+    /// With `--stringify-wide-numbers` the same as a string.
     #[schema(minimum = 1)]
     id: i64,
     #[schema(schema_with = name)]

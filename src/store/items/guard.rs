@@ -1,13 +1,14 @@
 //! What of the items somebody may see and write. Policies are decided on the row itself, within the transaction that reads or
 //! writes it, by the same code as for changes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use deadpool_postgres::GenericClient;
 
 use crate::feed::filter::Filter;
 use crate::feed::filter::row::Row;
-use crate::feed::{Grant, Right, Table, json};
+use crate::feed::{Grant, Projection, Right, Table};
 
 use super::super::policy;
 use super::super::pool::StoreError;
@@ -15,7 +16,12 @@ use super::{Item, Outcome};
 
 /// See the module's documentation.
 #[derive(Clone, Debug, Default)]
-pub struct Guard(Option<Grants>);
+pub struct Guard {
+    /// None for whoever may see and write everything.
+    grants: Option<Grants>,
+    /// What of a row may be seen, and how.
+    shows: Projection,
+}
 
 #[derive(Clone, Debug)]
 struct Grants {
@@ -25,19 +31,26 @@ struct Grants {
 }
 
 impl Guard {
-    /// For whoever sees everything.
-    pub fn open() -> Self {
-        Self(None)
+    /// For whoever sees everything, in this form.
+    pub fn open(shows: Projection) -> Self {
+        Self {
+            grants: None,
+            shows,
+        }
     }
 
     /// Which rows may be seen; none for all.
     pub fn rows(&self) -> Option<Arc<Filter>> {
-        self.0.as_ref()?.see.as_ref()?.rows.clone()
+        self.grants.as_ref()?.see.as_ref()?.rows.clone()
     }
 
     /// For somebody who may see and write these rows of the table; none for no row.
     pub fn new(table: Arc<Table>, see: Option<Grant>, write: Option<(Right, Grant)>) -> Self {
-        Self(Some(Grants { table, see, write }))
+        let shows = table.projection(None);
+        Self {
+            grants: Some(Grants { table, see, write }),
+            shows,
+        }
     }
 
     /// Whether it still is as it was when it was made. After a read, and before a write is committed.
@@ -45,7 +58,9 @@ impl Guard {
     /// # Errors
     /// Unavailable if it is not: asked again, the server knows better.
     pub(super) async fn holds(&self, client: &impl GenericClient) -> Result<(), StoreError> {
-        let Some(grants) = &self.0 else { return Ok(()) };
+        let Some(grants) = &self.grants else {
+            return Ok(());
+        };
         let rel = grants.table.rel;
         let see = grants.see.as_ref().map(|g| g.held(rel, Right::Select));
         let write = grants.write.as_ref().map(|(right, g)| g.held(rel, *right));
@@ -59,27 +74,28 @@ impl Guard {
     }
 
     pub(super) fn may_see(&self, item: &Item) -> Result<bool, StoreError> {
-        self.0
+        self.grants
             .as_ref()
             .map_or(Ok(true), |g| g.passes(g.see.as_ref(), item))
     }
 
     pub(super) fn may_write(&self, item: &Item) -> Result<bool, StoreError> {
-        self.0.as_ref().map_or(Ok(true), |g| {
+        self.grants.as_ref().map_or(Ok(true), |g| {
             g.passes(g.write.as_ref().map(|(_, grant)| grant), item)
         })
     }
 
     /// Whether clients may see a column: the table may be watched without some.
     pub fn has_column(&self, name: &str) -> bool {
-        self.0.as_ref().is_none_or(|g| g.table.has_column(name))
+        self.grants
+            .as_ref()
+            .is_none_or(|g| g.table.has_column(name))
     }
 
-    /// A row without the columns that clients may not see.
+    /// A row as clients may see it.
     pub(super) fn show(&self, mut item: Item) -> Result<Item, StoreError> {
-        let columns = self.0.as_ref().and_then(|g| g.table.projection(None));
-        if let Some(columns) = columns {
-            item.json = json::select(&item.json, &columns).map_err(|_| altered())?;
+        if let Cow::Owned(shown) = self.shows.apply(&item.json).map_err(|_| altered())? {
+            item.json = shown;
         }
         Ok(item)
     }

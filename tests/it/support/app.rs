@@ -58,6 +58,7 @@ pub fn config(database: tokio_postgres::Config) -> Config {
         limit_loopback: false,
         message_bytes_max: MESSAGE_BYTES_MAX,
         compression: true,
+        stringify_wide_numbers: false,
         body_bytes_max: BODY_BYTES_MAX,
         retention: Retention {
             keep: RETENTION,
