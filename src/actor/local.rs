@@ -281,7 +281,10 @@ impl Local {
 
     /// Ends a subscription of a client.
     pub(super) fn unsubscribe(&self, slot: usize, conn: &Conn, id: &str) -> Result<Bytes, Refusal> {
-        let place = named(conn, id)?;
+        let place = named(conn, id).ok_or_else(|| {
+            let why = "there is no subscription of this id";
+            Refusal::of(id, "unknown_subscription", why)
+        })?;
         let mut subscriptions = conn.subscriptions().borrow_mut();
         if subscriptions[place].topic.is_none() {
             subscriptions[place].is_cancelled = true;
@@ -297,13 +300,15 @@ impl Local {
         Ok(message::unsubscribed(id))
     }
 
-    /// Whether the subscription is live. If not, a `pong` follows when it is.
-    pub(super) fn ping(&self, conn: &Conn, id: &str) -> Result<bool, Refusal> {
-        let place = named(conn, id)?;
+    /// Whether the subscription is live, or is none: then there is nothing to wait for. Else a `pong` follows when it is.
+    pub(super) fn ping(&self, conn: &Conn, id: &str) -> bool {
+        let Some(place) = named(conn, id) else {
+            return true;
+        };
         let subscription = &mut conn.subscriptions().borrow_mut()[place];
         let is_live = subscription.topic.is_some_and(|t| subscription.is_live(t));
         subscription.is_awaited = !is_live;
-        Ok(is_live)
+        is_live
     }
 
     /// Sends a reply to a client, after everything that was flushed before; compressed for this client alone, if that
@@ -392,13 +397,9 @@ impl Local {
 }
 
 /// The place of the client's subscription of this id.
-fn named(conn: &Conn, id: &str) -> Result<usize, Refusal> {
+fn named(conn: &Conn, id: &str) -> Option<usize> {
     let subscriptions = conn.subscriptions().borrow();
-    let place = subscriptions
+    subscriptions
         .iter()
-        .position(|s| *s.id == *id && !s.is_cancelled);
-    place.ok_or_else(|| {
-        let why = "there is no subscription of this id";
-        Refusal::of(id, "unknown_subscription", why)
-    })
+        .position(|s| *s.id == *id && !s.is_cancelled)
 }

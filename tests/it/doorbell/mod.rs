@@ -32,6 +32,29 @@ fn writer(
     })
 }
 
+/// So many at once are company, also on a machine that is busy with something else.
+const WRITERS: usize = 6;
+
+async fn writers(
+    target: &tokio_postgres::Config,
+    stop: &tokio::sync::watch::Receiver<bool>,
+) -> Vec<tokio::task::JoinHandle<usize>> {
+    let mut writers = Vec::new();
+    for _ in 0..WRITERS {
+        writers.push(writer(connect(target).await, stop.clone()));
+    }
+    writers
+}
+
+/// How many rows they have written in the end.
+async fn sent(writers: Vec<tokio::task::JoinHandle<usize>>) -> usize {
+    let mut sent = 0;
+    for writer in writers {
+        sent += within("a writer", writer).await.unwrap();
+    }
+    sent
+}
+
 #[actix_web::test]
 async fn guarantee_6_under_load_writers_do_not_ring_and_afterwards_the_listener_sleeps() {
     let app = TestApp::start().await;
@@ -41,21 +64,13 @@ async fn guarantee_6_under_load_writers_do_not_ring_and_afterwards_the_listener_
     .await;
     let mut client = app.subscribed("items").await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let mut writers = Vec::new();
-    for _ in 0..4 {
-        writers.push(writer(
-            connect(&Cluster::shared().config(&app.database)).await,
-            stopped.clone(),
-        ));
-    }
+    let target = Cluster::shared().config(&app.database);
+    let writers = writers(&target, &stopped).await;
     until("the bell is off", async || bell(&app).await == 0).await;
     assert_eq!(app.metric("plank_bell_armed").await, 0.0);
     let mut got = client.batch().await.len();
     stop.send(true).unwrap();
-    let mut sent = 0;
-    for writer in writers {
-        sent += within("a writer", writer).await.unwrap();
-    }
+    let sent = sent(writers).await;
     while got < sent {
         got += client.batch().await.len();
     }
@@ -102,22 +117,13 @@ async fn two_nodes_agree_about_the_bell() {
     })
     .await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let writers: Vec<_> = [
-        connect(&target).await,
-        connect(&target).await,
-        connect(&target).await,
-    ]
-    .into_iter()
-    .map(|sql| writer(sql, stopped.clone()))
-    .collect();
+    let writers = writers(&target, &stopped).await;
     until("the bell is off when both are awake", async || {
         bell(&app).await == 0
     })
     .await;
     stop.send(true).unwrap();
-    for writer in writers {
-        within("a writer", writer).await.unwrap();
-    }
+    sent(writers).await;
     // One of them ends while it sleeps: the bell stays armed for the other.
     until("armed again", async || {
         bell(&app).await == 1 && other.metric("plank_bell_armed").await == 1.0
@@ -179,21 +185,15 @@ async fn a_writer_that_was_there_before_the_bell_was_armed_is_not_missed() {
     let mut client = app.subscribed("items").await;
     // It reads the bell while it is off, and commits when the listener would like to sleep.
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let load = writer(
-        connect(&Cluster::shared().config(&app.database)).await,
-        stopped.clone(),
-    );
-    let more = writer(
-        connect(&Cluster::shared().config(&app.database)).await,
-        stopped,
-    );
+    let target = Cluster::shared().config(&app.database);
+    let writers = writers(&target, &stopped).await;
     until("the bell is off", async || bell(&app).await == 0).await;
-    let old = connect(&Cluster::shared().config(&app.database)).await;
+    let old = connect(&target).await;
     old.batch_execute("begin; insert into items (name) values ('old')")
         .await
         .unwrap();
     stop.send(true).unwrap();
-    let sent = within("a writer", load).await.unwrap() + within("a writer", more).await.unwrap();
+    let sent = sent(writers).await;
     let mut got = 0;
     while got < sent {
         got += client.batch().await.len();
