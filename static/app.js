@@ -55,6 +55,8 @@ function start() {
   const client = connect("ws");
   const state = signal(client.state);
   client.onState((next) => {
+    // One that is being left has no say any more.
+    if (running.value && running.value.client !== client) return;
     state.value = { ...next };
     if (next.phase === "closed" && next.close?.code in SIGNED_OUT) signOut(SIGNED_OUT[next.close.code]);
   });
@@ -66,10 +68,15 @@ function start() {
   );
 }
 
+/** Closes a client, but not in the middle of a handshake: a browser calls that an error. */
+function leave(client) {
+  const stop = client.onState(({ phase }) => phase !== "connecting" && queueMicrotask(() => (stop(), client.close())));
+}
+
 function signOut(why) {
   if (login.value) return;
   login.value = { why };
-  running.value?.client.close();
+  if (running.value) leave(running.value.client);
   running.value = table.value = session.value = null;
 }
 

@@ -18,8 +18,11 @@ const FLASHES_MAX = 24;
 /** A subscription that was refused is asked for again: what it needs may come. */
 const RENEW_MS = 5_000;
 
+/** Whether two rows say the same. */
+const isSame = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
 /** Refusals that another request may mend; all others are the reader's to mend. */
-const PASSING = ["busy", "unreadable", "unknown_table"];
+const PASSING = ["busy", "forbidden", "unreadable", "unknown_table"];
 
 /**
  * What happened while the page was away.
@@ -59,6 +62,7 @@ export class LiveTable {
   #client;
   #table;
   #options;
+  #has_rows;
   /** The subscription that is shown, and one that is to take its place. */
   #shown = null;
   #next = null;
@@ -70,13 +74,15 @@ export class LiveTable {
   /**
    * @param {import("./plank.js").Client} client
    * @param {string} table
-   * @param {{order: ConstructorParameters<typeof Rows>[0], spec?: object, change?: Function, snapshot?: boolean}} options
-   *   `change(change, key, before)` is told of each change before it is applied.
+   * @param {{order: ConstructorParameters<typeof Rows>[0], spec?: object, change?: Function, live?: Function, snapshot?: boolean}} options
+   *   `change(change, key, before)` is told of each change before it is applied. Without `snapshot` the rows are the
+   *   caller's: `live` says when they have to be read.
    */
-  constructor(client, table, { order, spec = {}, ...options }) {
+  constructor(client, table, { order, spec = {}, snapshot = true, ...options }) {
     this.#client = client;
     this.#table = table;
     this.#options = options;
+    this.#has_rows = snapshot;
     this.rows = new Rows(order);
     this.show(spec);
   }
@@ -164,18 +170,21 @@ export class LiveTable {
         is_fresh = true;
         count += rows.length;
         if (count > ROWS_MAX) return this.#refuse(subscription, "crowded", `The table has more than ${ROWS_MAX.toLocaleString()} rows. A filter makes it fewer.`);
-        if (this.#shown === subscription) this.loaded.value = count;
+        if (this.#shown !== subscription) return;
+        this.loaded.value = count;
         if (this.phase.value !== "live") this.phase.value = "loading";
       },
       live: () => {
         count = 0;
         const is_other = subscription === this.#next;
         if (is_other) this.#promote();
+        if (subscription !== this.#shown) return;
         this.key = subscription.key ?? [];
         batch(() => {
-          if (is_fresh) this.#replace(subscription, !is_other && this.known.value);
+          if (is_fresh && this.#has_rows) this.#replace(subscription, !is_other && this.known.value);
           this.#lively(subscription.catching_up);
         });
+        this.#options.live?.();
         is_fresh = false;
       },
       caught_up: () => subscription === this.#shown && this.phase.value === "catching" && this.#lively(false),
@@ -193,27 +202,30 @@ export class LiveTable {
       },
       ended: () => subscription === this.#shown && this.#down("ended"),
       error: ({ code, message }) => {
-        this.#refuse(subscription, "refused", message);
+        const is_passing = PASSING.includes(code) && subscription === this.#shown;
+        this.#refuse(subscription, "refused", message, is_passing);
         // What may not be seen any more must not stay to be seen.
         if (code === "unknown_table" && subscription === this.#shown) this.#clear();
-        if (PASSING.includes(code) && subscription === this.#shown) this.#renewal = setTimeout(() => subscription.renew(), RENEW_MS);
+        if (is_passing) this.#renewal = setTimeout(() => subscription.renew(), RENEW_MS);
       },
     };
-    const subscription = this.#client.subscribe({ table: this.#table, snapshot: this.#options.snapshot ?? true, ...spec }, handlers);
+    const subscription = this.#client.subscribe({ table: this.#table, snapshot: this.#has_rows, ...spec }, handlers);
     return subscription;
   }
 
-  #refuse(subscription, phase, sentence) {
+  #refuse(subscription, phase, sentence, is_passing) {
     if (subscription === this.#next) {
       this.#next = null;
       this.refusal.value = sentence;
     } else if (subscription === this.#shown) {
       this.#down(phase);
       this.failure.value = sentence;
+      if (is_passing || (this.known.value && phase !== "crowded")) return;
       // A table that never was shown has nothing to keep, so that the next filter takes its place at once.
-      if (!this.known.value || phase === "crowded") this.#shown = null;
-    } else return;
-    if (phase === "crowded") subscription.close();
+      this.#shown = null;
+    }
+    // Else it would be asked for again after each reconnect.
+    subscription.close();
   }
 
   #clear() {
@@ -227,7 +239,7 @@ export class LiveTable {
     this.phase.value = is_behind ? "catching" : "live";
     if (!is_behind) this.#away_at = this.as_of.value = null;
     this.failure.value = null;
-    this.known.value = true;
+    if (this.#has_rows) this.known.value = true;
     this.loaded.value = 0;
     // At once: what says "Live" must not be beside rows from before.
     this.#draw();
@@ -240,14 +252,14 @@ export class LiveTable {
     this.loaded.value = 0;
   }
 
-  /** A snapshot takes the place of all rows in one step. What differs is only looked for by those who have versions. */
+  /** A snapshot takes the place of all rows in one step. */
   #replace(subscription, is_same) {
     const is_missed = is_same && this.#away_at !== null;
     const gone = new Set(this.rows.keys());
     this.rows.expect(Infinity);
     for (const [key, row] of subscription.rows) {
       const before = this.rows.get(key)?.row;
-      if (is_missed && before?.version !== row.version) this.#miss(before ? "update" : "insert", key);
+      if (is_missed && !(before && isSame(before, row))) this.#miss(before ? "update" : "insert", key);
       gone.delete(key);
       this.put(key, row);
     }
@@ -273,8 +285,8 @@ export class LiveTable {
   }
 
   #miss(op, key) {
-    const since = this.#away_at;
-    const missed = this.missed.value?.since === since ? this.missed.value : { since, until: 0, insert: 0, update: 0, delete: 0, truncate: 0, keys: new Set() };
+    // What was missed before, and has not been seen, stays.
+    const missed = this.missed.value ?? { since: this.#away_at, until: 0, insert: 0, update: 0, delete: 0, truncate: 0, keys: new Set() };
     missed[op] += 1;
     if (key !== null && op !== "delete") missed.keys.add(key);
     missed.until = Date.now();

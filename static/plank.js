@@ -138,9 +138,11 @@ class Subscription {
 
   /** What is unfinished will be sent again whole. */
   _forget() {
+    const was_up = this.live || this.#pieces;
     this._asked = this.live = this.catching_up = false;
     this.#unfinished = [];
     this.#topic = this.#pieces = null;
+    return was_up;
   }
 
   _hear(message) {
@@ -178,7 +180,7 @@ class Subscription {
       this._forget();
       tell(handlers, "ended");
       this.close();
-    } else if (type === "pong" && message.id && this.catching_up) {
+    } else if (type === "pong" && message.id && this.live && this.catching_up) {
       this.catching_up = false;
       tell(handlers, "caught_up", { changes: this.caught_up });
     } else if (type === "error") {
@@ -301,6 +303,7 @@ export class Client {
     const attempt = (this.#link = {});
     const dial = ([token, module]) => {
       if (this.#link !== attempt) return;
+      if (!module) this.#failures++;
       const link = (this.#link = module ? new module.Stream(this.#url, this.#fetch) : new Socket(this.#url.href));
       link.onopen = () => token && link.send(JSON.stringify({ type: "auth", token }));
       link.onmessage = ({ data }) => this.#receive(data);
@@ -349,7 +352,7 @@ export class Client {
     const is_final = isFinal(code) && !may_renew;
     const wait_ms = retryWait(code, reason, attempt, random);
     if (!is_final) this.#retry_timer = setTimeout(() => this.#open(), wait_ms);
-    if (transport === "ws" && !was_open && ++this.#failures >= BLOCKED_ATTEMPTS) {
+    if (transport === "ws" && !was_open && this.#failures >= BLOCKED_ATTEMPTS) {
       isAlive(this.#url, this.#fetch).then((is_alive) => (this.#is_blocked = is_alive && this.state.phase === "waiting"));
     }
     this.#set({
@@ -364,9 +367,7 @@ export class Client {
 
   #forget(is_over, error) {
     for (const subscription of [...this.#subscriptions.values()]) {
-      const was_live = subscription.live;
-      subscription._forget();
-      if (was_live) tell(subscription.handlers, "down");
+      if (subscription._forget()) tell(subscription.handlers, "down");
       if (is_over) subscription._push(null, error);
     }
   }

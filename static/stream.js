@@ -54,7 +54,6 @@ export class Stream {
     const { signal } = abort;
     this.#aborts.set(id, abort);
     const query = new URLSearchParams({ table, ...(columns && { columns }), ...(since && { since }), ...(snapshot && { snapshot: 1 }) });
-    // A filter is written as in an address; these would end it, or be taken out.
     const words = filter ? `&${filter.replace(/[#\s]/g, encodeURIComponent)}` : "";
     const silence = watch(
       () => false,

@@ -109,12 +109,14 @@ export class Writes {
     const stored = this.#items.stored(key);
     const row = this.#items.rows.get(key)?.row ?? stored;
     const version = seen ?? row?.version;
+    // A row that has left the filter is still there for the server.
+    const id = row?.id ?? JSON.parse(key);
     const before = this.#queues.get(key);
     const waiting = patch && this.isPending(key) ? this.#layers.get(key).patch : null;
     this.#lay(key, { patch: patch && { ...waiting, ...patch }, version: null });
     const mine = (async () => {
       const answer = await before;
-      return this.#own(() => send(row.id, answer?.version ?? version), (answered) => this.#queues.get(key) === mine && this.#answered(key, answered));
+      return this.#own(() => send(id, answer?.version ?? version), (answered) => this.#queues.get(key) === mine && this.#answered(key, answered));
     })();
     this.#queues.set(key, mine);
     try {

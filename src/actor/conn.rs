@@ -169,8 +169,7 @@ impl Conn {
     /// would not hold for it.
     pub fn is_catching_up(&self) -> bool {
         let subscriptions = self.subscriptions.borrow();
-        let is_live = |s: &Subscription| s.topic.is_some() && s.from != CATCHING_UP;
-        !subscriptions.iter().all(is_live)
+        !subscriptions.iter().all(Subscription::is_joined)
     }
 
     /// Whether there is a live subscription to which the newest change of each key is enough.

@@ -306,9 +306,29 @@ impl Local {
             return true;
         };
         let subscription = &mut conn.subscriptions().borrow_mut()[place];
-        let is_live = subscription.topic.is_some_and(|t| subscription.is_live(t));
-        subscription.is_awaited = !is_live;
-        is_live
+        // While its socket is full it may fall behind, and what waits for it comes from the log, behind the answer.
+        let is_there = subscription.is_joined() && !conn.is_blocked();
+        subscription.is_awaited = !is_there;
+        is_there
+    }
+
+    /// The socket of a client has taken everything: answers what it has asked meanwhile.
+    fn answer_pings(&self, conn: &Conn) {
+        let answers: Vec<Bytes> = {
+            let mut subscriptions = conn.subscriptions().borrow_mut();
+            let awaited = subscriptions
+                .iter_mut()
+                .filter(|s| s.is_awaited && s.is_joined());
+            awaited
+                .map(|s| {
+                    s.is_awaited = false;
+                    message::pong(Some(&s.id))
+                })
+                .collect()
+        };
+        for answer in answers {
+            self.reply(conn, answer);
+        }
     }
 
     /// Sends a reply to a client, after everything that was flushed before; compressed for this client alone, if that
@@ -336,6 +356,7 @@ impl Local {
             conn.subscriptions()
                 .borrow_mut()
                 .retain(|s| s.until.is_none());
+            self.answer_pings(conn);
         }
         self.forget_backlog();
         wrote

@@ -73,6 +73,11 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// Whether it has joined its topic.
+    pub fn is_joined(&self) -> bool {
+        self.topic.is_some() && self.from != CATCHING_UP
+    }
+
     /// Whether it has joined this topic.
     pub fn is_live(&self, topic: TopicId) -> bool {
         self.topic == Some(topic) && self.from != CATCHING_UP

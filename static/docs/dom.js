@@ -59,4 +59,4 @@ export function laidOut(text) {
 }
 
 /** A block of code, scrolled in itself and so to be reached with the keyboard. */
-export const block = (label, ...children) => h("pre", { tabindex: "0", role: "region", "aria-label": label }, h("code", {}, ...children));
+export const block = (label, ...children) => h("pre", { tabindex: "0", role: "group", "aria-label": label }, h("code", {}, ...children));

@@ -33,7 +33,8 @@ export default live(({ shown }) => {
   view.tick.value;
   const failure = view.failure.value;
   const { history } = view;
-  if (!history.latest) return html`<div class="nothing" role="status">${failure ? html`<${Failure} failure=${failure} />` : html`<p>Reading the server's figures</p>`}</div>`;
+  if (!history.latest) return html`<h1 class="sr-only">Activity</h1>
+      <div class="nothing" role="status">${failure ? html`<${Failure} failure=${failure} />` : html`<p>Reading the server's figures</p>`}</div>`;
   return html`
     <section class="activity" aria-label="Activity" tabindex="0">
       <h1 class="sr-only">Activity</h1>

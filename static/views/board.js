@@ -33,11 +33,13 @@ export const Board = live(
     const { column, over, active, hands } = self;
     const load = (self.load ??= () =>
       (self.loading ??= import("./hands.js").then(
-        ({ Hands }) => (self.hands ??= new Hands(self)),
+        ({ Hands }) => (self.is_gone ? null : (self.hands ??= new Hands(self))),
         () => (self.loading = null),
       )));
     /** What happens before the hands are there is done when they are. */
     const act = (self.act ??= (name, ...of) => (self.hands ? self.hands[name](...of) : load().then((loaded) => loaded?.[name](...of))));
+    // The card with the focus stays drawn, however it got it.
+    const focused = ({ target }) => (load(), (active.value = target.closest(".card")?.dataset.key ?? active.value));
     const is_empty = items.known.value && items.rows.size === 0;
     return html`
       <section class="items" ref=${self.root} aria-label="Items">
@@ -59,7 +61,7 @@ export const Board = live(
           )}
         </fieldset>
         ${is_empty && html`<${Nothing} typed=${typed} onClear=${() => onFilter("")} />`}
-        <div class="board" data-column=${column.value} data-empty=${is_empty} onPointerEnter=${load} onFocusIn=${load}
+        <div class="board" data-column=${column.value} data-empty=${is_empty} onPointerEnter=${load} onFocusIn=${focused}
           onKeyDown=${(pressed) => act("key", pressed)} onClick=${(clicked) => act("click", clicked)} onPointerDown=${(pressed) => act("press", pressed)}>
           ${STATUSES.map((status) => html`<${Column} key=${status} status=${status} board=${self} items=${items} active=${active.value} is_over=${over.value === status} />`)}
         </div>
@@ -76,6 +78,7 @@ export const Board = live(
     },
     update: (_, self) => self.hands?.drawn(),
     unmount: (_, self) => {
+      self.is_gone = true;
       document.removeEventListener("keydown", self.onKey);
       self.listening();
       self.hands?.close();
@@ -182,22 +185,28 @@ export function filterOf(typed, columns) {
   return `or=(${columns.map((column) => `${column}.ilike.${word}`).join(",")})`;
 }
 
-/**
- * @param {{table: import("../live.js").LiveTable, value: string, label: string, placeholder: string, onApply: (typed: string) => void}} props
- *   `value`: the filter in force, as it was typed.
- */
-export const Filter = live(({ table, value, label, placeholder, onApply }) => {
+const filterForm = ({ table, value, label, placeholder, onApply }, self) => {
   const apply = (text) => text !== value && onApply(text);
   const refusal = table.refusal.value;
   return html`
     <form class="filter" role="search" onSubmit=${(submitted) => (submitted.preventDefault(), apply(submitted.target.filter.value.trim()))}>
       <input name="filter" type="search" placeholder=${placeholder} aria-label=${label} aria-keyshortcuts="/" autocomplete="off" autocapitalize="off" spellcheck=${false}
-        aria-invalid=${refusal && "true"} aria-describedby=${refusal && "filter-error"} defaultValue=${value} key=${value}
+        aria-invalid=${refusal && "true"} aria-describedby=${refusal && "filter-error"} defaultValue=${value} ref=${self.root}
         onKeyDown=${({ key, target }) => key === "Escape" && ((target.value = ""), apply(""))} onInput=${({ target, inputType }) => !inputType && !target.value && apply("")} />
       <kbd aria-hidden="true">/</kbd>
       ${refusal && html`<p class="field-error" id="filter-error" role="alert">Not applied: ${refusal}</p>`}
     </form>
   `;
+};
+
+/**
+ * @param {{table: import("../live.js").LiveTable, value: string, label: string, placeholder: string, onApply: (typed: string) => void}} props
+ *   `value`: the filter in force, as it was typed.
+ */
+export const Filter = live(filterForm, {
+  mount: ({ value }, self) => (self.applied = value),
+  // The input stays, and the focus in it; what is typed there too, until another filter is in force.
+  update: ({ value }, self) => value !== self.applied && (self.root.current.value = self.applied = value),
 });
 
 /**

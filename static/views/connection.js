@@ -4,7 +4,7 @@
  */
 import { signal } from "@preact/signals-core";
 import { ready } from "../http.js";
-import { amount, clock, html, live, now } from "./html.js";
+import { clock, counted, html, live, now } from "./html.js";
 
 const READY_EVERY_MS = 10_000;
 /** While something is amiss: the page should not go on saying so for long after it is mended. */
@@ -39,8 +39,8 @@ function describeOpen(table, database_away_since) {
   if (phase === "refused" || phase === "crowded") return { tone: "closed", label: phase === "crowded" ? "Too many rows" : "Refused" };
   // The socket is up, and the server itself has to wait.
   if (phase !== "live" && database_away_since) return { tone: "away", label: "Waiting for the database" };
-  if (phase === "catching") return { tone: "connecting", label: "Catching up", count: loaded ? ` ${amount(loaded)} changes` : "" };
-  if (phase !== "live") return { tone: "connecting", label: "Loading", count: loaded ? ` ${amount(loaded)} rows` : "" };
+  if (phase === "catching") return { tone: "connecting", label: "Catching up", count: loaded ? ` ${counted(loaded, "change")}` : "" };
+  if (phase !== "live") return { tone: "connecting", label: "Loading", count: loaded ? ` ${counted(loaded, "row")}` : "" };
   if (database_away_since) return { tone: "away", label: `Changes delayed since ${clock(database_away_since)}` };
   return { tone: "live", label: "Live" };
 }

@@ -42,7 +42,7 @@ export function startDrag(pressed, { onOver, onDrop }) {
     if (!ghost) {
       ghost = card.cloneNode(true);
       ghost.classList.add("card-ghost");
-      ghost.setAttribute("aria-hidden", "true");
+      ghost.inert = true;
       ghost.style.cssText = `left:${box.left}px;top:${box.top}px;width:${box.width}px`;
       document.body.append(ghost);
       document.body.classList.add("dragging");

@@ -74,7 +74,7 @@ const Form = live(({ task, items, filtered, onClose }) => {
   const is_new = task.kind === "new";
   const row = items.rows.get(task.key)?.row;
   const [base, setBase] = useState(task.seen ?? row);
-  const [draft, setDraft] = useState(() => (is_new ? { ...EMPTY_DRAFT, status: task.status } : { ...draftOf(base), ...task.patch }));
+  const [draft, setDraft] = useState(() => (is_new ? { ...EMPTY_DRAFT, status: task.status } : { ...(base && draftOf(base)), ...task.patch }));
   const [errors, setErrors] = useState(NO_ERRORS);
   const [conflict, setConflict] = useState(null);
   const [is_gone, setGone] = useState(false);
@@ -85,7 +85,8 @@ const Form = live(({ task, items, filtered, onClose }) => {
   const meet = async () => {
     try {
       const current = await read(base.id);
-      setDraft(rebase(draft, draftOf(base), draftOf(current)));
+      // What was typed meanwhile counts.
+      setDraft((typed) => rebase(typed, draftOf(base), draftOf(current)));
       setBase(current);
       setConflict(current);
       setErrors(NO_ERRORS);
@@ -94,9 +95,13 @@ const Form = live(({ task, items, filtered, onClose }) => {
       else setErrors(sortErrors(problem));
     }
   };
+  // A row that went while this was being loaded can't be looked at.
+  const is_lost = !is_new && !base;
   useEffect(() => {
-    if (task.kind === "conflict") meet();
+    if (is_lost) onClose();
+    else if (task.kind === "conflict") meet();
   }, []);
+  if (is_lost) return null;
 
   const attempt = async (action) => {
     if (busy) return;

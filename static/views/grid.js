@@ -1,6 +1,6 @@
 /** The rows of any table: as many as there are, drawn as far as they are seen, in the order of one column. */
 import { Window } from "./board.js";
-import { amount, html, live } from "./html.js";
+import { counted, html, live } from "./html.js";
 
 /** As in tables.css. */
 const ROW_PX = 32;
@@ -33,6 +33,7 @@ export const isNumber = (type) => /^(smallint|integer|bigint|numeric|real|double
 
 const draw = ({ table, columns, pinned, sort, onSort, typed, onClear }, self) => {
   table.tick.value;
+  const missed = table.missed.value?.keys;
   const list = table.rows.list();
   const view = (self.view ??= new Window(ROW_PX, () => self.setState({})));
   view.look(table.rows, list);
@@ -53,7 +54,7 @@ const draw = ({ table, columns, pinned, sort, onSort, typed, onClear }, self) =>
         </thead>
         <tbody style=${{ height: `${view.height_px}px` }}>
           ${list.slice(view.first, view.last).map(
-            (entry, at) => html`<tr key=${entry.key} aria-rowindex=${view.first + at + 2} style=${{ top: `${view.top(view.first + at)}px` }} class=${table.flash(entry.key)}>
+            (entry, at) => html`<tr key=${entry.key} aria-rowindex=${view.first + at + 2} style=${{ top: `${view.top(view.first + at)}px` }} class=${`${table.flash(entry.key)} ${missed?.has(entry.key) ? "card-missed" : ""}`}>
               ${columns.map(({ name, type }) => html`<${Cell} key=${name} value=${entry.row[name]} type=${type} />`)}
             </tr>`,
           )}
@@ -65,7 +66,7 @@ const draw = ({ table, columns, pinned, sort, onSort, typed, onClear }, self) =>
         <p>${typed ? "No row passes this filter." : "This table is empty."}</p>
         ${typed && html`<button type="button" class="quiet" onClick=${onClear}>Show all rows</button>`}
       </div>`}
-      ${!table.known.value && !table.failure.value && html`<p class="nothing" aria-busy="true">Loading ${table.loaded.value ? `${amount(table.loaded.value)} rows` : "the rows"}</p>`}
+      ${!table.known.value && !table.failure.value && html`<p class="nothing" aria-busy="true">Loading ${table.loaded.value ? counted(table.loaded.value, "row") : "the rows"}</p>`}
     </div>
   `;
 };

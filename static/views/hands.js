@@ -93,7 +93,10 @@ export class Hands {
       if (problem.is_told) return;
       problem.is_told = true;
       const wish = this.#wishes.get(key);
-      if (problem.status === 412) this.task.value = { kind: "conflict", key, seen, patch: { status: wish } };
+      const look = () => (this.task.value = { kind: "conflict", key, seen, patch: { status: wish } });
+      // A dialog that is open keeps what was typed there.
+      if (problem.status === 412 && this.task.value) say(`“${seen.name}” was not moved: somebody else changed it first.`, { label: "Look", action: look });
+      else if (problem.status === 412) look();
       else if (problem.status === 404) say(`“${seen.name}” was deleted by somebody else.`);
       else say(sentenceOf(problem), { label: "Try again", action: () => this.move(key, wish) });
     }
@@ -103,7 +106,7 @@ export class Hands {
     const card = target.closest(".card");
     const to = target.closest(".card-move")?.dataset.to;
     if (to) this.move(card.dataset.key, to);
-    else if (target.closest(".card-main")) {
+    else if (target.closest(".card-main") && this.#items.rows.get(card.dataset.key)) {
       this.#board.active.value = card.dataset.key;
       this.task.value = { kind: "edit", key: card.dataset.key };
     }
@@ -116,7 +119,7 @@ export class Hands {
 
   shortcut(pressed) {
     const { key, ctrlKey, metaKey, altKey } = pressed;
-    if (ctrlKey || metaKey || altKey || document.activeElement?.matches("input, textarea, select, dialog *")) return;
+    if (ctrlKey || metaKey || altKey || document.activeElement?.matches("input, textarea, select") || document.querySelector("dialog[open]")) return;
     if (key === "/") this.#board.root.current.querySelector("[type=search]").focus();
     else if (key === "n") this.add("open");
     else return;
@@ -181,7 +184,8 @@ function announce({ latest }) {
     count = timer = 0;
   };
   const stop = effect(() => {
-    if (!latest.value) return;
+    // Whoever comes back to the board has heard of it.
+    if (!latest.value || Date.now() - latest.value.at > ANNOUNCE_EVERY_MS) return;
     count += 1;
     timer ||= setTimeout(tell, ANNOUNCE_EVERY_MS);
   });

@@ -18,6 +18,7 @@ const TABLES_EVERY_MS = 5_000;
 /** Of a table without a key so many rows are read, again after changes, but not more often than this. */
 const KEYLESS_ROWS_MAX = 1_000;
 const KEYLESS_EVERY_MS = 1_000;
+const RETRY_MS = 5_000;
 const SEARCHED = /^(text|character|varchar|citext)/;
 
 // Without it nothing is missing but colours.
@@ -41,10 +42,7 @@ export default live(({ client, name, typed, shown, go }) => {
       timer = setTimeout(load, TABLES_EVERY_MS);
     };
     load();
-    return () => {
-      clearTimeout(timer);
-      shown.value = null;
-    };
+    return () => clearTimeout(timer);
   }, []);
   const tables = list.value;
   const table = tables?.find((one) => one.table === name || one.table === `public.${name}`);
@@ -61,7 +59,7 @@ export default live(({ client, name, typed, shown, go }) => {
         )}
       </nav>
       ${table
-        ? html`<${TableView} key=${table.table + JSON.stringify(table.columns)} client=${client} table=${table} typed=${typed} shown=${shown} onFilter=${(text) => go("tables", table.table, text)} />`
+        ? html`<${TableView} key=${JSON.stringify([table.table, table.key, table.columns])} client=${client} table=${table} typed=${typed} shown=${shown} onFilter=${(text) => go("tables", table.table, text)} />`
         : html`<${Choose} tables=${tables} name=${name} />`}
     </div>
   `;
@@ -92,8 +90,8 @@ class Shown {
       snapshot: this.has_key,
       spec: filter ? { filter } : {},
       change: (change, key, before) => this.#told(change, key, before),
+      live: () => this.has_key || this.reload(0),
     });
-    if (!this.has_key) this.reload();
   }
 
   #order() {
@@ -117,7 +115,6 @@ class Shown {
     if (columns && by && !columns.includes(by)) this.sort.value = { column: null, is_descending: false };
     this.live.rows.order(this.#order());
     this.live.show({ ...(filter && { filter }), ...(columns && { columns }) });
-    if (!this.has_key) this.reload();
   }
 
   #told(change, key, before) {
@@ -127,24 +124,27 @@ class Shown {
   }
 
   /** Without a key a change can't find its row, so some rows are read again. */
-  reload() {
+  reload(wait_ms = KEYLESS_EVERY_MS) {
     this.timer ??= setTimeout(async () => {
-      const { filter, columns } = this.live.wanted;
-      const query = `limit=${KEYLESS_ROWS_MAX}${columns ? `&columns=${encodeURIComponent(columns.join())}` : ""}${filter ? `&${filter}` : ""}`;
-      try {
-        const rows = await someRows(this.table.table, query);
-        this.live.rows.clear();
-        this.live.rows.expect(Infinity);
-        rows.forEach((row, at) => this.live.rows.set(keyOf({ at }), row));
-        this.live.draw();
-      } catch (problem) {
-        this.live.refusal.value = problem.message;
-      }
       this.timer = undefined;
-    }, KEYLESS_EVERY_MS);
+      // What changes from here on is read by the next one, whose answer counts if this one is late.
+      const reading = (this.reading = {});
+      const { filter, columns } = this.live.spec;
+      const query = `limit=${KEYLESS_ROWS_MAX}${columns ? `&columns=${encodeURIComponent(columns.join())}` : ""}${filter ? `&${filter}` : ""}`;
+      const rows = await someRows(this.table.table, query).catch(() => null);
+      if (reading !== this.reading) return;
+      // While the server is away it says so by the socket, and the rows are read when that is back.
+      if (!rows) return this.live.phase.value === "live" && this.reload(RETRY_MS);
+      this.live.rows.clear();
+      this.live.rows.expect(Infinity);
+      rows.forEach((row, at) => this.live.rows.set(keyOf({ at }), row));
+      this.live.known.value = true;
+      this.live.draw();
+    }, wait_ms);
   }
 
   close() {
+    this.reading = null;
     clearTimeout(this.timer);
     this.live.close();
   }
@@ -160,7 +160,8 @@ const TableView = live(({ client, table, typed, shown, onFilter }) => {
     shown.value = made.live;
     return () => {
       made.close();
-      shown.value = null;
+      // The board may be there already, and show its own.
+      if (shown.value === made.live) shown.value = null;
     };
   }, [client]);
   useEffect(() => {

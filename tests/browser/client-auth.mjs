@@ -74,6 +74,12 @@ test("a function that fails is asked again, with the back-off of a lost connecti
   sleep(250);
   await eventually("it waits again", () => client.state.attempt === 2);
   assert.deepEqual([asked, client.state.retry_at - Date.now()], [2, 500]);
+  // No WebSocket was tried, so none is blocked.
+  for (const attempt of [3, 4, 5]) {
+    sleep(10_000);
+    await eventually("it waits", () => client.state.attempt === attempt);
+  }
+  assert.equal(client.state.transport, "ws");
 });
 
 test("a function that does not answer is given up", async () => {

@@ -178,6 +178,31 @@ test("what was missed is counted until the server says that it was all", () => {
   assert.deepEqual(state(), [false, 0]);
 });
 
+test("a link that is lost within a snapshot takes its pieces with it, and says so", () => {
+  const told = [];
+  const subscription = subscribe({ snapshot: true }, { snapshot: ({ rows }) => told.push(rows.length), down: () => told.push("down"), live: () => told.push("live") });
+  welcome();
+  snapshot([{ id: 1 }, { id: 2 }], true);
+  comes_back();
+  snapshot([{ id: 1 }], false);
+  subscribed("s1");
+  assert.deepEqual([told, shown(subscription)], [[2, "down", 1, "live"], [{ id: 1 }]]);
+});
+
+test("an answer to the question before is none to this one", () => {
+  const subscription = subscribe({ snapshot: true });
+  welcome();
+  newest().say({ type: "error", id: "s1", code: "busy", message: "later" });
+  subscription.renew();
+  // Of the first question, since at that moment there was nothing to wait for.
+  pong("s1");
+  snapshot([{ id: 1 }], false);
+  subscribed("s1");
+  assert.equal(subscription.catching_up, true);
+  pong("s1");
+  assert.equal(subscription.catching_up, false);
+});
+
 test("with a snapshot it asks, and after a reset again", () => {
   const told = [];
   const subscription = subscribe({ snapshot: true }, { caught_up: ({ changes }) => told.push(changes) });

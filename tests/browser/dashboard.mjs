@@ -4,6 +4,7 @@
  * PLANK_BIN and CHROMIUM name the programs; SCREENSHOTS names a directory for pictures of every view.
  */
 import assert from "node:assert/strict";
+import { EventEmitter, once } from "node:events";
 import { mkdir } from "node:fs/promises";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { chromium } from "playwright-core";
@@ -233,6 +234,88 @@ function suite() {
     await b.card("Mine").waitFor();
     const [saved] = await listed(server);
     assert.deepEqual([saved.name, saved.description, saved.version], ["Mine", "blue", 3]);
+  });
+
+  /** Keeps a request of the page back until it is let go. */
+  const holding = async (watched, method) => {
+    const gate = new EventEmitter();
+    const hold = async (route) => {
+      if (route.request().method() !== method) return route.fallback();
+      gate.emit("came");
+      await once(gate, "go");
+      await route.continue();
+      gate.emit("gone");
+    };
+    await watched.page.route("**/api/items/*", hold);
+    const go = async () => {
+      const gone = once(gate, "gone");
+      gate.emit("go");
+      await gone;
+      await watched.page.unroute("**/api/items/*", hold);
+    };
+    return { came: once(gate, "came"), go };
+  };
+
+  test("what is typed while a save is under way is there when somebody else was first", async () => {
+    const row = await item("Paint the fence");
+    a.allow(/status of 412/);
+    const editor = await open(a, "Paint the fence");
+    await editor.getByLabel("Name").fill("Mine");
+    const held = await holding(a, "PATCH");
+    await editor.getByRole("button", { name: "Save" }).click();
+    await held.came;
+    await change(row, { name: "Theirs" });
+    await editor.getByLabel("Description").fill("typed meanwhile");
+    await held.go();
+    await editor.getByText("Not saved: somebody else changed this item.").waitFor();
+    assert.equal(await editor.getByLabel("Description").inputValue(), "typed meanwhile");
+    await editor.getByRole("button", { name: "Save mine" }).click();
+    await b.card("Mine").waitFor();
+    assert.equal((await listed(server))[0].description, "typed meanwhile");
+  });
+
+  test("a move that came second leaves an open dialog alone, and can be looked at afterwards", async () => {
+    const row = await item("Paint the fence");
+    await item("Mow the lawn");
+    a.allow(/status of 412/);
+    const held = await holding(a, "PATCH");
+    await a.card("Paint the fence").locator(".card-main").focus();
+    await a.page.keyboard.press("Shift+ArrowRight");
+    await held.came;
+    await change(row, { description: "theirs" });
+    const editor = await open(a, "Mow the lawn");
+    await editor.getByLabel("Name").fill("Mow all of it");
+    // Where there is no field, a key of the board is none.
+    await editor.getByRole("heading").click();
+    await a.page.keyboard.press("n");
+    await held.go();
+    const toast = a.page.getByText("“Paint the fence” was not moved: somebody else changed it first.");
+    await toast.waitFor();
+    assert.equal(await editor.getByLabel("Name").inputValue(), "Mow all of it");
+    await editor.getByRole("button", { name: "Save" }).click();
+    await b.card("Mow all of it").waitFor();
+    await a.page.getByRole("button", { name: "Look" }).click();
+    await dialog(a).getByText("Not saved: somebody else changed this item.").waitFor();
+    await a.page.keyboard.press("Escape");
+    await dialog(a).waitFor({ state: "detached" });
+  });
+
+  test("an item that has left the filter while it is edited is saved all the same", async () => {
+    const row = await item("Paint the fence");
+    const filter = a.page.getByRole("searchbox");
+    await filter.fill("status=eq.open");
+    await filter.press("Enter");
+    await a.page.waitForURL(/status/);
+    assert.equal(await filter.evaluate((input) => input === document.activeElement), true, "the focus stays where one types");
+    const editor = await open(a, "Paint the fence");
+    await editor.getByLabel("Name").fill("Paint the gate");
+    a.allow(/status of 412/);
+    await change(row, { status: "done" });
+    await a.card("Paint the fence").waitFor({ state: "detached" });
+    await editor.getByRole("button", { name: "Save" }).click();
+    await editor.getByText("Not saved: somebody else changed this item.").waitFor();
+    await editor.getByRole("button", { name: "Save mine" }).click();
+    await b.inColumn("done", "Paint the gate").waitFor();
   });
 
   test("an item that is deleted while it is edited keeps what was typed", async () => {

@@ -180,6 +180,51 @@ for (const reason of ["epoch", "schema", "expired"]) {
   });
 }
 
+test("a row that has left the filter can still be written", async () => {
+  live(row(1));
+  say([remove(1)], true);
+  const writing = items.writes.patch(key(1), { name: "mine" }, 1);
+  await settle();
+  const { path, method, headers } = requests[0];
+  assert.deepEqual([path, method, headers["if-match"]], ["api/items/1", "PATCH", '"1"']);
+  await answer(200, row(1, 2, { name: "mine" }));
+  await writing;
+});
+
+test("what is refused is not asked for again, unless it may come", () => {
+  live(row(1));
+  items.show({ filter: "nope=eq.1" });
+  newest().say({ type: "error", id: "s2", code: "bad_filter", message: "there is no column nope" });
+  newest().cut();
+  sleep(250);
+  welcome();
+  assert.deepEqual(newest().sent.filter(({ type }) => type === "subscribe").map(({ id }) => id), ["s1"]);
+  items.close();
+
+  items = new Items(client, {});
+  const asked = () => newest().sent.filter(({ type, id }) => type === "subscribe" && id === "s3").length;
+  newest().say({ type: "error", id: "s3", code: "busy", message: "later" });
+  assert.deepEqual([items.phase.value, items.failure.value, asked()], ["refused", "later", 1]);
+  sleep(5_000);
+  assert.equal(asked(), 2);
+  snapshot("s3", [row(1)]);
+  assert.deepEqual([items.phase.value, items.failure.value, items.rows.size], ["live", null, 1]);
+});
+
+test("a filter that is refused in the middle of its rows leaves the table as it was", () => {
+  live(row(1));
+  newest().cut();
+  sleep(250);
+  welcome();
+  subscribed("s1");
+  items.show({ filter: "id=gt.1" });
+  newest().say({ type: "snapshot", id: "s2", topic: "t2", cursor: "c0", rows: [row(2)], more: true });
+  assert.equal(items.phase.value, "catching");
+  newest().say({ type: "error", id: "s2", code: "unreadable", message: "a row can't be written as JSON" });
+  pong("s1");
+  assert.deepEqual([items.phase.value, items.as_of.value, shown("open").length], ["live", null, 1]);
+});
+
 test("ids that are strings (--stringify-wide-numbers) are in the order of their numbers", () => {
   live({ ...row(1), id: "9" }, { ...row(1), id: "10" }, { ...row(1), id: "100" });
   assert.deepEqual(shown("open"), [["100", 1], ["10", 1], ["9", 1]]);
@@ -209,7 +254,16 @@ test("what was missed is counted, and what came after the return is not", () => 
   pong("s1");
   assert.equal(items.phase.value, "live");
   say([insert(3)], true, "c2");
-  const { insert: inserts, update: updates, keys } = items.missed.value;
-  assert.deepEqual([inserts, updates, [...keys]], [1, 1, [key(1), key(2)]]);
+  const counts = () => [items.missed.value.insert, items.missed.value.update, [...items.missed.value.keys]];
+  assert.deepEqual(counts(), [1, 1, [key(1), key(2)]]);
   assert.equal(items.rows.size, 3);
+  // Away again before it was seen: both absences are one.
+  const { since } = items.missed.value;
+  newest().cut();
+  sleep(10_000);
+  welcome();
+  subscribed("s1");
+  say([insert(4)], true, "c3");
+  pong("s1");
+  assert.deepEqual([counts(), items.missed.value.since], [[2, 1, [key(1), key(2), key(4)]], since]);
 });

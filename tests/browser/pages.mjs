@@ -161,7 +161,36 @@ function suite() {
     await psql.run("insert into loose values ('second')");
     await watched.page.getByRole("cell", { name: "second" }).waitFor();
     await watched.page.locator('.changes [data-op="insert"]', { hasText: "second" }).waitFor();
+    const filter = watched.page.getByRole("searchbox");
+    await filter.fill("#1");
+    await filter.press("Enter");
+    await watched.page.getByText("No row passes this filter.").waitFor();
+    await psql.run("insert into loose values ('say #1')");
+    await watched.page.getByRole("cell", { name: "say #1" }).waitFor();
+    // After a reset they are read again as well.
+    await psql.run("alter table loose alter column what type varchar(40)");
+    await watched.page.locator(".grid th", { hasText: "what" }).and(watched.page.locator(":has([title^=character])")).waitFor();
+    await watched.page.getByRole("cell", { name: "say #1" }).waitFor();
+    await filter.fill("");
+    await filter.press("Enter");
+    await watched.page.getByRole("cell", { name: "first" }).waitFor();
+    // With a key it is a table like others.
+    await psql.run("alter table loose add primary key (what)");
+    await watched.page.getByText("This table has no primary key").waitFor({ state: "detached" });
+    await watched.page.getByRole("cell", { name: "first" }).waitFor();
     await psql.run("select plank.unwatch('loose')");
+    await close(watched);
+  });
+
+  test("whoever comes back to the items from the tables is told their state, and not that of nothing", async () => {
+    const watched = await open("#/tables/public.items");
+    await watched.page.getByRole("cell").first().or(watched.page.getByText("This table is empty")).waitFor();
+    await watched.page.getByRole("link", { name: "Items", exact: true }).click();
+    await watched.page.locator(".board").waitFor();
+    await watched.state("live");
+    await psql.run("select plank.unwatch('items')");
+    await watched.page.locator(".connection-text", { hasText: "Not watched any more" }).waitFor();
+    await psql.run("select plank.watch('items')");
     await close(watched);
   });
 
