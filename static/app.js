@@ -123,16 +123,15 @@ const items = (filter) =>
 
 effect(() => (document.title = `${titled(route.value.view)} · plank`) && undefined);
 
-const THEMES = { auto: "that of the system", light: "light", dark: "dark" };
+const THEMES = ["auto", "light", "dark"];
 const root = document.documentElement;
 const theme = signal(root.dataset.theme ?? "auto");
 
 /** The switch between the system's theme, the light and the dark one; theme.js sets early what was chosen here. */
 const Theme = live(() => {
-  const names = Object.keys(THEMES);
-  const label = `Theme: ${THEMES[theme.value]}`;
+  const label = `Theme: ${theme.value}`;
   const next = () => {
-    theme.value = root.dataset.theme = names[(names.indexOf(theme.value) + 1) % names.length];
+    theme.value = root.dataset.theme = THEMES[(THEMES.indexOf(theme.value) + 1) % 3];
     try {
       localStorage.setItem("theme", theme.value);
     } catch {

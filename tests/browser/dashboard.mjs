@@ -441,7 +441,7 @@ function suite() {
   test("a theme that was chosen stays, and is there before the page is", async () => {
     const background = (page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     const light = await background(a.page);
-    await a.page.getByRole("button", { name: "Theme: that of the system" }).click();
+    await a.page.getByRole("button", { name: "Theme: auto" }).click();
     await a.page.getByRole("button", { name: "Theme: light" }).click();
     const dark = await background(a.page);
     assert.notEqual(dark, light);

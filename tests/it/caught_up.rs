@@ -123,17 +123,35 @@ async fn one_that_is_live_or_not_there_is_answered_at_once() {
 
 #[actix_web::test]
 async fn one_that_has_fallen_behind_is_answered_when_it_has_made_up_for_it() {
+    asks_and_falls_behind(false).await;
+}
+
+#[actix_web::test]
+async fn one_that_falls_behind_after_it_has_asked_is_answered_when_it_has_made_up_for_it() {
+    asks_and_falls_behind(true).await;
+}
+
+async fn asks_and_falls_behind(asks_first: bool) {
     let app = TestApp::start().await;
     let mut client = stalled(&app).await;
-    let mut rounds = 0;
+    app.execute(LARGE).await;
+    let mut rounds = 1;
+    until("its socket is full", async || {
+        app.metric("plank_slow_sessions").await == 1.0
+    })
+    .await;
+    let ping = frame(0x81, br#"{"type":"ping","id":"url"}"#);
+    if asks_first {
+        client.send(&ping).await;
+    }
     while app.metric("plank_sessions_fallen_behind_total").await == 0.0 {
         app.execute(LARGE).await;
         rounds += 1;
     }
     fell_behind(&app, "plank_sessions_fallen_behind_total").await;
-    client
-        .send(&frame(0x81, br#"{"type":"ping","id":"url"}"#))
-        .await;
+    if !asks_first {
+        client.send(&ping).await;
+    }
     let mut seen = 0;
     loop {
         let (_, payload) = client.frame().await;
