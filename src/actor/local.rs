@@ -26,7 +26,7 @@ use super::message::{Left, ShardId, Subscribe, SubscriptionKey};
 use super::rates::Rates;
 use super::shared::deflated;
 use super::socket::Socket;
-use super::subscription::Subscription;
+use super::subscription::{Subscription, named};
 
 /// What the shard and the sessions of its thread share.
 #[derive(Debug)]
@@ -281,11 +281,11 @@ impl Local {
 
     /// Ends a subscription of a client.
     pub(super) fn unsubscribe(&self, slot: usize, conn: &Conn, id: &str) -> Result<Bytes, Refusal> {
-        let place = named(conn, id).ok_or_else(|| {
+        let mut subscriptions = conn.subscriptions().borrow_mut();
+        let place = named(&subscriptions, id).ok_or_else(|| {
             let why = "there is no subscription of this id";
             Refusal::of(id, "unknown_subscription", why)
         })?;
-        let mut subscriptions = conn.subscriptions().borrow_mut();
         if subscriptions[place].topic.is_none() {
             subscriptions[place].is_cancelled = true;
             return Ok(message::unsubscribed(id));
@@ -298,37 +298,6 @@ impl Local {
             !subscriptions.iter().any(|s| s.topic == gone.topic),
         );
         Ok(message::unsubscribed(id))
-    }
-
-    /// Whether the subscription is live, or is none: then there is nothing to wait for. Else a `pong` follows when it is.
-    pub(super) fn ping(&self, conn: &Conn, id: &str) -> bool {
-        let Some(place) = named(conn, id) else {
-            return true;
-        };
-        let subscription = &mut conn.subscriptions().borrow_mut()[place];
-        // While its socket is full it may fall behind, and what waits for it comes from the log, behind the answer.
-        let is_there = subscription.is_joined() && !conn.is_blocked();
-        subscription.is_awaited = !is_there;
-        is_there
-    }
-
-    /// The socket of a client has taken everything: answers what it has asked meanwhile.
-    fn answer_pings(&self, conn: &Conn) {
-        let answers: Vec<Bytes> = {
-            let mut subscriptions = conn.subscriptions().borrow_mut();
-            let awaited = subscriptions
-                .iter_mut()
-                .filter(|s| s.is_awaited && s.is_joined());
-            awaited
-                .map(|s| {
-                    s.is_awaited = false;
-                    message::pong(Some(&s.id))
-                })
-                .collect()
-        };
-        for answer in answers {
-            self.reply(conn, answer);
-        }
     }
 
     /// Sends a reply to a client, after everything that was flushed before; compressed for this client alone, if that
@@ -415,12 +384,4 @@ impl Local {
             .position(|s| s.serial == key.serial)?;
         Some((conn, place))
     }
-}
-
-/// The place of the client's subscription of this id.
-fn named(conn: &Conn, id: &str) -> Option<usize> {
-    let subscriptions = conn.subscriptions().borrow();
-    subscriptions
-        .iter()
-        .position(|s| *s.id == *id && !s.is_cancelled)
 }

@@ -23,6 +23,7 @@ pub mod local;
 mod login;
 pub mod message;
 pub mod nudge;
+mod ping;
 pub mod pipe;
 pub mod place;
 mod queue;

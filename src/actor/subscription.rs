@@ -84,6 +84,13 @@ impl Subscription {
     }
 }
 
+/// The place of the one of this id, unless it was taken back.
+pub fn named(subscriptions: &[Subscription], id: &str) -> Option<usize> {
+    subscriptions
+        .iter()
+        .position(|s| *s.id == *id && !s.is_cancelled)
+}
+
 /// See [`Subscription::from`].
 pub const CATCHING_UP: u64 = u64::MAX;
 

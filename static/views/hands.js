@@ -74,7 +74,8 @@ export class Hands {
   /** The card that had the focus is not there any more. */
   lost(key, status, index) {
     queueMicrotask(() => {
-      if (document.querySelector("dialog[open]")) return;
+      // It may have another place already: a key moved it to a card far away.
+      if (document.activeElement !== document.body || document.querySelector("dialog[open]")) return;
       const list = this.#items.rows.list(status);
       const next = this.#items.rows.get(key) ?? list[Math.min(index, list.length - 1)];
       if (next) this.focus(next.key);
