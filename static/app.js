@@ -131,7 +131,7 @@ const theme = signal(root.dataset.theme ?? "auto");
 const Theme = live(() => {
   const label = `Theme: ${theme.value}`;
   const next = () => {
-    theme.value = root.dataset.theme = THEMES[(THEMES.indexOf(theme.value) + 1) % 3];
+    theme.value = root.dataset.theme = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length];
     try {
       localStorage.setItem("theme", theme.value);
     } catch {

@@ -1,5 +1,7 @@
 /** What happened to a table lately, with old and new values. Pure: no page, no network. */
 
+import { isSame } from "./rows.js";
+
 /** Changes that are kept: what an eye may scroll back to. */
 const CHANGES_MAX = 200;
 
@@ -13,8 +15,6 @@ const CHANGES_MAX = 200;
  * @property {{name: string, before?: any, after?: any}[]} values Of an update those that differ; else all.
  * @property {boolean} is_unpaired Whether it is an update of a row of which the page did not know the old values.
  */
-
-const isSame = (a, b) => a === b || (typeof a === "object" && typeof b === "object" && JSON.stringify(a) === JSON.stringify(b));
 
 export class ChangeLog {
   /** Newest first. @type {Entry[]} */

@@ -5,7 +5,7 @@
  */
 import { batch, signal } from "@preact/signals-core";
 import { keyOf } from "./plank.js";
-import { Rows } from "./rows.js";
+import { isSame, Rows } from "./rows.js";
 
 /** More drawings in a second than this makes 20 are no easier to read, and take the time of the hands. */
 const FRAME_MS = 50;
@@ -17,9 +17,6 @@ const FLASH_MS = 2_400;
 const FLASHES_MAX = 24;
 /** A subscription that was refused is asked for again: what it needs may come. */
 const RENEW_MS = 5_000;
-
-/** Whether two rows say the same. */
-const isSame = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /** Refusals that another request may mend; all others are the reader's to mend. */
 const PASSING = ["busy", "forbidden", "unreadable", "unknown_table"];

@@ -23,6 +23,9 @@ export function compare(a, b) {
   return a < b ? -1 : 1;
 }
 
+/** Whether two values, or two rows, say the same. */
+export const isSame = (a, b) => a === b || JSON.stringify(a) === JSON.stringify(b);
+
 /** What a value is sorted by: an object by its text, a number as a number, also one that came as a string. */
 export function placeOf(value, is_number) {
   if (value === undefined || value === null) return null;

@@ -52,6 +52,11 @@ pub fn sheet(source: &str) -> String {
     while let Some(first) = rest.chars().next() {
         if let Some(comment) = rest.strip_prefix("/*") {
             rest = comment.split_once("*/").map_or("", |(_, behind)| behind);
+            // Between two words it keeps them apart.
+            let is_between = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '%');
+            if short.ends_with(is_between) && rest.starts_with(is_between) {
+                short.push_str("/**/");
+            }
         } else if first.is_ascii_whitespace() {
             rest = rest.trim_ascii_start();
             let joins = short.ends_with(['{', '}', ';', ',', ':', ' ']) || short.is_empty();
@@ -126,7 +131,8 @@ mod tests {
                 "a { b: \"; /* no */ { \\\" \" }",
                 "a{b:\"; /* no */ { \\\" \"}",
             ),
-            ("a/* b */c { d: e", "ac{d:e"),
+            ("a/* b */c { d: e", "a/**/c{d:e"),
+            ("a/* b */:c { d: e }", "a:c{d:e}"),
             ("/* open", ""),
             ("a { b: 'ö", "a{b:'ö"),
         ] {
