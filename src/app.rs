@@ -297,8 +297,7 @@ async fn follow_tables(pool: Pool, health: Arc<Health>) {
             continue;
         }
         let work = async {
-            retention::follow_tables(&pool).await?;
-            retention::follow_partitions(&pool).await
+            retention::follow_tables(&pool).await
         };
         if let Err(error) = work.await {
             log::warn!("tables not followed reason=\"{error}\"");

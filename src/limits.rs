@@ -98,9 +98,16 @@ pub const DRAIN_BYTES: usize = 256 * 1024;
 /// Bytes of rows after which the listener hands what it has read to the hub: a batch of any size passes in such chunks.
 pub const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Bytes of rows that wait for the end of their UPDATE statement because it changes keys: the old keys have to go out
-/// before the new ones. A statement beyond it resets the sockets that watch the table.
-pub const KEY_CHANGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of the changes of one table that wait for the end of the statement that made them, so that those of each key can be
+/// put into order. Beyond it the oldest go out.
+pub const STATEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Keys of one table that the hub remembers of statements of which a part has gone out, at 40 bytes each. A statement that
+/// comes back to a key beyond it resets the clients of the table.
+pub const STATEMENT_KEYS_MAX: usize = 1024 * 1024;
+
+/// The same for a client that catches up: there may be thousands of them.
+pub const STATEMENT_KEYS_OF_REPLAY_MAX: usize = 64 * 1024;
 
 /// Bytes that wait for a response of Server-Sent Events or of a long poll, as in the buffer of a socket. Beyond it the
 /// client lags.
@@ -222,9 +229,9 @@ pub const PIECE_BYTES: usize = 64 * 1024;
 /// Bytes of changes, the newest of each key, that a subscription with `conflate` holds back while it catches up.
 pub const CONFLATE_BYTES_MAX: usize = 1024 * 1024;
 
-/// A listener leaves a mark in the log after this many numbers (a row takes two), and so a client that has missed much is
-/// led along in steps of about half as many rows.
-pub const MARK_APART: i64 = 10_000;
+/// A listener leaves a mark in the log after this many changes, and so a client that has missed much is led along in steps of
+/// about as many.
+pub const MARK_APART: i64 = 5_000;
 /// Or after this many bytes of rows.
 pub const MARK_BYTES: usize = 16 * 1024 * 1024;
 

@@ -140,11 +140,15 @@ mod tests {
 
     #[test]
     fn one_who_is_in_the_middle_of_a_batch_gets_the_rest_of_it_and_its_end() {
-        let table = Arc::new(Table::of_paper(1, 1, "public", "t"));
+        let table = Arc::new(Table::of_paper(1, "public", "t"));
         let view = View::new(table, &Subject::new(1, None, None, None, false));
         let row = |seq| LogRow {
             xid: 7,
-            statement: None,
+            statement: 0,
+            continues: false,
+            began: None,
+            row_id: None,
+            old_id: None,
             seq,
             rel: 1,
             op: LogOp::Insert,

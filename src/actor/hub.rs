@@ -11,9 +11,9 @@ use futures_util::future::join_all;
 
 use crate::auth::Viewer;
 use crate::feed::filter::Filter;
-use crate::feed::{Catalog, Cursor, Expander, Right, Subject, Table, View, Window};
+use crate::feed::{Catalog, ChangeBuilder, Cursor, Right, Subject, Table, View, Window};
 use crate::health::{Health, Part};
-use crate::limits::{HUB_MAILBOX_MAX, WINDOW_BYTES_MAX};
+use crate::limits::{HUB_MAILBOX_MAX, STATEMENT_KEYS_MAX, WINDOW_BYTES_MAX};
 use crate::metrics::Metrics;
 use crate::wire::message::{BROKEN_CLAIM, Refusal, Subscribe as Wanted};
 
@@ -50,7 +50,7 @@ pub struct Hub {
     /// Whether the listener follows the log.
     live: bool,
     batch: Option<Batch>,
-    expander: Expander,
+    builder: ChangeBuilder,
     /// The recent batches, for those who come back.
     window: Window,
     /// Asks the listener to look now.
@@ -83,7 +83,7 @@ impl Hub {
             cursor_is_told: true,
             live: false,
             batch: None,
-            expander: Expander::default(),
+            builder: ChangeBuilder::new(STATEMENT_KEYS_MAX),
             pending: VecDeque::new(),
         }
     }
@@ -212,7 +212,7 @@ impl Handler<Live> for Hub {
     fn handle(&mut self, live: Live, _: &mut Self::Context) {
         if live.broken.is_some() {
             self.batch = None;
-            self.expander = Expander::default();
+            self.builder = ChangeBuilder::new(STATEMENT_KEYS_MAX);
             self.catalog.clear();
         }
         // The listener gives up its old cursor a moment later than the hub, which must not go back to it.
@@ -235,7 +235,7 @@ impl Handler<Live> for Hub {
         self.live = true;
         if let Some(reason) = live.broken {
             for root in self.topics.roots() {
-                match self.catalog.root_of(root) {
+                match self.catalog.get(root) {
                     Some(_) => self.reset(root, reason),
                     None => self.retire(root),
                 }

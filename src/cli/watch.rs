@@ -24,12 +24,12 @@ pub struct WatchArgs {
     #[arg(long, value_delimiter = ',', value_name = "COLUMNS")]
     columns: Option<Vec<String>>,
 
-    /// Log only the new row of an update: cheaper, but an update that changes the key does not tell that the old one is gone
+    /// Show clients no row as it was before a change. The table then takes no filter and no policy
     #[arg(long)]
     no_old_rows: bool,
 
-    /// row: for tables that a logical-replication apply worker writes, where statement triggers never fire
-    #[arg(long, default_value = "statement", value_parser = ["statement", "row"], hide_possible_values = true, value_name = "statement|row")]
+    /// How changes are captured. auto chooses what is exact: row for partitions, inheritance, deferrable keys and subscriptions
+    #[arg(long, default_value = "auto", value_parser = ["auto", "statement", "row"], hide_possible_values = true, value_name = "auto|statement|row")]
     level: String,
 
     #[command(flatten)]
@@ -145,7 +145,7 @@ mod tests {
         let table = |key: &[&str], narrowed: bool| {
             let columns = ["id", "total"].map(|name| json!({"name": name, "type": "integer"}));
             serde_json::from_value(json!({
-                "rel": 1, "root": 1, "schema": "sales", "name": "Order Lines", "quoted": "sales.\"Order Lines\"",
+                "rel": 1, "schema": "sales", "name": "Order Lines", "quoted": "sales.\"Order Lines\"",
                 "since": 1, "key": key, "old_rows": true, "narrowed": narrowed, "columns": columns,
             }))
             .unwrap()

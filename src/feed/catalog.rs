@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::filter::kind::{Kind, Letters};
 use super::policy::Policy;
+use super::json::Wide;
 use super::projection::Projection;
 
 /// A PostgreSQL object identifier.
@@ -21,6 +22,9 @@ pub struct Column {
     /// As `format_type` writes it.
     #[serde(rename = "type")]
     pub type_name: String,
+    /// Which of its numbers a reader may round that takes all numbers for floating-point ones.
+    #[serde(default, skip_serializing)]
+    pub wide: Option<Wide>,
     /// What filters make of it.
     #[serde(flatten, skip_serializing)]
     pub kind: Kind,
@@ -31,8 +35,6 @@ pub struct Column {
 pub struct Table {
     /// Its own identifier, which the log names.
     pub rel: Oid,
-    /// The partitioned table that it is a partition of, or itself.
-    pub root: Oid,
     /// Schema, without quotes.
     pub schema: String,
     /// Name, without quotes.
@@ -43,13 +45,16 @@ pub struct Table {
     pub since: u64,
     /// The columns of the primary key in its order; empty without one.
     pub key: Vec<String>,
-    /// Whether an update logs the row before it.
+    /// Whether the key is checked at the end of a transaction, so that two transactions may hold it at once.
+    #[serde(default)]
+    pub late_key: bool,
+    /// Whether clients may have the row before a change.
     pub old_rows: bool,
     /// Whether `columns` is a part of the table's columns only.
     pub narrowed: bool,
     /// What clients may see.
     pub columns: Vec<Column>,
-    /// Who may do what, while everybody has to say who he is. Of a partition: none.
+    /// Who may do what, where a token is required.
     #[serde(default)]
     pub policies: Vec<Policy>,
     /// See [`Catalog::stringifying`].
@@ -57,26 +62,11 @@ pub struct Table {
     pub stringifies: bool,
 }
 
-impl Column {
-    /// Whether it has numbers that a reader may round who takes all numbers for floating-point ones.
-    fn is_wide(&self) -> bool {
-        match self.kind {
-            Kind::Int(64) | Kind::Numeric => true,
-            Kind::Other => {
-                let wide = ["bigint", "numeric"];
-                let name = &self.type_name;
-                name.ends_with("[]") && wide.iter().any(|base| name.starts_with(base))
-            }
-            _ => false,
-        }
-    }
-}
-
 impl Table {
     /// What leaves of a row: the columns in the order of the key and then of the table, or the row as it is.
     pub fn projection(&self, wanted: Option<&[String]>) -> Projection {
         let wide = self.columns.iter().filter(|_| self.stringifies);
-        let wide = wide.filter(|c| c.is_wide()).map(|c| c.name.clone());
+        let wide = wide.filter_map(|c| Some((c.name.clone(), c.wide.clone()?)));
         Projection::new(self.leaving(wanted), wide.collect())
     }
 
@@ -156,7 +146,7 @@ impl Catalog {
         stale
     }
 
-    /// All tables, partitions too.
+    /// All tables.
     pub fn into_tables(self) -> impl Iterator<Item = Arc<Table>> {
         self.tables.into_values()
     }
@@ -166,21 +156,14 @@ impl Catalog {
         self.tables.remove(&rel);
     }
 
-    /// The table that clients know for the relation `rel`: a partition's root.
-    pub fn root_of(&self, rel: Oid) -> Option<&Arc<Table>> {
-        let table = self.tables.get(&rel)?;
-        self.tables.get(&table.root)
-    }
-
-    /// A table and its partitions.
-    pub fn members(&self, root: Oid) -> Vec<Oid> {
-        let members = self.tables.values().filter(|t| t.root == root);
-        members.map(|t| t.rel).collect()
+    /// The table that the log calls `rel`.
+    pub fn get(&self, rel: Oid) -> Option<&Arc<Table>> {
+        self.tables.get(&rel)
     }
 
     /// All tables that clients may name, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Table>> {
-        self.tables.values().filter(|t| t.rel == t.root)
+        self.tables.values()
     }
 
     /// Finds a table by the name that a client wrote, read as PostgreSQL reads a `regclass` with search path `public`.
@@ -227,10 +210,10 @@ fn parse_part(text: &str) -> Option<(String, &str)> {
 #[cfg(test)]
 impl Table {
     /// One that no database has, with the key `id`.
-    pub(crate) fn of_paper(rel: Oid, root: Oid, schema: &str, name: &str) -> Self {
+    pub(crate) fn of_paper(rel: Oid, schema: &str, name: &str) -> Self {
         Self {
             rel,
-            root,
+            late_key: false,
             schema: schema.into(),
             name: name.into(),
             quoted: format!("{schema}.{name}"),
@@ -249,16 +232,17 @@ impl Table {
 mod tests {
     use super::*;
 
-    fn table(rel: Oid, root: Oid, schema: &str, name: &str) -> Table {
+    fn table(rel: Oid, schema: &str, name: &str) -> Table {
         Table {
             columns: ["a", "id", "secret"]
                 .map(|n| Column {
                     name: n.into(),
                     type_name: "text".into(),
+                    wide: None,
                     kind: Kind::Other,
                 })
                 .into(),
-            ..Table::of_paper(rel, root, schema, name)
+            ..Table::of_paper(rel, schema, name)
         }
     }
 
@@ -289,25 +273,21 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_stands_for_its_root_and_has_no_name_of_its_own() {
+    fn a_table_that_takes_the_name_of_another_replaces_it() {
         let mut catalog = Catalog::default();
-        catalog.insert(table(1, 1, "public", "p"));
-        catalog.insert(table(2, 1, "public", "p1"));
-        assert_eq!(catalog.root_of(2).unwrap().name, "p");
-        assert!(catalog.resolve("p1").is_none());
+        catalog.insert(table(1, "public", "p"));
         assert_eq!(catalog.resolve("P").unwrap().rel, 1);
-        assert_eq!(catalog.insert(table(7, 7, "public", "p")), [1]);
+        assert_eq!(catalog.insert(table(7, "public", "p")), [1]);
         assert_eq!(
             catalog.resolve("p").unwrap().rel,
             7,
             "the one that was made later"
         );
-        assert!(catalog.root_of(2).is_none());
     }
 
     #[test]
     fn a_projection_always_has_the_key() {
-        let mut t = table(1, 1, "public", "t");
+        let mut t = table(1, "public", "t");
         assert_eq!(t.leaving(None), None);
         assert_eq!(t.leaving(Some(&["a".into()])).unwrap(), ["id", "a"]);
         t.narrowed = true;

@@ -29,12 +29,12 @@ pub enum LogOp {
 }
 
 impl LogOp {
-    /// Of the letter in the log.
+    /// Of the letter in the log. A small letter says the same of a list of rows.
     pub fn from_letter(letter: u8) -> Option<Self> {
         Some(match letter {
-            b'I' => Self::Insert,
-            b'U' => Self::Update,
-            b'D' => Self::Delete,
+            b'I' | b'i' => Self::Insert,
+            b'U' | b'u' => Self::Update,
+            b'D' | b'd' => Self::Delete,
             b'T' => Self::Truncate,
             b'W' => Self::Watch,
             b'X' => Self::Unwatch,
@@ -45,16 +45,48 @@ impl LogOp {
     }
 }
 
-/// A row of `plank.log`.
+impl LogOp {
+    /// What clients see of it, if it is a change.
+    pub fn change(self) -> Option<Op> {
+        Some(match self {
+            Self::Insert => Op::Insert,
+            Self::Update => Op::Update,
+            Self::Delete => Op::Delete,
+            Self::Truncate => Op::Truncate,
+            Self::Watch | Self::Unwatch | Self::Renewed | Self::Reset => return None,
+        })
+    }
+}
+
+/// Numbers of changes that one row of `plank.log` has: twice as many as a packed one may have rows.
+pub const NUMBERS_PER_LOG_ROW: i64 = 1024;
+
+/// Where a version of a row is stored. No two versions that exist at one time have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RowId {
+    /// The table or partition that stores it.
+    pub leaf: Oid,
+    /// The page within that.
+    pub page: u32,
+    /// The line pointer within the page.
+    pub line: u16,
+}
+
+/// One change as the log has it. A packed row of `plank.log` has several.
 #[derive(Clone, Debug)]
 pub struct LogRow {
     /// The top-level transaction.
     pub xid: u64,
-    /// Rows of a transaction with the same number here are of one UPDATE. None: of a statement of its own.
-    pub statement: Option<i64>,
-    /// Unique in the log, and even one more is free: the second change of an update that changed the key takes it.
+    /// When the client's statement began that made the change, in microseconds of Unix time: which one it is, within its
+    /// transaction.
+    pub statement: i64,
+    /// Unique in the log. `seq + 1` is reserved for the insert half of an update that changes the key.
     pub seq: i64,
-    /// The table or partition.
+    /// Whether the SQL statement that captured it has captured others before it.
+    pub continues: bool,
+    /// Of an update or delete: the number that the log had reached when its statement began, where that is known.
+    pub began: Option<i64>,
+    /// The watched table; of a partition: its root.
     pub rel: Oid,
     /// What happened.
     pub op: LogOp,
@@ -64,9 +96,18 @@ pub struct LogRow {
     pub row: Option<Arc<str>>,
     /// The row before the change, as JSON text.
     pub old: Option<Arc<str>>,
+    /// Where `row` is stored, if it was captured at row level.
+    pub row_id: Option<RowId>,
+    /// Where `old` is stored, if it was captured at row level.
+    pub old_id: Option<RowId>,
 }
 
 impl LogRow {
+    /// The number of its row in `plank.log`.
+    pub fn number(&self) -> i64 {
+        self.seq.div_euclid(NUMBERS_PER_LOG_ROW)
+    }
+
     /// Bytes of its rows, for bounds.
     pub fn bytes(&self) -> usize {
         let of = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |t| t.len());

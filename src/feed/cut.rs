@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::change::LogRow;
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, next_xid};
 
 /// The first place at or behind `limit` rows at which no transaction is cut in two, and the cursor there. `rows` are all
 /// that came between `from` and `end`, in the order of `seq`. With the whole of it the cursor is `end` itself.
@@ -26,7 +26,7 @@ pub fn cut(rows: &[LogRow], from: &Snapshot, end: &Snapshot, limit: usize) -> (u
 fn between(rows: &[LogRow], count: usize, from: &Snapshot, end: &Snapshot) -> Snapshot {
     let (given, ahead) = rows.split_at(count);
     let newest = given.iter().map(|row| row.xid).max().unwrap_or_default();
-    let xmax = from.xmax().max(newest + 1);
+    let xmax = from.xmax().max(next_xid(newest));
     let mut ahead: Vec<u64> = ahead.iter().map(|row| row.xid).collect();
     ahead.sort_unstable();
     let given: HashSet<u64> = given.iter().map(|row| row.xid).collect();

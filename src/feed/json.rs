@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
+use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -49,7 +52,7 @@ fn pick(
 ///
 /// # Errors
 /// If `row` is no JSON object.
-pub fn select(row: &str, names: &[String], wide: &[String]) -> Result<String, serde_json::Error> {
+pub fn select(row: &str, names: &[String], wide: &[(String, Wide)]) -> Result<String, serde_json::Error> {
     let found = pick(row, |name| names.iter().position(|n| n == name))?;
     Ok(object(found, names, wide))
 }
@@ -58,7 +61,7 @@ pub fn select(row: &str, names: &[String], wide: &[String]) -> Result<String, se
 ///
 /// # Errors
 /// If `row` is no JSON object.
-pub fn quote_numbers(row: &str, wide: &[String]) -> Result<String, serde_json::Error> {
+pub fn quote_numbers(row: &str, wide: &[(String, Wide)]) -> Result<String, serde_json::Error> {
     let names = RefCell::new(Vec::new());
     let found = pick(row, |name| {
         let mut names = names.borrow_mut();
@@ -68,7 +71,7 @@ pub fn quote_numbers(row: &str, wide: &[String]) -> Result<String, serde_json::E
     Ok(object(found, &names.into_inner(), wide))
 }
 
-fn object(mut found: Vec<(usize, &str)>, names: &[String], wide: &[String]) -> String {
+fn object(mut found: Vec<(usize, &str)>, names: &[String], wide: &[(String, Wide)]) -> String {
     found.sort_by_key(|(place, _)| *place);
     let mut object = String::with_capacity(32 * found.len());
     object.push('{');
@@ -78,14 +81,49 @@ fn object(mut found: Vec<(usize, &str)>, names: &[String], wide: &[String]) -> S
         }
         push_string(&mut object, &names[*place]);
         object.push(':');
-        if wide.contains(&names[*place]) {
-            push_quoted(&mut object, value);
-        } else {
-            object.push_str(value);
+        match wide.iter().find(|(name, _)| *name == names[*place]) {
+            Some((_, wide)) => wide.push(&mut object, value),
+            None => object.push_str(value),
         }
     }
     object.push('}');
     object
+}
+
+/// Which numbers of a value leave as strings.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(untagged)]
+pub enum Wide {
+    /// All that are in it.
+    All(bool),
+    /// Of a composite value, or a list of them, those of these members.
+    Members(BTreeMap<String, Wide>),
+}
+
+impl Wide {
+    /// Appends a value. One that is not of this form is appended as it is.
+    fn push(&self, out: &mut String, value: &str) {
+        let members = match self {
+            Self::All(true) => return push_quoted(out, value),
+            Self::All(false) => return out.push_str(value),
+            Self::Members(members) => members,
+        };
+        if let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(value) {
+            out.push('[');
+            for (i, element) in list.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                self.push(out, element.get());
+            }
+            return out.push(']');
+        }
+        let wide: Vec<(String, Self)> = members.clone().into_iter().collect();
+        match quote_numbers(value, &wide) {
+            Ok(object) => out.push_str(&object),
+            Err(_) => out.push_str(value),
+        }
+    }
 }
 
 /// Appends a value, each number in it as a string. Arrays have numbers, nulls, and `"NaN"`.
@@ -126,6 +164,15 @@ pub fn select_all(row: &str, names: &[String]) -> Result<String, serde_json::Err
     }
 }
 
+/// The elements of a list, each as its text.
+///
+/// # Errors
+/// If `list` is no JSON array.
+pub fn elements(list: &str) -> Result<Vec<Arc<str>>, serde_json::Error> {
+    let elements: Vec<&RawValue> = serde_json::from_str(list)?;
+    Ok(elements.iter().map(|e| Arc::from(e.get())).collect())
+}
+
 /// Appends `text` as a JSON string.
 pub fn push_string(out: &mut String, text: &str) {
     // Writing a str into a String can't fail; the empty string is what a reader would least misread.
@@ -152,6 +199,16 @@ mod tests {
             select(row, &names(&["j", "z", "t"]), &[]).unwrap(),
             r#"{"j":{ "x" : [1, 2]},"z":null,"t":"a\u0000 \"q\""}"#
         );
+    }
+
+    #[test]
+    fn wide_members_of_composite_values_are_strings() {
+        let wide = |text: &str| vec![("c".to_owned(), serde_json::from_str::<Wide>(text).unwrap())];
+        let of = |row: &str, text: &str| quote_numbers(row, &wide(text)).unwrap();
+        let row = r#"{"c":{"n":1,"m":2,"d":{"x":[3]}}}"#;
+        assert_eq!(of(row, r#"{"n":true}"#), r#"{"c":{"n":"1","m":2,"d":{"x":[3]}}}"#);
+        assert_eq!(of(row, r#"{"d":{"x":true}}"#), r#"{"c":{"n":1,"m":2,"d":{"x":["3"]}}}"#);
+        assert_eq!(of(r#"{"c":[{"n":1},null]}"#, r#"{"n":true}"#), r#"{"c":[{"n":"1"},null]}"#);
     }
 
     #[test]

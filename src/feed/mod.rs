@@ -3,11 +3,12 @@
 pub mod bell;
 pub mod catalog;
 pub mod change;
+pub mod change_builder;
 pub mod cursor;
 pub mod cut;
-pub mod expand;
 pub mod filter;
 pub mod json;
+pub mod key_order;
 pub mod newest;
 pub mod policy;
 pub mod projection;
@@ -18,9 +19,9 @@ pub mod window;
 
 pub use bell::Bell;
 pub use catalog::{Catalog, Table};
-pub use change::{Change, LogOp, LogRow, Op};
+pub use change::{Change, LogOp, LogRow, Op, RowId};
+pub use change_builder::ChangeBuilder;
 pub use cursor::{Cursor, CursorError, Epoch};
-pub use expand::Expander;
 pub use filter::{Expr, FilterError};
 pub use newest::Newest;
 pub use policy::{Claims, Grant, Held, Right};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::json;
+use super::json::{self, Wide};
 
 /// The default is the row as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,12 +11,12 @@ pub struct Projection {
     /// The columns that leave, in their order; none for all, also those that are not known yet.
     columns: Option<Arc<[String]>>,
     /// The columns whose numbers a reader may round, and which leave as strings.
-    wide: Arc<[String]>,
+    wide: Arc<[(String, Wide)]>,
 }
 
 impl Projection {
     /// These columns, none for all, the numbers of `wide` as strings.
-    pub fn new(columns: Option<Vec<String>>, wide: Vec<String>) -> Self {
+    pub fn new(columns: Option<Vec<String>>, wide: Vec<(String, Wide)>) -> Self {
         Self {
             columns: columns.map(Arc::from),
             wide: wide.into(),
@@ -54,7 +54,8 @@ mod tests {
     fn numbers_of_wide_columns_are_strings_and_nothing_else_is() {
         let of = |columns: Option<&[&str]>, wide: &[&str]| {
             let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
-            Projection::new(columns.map(own), own(wide))
+            let wide = wide.iter().map(|n| ((*n).to_owned(), Wide::All(true)));
+            Projection::new(columns.map(own), wide.collect())
         };
         let row = r#"{"id":9007199254740993,"n":-1.10e+5,"small":7,"a":[[1,null],[-2.5,"NaN"]],"j":{"n": 1},"t":"1","z":null}"#;
         assert_eq!(of(None, &[]).apply(row).unwrap(), row);

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::limits::{CONFLATE_BYTES_MAX, KEY_CHANGE_BYTES_MAX};
+use crate::limits::{CONFLATE_BYTES_MAX, STATEMENT_KEYS_OF_REPLAY_MAX};
 
 use super::catalog::Table;
 use super::change::{Change, LogOp, LogRow};
-use super::expand::Expander;
+use super::change_builder::ChangeBuilder;
 use super::filter::{Opened, Shape};
 use super::newest::Newest;
 use super::topic::View;
 
-/// The rows can't be followed one by one: the table has changed too much, or a statement has changed too many keys.
+/// The rows can't be followed one by one: the table has changed too much, or the order of what a statement did is unclear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the rows of the log do not fit the table as it is now")]
 pub struct Unfit;
@@ -23,7 +23,7 @@ pub type Shown = (Change, Shape);
 #[derive(Debug)]
 pub struct Renderer {
     view: View,
-    expander: Expander,
+    builder: ChangeBuilder,
     changes: Vec<(Arc<Table>, Change)>,
     text: String,
     /// What is held back for those who want only the newest change of each key.
@@ -35,7 +35,7 @@ impl Renderer {
     pub fn new(view: View) -> Self {
         Self {
             view,
-            expander: Expander::default(),
+            builder: ChangeBuilder::new(STATEMENT_KEYS_OF_REPLAY_MAX),
             changes: Vec::new(),
             text: String::new(),
             newest: Newest::default(),
@@ -51,15 +51,14 @@ impl Renderer {
             LogOp::Reset | LogOp::Renewed => return Err(Unfit),
             // What became of the table is known already, the view is of now; but the statement before it has ended.
             LogOp::Watch | LogOp::Unwatch => {
-                self.expander.finish(&mut self.changes);
+                let finished = self.builder.finish(&mut self.changes);
+                finished.map_err(|_| Unfit)?;
                 return self.write(out);
             }
             LogOp::Insert | LogOp::Update | LogOp::Delete | LogOp::Truncate => {}
         }
-        let pushed = self.expander.push(row, &self.view.table, &mut self.changes);
-        if pushed.is_err() || self.expander.held_bytes() > KEY_CHANGE_BYTES_MAX {
-            return Err(Unfit);
-        }
+        let pushed = self.builder.push(row, &self.view.table, &mut self.changes);
+        pushed.map_err(|_| Unfit)?;
         self.write(out)
     }
 
@@ -77,7 +76,8 @@ impl Renderer {
     /// # Errors
     /// See [`Self::push`].
     pub fn settle(&mut self, out: impl FnMut(&str)) -> Result<(), Unfit> {
-        self.expander.finish(&mut self.changes);
+        let finished = self.builder.finish(&mut self.changes);
+        finished.map_err(|_| Unfit)?;
         self.write(out)
     }
 

@@ -226,7 +226,11 @@ pub(super) mod tests {
     fn row(xid: u64, seq: i64) -> LogRow {
         LogRow {
             xid,
-            statement: None,
+            statement: 0,
+            continues: false,
+            began: None,
+            row_id: None,
+            old_id: None,
             seq,
             rel: 1,
             op: LogOp::Insert,

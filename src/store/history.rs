@@ -12,7 +12,7 @@ use crate::limits::{CATCH_UP_READ_MAX, PAGES_MAX, REPLAYS_MAX, SNAPSHOT_MAX, SNA
 
 use super::connect::{self, ConnectError};
 use super::log::decode::Xid8;
-use super::log::read::{Explain, NOW, PRUNED, READ_TABLE, READ_TABLE_REST, Reading, SETTINGS};
+use super::log::read::{self, Explain, NOW, PRUNED, READ_TABLE, READ_TABLE_REST, Reading, SETTINGS};
 use super::policy;
 
 mod pace;
@@ -137,20 +137,21 @@ impl History {
             };
             let read = client.prepare_cached(READ_TABLE_REST).await?;
             let end = step.end.snapshot.to_string();
-            let params: [&(dyn ToSql + Sync); 4] = [&place, &rels, &end, &step.seq];
+            let behind = read::behind(step.seq);
+            let params: [&(dyn ToSql + Sync); 4] = [&place, &rels, &end, &behind];
             client.query_raw(&read, params).await
         };
-        let end = step.as_ref().map(|step| &step.end);
+        let rest = step.as_ref();
         let reading =
-            Reading::begin(query, end, from.epoch, CATCH_UP_READ_MAX, &self.explain).await?;
-        if end.is_none() && !reading.end().snapshot.covers(&from.snapshot) {
+            Reading::begin(query, rest, from.epoch, CATCH_UP_READ_MAX, &self.explain).await?;
+        if rest.is_none() && !reading.end().snapshot.covers(&from.snapshot) {
             return Ok(Err(Lost::Foreign));
         }
         Ok(Ok(Replay {
             slot,
             reading,
             place,
-            is_to_now: end.is_none(),
+            is_to_now: step.is_none(),
             held: held.cloned(),
             explain: self.explain.clone(),
         }))

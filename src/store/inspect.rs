@@ -92,7 +92,7 @@ pub struct LogFacts {
     pub listeners: i64,
 }
 
-/// A watched table, or a partition of one.
+/// A watched table, or a partition or child of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableFacts {
     /// As PostgreSQL quotes it; the number of one that is gone.
@@ -101,22 +101,24 @@ pub struct TableFacts {
     pub is_there: bool,
     /// `r`, or `p` for a partitioned one.
     pub kind: String,
-    /// Whether it was watched by name, and not as a partition.
+    /// Whether it is watched by its name, and not as a part of another.
     pub is_root: bool,
     /// `statement` or `row`.
     pub level: String,
-    /// Its triggers of plank, with `pg_trigger.tgenabled`: `A` as plank leaves them, `D` disabled.
+    /// The functions of its triggers of plank, with `pg_trigger.tgenabled`: `A` as plank leaves them, `D` disabled.
     pub triggers: Vec<(String, String)>,
     /// Whether a crash of the server empties it.
     pub is_unlogged: bool,
-    /// Whether the apply worker of a subscription writes it.
-    pub is_subscriber: bool,
+    /// Whether it is no partition, has no children, and is no child.
+    pub is_alone: bool,
     /// Whether the owner of plank's schema may read it.
     pub is_readable: bool,
     /// Whether row security hides rows from that role.
     pub hides_rows: bool,
-    /// Partitions of it that are not watched.
+    /// Partitions and children of it that are not followed yet.
     pub unwatched: Vec<String>,
+    /// Why a server could not follow it, or empty.
+    pub problem: String,
 }
 
 /// A transaction that has been open for long.
@@ -295,10 +297,11 @@ impl Inspector {
                 level: row.get(4),
                 triggers: names.into_iter().zip(states).collect(),
                 is_unlogged: row.get(7),
-                is_subscriber: row.get(8),
+                is_alone: row.get(8),
                 is_readable: row.get(9),
                 hides_rows: row.get(10),
                 unwatched: row.get(11),
+                problem: row.get(12),
             }
         };
         Ok(self.all(sql::TABLES).await?.iter().map(facts).collect())

@@ -257,12 +257,12 @@ impl LogReader {
                 return self.client.query_raw(&self.read, &[&cursor]).await;
             };
             let end = rest.end.snapshot.to_string();
+            let behind = read::behind(rest.seq);
             let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
-                [&cursor, &end, &rest.seq];
+                [&cursor, &end, &behind];
             self.client.query_raw(READ_REST, params).await
         };
-        let end = interrupted.map(|rest| &rest.end);
-        Reading::begin(query, end, self.epoch, patience, &self.explain).await
+        Reading::begin(query, interrupted, self.epoch, patience, &self.explain).await
     }
 
     async fn one(&self, sql: &str) -> Result<tokio_postgres::Row, ConnectError> {

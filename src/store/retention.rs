@@ -45,20 +45,7 @@ pub async fn reopen(pool: &Pool) -> Result<bool, StoreError> {
     Ok(client.query_one("select plank.reopen()", &[]).await?.get(0))
 }
 
-/// Watches partitions that were made or attached since their root was watched, and lets go of those that have left it.
-///
-/// # Errors
-/// When the database is away.
-pub async fn follow_partitions(pool: &Pool) -> Result<(), StoreError> {
-    let client = pool.get().await?;
-    let sql = "select plank.follow_partitions()";
-    if client.query_one(sql, &[]).await?.get(0) {
-        log::info!("partitions came or went");
-    }
-    Ok(())
-}
-
-/// Describes tables anew that have been altered.
+/// Looks at the watched tables that have been altered, dropped, or got other partitions or children.
 ///
 /// # Errors
 /// When the database is away.

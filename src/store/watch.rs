@@ -47,9 +47,9 @@ pub enum WatchError {
 pub struct Settings {
     /// What clients may see, none for all columns.
     pub columns: Option<Vec<String>>,
-    /// Whether an update logs the row before it too.
+    /// Whether clients may have the row before a change.
     pub old_rows: bool,
-    /// `statement` or `row`.
+    /// `auto`, `statement` or `row`.
     pub level: String,
 }
 

@@ -221,8 +221,9 @@ async fn what_cannot_be_watched_says_why() {
             "level is page",
         ),
         (
-            "select plank.watch('items', old_rows => false, level => 'row')",
-            "old rows",
+            "create table parent (a int primary key); create table child () inherits (parent); \
+             select plank.watch('parent', level => 'statement')",
+            "other tables inherit from it",
         ),
         ("select plank.unwatch('nokey')", "not watched"),
     ] {
@@ -340,7 +341,7 @@ async fn a_large_statement_does_not_make_the_small_ones_after_it_slow() {
     let triggers = plan[0]["Triggers"].as_array().unwrap();
     let time = triggers
         .iter()
-        .find(|t| t["Trigger Name"] == "plank_update")
+        .find(|t| t["Trigger Name"].as_str().unwrap().starts_with("plank_update"))
         .unwrap()["Time"]
         .as_f64()
         .unwrap();

@@ -254,7 +254,7 @@ async fn a_place_that_nobody_gets_past_is_a_410_and_no_body_that_breaks_off() {
     app.execute("alter table t attach partition t2 for values from (100000) to (200000)")
         .await;
     until("the partition is there", async || {
-        let sql = "select count(*) from plank.watched where rel = 't2'::regclass";
+        let sql = "select count(*) from plank.member where rel = 't2'::regclass";
         app.sql.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 1
     })
     .await;

@@ -64,7 +64,7 @@ async fn partitions_that_come_and_go_are_followed() {
     // An empty one is no news.
     app.execute("create table q4 partition of q for values in (4)")
         .await;
-    let known = "select count(*) from plank.watched where rel = 'q4'::regclass";
+    let known = "select count(*) from plank.member where rel = 'q4'::regclass";
     crate::support::until("it is known", async || {
         app.sql
             .query_one(known, &[])

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use actix::prelude::Request;
 
 use crate::feed::catalog::Oid;
+use crate::feed::change_builder::BuildError;
 use crate::feed::{Change, LogOp, LogRow, Table, TopicId};
-use crate::limits::KEY_CHANGE_BYTES_MAX;
 use crate::metrics::ChangeLabels;
 use crate::wire::message::ResetReason;
 
@@ -42,8 +42,12 @@ impl Hub {
         for row in chunk.rows {
             self.take(row, &mut turn);
         }
-        if chunk.last {
-            self.expander.finish(&mut turn.changes);
+        if chunk.last
+            && let Err(unclear) = self.builder.finish(&mut turn.changes)
+        {
+            for table in unclear.into_iter().filter_map(|rel| self.catalog.get(rel).cloned()).collect::<Vec<_>>() {
+                self.untold(&table, i64::MAX, &BuildError::Unclear);
+            }
         }
         self.add(&mut turn);
         let (frames, cursor) = match self.batch.as_mut() {
@@ -69,40 +73,27 @@ impl Hub {
             LogOp::Watch => self.watched(&row, turn),
             LogOp::Unwatch => {
                 // Whoever is subscribed gets what was committed up to here, and then the end.
-                let root = self.catalog.root_of(row.rel).map_or(row.rel, |t| t.rel);
-                self.settle(root, turn);
+                self.settle(row.rel, turn);
                 self.catalog.remove(row.rel);
                 self.end(row.rel, turn);
             }
             LogOp::Reset => {
-                if let Some(root) = self.catalog.root_of(row.rel).map(|table| table.rel) {
-                    self.settle(root, turn);
-                    self.reset(root, ResetReason::Schema);
-                }
+                self.settle(row.rel, turn);
+                self.reset(row.rel, ResetReason::Schema);
             }
             // The listener comes back with it.
             LogOp::Renewed => {}
             LogOp::Insert | LogOp::Update | LogOp::Delete | LogOp::Truncate => {
                 // A table that is not watched any more may still have rows in the log.
-                let Some(table) = self.catalog.root_of(row.rel).cloned() else {
+                let Some(table) = self.catalog.get(row.rel).cloned() else {
                     return self
                         .metrics
                         .canary
                         .hear(row.row.as_deref().unwrap_or_default());
                 };
                 let seq = row.seq;
-                if let Err(error) = self.expander.push(row, &table, &mut turn.changes) {
-                    self.unreadable(&table, seq, &error);
-                }
-                if self.expander.held_bytes() > KEY_CHANGE_BYTES_MAX {
-                    self.metrics.limit("key_change_bytes");
-                    log::error!(
-                        "statement changes too many keys, clients are reset table={}",
-                        table.quoted
-                    );
-                    for root in std::mem::take(&mut self.expander).roots() {
-                        self.reset(root, ResetReason::Schema);
-                    }
+                if let Err(error) = self.builder.push(row, &table, &mut turn.changes) {
+                    self.untold(&table, seq, &error);
                 }
             }
         }
@@ -125,8 +116,11 @@ impl Hub {
 
     /// Puts everything of a table that came before this point into the batch.
     fn settle(&mut self, root: Oid, turn: &mut Turn) {
-        self.expander.finish_of(root, &mut turn.changes);
+        let settled = self.builder.finish_of(root, &mut turn.changes);
         self.add(turn);
+        if let (Err(error), Some(table)) = (settled, self.catalog.get(root).cloned()) {
+            self.untold(&table, i64::MAX, &error);
+        }
     }
 
     fn add(&mut self, turn: &mut Turn) {
@@ -141,6 +135,22 @@ impl Hub {
             };
             if let Err(error) = batch.add(&self.topics, &table, &change) {
                 self.unreadable(&table, change.seq, &error);
+            }
+        }
+    }
+
+    /// What happened to a table can't be told change by change.
+    fn untold(&mut self, table: &Table, seq: i64, error: &BuildError) {
+        self.builder.forget(table.rel);
+        match error {
+            BuildError::Row(error) => self.unreadable(table, seq, error),
+            BuildError::Unclear => {
+                self.metrics.limit("statement_order");
+                log::warn!(
+                    "order of what a statement did is unclear, clients are reset table={}",
+                    table.quoted
+                );
+                self.reset(table.rel, ResetReason::Schema);
             }
         }
     }
@@ -162,7 +172,7 @@ impl Hub {
     fn watched(&mut self, row: &LogRow, turn: &mut Turn) {
         match row.row.as_deref().map(serde_json::from_str::<Table>) {
             Some(Ok(table)) => {
-                self.settle(table.root, turn);
+                self.settle(table.rel, turn);
                 log::info!(
                     "table watched table={} key={}",
                     table.quoted,
@@ -185,8 +195,7 @@ impl Hub {
         let stale = self.catalog.insert(table);
         if let Some(table) = self
             .catalog
-            .root_of(rel)
-            .filter(|table| table.rel == rel)
+            .get(rel)
             .cloned()
         {
             self.check_policies(&table);

@@ -132,7 +132,7 @@ mod tests {
     use crate::feed::{Change, Op, Table};
 
     fn table() -> Table {
-        let described = r#"{"rel": 1, "root": 1, "schema": "public", "name": "t", "quoted": "public.t", "since": 1,
+        let described = r#"{"rel": 1, "schema": "public", "name": "t", "quoted": "public.t", "since": 1,
             "key": ["id"], "old_rows": true, "narrowed": false, "columns": [
             {"name": "id", "type": "integer", "base": "integer"}, {"name": "open", "type": "boolean", "base": "boolean"},
             {"name": "tenant", "type": "integer", "base": "integer"}]}"#;

@@ -170,8 +170,8 @@ impl Hub {
 
     /// Which rows of the log are of the table of a topic.
     fn is_of(&self, topic: TopicId) -> Option<impl Fn(&LogRow) -> bool + use<'_>> {
-        let root = self.topics.view(topic)?.0.table.root;
-        Some(move |row: &LogRow| self.catalog.root_of(row.rel).is_some_and(|t| t.rel == root))
+        let rel = self.topics.view(topic)?.0.table.rel;
+        Some(move |row: &LogRow| row.rel == rel)
     }
 
     pub(super) fn replay(&mut self, replay: Replay) -> ResponseFuture<Next> {
@@ -217,7 +217,7 @@ impl Hub {
                 // The log is where the listener is: away.
                 return Err(asked);
             }
-            let rels = self.catalog.members(view.table.root);
+            let rels = vec![view.table.rel];
             return Ok(Next::Log(rels, view));
         };
         let is_all =
@@ -262,7 +262,7 @@ impl Hub {
     ) {
         let found = match self.subject_of(&find.wanted, &find.viewer) {
             Ok((table, subject)) => Ok(Found {
-                rels: self.catalog.members(table.rel),
+                rels: vec![table.rel],
                 since: subject.grant.as_ref().map_or(0, |grant| grant.since),
                 view: View::new(table, &subject),
                 cursor: self.cursor.clone(),

@@ -47,23 +47,21 @@ pub(super) struct Follower {
 /// What was read since a mark was left in the log.
 #[derive(Debug, Default)]
 struct Unmarked {
-    /// The first of the numbers.
-    from_seq: Option<i64>,
-    /// The highest number.
-    seq: i64,
+    changes: i64,
+    /// The highest number of a log row.
+    number: i64,
     bytes: usize,
 }
 
 impl Unmarked {
     fn take(&mut self, row: &LogRow) {
-        self.from_seq.get_or_insert(row.seq);
-        self.seq = self.seq.max(row.seq);
+        self.changes += 1;
+        self.number = self.number.max(row.number());
         self.bytes += row.bytes();
     }
 
     fn is_much(&self) -> bool {
-        self.from_seq
-            .is_some_and(|from| self.seq - from >= MARK_APART || self.bytes >= MARK_BYTES)
+        self.changes >= MARK_APART || self.bytes >= MARK_BYTES
     }
 }
 
@@ -295,8 +293,8 @@ impl Follower {
                 .await?;
         }
         if self.unmarked.is_much() {
-            let Unmarked { seq, .. } = std::mem::take(&mut self.unmarked);
-            reader.leave_mark(seq, &next.snapshot).await?;
+            let Unmarked { number, .. } = std::mem::take(&mut self.unmarked);
+            reader.leave_mark(number, &next.snapshot).await?;
         }
         // What committed while the read before was under way has waited for that, and for nobody who writes.
         let busy = std::mem::replace(&mut self.busy, begun.elapsed());

@@ -278,17 +278,17 @@ pub fn tables(report: &mut Report, tables: &[TableFacts]) {
     }
 }
 
-/// What `plank.attach` makes.
+/// The functions of the triggers that `plank.attach` makes.
 fn expected_triggers(table: &TableFacts) -> Vec<&'static str> {
     let mut names = match table.level.as_str() {
-        "row" => vec!["plank_row"],
-        _ => vec!["plank_insert", "plank_update", "plank_delete"],
+        "row" => vec!["capture_row"],
+        _ => vec!["capture_insert", "capture_update", "capture_delete"],
     };
-    if table.is_root || table.kind == "r" {
-        names.push("plank_truncate");
-    }
-    if table.is_root && table.kind == "p" {
-        names.push("plank_truncate_first");
+    match (table.is_root, table.kind.as_str()) {
+        (true, "p") => names.extend(["capture_truncate", "capture_truncate_begin"]),
+        (true, _) if table.is_alone => names.push("capture_truncate"),
+        (_, "r") => names.push("capture_truncate_part"),
+        _ => {}
     }
     names
 }
@@ -335,12 +335,12 @@ fn table(report: &mut Report, table: &TableFacts) {
             format!("alter table {name} enable always trigger NAME, for each"),
         );
     }
-    if table.is_subscriber && table.level != "row" {
+    if !table.problem.is_empty() {
         report.wrong(
-            "replication",
-            format!("{name} is written by a subscription, and watched by statement"),
-            "the apply worker of logical replication fires no statement triggers: what it writes is not captured",
-            format!("select plank.watch('{name}', level => 'row')"),
+            "following",
+            format!("{name} can't be followed: {}", table.problem),
+            "clients may miss changes of it, and get no reset",
+            format!("mend that; then, as its owner: select plank.watch('{}')", name.replace('\'', "''")),
         );
     }
     if !table.unwatched.is_empty() {

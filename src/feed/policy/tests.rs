@@ -34,7 +34,7 @@ fn table(rows: &str) -> Table {
         ("data", "jsonb"),
     ];
     serde_json::from_value(json!({
-        "rel": 1, "root": 1, "schema": "public", "name": "t", "quoted": "public.t", "since": 1, "key": ["id"], "old_rows": true,
+        "rel": 1, "schema": "public", "name": "t", "quoted": "public.t", "since": 1, "key": ["id"], "old_rows": true,
         "narrowed": false, "columns": columns.map(column),
         "policies": [{"role": "viewer", "op": "select", "rows": rows, "since": 7}],
     }))

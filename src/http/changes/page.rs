@@ -114,12 +114,13 @@ impl Page {
                 self.stream(pieces, replay, rows, &end).await?;
             } else {
                 replay.finish().await??;
-                let (count, place) = cut(
-                    &rows,
-                    &self.from.snapshot,
-                    &end.snapshot,
-                    self.limit - self.count,
-                );
+                // Where keys are checked late, a transaction need not wait for another on its key, so the log's order
+                // is not that of the commits: a step ends only where a reader has stood.
+                let limit = match self.found.view.table.late_key {
+                    true => usize::MAX,
+                    false => self.limit - self.count,
+                };
+                let (count, place) = cut(&rows, &self.from.snapshot, &end.snapshot, limit);
                 let is_cut = count < rows.len();
                 rows.truncate(count);
                 let begun = self.text.len();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::actor::message::{Find, FindTable};
 use crate::auth::{Principal, Viewer};
+use crate::feed::json::Wide;
 use crate::feed::{Grant, Projection, Right, Table};
 use crate::store::items::Guard;
 use crate::wire::message::Subscribe;
@@ -58,7 +59,7 @@ async fn shown_to_all(state: &State) -> Result<Projection, Problem> {
     let known = table(state).await?;
     // Those that are not watched have no description.
     Ok(known.map_or_else(
-        || Projection::new(None, vec!["id".into()]),
+        || Projection::new(None, vec![("id".into(), Wide::All(true))]),
         |table| table.projection(None),
     ))
 }

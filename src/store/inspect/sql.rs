@@ -38,22 +38,25 @@ pub(super) const LOG: &str = "select extract(epoch from m.keep)::float8, m.rows_
 
 /// See [`super::TableFacts`]. Row security does not refuse, it hides: the role that is not held by it is a superuser, one with
 /// BYPASSRLS, the owner unless it is forced, or one with a policy of plank.
-pub(super) const TABLES: &str = "select coalesce(format('%I.%I', n.nspname, c.relname), w.rel::oid::text), c.oid is not null, \
-    coalesce(c.relkind, 'r')::text, w.rel = w.root, w.level, t.names, t.states, coalesce(c.relpersistence = 'u', false), \
-    exists (select from pg_subscription_rel s where s.srrelid = w.rel), \
+pub(super) const TABLES: &str = "select coalesce(format('%I.%I', n.nspname, c.relname), m.rel::oid::text), c.oid is not null, \
+    coalesce(c.relkind, 'r')::text, m.rel = m.watched, w.level, t.names, t.states, coalesce(c.relpersistence = 'u', false), \
+    not exists (select from pg_inherits h where h.inhrelid = m.rel or h.inhparent = m.rel), \
     coalesce(has_table_privilege(o.oid, c.oid, 'select') and has_schema_privilege(o.oid, c.relnamespace, 'usage'), true), \
     coalesce(c.relrowsecurity and not o.rolsuper and not o.rolbypassrls \
       and not (pg_has_role(o.oid, c.relowner, 'usage') and not c.relforcerowsecurity) \
       and not exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'plank_reads'), false), \
-    array(select format('%I.%I', pn.nspname, pc.relname) from pg_partition_tree(case when w.rel = w.root and c.relkind = 'p' then w.rel end) pt \
-      join pg_class pc on pc.oid = pt.relid join pg_namespace pn on pn.oid = pc.relnamespace \
-      where pt.relid <> w.rel and not exists (select from plank.watched x where x.rel = pt.relid) order by 1) \
-    from plank.watched w left join pg_class c on c.oid = w.rel left join pg_namespace n on n.oid = c.relnamespace \
+    array(select format('%I.%I', pn.nspname, pc.relname) from plank.members_of(case when m.rel = m.watched then c.oid end) b \
+      join pg_class pc on pc.oid = b.rel join pg_namespace pn on pn.oid = pc.relnamespace \
+      where b.rel <> m.rel and not exists (select from plank.member x where x.rel = b.rel and x.watched = m.watched) order by 1), \
+    coalesce(m.problem, case when c.oid = m.watched and w.level = 'statement' then \
+      (select 'it is captured by statements, and ' || l.why from plank.level_of(c.oid) l where l.level = 'row') end, '') \
+    from plank.member m join plank.watched w on w.rel = m.watched \
+    left join pg_class c on c.oid = m.rel left join pg_namespace n on n.oid = c.relnamespace \
     join pg_namespace pl on pl.nspname = 'plank' join pg_roles o on o.oid = pl.nspowner \
-    left join lateral (select coalesce(array_agg(g.tgname::text order by g.tgname), '{}') as names, \
-      coalesce(array_agg(g.tgenabled::text order by g.tgname), '{}') as states \
-      from pg_trigger g where g.tgrelid = w.rel and g.tgname like 'plank\\_%' and not g.tgisinternal) t on true \
-    order by w.rel <> w.root, 1";
+    left join lateral (select coalesce(array_agg(replace(f.proname::text, '_any', '') order by f.proname), '{}') as names, \
+      coalesce(array_agg(g.tgenabled::text order by f.proname), '{}') as states \
+      from pg_trigger g join pg_proc f on f.oid = g.tgfoid and f.pronamespace = pl.oid where g.tgrelid = m.rel and not g.tgisinternal) t on true \
+    order by m.rel <> m.watched, 1";
 
 /// See [`super::OpenTransaction`]. A prepared transaction has no process that could end.
 pub(super) const TRANSACTIONS: &str = "select format('process %s of %s%s in database %s (%s)', a.pid, coalesce(a.usename::text, 'nobody'), \

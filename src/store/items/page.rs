@@ -33,7 +33,7 @@ const COLUMNS: [(&str, &str); 8] = [
 pub static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let column = |(name, kind): (&str, &str)| json!({"name": name, "type": kind, "base": kind, "collation": "bytes", "letters": "ascii"});
     let table = json!({
-        "rel": 0, "root": 0, "schema": "public", "name": "items", "quoted": "public.items", "since": 0, "key": ["id"],
+        "rel": 0, "schema": "public", "name": "items", "quoted": "public.items", "since": 0, "key": ["id"],
         "old_rows": true, "narrowed": false, "columns": COLUMNS.map(column),
     });
     serde_json::from_value(table).expect("it is written above")

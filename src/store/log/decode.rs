@@ -19,6 +19,23 @@ impl<'a> FromSql<'a> for Xid8 {
     }
 }
 
+/// `tid`: the page and the line pointer.
+pub struct Tid(pub u32, pub u16);
+
+impl<'a> FromSql<'a> for Tid {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Decoded<Self> {
+        let (page, line) = raw.split_at_checked(4).ok_or("a tid has six bytes")?;
+        Ok(Self(
+            u32::from_be_bytes(page.try_into()?),
+            u16::from_be_bytes(line.try_into()?),
+        ))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::TID
+    }
+}
+
 /// `timestamptz`, as microseconds of Unix time.
 pub struct Timestamp(pub i64);
 

@@ -1,5 +1,6 @@
 //! Reading the log by cursor: the statements, and the rows as they come.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,10 +9,11 @@ use futures_util::{StreamExt as _, future::poll_fn};
 use tokio::time::timeout;
 use tokio_postgres::{Config, Row, RowStream};
 
-use crate::feed::{Cursor, Epoch, LogOp, LogRow, Snapshot};
+use crate::feed::change::NUMBERS_PER_LOG_ROW;
+use crate::feed::{Cursor, Epoch, LogOp, LogRow, Rest, RowId, Snapshot, json};
 
 use super::super::connect::{ConnectError, chain};
-use super::decode::{Json, Timestamp, Xid8};
+use super::decode::{Json, Tid, Timestamp, Xid8};
 
 /// With JIT an empty read of a large log takes 270 ms instead of 0.1 ms, and a bitmap or sequential scan of it longer.
 /// A plan of its own for each of the first five reads after a connect takes longer than the read.
@@ -26,6 +28,13 @@ macro_rules! newest {
     };
 }
 
+/// Of a row of the log.
+macro_rules! columns {
+    () => {
+        "seq, xid, statement, rel, op, at, row, old, piece, began, leaf, row_at, old_at, null, null"
+    };
+}
+
 /// What the cursor's snapshot did not see and this statement's does, in the order of `seq`. The first row carries the
 /// snapshot of this very statement, which is the next cursor, and the newest transaction in the log.
 ///
@@ -33,12 +42,13 @@ macro_rules! newest {
 macro_rules! read_sql {
     ($more:literal) => {
         concat!(
-            "select -1::bigint as seq, '0'::xid8 as xid, null::bigint as statement, 0::oid as rel, ' '::\"char\" as op, now() as at, ",
-            "null::json as row, null::json as old, pg_current_snapshot()::text as next, ",
+            "select -1::bigint as seq, '0'::xid8 as xid, now() as statement, 0::oid as rel, ' '::\"char\" as op, now() as at, ",
+            "null::json as row, null::json as old, null::int as piece, null::bigint as began, null::oid as leaf, null::tid as row_at, null::tid as old_at, ",
+            "pg_current_snapshot()::text as next, ",
             newest!(), " as newest ",
-            "union all select seq, xid, statement, rel, op, at, row, old, null, null from plank.log ",
+            "union all select ", columns!(), " from plank.log ",
             "where xid >= pg_snapshot_xmax($1::text::pg_snapshot) ", $more,
-            "union all select seq, xid, statement, rel, op, at, row, old, null, null from plank.log ",
+            "union all select ", columns!(), " from plank.log ",
             "where xid = any (array(select pg_snapshot_xip($1::text::pg_snapshot))) ", $more,
             "order by seq"
         )
@@ -47,13 +57,13 @@ macro_rules! read_sql {
 
 /// Everything.
 pub const READ: &str = read_sql!("");
-/// Up to the snapshot `$2`, and behind the row `$3`: the rest of a batch that was cut off.
+/// Up to the snapshot `$2`, and behind log row `$3`: the rest of a batch that was cut off.
 pub const READ_REST: &str = read_sql!(
     "and xid < pg_snapshot_xmax($2::text::pg_snapshot) and pg_visible_in_snapshot(xid, $2::text::pg_snapshot) and seq > $3 "
 );
 /// Everything of the tables `$2`.
 pub const READ_TABLE: &str = read_sql!("and rel = any ($2) ");
-/// The same up to the snapshot `$3`, and behind the row `$4`.
+/// The same up to the snapshot `$3`, and behind log row `$4`.
 pub const READ_TABLE_REST: &str = read_sql!(
     "and rel = any ($2) and xid < pg_snapshot_xmax($3::text::pg_snapshot) and pg_visible_in_snapshot(xid, $3::text::pg_snapshot) and seq > $4 "
 );
@@ -126,9 +136,22 @@ fn stalled(after: Duration) -> ConnectError {
     ))
 }
 
+/// The log row behind which the rest of a batch begins, of which the change `seq` was the last to be taken: a packed row is
+/// read once more.
+pub fn behind(seq: i64) -> i64 {
+    match seq {
+        i64::MIN => i64::MIN,
+        seq => seq.div_euclid(NUMBERS_PER_LOG_ROW) - 1,
+    }
+}
+
 /// A read that is under way. The server waits while nobody takes its rows.
 pub struct Reading {
     rows: Pin<Box<RowStream>>,
+    /// The changes of a packed row that have not been given yet.
+    unpacked: VecDeque<LogRow>,
+    /// The last change that was taken before, of the rest of a batch.
+    taken: i64,
     end: Arc<Cursor>,
     xmin: u64,
     at_us: i64,
@@ -144,7 +167,7 @@ impl Reading {
     /// If the connection is lost.
     pub async fn begin(
         query: impl Future<Output = Result<RowStream, tokio_postgres::Error>>,
-        rest: Option<&Arc<Cursor>>,
+        rest: Option<&Rest>,
         epoch: Epoch,
         patience: Duration,
         explain: &Explain,
@@ -155,6 +178,8 @@ impl Reading {
         };
         let mut reading = Self {
             rows: Box::pin(rows),
+            unpacked: VecDeque::new(),
+            taken: rest.map_or(i64::MIN, |rest| rest.seq),
             end: Arc::new(Cursor {
                 epoch,
                 snapshot: Snapshot::default(),
@@ -168,16 +193,17 @@ impl Reading {
         let head = head.ok_or_else(|| explain.broken("the log has no head".into()))?;
         // Raw: up to the newest in the log it would stand still while the database goes on.
         let raw = match rest {
-            Some(end) => end.snapshot.clone(),
+            Some(rest) => rest.end.snapshot.clone(),
             None => explain.snapshot(head.get("next"))?,
         };
         reading.xmin = raw.xmin();
         let broken = |e: tokio_postgres::Error| explain.broken(e.to_string());
         reading.at_us = head.try_get::<_, Timestamp>("at").map_err(broken)?.0;
         let snapshot = explain.place(head.get("next"), head.get("newest"))?;
-        reading.end = rest
-            .cloned()
-            .unwrap_or_else(|| Arc::new(Cursor { epoch, snapshot }));
+        reading.end = match rest {
+            Some(rest) => rest.end.clone(),
+            None => Arc::new(Cursor { epoch, snapshot }),
+        };
         Ok(reading)
     }
 
@@ -205,47 +231,86 @@ impl Reading {
         }
     }
 
-    /// The next row of the log.
+    /// The next change of the log.
     ///
     /// # Errors
     /// If the connection is lost.
     pub async fn next(&mut self) -> Result<Option<LogRow>, ConnectError> {
-        let Some(row) = self.row().await? else {
-            return Ok(None);
-        };
-        self.decode(&row).map(Some)
+        loop {
+            while let Some(log) = self.unpacked.pop_front() {
+                if log.seq > self.taken {
+                    return Ok(Some(log));
+                }
+            }
+            let Some(row) = self.row().await? else {
+                return Ok(None);
+            };
+            self.decode(&row)?;
+        }
     }
 
-    fn decode(&self, row: &Row) -> Result<LogRow, ConnectError> {
-        let broken = |e: tokio_postgres::Error| self.explain.broken(chain(&e));
+    fn decode(&mut self, row: &Row) -> Result<(), ConnectError> {
+        let explain = &self.explain;
+        let broken = |e: tokio_postgres::Error| explain.broken(chain(&e));
         let letter: i8 = row.try_get("op").map_err(broken)?;
-        let op = LogOp::from_letter(letter as u8);
-        let unknown = || format!("unknown op {:?}", letter as u8 as char);
-        let mut log = LogRow {
-            seq: row.try_get("seq").map_err(broken)?,
+        let letter = letter as u8;
+        let unknown = || explain.broken(format!("unknown op {:?}", letter as char));
+        let number: i64 = row.try_get("seq").map_err(broken)?;
+        let id = |name: &str| -> Result<Option<RowId>, ConnectError> {
+            let leaf: Option<u32> = row.try_get("leaf").map_err(broken)?;
+            let place: Option<Tid> = row.try_get(name).map_err(broken)?;
+            Ok(leaf.zip(place).map(|(leaf, Tid(page, line))| RowId { leaf, page, line }))
+        };
+        let piece: Option<i32> = row.try_get("piece").map_err(broken)?;
+        let log = LogRow {
+            seq: number * NUMBERS_PER_LOG_ROW,
             xid: row.try_get::<_, Xid8>("xid").map_err(broken)?.0,
-            statement: row.try_get("statement").map_err(broken)?,
+            statement: row.try_get::<_, Timestamp>("statement").map_err(broken)?.0,
+            continues: piece.is_some_and(|piece| piece > 0),
+            began: row.try_get("began").map_err(broken)?,
             rel: row.try_get("rel").map_err(broken)?,
-            op: op.ok_or_else(|| self.explain.broken(unknown()))?,
+            op: LogOp::from_letter(letter).ok_or_else(unknown)?,
             at_us: row.try_get::<_, Timestamp>("at").map_err(broken)?.0,
             row: None,
             old: None,
+            row_id: id("row_at")?,
+            old_id: id("old_at")?,
         };
-        // A database with encoding SQL_ASCII takes any bytes; such a row can't be sent, but it ends nobody.
-        match (
+        // A database with encoding SQL_ASCII takes any bytes; such a row can't be sent, but it ends nothing.
+        let texts = (
             row.try_get::<_, Option<Json>>("row"),
             row.try_get::<_, Option<Json>>("old"),
-        ) {
-            (Ok(new), Ok(old)) => (log.row, log.old) = (new.map(|j| j.0), old.map(|j| j.0)),
-            _ => {
-                log::error!(
-                    "log row is not utf-8, its table is reset rel={} seq={}",
-                    log.rel,
-                    log.seq
-                );
-                log.op = LogOp::Reset;
-            }
+        );
+        let (Ok(new), Ok(old)) = texts else {
+            log::error!("log row is not utf-8, its table is reset rel={} seq={}", log.rel, log.seq);
+            self.unpacked.push_back(LogRow { op: LogOp::Reset, ..log });
+            return Ok(());
+        };
+        let (new, old) = (new.map(|j| j.0), old.map(|j| j.0));
+        if !letter.is_ascii_lowercase() {
+            self.unpacked.push_back(LogRow { row: new, old, ..log });
+            return Ok(());
         }
-        Ok(log)
+        let list = |text: Option<Arc<str>>| -> Result<Vec<Arc<str>>, ConnectError> {
+            let list = text.as_deref().map(json::elements).transpose();
+            let list = list.map_err(|e| explain.broken(format!("a packed row is no list: {e}")))?;
+            Ok(list.unwrap_or_default())
+        };
+        let (new, old) = (list(new)?, list(old)?);
+        let count = new.len().max(old.len());
+        if count as i64 * 2 > NUMBERS_PER_LOG_ROW {
+            return Err(explain.broken(format!("a packed row has {count} changes")));
+        }
+        let (mut new, mut old) = (new.into_iter(), old.into_iter());
+        for i in 0..count as i64 {
+            self.unpacked.push_back(LogRow {
+                seq: log.seq + 2 * i,
+                continues: log.continues || i > 0,
+                row: new.next(),
+                old: old.next(),
+                ..log.clone()
+            });
+        }
+        Ok(())
     }
 }

@@ -74,6 +74,11 @@ async fn of(database: &str) -> Vec<Value> {
     doctor(&["--database-url", &url, "--max-connections", "10"]).await
 }
 
+/// A statement about a trigger of `items`: its name ends with the number of the table.
+fn trigger(statement: &str) -> String {
+    format!("do $$ begin execute format('{statement}', 'items'::regclass::oid); end $$")
+}
+
 #[actix_web::test]
 async fn where_nothing_is_wrong_nothing_is_said_to_be() {
     let app = TestApp::start().await;
@@ -174,22 +179,22 @@ async fn a_lacking_right_is_named() {
 
 #[actix_web::test]
 async fn triggers_that_are_gone_or_off_are_found() {
-    let findings = with_fault("drop trigger plank_update on items").await;
-    expect_one(&findings, "triggers: ", "public.items lacks plank_update");
-    let findings = with_fault("alter table items disable trigger plank_delete").await;
+    let findings = with_fault(&trigger("drop trigger plank_update_%s on items")).await;
+    expect_one(&findings, "triggers: ", "public.items lacks capture_update");
+    let findings = with_fault(&trigger("alter table items disable trigger plank_delete_%s")).await;
     expect_one(
         &findings,
         "triggers: ",
-        "public.items: plank_delete disabled",
+        "public.items: capture_delete disabled",
     );
-    let findings = with_fault("alter table items enable trigger plank_insert").await;
+    let findings = with_fault(&trigger("alter table items enable trigger plank_insert_%s")).await;
     expect_one(&findings, "triggers: ", "not enabled for every writer");
     // What it says to do mends it.
     let database = Cluster::shared().database().await;
     let sql = connect(&Cluster::shared().config(&database)).await;
     execute(
         &sql,
-        "alter table items disable trigger all; drop trigger plank_update on items",
+        &format!("alter table items disable trigger all; {}", trigger("drop trigger plank_update_%s on items")),
     )
     .await;
     assert_eq!(wrongs(&of(&database).await).len(), 2);
@@ -216,8 +221,8 @@ async fn tables_that_are_not_captured_or_not_seen_are_found() {
             .await;
     expect_one(
         &findings,
-        "replication: ",
-        "public.items is written by a subscription",
+        "following: ",
+        "logical replication writes it",
     );
     let findings = with_fault(
         "create table guarded (id int primary key); select plank.watch('guarded');

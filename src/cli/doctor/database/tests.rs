@@ -136,28 +136,31 @@ fn tables_are_judged_by_what_watch_makes() {
         is_root: true,
         level: "statement".into(),
         triggers: all(&[
-            "plank_delete",
-            "plank_insert",
-            "plank_truncate",
-            "plank_update",
+            "capture_delete",
+            "capture_insert",
+            "capture_truncate",
+            "capture_update",
         ]),
         is_unlogged: false,
-        is_subscriber: false,
+        is_alone: true,
         is_readable: true,
         hides_rows: false,
         unwatched: vec![],
+        problem: String::new(),
     };
     let root = TableFacts {
         kind: "p".into(),
-        triggers: all(&["plank_row", "plank_truncate", "plank_truncate_first"]),
+        triggers: all(&["capture_row", "capture_truncate", "capture_truncate_begin"]),
         level: "row".into(),
-        is_subscriber: true,
+        is_alone: false,
         ..fine.clone()
     };
     let between = TableFacts {
         kind: "p".into(),
         is_root: false,
-        triggers: all(&["plank_delete", "plank_insert", "plank_update"]),
+        triggers: all(&["capture_row"]),
+        level: "row".into(),
+        is_alone: false,
         ..fine.clone()
     };
     let text = said(|r| tables(r, &[fine.clone(), root, between]));
@@ -167,14 +170,16 @@ fn tables_are_judged_by_what_watch_makes() {
     );
     type Change<'a> = &'a dyn Fn(&mut TableFacts);
     let cases: [(&str, Change<'_>); 8] = [
-        ("lacks plank_update", &|t| {
+        ("lacks capture_update", &|t| {
             t.triggers.pop();
         }),
-        ("plank_delete disabled", &|t| t.triggers[0].1 = "D".into()),
-        ("plank_insert not enabled for every writer", &|t| {
+        ("capture_delete disabled", &|t| t.triggers[0].1 = "D".into()),
+        ("capture_insert not enabled for every writer", &|t| {
             t.triggers[1].1 = "O".into()
         }),
-        ("level => 'row'", &|t| t.is_subscriber = true),
+        ("can't be followed: no right", &|t| {
+            t.problem = "no right".into()
+        }),
         ("not watched public.p2", &|t| {
             t.unwatched = vec!["public.p2".into()]
         }),

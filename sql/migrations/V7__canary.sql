@@ -9,7 +9,7 @@ create table plank.canary (
 
 -- The same way as every change: the triggers of a watched table.
 create trigger plank_insert after insert on plank.canary referencing new table as new_rows for each statement execute function plank.capture_insert();
-create trigger plank_update after update on plank.canary referencing new table as new_rows for each statement execute function plank.capture_update_new();
+create trigger plank_update after update on plank.canary referencing old table as old_rows new table as new_rows for each statement execute function plank.capture_update();
 alter table plank.canary enable always trigger plank_insert;
 alter table plank.canary enable always trigger plank_update;
 

@@ -2,14 +2,6 @@
 -- filter language of the API with {sub}, {role} and {claim.NAME} of who is asking. Without one a role may do nothing.
 -- Policies are part of a table's description, so they change at a place in the log: what was committed before it is shown
 -- by the old ones, what comes behind by the new ones, on every server.
-create table plank.policy (
-  rel   regclass not null references plank.watched on delete cascade,   -- by name in a dump, as in plank.watched
-  role  text not null check (role <> ''),
-  op    text not null check (op in ('select', 'insert', 'update', 'delete')),
-  rows  text check (length(rows) between 1 and 4096),        -- null: all rows
-  since xid8 not null default pg_current_xact_id(),          -- who resumes from before it does not have what it shows
-  primary key (rel, role, op)
-);
 
 -- Tickets: what a browser opens a WebSocket with, for it can't send a token there. Any server may have given one, and it works
 -- once on one of them. Worth nothing after a crash, so not logged.
@@ -19,32 +11,6 @@ create unlogged table plank.ticket (
   expires   timestamptz not null
 );
 create index on plank.ticket (expires);
-
-create or replace function plank.describe(t oid) returns json language sql stable set search_path = pg_catalog, pg_temp as $$
-  with recursive base as (
-    select a.attnum, a.atttypid as type, a.attcollation as collation
-    from pg_attribute a where a.attrelid = t and a.attnum > 0 and not a.attisdropped
-    union all
-    select b.attnum, y.typbasetype, b.collation from base b join pg_type y on y.oid = b.type where y.typtype = 'd')
-  select json_build_object(
-    'rel', w.rel::bigint, 'root', w.root::bigint, 'schema', n.nspname, 'name', c.relname,
-    'quoted', format('%I.%I', n.nspname, c.relname), 'since', w.since::text::bigint,
-    'key', w.key, 'old_rows', w.old_rows, 'narrowed', w.columns is not null,
-    'columns', (
-      select coalesce(json_agg(json_build_object(
-        'name', a.attname, 'number', a.attnum, 'type', format_type(a.atttypid, a.atttypmod), 'base', format_type(y.oid, null),
-        'collation', l.collation, 'letters', l.letters,
-        'labels', case when y.typtype = 'e' then (select json_agg(enumlabel order by enumsortorder) from pg_enum where enumtypid = y.oid) end
-        ) order by a.attnum), '[]')
-      from pg_attribute a join base b on b.attnum = a.attnum join pg_type y on y.oid = b.type and y.typtype <> 'd'
-        left join lateral plank.collation_of(b.collation) l on b.collation <> 0
-      where a.attrelid = w.rel and a.attnum > 0 and not a.attisdropped and (w.columns is null or a.attname = any (w.columns))),
-    'policies', (
-      select coalesce(json_agg(json_build_object('role', p.role, 'op', p.op, 'rows', p.rows, 'since', p.since::text::bigint) order by p.role, p.op), '[]')
-      from plank.policy p where p.rel = w.rel))
-  from plank.watched w join pg_class c on c.oid = w.rel join pg_namespace n on n.oid = c.relnamespace
-  where w.rel = t
-$$;
 
 -- One after the other for each table: a description has to have the policies of all that were announced before it.
 create function plank.begin_policy(t regclass, role text, ops text[]) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -64,9 +30,9 @@ begin
   if not (select pg_has_role(c.relowner, 'usage') from pg_class c where c.oid = t) then
     raise exception 'plank: % belongs to somebody else', t using hint = 'who may see a table is for its owner to say', errcode = 'insufficient_privilege';
   end if;
-  update plank.watched set since = since where rel = t and root = t;
+  update plank.watched set since = since where rel = t;
   if not found then
-    raise exception 'plank: % is not watched', t using hint = 'call plank.watch first; of a partitioned table name the root', errcode = 'undefined_object';
+    raise exception 'plank: % is not watched', t using hint = 'call plank.watch first', errcode = 'undefined_object';
   end if;
 end $$;
 
@@ -116,3 +82,5 @@ end $$;
 create trigger renew_policies after update of log_id on plank.meta for each statement execute function plank.renew_policies();
 
 revoke all on all functions in schema plank from public;
+
+select plank.watch('public.items');
