@@ -314,7 +314,7 @@ begin
   end loop;
 end $$;
 
--- Drops the triggers of t that are there for the watched table w.
+-- Drops the triggers of t that are there for the watched table w, and what else was made for it, once nothing else needs it.
 create function plank.detach(t regclass, w oid) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   own record;
@@ -324,7 +324,8 @@ begin
   for own in select g.name from plank.triggers_of(t) g where g.name like '%\_' || w loop
     execute format('drop trigger %I on %s', own.name, t);
   end loop;
-  if exists (select from plank.member m where m.rel = t and m.watched <> w) then return; end if;
+  delete from plank.member m where m.rel = t and m.watched = w;
+  if exists (select from plank.member m where m.rel = t) then return; end if;
   if exists (select from plank.permitted p join pg_policy y on y.polrelid = p.rel and y.polname = p.policy where p.rel = t) then
     execute format('drop policy plank_reads on %s', t);
   end if;

@@ -188,15 +188,22 @@ impl Page {
             if self.text.len() < PIECE_BYTES {
                 continue;
             }
-            let is_quick = {
-                let room = timeout(REPLAY_PAUSE_MAX, pieces.room()).await;
-                matches!(room, Ok(Ok(_)))
-            };
-            if is_quick && Instant::now() < held_until {
-                self.hand_on(pieces).await?;
+            // The changes of a statement come many at a time.
+            let mut text = Bytes::from(std::mem::take(&mut self.text));
+            while !text.is_empty() && Instant::now() < held_until {
+                match timeout(REPLAY_PAUSE_MAX, pieces.room()).await {
+                    Ok(room) => {
+                        let room = room.map_err(Stop::Gone)?;
+                        room.send(text.split_to(text.len().min(PIECE_BYTES)));
+                    }
+                    Err(_) => break,
+                }
+            }
+            if text.is_empty() {
                 continue;
             }
             drop(replay);
+            send(pieces, text).await?;
             for row in waiting.by_ref() {
                 self.put(row)?;
             }
@@ -234,13 +241,17 @@ impl Page {
     }
 
     async fn hand_on(&mut self, pieces: &Pieces) -> Result<(), Stop> {
-        let mut text = Bytes::from(std::mem::take(&mut self.text));
-        while !text.is_empty() {
-            let room = pieces.room().await.map_err(Stop::Gone)?;
-            room.send(text.split_to(text.len().min(PIECE_BYTES)));
-        }
-        Ok(())
+        send(pieces, Bytes::from(std::mem::take(&mut self.text))).await
     }
+}
+
+/// Hands all of it on, piece by piece, as the client takes it.
+async fn send(pieces: &Pieces, mut text: Bytes) -> Result<(), Stop> {
+    while !text.is_empty() {
+        let room = pieces.room().await.map_err(Stop::Gone)?;
+        room.send(text.split_to(text.len().min(PIECE_BYTES)));
+    }
+    Ok(())
 }
 
 /// Appends a change to the list.
