@@ -300,9 +300,10 @@ begin
   loop
     begin
       if not plank.sees_all(tg_relid) then raise insufficient_privilege; end if;
-      execute format('insert into plank.log (slot, rel, op, old, leaf, old_at)
-        select coalesce(pg_sequence_last_value(''plank.slot''), 0), $1, ''D'', plank.as_parent(row_to_json(x.*), $2), $3, x.ctid from only %s x',
-        tg_relid::regclass) using above.watched, above.columns, tg_relid;
+      -- began: all else that was logged of the table comes before or after all of this. Places in it are given out again.
+      execute format('insert into plank.log (slot, rel, op, old, leaf, old_at, began)
+        select coalesce(pg_sequence_last_value(''plank.slot''), 0), $1, ''D'', plank.as_parent(row_to_json(x.*), $2), $3, x.ctid, $4 from only %s x',
+        tg_relid::regclass) using above.watched, above.columns, tg_relid, coalesce(pg_sequence_last_value('plank.seq'), 0);
     exception when insufficient_privilege then
       -- Without the right to read the rows: the servers learn that the table can't be followed through this.
       insert into plank.log (slot, rel, op) values (coalesce(pg_sequence_last_value('plank.slot'), 0), above.watched, 'R');

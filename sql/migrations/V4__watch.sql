@@ -281,10 +281,15 @@ declare
   wanted text[] := '{}';   -- name and what it is, pair by pair
   own record;
 begin
-  -- A trigger of the tree above does it already.
+  -- A table has one trigger at row level, whatever number of watched tables it belongs to: the function looks them up. One
+  -- that PostgreSQL has copied from the table above comes before its own.
   if level = 'row' and exists (
       select from pg_trigger g join pg_proc p on p.oid = g.tgfoid
       where g.tgrelid = t and g.tgparentid <> 0 and p.pronamespace = 'plank'::regnamespace) then
+    for own in select g.name from plank.triggers_of(t) g where g.function like 'capture\_row%' loop
+      execute format('drop trigger %I on %s', own.name, t);
+    end loop;
+  elsif level = 'row' and exists (select from plank.triggers_of(t) g where g.function like 'capture\_row%' and g.name <> 'plank_row' || mine) then
     null;
   elsif level = 'row' then
     wanted := wanted || array['plank_row' || mine, format('after insert or update or delete on %s for each row execute function plank.capture_row%s()', t, form)];
@@ -415,17 +420,17 @@ begin
 end $$;
 
 -- Brings triggers, members and description of a watched table up to date, with locks: what follows is captured in that way.
--- patient: whether a missing right is an error, or only noted.
-create function plank.look_at(t regclass, patient boolean default false) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+-- patient: whether a missing right is only noted, and no error. whole: whether nothing was missed; null if that is not known.
+create function plank.look_at(t regclass, patient boolean default false, whole boolean default null) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   w plank.watched := (select x from plank.watched x where x.rel = t);
   part record;
   is_new boolean := not exists (select from plank.member where watched = t);
-  is_whole boolean := true;
+  is_whole boolean := coalesce(whole, true);
   new_problem text;
 begin
   -- Something may have been missed where a trigger is not there, or not enabled.
-  if not is_new then
+  if not is_new and whole is null then
     is_whole := not exists (
       select from plank.member m join pg_class c on c.oid = m.rel
       where m.watched = t and m.problem is null and (c.relkind = 'r' or m.rel = t) and not exists (
@@ -464,28 +469,22 @@ end $$;
 -- Ends that: drops the triggers. What is in the log already stays until it is pruned.
 create function plank.unwatch(t regclass) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  part record;
-  left_over record;
+  parts regclass[] := array(select m.rel from plank.member m join pg_class c on c.oid = m.rel where m.watched = t order by m.rel <> t);
+  part regclass;
+  other record;
 begin
   if not exists (select from plank.watched where rel = t) then
     raise exception 'plank: % is not watched', t using hint = 'select * from plank.tables shows what is', errcode = 'undefined_object';
   end if;
-  perform plank.forget(t);
-  perform plank.announce(t, 'X');
-  -- A watched table within this one has had the triggers of this one.
-  for part in select w.rel from plank.watched w where w.rel in (select m.rel from plank.members_of(t) m) loop
-    perform plank.look_at(part.rel);
-  end loop;
-end $$;
-
-create function plank.forget(t regclass) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  part record;
-begin
-  for part in select m.rel from plank.member m join pg_class c on c.oid = m.rel where m.watched = t order by m.rel <> t loop
-    perform plank.detach(part.rel, t);
+  foreach part in array parts loop
+    perform plank.detach(part, t);
   end loop;
   delete from plank.watched where rel = t;
+  perform plank.announce(t, 'X');
+  -- Other watched tables may have shared its triggers. Nobody writes in between.
+  for other in select distinct m.watched from plank.member m where m.rel = any (parts) loop
+    perform plank.look_at(other.watched, whole => true);
+  end loop;
 end $$;
 
 -- Ends all watching.

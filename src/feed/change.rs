@@ -103,6 +103,12 @@ pub struct LogRow {
 }
 
 impl LogRow {
+    /// Whether it is one of the rows that TRUNCATE of a part of the table takes away. Nothing else happens to the table
+    /// meanwhile.
+    pub fn is_of_truncate(&self) -> bool {
+        self.old_id.is_some() && self.began.is_some()
+    }
+
     /// The number of its row in `plank.log`.
     pub fn number(&self) -> i64 {
         self.seq.div_euclid(NUMBERS_PER_LOG_ROW)

@@ -64,6 +64,8 @@ struct Pending {
 #[derive(Debug, Default)]
 struct Statement {
     began: i64,
+    /// It is a TRUNCATE within that statement.
+    truncates: bool,
     waiting: Vec<Waiting>,
     /// What was told of keys already, by a hash of the key. `None`: it is not known.
     told: HashMap<u64, Option<Told>>,
@@ -204,7 +206,9 @@ impl Pending {
             true => (0, 0),
             false => (log.xid, log.statement),
         };
-        if self.statements.get(&xid).is_some_and(|s| s.began != began) {
+        let truncates = log.is_of_truncate();
+        let is_over = |s: &Statement| s.began != began || s.truncates != truncates;
+        if self.statements.get(&xid).is_some_and(is_over) {
             self.release(xid, out)?;
         }
         for half in &halves {
@@ -222,6 +226,7 @@ impl Pending {
                 self.oldest.push_back(xid);
                 place.insert(Statement {
                     began,
+                    truncates,
                     ..Statement::default()
                 })
             }

@@ -8,6 +8,7 @@ mod altered;
 mod architecture;
 mod auth;
 mod capture;
+mod capture_cases;
 mod capture_random;
 mod catch_up;
 mod caught_up;

@@ -147,6 +147,17 @@ fn key_that_is_checked_late_may_be_taken_before_it_is_given_up() {
 }
 
 #[test]
+fn truncate_of_a_part_gives_places_out_again() {
+    let id = Some(RowId { leaf: 1, page: 0, line: 1 });
+    let rows = [
+        LogRow { row_id: id, ..log(9, 4, 1, None, Some((1, 1))) },
+        LogRow { old_id: id, began: Some(1), ..log(9, 4, 2, Some((1, 1)), None) },
+        LogRow { row_id: id, ..log(9, 4, 3, None, Some((1, 2))) },
+    ];
+    assert_eq!(ends(rows.to_vec(), &[]), [r#"{"id":1,"v":2}"#]);
+}
+
+#[test]
 fn changes_that_do_not_fit_together_are_unclear() {
     let rows = vec![
         log(9, 4, 1, Some((1, 1)), Some((1, 2))),
