@@ -296,9 +296,7 @@ async fn follow_tables(pool: Pool, health: Arc<Health>) {
         if !health.is_live() {
             continue;
         }
-        let work = async {
-            retention::follow_tables(&pool).await
-        };
+        let work = async { retention::follow_tables(&pool).await };
         if let Err(error) = work.await {
             log::warn!("tables not followed reason=\"{error}\"");
         }

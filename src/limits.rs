@@ -95,6 +95,9 @@ pub const FLUSH_SOCKETS_MAX: usize = 512;
 /// Bytes that are handed to a lagging socket in one call.
 pub const DRAIN_BYTES: usize = 256 * 1024;
 
+/// Transactions of one read whose times the listener keeps, to tell how busy the writers are.
+pub const BELL_TRANSACTIONS_MAX: usize = 10_000;
+
 /// Bytes of rows after which the listener hands what it has read to the hub: a batch of any size passes in such chunks.
 pub const CHUNK_BYTES: usize = 256 * 1024;
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::filter::kind::{Kind, Letters};
-use super::policy::Policy;
 use super::json::Wide;
+use super::policy::Policy;
 use super::projection::Projection;
 
 /// A PostgreSQL object identifier.

@@ -212,7 +212,11 @@ impl Pending {
             self.release(xid, out)?;
         }
         for half in &halves {
-            let holder = half.change.key.as_ref().and_then(|key| self.holders.get(key));
+            let holder = half
+                .change
+                .key
+                .as_ref()
+                .and_then(|key| self.holders.get(key));
             if let Some(holder) = holder.copied().filter(|holder| *holder != xid) {
                 self.release(holder, out)?;
             }
@@ -264,7 +268,11 @@ impl Pending {
 
     /// Lets the oldest statement go out that still waits, or the older half of `current`; what was told is remembered.
     fn make_room(&mut self, current: u64, out: &mut Vec<Built>) -> Result<(), BuildError> {
-        let waits = |xid: &&u64| self.statements.get(xid).is_some_and(|s| !s.waiting.is_empty());
+        let waits = |xid: &&u64| {
+            self.statements
+                .get(xid)
+                .is_some_and(|s| !s.waiting.is_empty())
+        };
         let oldest = self.oldest.iter().find(waits).copied().unwrap_or(current);
         let Some(statement) = self.statements.get_mut(&oldest) else {
             return Err(BuildError::Unclear);
@@ -377,28 +385,50 @@ fn halves(log: &LogRow, table: &Arc<Table>) -> Result<SmallVec<[Waiting; 2]>, se
     let (new_key, old_key) = (key_of(&log.row)?, key_of(&log.old)?);
     let to = State::of(log.row_id, log.row.as_deref());
     let from = State::of(log.old_id, log.old.as_deref());
-    let waiting = |op, key: Option<Arc<str>>, row: Option<Arc<str>>, old: Option<Arc<str>>, seq, step| {
-        let of = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |t| t.len());
-        let bytes = of(&key) + of(&row) + of(&old) + size_of::<Waiting>();
-        Waiting {
-            table: table.clone(),
-            change: change(log, op, key, row, old, seq),
-            step,
-            began: log.began,
-            bytes,
-        }
-    };
+    let waiting =
+        |op, key: Option<Arc<str>>, row: Option<Arc<str>>, old: Option<Arc<str>>, seq, step| {
+            let of = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |t| t.len());
+            let bytes = of(&key) + of(&row) + of(&old) + size_of::<Waiting>();
+            Waiting {
+                table: table.clone(),
+                change: change(log, op, key, row, old, seq),
+                step,
+                began: log.began,
+                bytes,
+            }
+        };
     let (row, old) = (log.row.clone(), log.old.clone());
     Ok(match (new_key, old_key) {
         (Some(new), Some(old_key)) if new == old_key => {
-            smallvec![waiting(Op::Update, Some(new), row, old, log.seq, (from, to))]
+            smallvec![waiting(
+                Op::Update,
+                Some(new),
+                row,
+                old,
+                log.seq,
+                (from, to)
+            )]
         }
         (Some(new), Some(old_key)) => smallvec![
             waiting(Op::Delete, Some(old_key), None, old, log.seq, (from, None)),
             waiting(Op::Insert, Some(new), row, None, log.seq + 1, (None, to)),
         ],
-        (Some(new), None) => smallvec![waiting(Op::Insert, Some(new), row, None, log.seq, (None, to))],
-        (None, Some(key)) => smallvec![waiting(Op::Delete, Some(key), None, old, log.seq, (from, None))],
+        (Some(new), None) => smallvec![waiting(
+            Op::Insert,
+            Some(new),
+            row,
+            None,
+            log.seq,
+            (None, to)
+        )],
+        (None, Some(key)) => smallvec![waiting(
+            Op::Delete,
+            Some(key),
+            None,
+            old,
+            log.seq,
+            (from, None)
+        )],
         (None, None) => SmallVec::new(),
     })
 }
@@ -416,7 +446,10 @@ fn circle(waiting: &[Waiting], positions: &[usize]) -> Option<Option<State>> {
         let began = waiting[**last].began;
         began.is_some_and(|began| others.all(|i| waiting[*i].number() <= began))
     };
-    positions.iter().find(is_last).map(|last| waiting[*last].step.1)
+    positions
+        .iter()
+        .find(is_last)
+        .map(|last| waiting[*last].step.1)
 }
 
 /// Whether a change goes on from what was told, and is not the end of a circle that may have begun elsewhere.
@@ -429,7 +462,10 @@ fn continues(told: &Told, next: &Waiting) -> bool {
 
 /// Of the first `count` those whose keys have nothing behind them, and the rest.
 fn older(waiting: Vec<Waiting>, count: usize) -> (Vec<Waiting>, Vec<Waiting>) {
-    let later: HashSet<Arc<str>> = waiting[count..].iter().filter_map(|w| w.change.key.clone()).collect();
+    let later: HashSet<Arc<str>> = waiting[count..]
+        .iter()
+        .filter_map(|w| w.change.key.clone())
+        .collect();
     let mut place = 0;
     waiting.into_iter().partition(|waiting| {
         place += 1;
@@ -447,25 +483,68 @@ fn sort(waiting: Vec<Waiting>) -> Result<Vec<(i64, Waiting)>, BuildError> {
     let mut places: Vec<Option<i64>> = waiting.iter().map(|w| Some(w.change.seq)).collect();
     let mut by_key: HashMap<&str, SmallVec<[usize; 2]>> = HashMap::with_capacity(waiting.len());
     for (i, waiting) in waiting.iter().enumerate() {
-        by_key.entry(waiting.change.key.as_deref().unwrap_or_default()).or_default().push(i);
+        by_key
+            .entry(waiting.change.key.as_deref().unwrap_or_default())
+            .or_default()
+            .push(i);
     }
     for positions in by_key.values().filter(|positions| positions.len() > 1) {
-        let steps: Vec<Step<State>> = positions.iter().map(|i| waiting[*i].step).collect();
-        match order(&steps, circle(&waiting, positions)) {
-            Order::AsLogged => {}
-            Order::Nothing => positions.iter().for_each(|i| places[*i] = None),
-            Order::Unclear => return Err(BuildError::Unclear),
-            Order::Sorted(sorted) => {
-                for (slot, which) in positions.iter().zip(sorted) {
-                    places[positions[which]] = Some(waiting[*slot].change.seq);
-                }
-            }
+        let sorted = match waiting[positions[0]].table.late_key {
+            false => sequence(&waiting, positions, circle(&waiting, positions))?,
+            true => late_sequence(&waiting, positions)?,
+        };
+        for i in positions {
+            places[*i] = None;
+        }
+        for (slot, which) in positions.iter().zip(sorted) {
+            places[which] = Some(waiting[*slot].change.seq);
         }
     }
-    let mut sorted: Vec<(i64, Waiting)> =
-        places.into_iter().zip(waiting).filter_map(|(place, w)| Some((place?, w))).collect();
+    let mut sorted: Vec<(i64, Waiting)> = places
+        .into_iter()
+        .zip(waiting)
+        .filter_map(|(place, w)| Some((place?, w)))
+        .collect();
     sorted.sort_by_key(|(place, _)| *place);
     Ok(sorted)
+}
+
+/// The order of these changes of one key.
+fn sequence(
+    waiting: &[Waiting],
+    positions: &[usize],
+    circle: Option<Option<State>>,
+) -> Result<Vec<usize>, BuildError> {
+    let steps: Vec<Step<State>> = positions.iter().map(|i| waiting[*i].step).collect();
+    match order(&steps, circle) {
+        Order::AsLogged => Ok(positions.to_vec()),
+        Order::Nothing => Ok(Vec::new()),
+        Order::Unclear => Err(BuildError::Unclear),
+        Order::Sorted(sorted) => Ok(sorted.into_iter().map(|i| positions[i]).collect()),
+    }
+}
+
+/// The same where keys are checked late. Within a transaction a key may have several rows, so what cancels out there says
+/// nothing of it. At the end of each it has one, so transactions are steps themselves, in the order that the versions say.
+fn late_sequence(waiting: &[Waiting], positions: &[usize]) -> Result<Vec<usize>, BuildError> {
+    let mut of_xid: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for i in positions {
+        of_xid.entry(waiting[*i].change.xid).or_default().push(*i);
+    }
+    let (mut inner, mut steps) = (Vec::new(), Vec::new());
+    for positions in of_xid.values() {
+        let sorted = sequence(waiting, positions, None)?;
+        if let (Some(first), Some(last)) = (sorted.first(), sorted.last()) {
+            steps.push((waiting[*first].step.0, waiting[*last].step.1));
+            inner.push(sorted);
+        }
+    }
+    Ok(match order(&steps, Some(None)) {
+        Order::AsLogged => inner.concat(),
+        Order::Nothing => Vec::new(),
+        Order::Unclear => return Err(BuildError::Unclear),
+        Order::Sorted(sorted) => sorted.into_iter().flat_map(|i| inner[i].clone()).collect(),
+    })
 }
 
 #[cfg(test)]

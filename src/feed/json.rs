@@ -52,7 +52,11 @@ fn pick(
 ///
 /// # Errors
 /// If `row` is no JSON object.
-pub fn select(row: &str, names: &[String], wide: &[(String, Wide)]) -> Result<String, serde_json::Error> {
+pub fn select(
+    row: &str,
+    names: &[String],
+    wide: &[(String, Wide)],
+) -> Result<String, serde_json::Error> {
     let found = pick(row, |name| names.iter().position(|n| n == name))?;
     Ok(object(found, names, wide))
 }
@@ -206,9 +210,18 @@ mod tests {
         let wide = |text: &str| vec![("c".to_owned(), serde_json::from_str::<Wide>(text).unwrap())];
         let of = |row: &str, text: &str| quote_numbers(row, &wide(text)).unwrap();
         let row = r#"{"c":{"n":1,"m":2,"d":{"x":[3]}}}"#;
-        assert_eq!(of(row, r#"{"n":true}"#), r#"{"c":{"n":"1","m":2,"d":{"x":[3]}}}"#);
-        assert_eq!(of(row, r#"{"d":{"x":true}}"#), r#"{"c":{"n":1,"m":2,"d":{"x":["3"]}}}"#);
-        assert_eq!(of(r#"{"c":[{"n":1},null]}"#, r#"{"n":true}"#), r#"{"c":[{"n":"1"},null]}"#);
+        assert_eq!(
+            of(row, r#"{"n":true}"#),
+            r#"{"c":{"n":"1","m":2,"d":{"x":[3]}}}"#
+        );
+        assert_eq!(
+            of(row, r#"{"d":{"x":true}}"#),
+            r#"{"c":{"n":1,"m":2,"d":{"x":["3"]}}}"#
+        );
+        assert_eq!(
+            of(r#"{"c":[{"n":1},null]}"#, r#"{"n":true}"#),
+            r#"{"c":[{"n":"1"},null]}"#
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub type Step<S> = (Option<S>, Option<S>);
 pub enum Order {
     /// As they came.
     AsLogged,
-    /// In this order of their positions.
+    /// In this order of their positions. Some may be left out: they cancel out, and touch none of the states of the others.
     Sorted(Vec<usize>),
     /// They cancel out: the row is as it was before them, whatever that is.
     Nothing,
@@ -32,7 +32,11 @@ pub fn order<S: Copy + Eq + Hash>(steps: &[Step<S>], circle: Option<Option<S>>) 
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
         return Order::AsLogged;
     };
-    if steps.len() == 1 || steps.iter().all(|(from, to)| from == to && from == &first.0) {
+    if steps.len() == 1
+        || steps
+            .iter()
+            .all(|(from, to)| from == to && from == &first.0)
+    {
         return Order::AsLogged;
     }
     let is_chain = steps.windows(2).all(|pair| pair[0].1 == pair[1].0);
@@ -56,13 +60,13 @@ pub fn order<S: Copy + Eq + Hash>(steps: &[Step<S>], circle: Option<Option<S>>) 
         _ => return Order::Unclear,
     };
     match trail(steps, start) {
-        Some(order) => Order::Sorted(order),
-        None => Order::Unclear,
+        order if order.is_empty() => Order::Unclear,
+        order => Order::Sorted(order),
     }
 }
 
-/// A trail from `start` that takes every step once (Hierholzer), by preference in the order of the log.
-fn trail<S: Copy + Eq + Hash>(steps: &[Step<S>], start: Option<S>) -> Option<Vec<usize>> {
+/// A trail from `start` that takes every step once that can be reached (Hierholzer), by preference in the order of the log.
+fn trail<S: Copy + Eq + Hash>(steps: &[Step<S>], start: Option<S>) -> Vec<usize> {
     let mut leaving: HashMap<Option<S>, Vec<usize>> = HashMap::new();
     for (i, (from, _)) in steps.iter().enumerate().rev() {
         leaving.entry(*from).or_default().push(i);
@@ -79,7 +83,7 @@ fn trail<S: Copy + Eq + Hash>(steps: &[Step<S>], start: Option<S>) -> Option<Vec
         }
     }
     order.reverse();
-    (order.len() == steps.len()).then_some(order)
+    order
 }
 
 #[cfg(test)]
@@ -98,12 +102,36 @@ mod tests {
         let cases: [(&[Step<u8>], Order, &str); 9] = [
             (&[(A, B)], Order::AsLogged, "one change"),
             (&[(A, B), (B, C)], Order::AsLogged, "in order"),
-            (&[(B, C), (A, B)], Order::Sorted(vec![1, 0]), "a nested trigger came first"),
-            (&[(GONE, B), (A, GONE)], Order::Sorted(vec![1, 0]), "an insert came before its delete"),
-            (&[(A, GONE), (GONE, A)], Order::Nothing, "the row is as before"),
-            (&[(A, B), (B, A)], Order::Nothing, "there and back, or back and there"),
-            (&[(A, A), (A, A)], Order::AsLogged, "updates that change nothing"),
-            (&[(A, B), (C, A)], Order::Sorted(vec![1, 0]), "from C by way of A"),
+            (
+                &[(B, C), (A, B)],
+                Order::Sorted(vec![1, 0]),
+                "a nested trigger came first",
+            ),
+            (
+                &[(GONE, B), (A, GONE)],
+                Order::Sorted(vec![1, 0]),
+                "an insert came before its delete",
+            ),
+            (
+                &[(A, GONE), (GONE, A)],
+                Order::Nothing,
+                "the row is as before",
+            ),
+            (
+                &[(A, B), (B, A)],
+                Order::Nothing,
+                "there and back, or back and there",
+            ),
+            (
+                &[(A, A), (A, A)],
+                Order::AsLogged,
+                "updates that change nothing",
+            ),
+            (
+                &[(A, B), (C, A)],
+                Order::Sorted(vec![1, 0]),
+                "from C by way of A",
+            ),
             (&[(A, B), (A, C)], Order::Unclear, "two ends"),
         ];
         for (steps, expected, why) in cases {
@@ -114,7 +142,10 @@ mod tests {
     #[test]
     fn circle_begins_where_it_is_known_to() {
         assert_eq!(order(&[(GONE, A), (A, GONE)], Some(GONE)), Order::AsLogged);
-        assert_eq!(order(&[(A, GONE), (GONE, A)], Some(GONE)), Order::Sorted(vec![1, 0]));
+        assert_eq!(
+            order(&[(A, GONE), (GONE, A)], Some(GONE)),
+            Order::Sorted(vec![1, 0])
+        );
         assert_eq!(order(&[(A, B), (B, A)], Some(A)), Order::AsLogged);
         assert_eq!(order(&[(A, B), (B, A)], Some(B)), Order::Sorted(vec![1, 0]));
         assert_eq!(order(&[(A, B), (B, A)], Some(C)), Order::Unclear);

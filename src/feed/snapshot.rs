@@ -154,7 +154,14 @@ pub(super) mod tests {
 
     #[test]
     fn no_id_has_an_epoch_boundary_in_its_low_bits() {
-        let cases = [(0, 3), (2, 3), (3, 4), (0xFFFF_FFFE, 0xFFFF_FFFF), (0xFFFF_FFFF, 0x1_0000_0003), (0x1_0000_0003, 0x1_0000_0004)];
+        let cases = [
+            (0, 3),
+            (2, 3),
+            (3, 4),
+            (0xFFFF_FFFE, 0xFFFF_FFFF),
+            (0xFFFF_FFFF, 0x1_0000_0003),
+            (0x1_0000_0003, 0x1_0000_0004),
+        ];
         for (xid, next) in cases {
             assert_eq!(next_xid(xid), next, "{xid:x}");
         }

@@ -12,7 +12,9 @@ use crate::limits::{CATCH_UP_READ_MAX, PAGES_MAX, REPLAYS_MAX, SNAPSHOT_MAX, SNA
 
 use super::connect::{self, ConnectError};
 use super::log::decode::Xid8;
-use super::log::read::{self, Explain, NOW, PRUNED, READ_TABLE, READ_TABLE_REST, Reading, SETTINGS};
+use super::log::read::{
+    self, Explain, NOW, PRUNED, READ_TABLE, READ_TABLE_REST, Reading, SETTINGS,
+};
 use super::policy;
 
 mod pace;

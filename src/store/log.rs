@@ -258,8 +258,7 @@ impl LogReader {
             };
             let end = rest.end.snapshot.to_string();
             let behind = read::behind(rest.seq);
-            let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
-                [&cursor, &end, &behind];
+            let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&cursor, &end, &behind];
             self.client.query_raw(READ_REST, params).await
         };
         Reading::begin(query, interrupted, self.epoch, patience, &self.explain).await

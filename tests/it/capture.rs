@@ -341,7 +341,12 @@ async fn a_large_statement_does_not_make_the_small_ones_after_it_slow() {
     let triggers = plan[0]["Triggers"].as_array().unwrap();
     let time = triggers
         .iter()
-        .find(|t| t["Trigger Name"].as_str().unwrap().starts_with("plank_update"))
+        .find(|t| {
+            t["Trigger Name"]
+                .as_str()
+                .unwrap()
+                .starts_with("plank_update")
+        })
         .unwrap()["Time"]
         .as_f64()
         .unwrap();

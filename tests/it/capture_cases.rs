@@ -96,7 +96,8 @@ async fn triggers_that_change_their_own_table_are_ordered_at_both_levels() {
         ))
         .await;
         let mut client = watched(&app, "own").await;
-        app.execute("insert into own values (1, 0), (2, 2); insert into own values (9, 9)").await;
+        app.execute("insert into own values (1, 0), (2, 2); insert into own values (9, 9)")
+            .await;
         let mut rows = std::collections::BTreeMap::new();
         while !rows.contains_key("9") {
             for change in client.batch().await {
@@ -112,12 +113,18 @@ async fn columns_that_an_index_includes_are_no_key() {
     let app = TestApp::start().await;
     app.execute("create table inc (a int, b int, payload text, primary key (b, a) include (payload)); select plank.watch('inc')").await;
     let mut client = watched(&app, "inc").await;
-    app.execute("insert into inc values (1, 2, 'x'); update inc set payload = 'y'").await;
+    app.execute("insert into inc values (1, 2, 'x'); update inc set payload = 'y'")
+        .await;
     let changes = client.changes(2).await;
     assert_eq!(changes[1]["op"], "update");
     assert_eq!(changes[1]["key"], json!({"a": 1, "b": 2}));
     let (_, tables) = app.request("GET", "/api/tables", None).await;
-    let inc = tables["tables"].as_array().unwrap().iter().find(|t| t["table"] == "public.inc").unwrap();
+    let inc = tables["tables"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|t| t["table"] == "public.inc")
+        .unwrap();
     assert_eq!(inc["key"], json!(["b", "a"]));
 }
 
@@ -139,9 +146,16 @@ async fn key_that_is_checked_late_may_change_hands() {
     let app = TestApp::start().await;
     app.execute("create table late (id int primary key deferrable initially deferred, v text); select plank.watch('late'); insert into late values (1, 'x')").await;
     let since = cursor(&app).await;
-    let (one, two) = (connect(&Cluster::shared().config(&app.database)).await, connect(&Cluster::shared().config(&app.database)).await);
-    two.batch_execute("begin; update late set v = v where false").await.unwrap();
-    one.batch_execute("begin; insert into late values (1, 'x')").await.unwrap();
+    let (one, two) = (
+        connect(&Cluster::shared().config(&app.database)).await,
+        connect(&Cluster::shared().config(&app.database)).await,
+    );
+    two.batch_execute("begin; update late set v = v where false")
+        .await
+        .unwrap();
+    one.batch_execute("begin; insert into late values (1, 'x')")
+        .await
+        .unwrap();
     two.batch_execute("delete from late").await.unwrap();
     let (taken, given) = tokio::join!(one.batch_execute("commit"), async {
         until("the other waits", async || {
@@ -155,7 +169,12 @@ async fn key_that_is_checked_late_may_change_hands() {
     for limit in [1, 100] {
         let path = format!("/api/changes?table=late&since={since}&limit={limit}");
         let (_, page) = app.request("GET", &path, None).await;
-        let ops: Vec<&Value> = page["changes"].as_array().unwrap().iter().map(|c| &c["op"]).collect();
+        let ops: Vec<&Value> = page["changes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| &c["op"])
+            .collect();
         assert_eq!(ops, ["delete", "insert"], "{page}");
     }
 }
@@ -192,8 +211,15 @@ async fn partition_is_followed_whatever_statements_name() {
     .await;
     let (mut part, mut root) = (watched(&app, "p1").await, watched(&app, "p").await);
     app.execute("insert into p values (1, 1)").await;
-    assert_eq!((part.change().await["op"].clone(), root.change().await["op"].clone()), (json!("insert"), json!("insert")));
-    app.execute("select plank.unwatch('p'); insert into p values (2, 1)").await;
+    assert_eq!(
+        (
+            part.change().await["op"].clone(),
+            root.change().await["op"].clone()
+        ),
+        (json!("insert"), json!("insert"))
+    );
+    app.execute("select plank.unwatch('p'); insert into p values (2, 1)")
+        .await;
     assert_eq!(part.change().await["key"], json!({"id": 2, "k": 1}));
     root.expect("unsubscribed").await;
 }
@@ -207,12 +233,14 @@ async fn watched_table_that_is_attached_to_a_watched_root_is_followed_as_both() 
     )
     .await;
     let (mut p, mut q) = (watched(&app, "p").await, watched(&app, "q").await);
-    app.execute("alter table p attach partition q for values in (5)").await;
+    app.execute("alter table p attach partition q for values in (5)")
+        .await;
     for client in [&mut p, &mut q] {
         assert_eq!(client.expect("reset").await["reason"], "schema");
         client.expect("subscribed").await;
     }
-    app.execute("insert into p values (2, 5); insert into q values (3, 5)").await;
+    app.execute("insert into p values (2, 5); insert into q values (3, 5)")
+        .await;
     assert_eq!((p.changes(2).await.len(), q.changes(2).await.len()), (2, 2));
 }
 
@@ -226,15 +254,31 @@ async fn table_that_can_not_be_followed_keeps_no_other_from_it() {
     .await;
     let mut client = watched(&app, "fine").await;
     app.execute("create foreign table f partition of p for values in (9) server files options (filename '/dev/null')").await;
-    let problem = "select coalesce((select problem from plank.tables where \"table\" = 'p'::regclass), '')";
+    let problem =
+        "select coalesce((select problem from plank.tables where \"table\" = 'p'::regclass), '')";
     until("the problem is noted", async || {
-        app.sql.query_one(problem, &[]).await.unwrap().get::<_, String>(0).contains("foreign table")
+        app.sql
+            .query_one(problem, &[])
+            .await
+            .unwrap()
+            .get::<_, String>(0)
+            .contains("foreign table")
     })
     .await;
     app.execute("alter table fine alter id type bigint").await;
     assert_eq!(client.expect("reset").await["reason"], "schema");
-    let refused = app.sql.batch_execute("select plank.watch('p')").await.unwrap_err();
-    assert!(refused.as_db_error().unwrap().message().contains("f, which is a foreign table"));
+    let refused = app
+        .sql
+        .batch_execute("select plank.watch('p')")
+        .await
+        .unwrap_err();
+    assert!(
+        refused
+            .as_db_error()
+            .unwrap()
+            .message()
+            .contains("f, which is a foreign table")
+    );
 }
 
 #[actix_web::test]
@@ -270,10 +314,18 @@ async fn types_that_are_written_in_another_way_make_cursors_void() {
         assert_eq!(app.request("GET", &resume, None).await.0, 410, "{alter}");
     }
     // These change no row that clients have.
-    for alter in ["alter type mood add value 'glad'", "vacuum full t", "alter table t alter v set default 'x'", "grant select on t to public"] {
+    for alter in [
+        "alter type mood add value 'glad'",
+        "vacuum full t",
+        "alter table t alter v set default 'x'",
+        "grant select on t to public",
+    ] {
         app.execute(alter).await;
         let followed = "select plank.follow_tables(), not exists (select from plank.watched where fingerprint is distinct from plank.fingerprint(rel))";
-        until("it is followed", async || app.sql.query_one(followed, &[]).await.unwrap().get(1)).await;
+        until("it is followed", async || {
+            app.sql.query_one(followed, &[]).await.unwrap().get(1)
+        })
+        .await;
         app.execute("update t set v = v || '.'").await;
         assert_eq!(client.change().await["op"], "update", "{alter}");
     }
@@ -328,6 +380,14 @@ async fn large_old_and_new_row_need_not_fit_together() {
         )
         .await
         .unwrap();
-    let ops = "select string_agg(op::text, '' order by seq) from plank.log where rel = 'wide'::regclass";
-    assert_eq!(app.sql.query_one(ops, &[]).await.unwrap().get::<_, String>(0), "WIdi");
+    let ops =
+        "select string_agg(op::text, '' order by seq) from plank.log where rel = 'wide'::regclass";
+    assert_eq!(
+        app.sql
+            .query_one(ops, &[])
+            .await
+            .unwrap()
+            .get::<_, String>(0),
+        "WIdi"
+    );
 }

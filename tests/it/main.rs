@@ -10,6 +10,7 @@ mod auth;
 mod capture;
 mod capture_cases;
 mod capture_random;
+mod capture_settings;
 mod catch_up;
 mod caught_up;
 mod changes;

@@ -53,7 +53,10 @@ async fn the_log_stays_within_its_rows() {
     assert_eq!(numbers.len(), 30_000, "whoever follows misses nothing");
     let rows: i64 = app
         .sql
-        .query_one("select sum(case op when 'i' then json_array_length(row) else 1 end) from plank.log", &[])
+        .query_one(
+            "select sum(case op when 'i' then json_array_length(row) else 1 end) from plank.log",
+            &[],
+        )
         .await
         .unwrap()
         .get(0);

@@ -107,10 +107,12 @@ async fn a_name_is_one_of_public_and_settings_can_be_changed() {
 async fn a_mistake_is_said_with_what_to_do() {
     let database = Cluster::shared().database().await;
     let sql = connect(&Cluster::shared().config(&database)).await;
-    sql.batch_execute("create table t (id int primary key); create view v as select 1 as one; \
-         create table p (id int primary key) partition by list (id)")
-        .await
-        .unwrap();
+    sql.batch_execute(
+        "create table t (id int primary key); create view v as select 1 as one; \
+         create table p (id int primary key) partition by list (id)",
+    )
+    .await
+    .unwrap();
     let cases: [(&[&str], &str); 9] = [
         (
             &["watch", "nope"],

@@ -45,7 +45,11 @@ impl Hub {
         if chunk.last
             && let Err(unclear) = self.builder.finish(&mut turn.changes)
         {
-            for table in unclear.into_iter().filter_map(|rel| self.catalog.get(rel).cloned()).collect::<Vec<_>>() {
+            for table in unclear
+                .into_iter()
+                .filter_map(|rel| self.catalog.get(rel).cloned())
+                .collect::<Vec<_>>()
+            {
                 self.untold(&table, i64::MAX, &BuildError::Unclear);
             }
         }
@@ -193,11 +197,7 @@ impl Hub {
     pub(super) fn describe(&mut self, table: Table) -> Vec<Oid> {
         let rel = table.rel;
         let stale = self.catalog.insert(table);
-        if let Some(table) = self
-            .catalog
-            .get(rel)
-            .cloned()
-        {
+        if let Some(table) = self.catalog.get(rel).cloned() {
             self.check_policies(&table);
             let broken = self.topics.describe(&table);
             self.break_streams(&broken, ResetReason::Schema);

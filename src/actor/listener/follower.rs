@@ -11,8 +11,8 @@ use crate::feed::bell::{Bell, Step};
 use crate::feed::{Cursor, LogOp, LogRow, Rest};
 use crate::health::Health;
 use crate::limits::{
-    ACTOR_SILENCE_MAX, CATCH_UP_READ_MAX, CHUNK_BYTES, MARK_APART, MARK_BYTES, NUDGE_INTERVAL_MIN,
-    PING_INTERVAL, READ_MAX, SAFETY_READ_INTERVAL,
+    ACTOR_SILENCE_MAX, BELL_TRANSACTIONS_MAX, CATCH_UP_READ_MAX, CHUNK_BYTES, MARK_APART,
+    MARK_BYTES, NUDGE_INTERVAL_MIN, PING_INTERVAL, READ_MAX, SAFETY_READ_INTERVAL,
 };
 use crate::metrics::Metrics;
 use crate::store::ConnectError;
@@ -264,7 +264,10 @@ impl Follower {
             bytes += row.bytes();
             seq = row.seq;
             found.rows += 1;
-            found.transactions.entry(row.xid).or_insert(row.at_us);
+            // Enough of them tell how busy the writers are: the first read after an outage may have millions.
+            if found.transactions.len() < BELL_TRANSACTIONS_MAX {
+                found.transactions.entry(row.xid).or_insert(row.at_us);
+            }
             self.unmarked.take(&row);
             rows.push(row);
         }

@@ -340,7 +340,10 @@ fn table(report: &mut Report, table: &TableFacts) {
             "following",
             format!("{name} can't be followed: {}", table.problem),
             "clients may miss changes of it, and get no reset",
-            format!("mend that; then, as its owner: select plank.watch('{}')", name.replace('\'', "''")),
+            format!(
+                "mend that; then, as its owner: select plank.watch('{}')",
+                name.replace('\'', "''")
+            ),
         );
     }
     if !table.unwatched.is_empty() {

@@ -34,7 +34,10 @@ fn log(xid: u64, statement: i64, seq: i64, old: Option<Row>, new: Option<Row>) -
     }
 }
 
-fn built(rows: impl IntoIterator<Item = LogRow>, table: &Arc<Table>) -> Result<Vec<Change>, BuildError> {
+fn built(
+    rows: impl IntoIterator<Item = LogRow>,
+    table: &Arc<Table>,
+) -> Result<Vec<Change>, BuildError> {
     let (mut builder, mut out) = (ChangeBuilder::new(1_000), Vec::new());
     for row in rows {
         builder.push(row, table, &mut out)?;
@@ -46,13 +49,22 @@ fn built(rows: impl IntoIterator<Item = LogRow>, table: &Arc<Table>) -> Result<V
 
 /// Applies the changes to rows, as a client does, and with what a count of rows would be.
 fn apply(changes: &[Change], start: &[Row]) -> Vec<String> {
-    let text = |(id, v): &Row| (format!("{{\"id\":{id}}}"), format!("{{\"id\":{id},\"v\":{v}}}"));
+    let text = |(id, v): &Row| {
+        (
+            format!("{{\"id\":{id}}}"),
+            format!("{{\"id\":{id},\"v\":{v}}}"),
+        )
+    };
     let mut rows: BTreeMap<String, String> = start.iter().map(text).collect();
     let mut count = rows.len() as i64;
     for change in changes {
         let key = change.key.as_deref().unwrap().to_owned();
         // What a filter or a count sees of it: the row before is the one that the client has.
-        assert_eq!(rows.get(&key).map(String::as_str), change.old.as_deref(), "{change:?}");
+        assert_eq!(
+            rows.get(&key).map(String::as_str),
+            change.old.as_deref(),
+            "{change:?}"
+        );
         count += i64::from(change.row.is_some()) - i64::from(change.old.is_some());
         match &change.row {
             Some(row) => rows.insert(key, row.to_string()),
@@ -70,9 +82,18 @@ fn ends(rows: Vec<LogRow>, start: &[Row]) -> Vec<String> {
 #[test]
 fn shift_of_all_keys_works_in_any_order() {
     for order in [[1, 2, 3], [3, 2, 1], [2, 3, 1]] {
-        let rows = (0..).zip(order).map(|(i, id)| log(9, 4, i, Some((id, id)), Some((id + 1, id))));
+        let rows = (0..)
+            .zip(order)
+            .map(|(i, id)| log(9, 4, i, Some((id, id)), Some((id + 1, id))));
         let end = ends(rows.collect(), &[(1, 1), (2, 2), (3, 3)]);
-        assert_eq!(end, [r#"{"id":2,"v":1}"#, r#"{"id":3,"v":2}"#, r#"{"id":4,"v":3}"#]);
+        assert_eq!(
+            end,
+            [
+                r#"{"id":2,"v":1}"#,
+                r#"{"id":3,"v":2}"#,
+                r#"{"id":4,"v":3}"#
+            ]
+        );
     }
 }
 
@@ -98,8 +119,14 @@ fn foreign_key_actions_of_one_statement_end_with_the_row_gone() {
 #[test]
 fn changes_of_one_statement_that_cancel_out_are_not_told() {
     for rows in [
-        vec![log(9, 4, 1, None, Some((1, 1))), log(9, 4, 2, Some((1, 1)), None)],
-        vec![log(9, 4, 1, Some((1, 1)), None), log(9, 4, 2, None, Some((1, 1)))],
+        vec![
+            log(9, 4, 1, None, Some((1, 1))),
+            log(9, 4, 2, Some((1, 1)), None),
+        ],
+        vec![
+            log(9, 4, 1, Some((1, 1)), None),
+            log(9, 4, 2, None, Some((1, 1))),
+        ],
     ] {
         assert!(built(rows.clone(), &of_rel(1)).unwrap().is_empty());
         // A DELETE that began behind the INSERT is the last of them.
@@ -135,26 +162,94 @@ fn another_transaction_on_a_key_comes_after_it() {
 
 #[test]
 fn key_that_is_checked_late_may_be_taken_before_it_is_given_up() {
-    let late = Arc::new(Table { late_key: true, ..Table::of_paper(1, "public", "t") });
-    let version = |page| Some(RowId { leaf: 1, page, line: 1 });
-    let insert = LogRow { row_id: version(2), ..log(9, 4, 1, None, Some((1, 1))) };
-    let delete = LogRow { old_id: version(1), ..log(10, 4, 2, Some((1, 1)), None) };
+    let late = Arc::new(Table {
+        late_key: true,
+        ..Table::of_paper(1, "public", "t")
+    });
+    let version = |page| {
+        Some(RowId {
+            leaf: 1,
+            page,
+            line: 1,
+        })
+    };
+    let insert = LogRow {
+        row_id: version(2),
+        ..log(9, 4, 1, None, Some((1, 1)))
+    };
+    let delete = LogRow {
+        old_id: version(1),
+        ..log(10, 4, 2, Some((1, 1)), None)
+    };
     let changes = built([insert.clone(), delete], &late).unwrap();
     assert_eq!(apply(&changes, &[(1, 1)]), [r#"{"id":1,"v":1}"#]);
     // The one that was inserted is deleted: that is another thing.
-    let delete = LogRow { old_id: version(2), ..log(10, 4, 2, Some((1, 1)), None) };
-    assert_eq!(apply(&built([insert, delete], &late).unwrap(), &[]), Vec::<String>::new());
+    let delete = LogRow {
+        old_id: version(2),
+        ..log(10, 4, 2, Some((1, 1)), None)
+    };
+    assert_eq!(
+        apply(&built([insert, delete], &late).unwrap(), &[]),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
 fn truncate_of_a_part_gives_places_out_again() {
-    let id = Some(RowId { leaf: 1, page: 0, line: 1 });
+    let id = Some(RowId {
+        leaf: 1,
+        page: 0,
+        line: 1,
+    });
     let rows = [
-        LogRow { row_id: id, ..log(9, 4, 1, None, Some((1, 1))) },
-        LogRow { old_id: id, began: Some(1), ..log(9, 4, 2, Some((1, 1)), None) },
-        LogRow { row_id: id, ..log(9, 4, 3, None, Some((1, 2))) },
+        LogRow {
+            row_id: id,
+            ..log(9, 4, 1, None, Some((1, 1)))
+        },
+        LogRow {
+            old_id: id,
+            began: Some(1),
+            ..log(9, 4, 2, Some((1, 1)), None)
+        },
+        LogRow {
+            row_id: id,
+            ..log(9, 4, 3, None, Some((1, 2)))
+        },
     ];
     assert_eq!(ends(rows.to_vec(), &[]), [r#"{"id":1,"v":2}"#]);
+}
+
+#[test]
+fn late_key_that_a_row_only_passes_keeps_its_row() {
+    let late = Arc::new(Table {
+        late_key: true,
+        ..Table::of_paper(1, "public", "t")
+    });
+    let version = |page| {
+        Some(RowId {
+            leaf: 1,
+            page,
+            line: 1,
+        })
+    };
+    // A row goes from 2 to 3 and back, while 3 has another one.
+    let rows = [
+        LogRow {
+            old_id: version(1),
+            row_id: version(2),
+            ..log(9, 4, 1, Some((2, 0)), Some((3, 0)))
+        },
+        LogRow {
+            old_id: version(2),
+            row_id: version(3),
+            ..log(9, 4, 2, Some((3, 0)), Some((2, 0)))
+        },
+    ];
+    let changes = built(rows, &late).unwrap();
+    assert_eq!(
+        apply(&changes, &[(2, 0), (3, 7)]),
+        [r#"{"id":2,"v":0}"#, r#"{"id":3,"v":7}"#]
+    );
 }
 
 #[test]
@@ -176,23 +271,40 @@ fn row_without_its_key_is_an_error() {
 #[test]
 fn key_change_is_two_changes_with_numbers_of_their_own() {
     let changes = built([log(9, 4, 7, Some((1, 1)), Some((2, 1)))], &of_rel(1)).unwrap();
-    let seen: Vec<_> = changes.iter().map(|c| (c.op, c.seq, c.key.as_deref().unwrap())).collect();
+    let seen: Vec<_> = changes
+        .iter()
+        .map(|c| (c.op, c.seq, c.key.as_deref().unwrap()))
+        .collect();
     let first = 7 * 1024;
-    assert_eq!(seen, [(Op::Delete, first, "{\"id\":1}"), (Op::Insert, first + 1, "{\"id\":2}")]);
+    assert_eq!(
+        seen,
+        [
+            (Op::Delete, first, "{\"id\":1}"),
+            (Op::Insert, first + 1, "{\"id\":2}")
+        ]
+    );
 }
 
 #[test]
 fn changes_of_many_transactions_stay_in_the_order_of_the_log() {
-    let rows = (0..20_000).map(|i: i64| log(40_000 - i as u64, i, i, Some((i, i)), Some((-i - 1, i))));
+    let rows =
+        (0..20_000).map(|i: i64| log(40_000 - i as u64, i, i, Some((i, i)), Some((-i - 1, i))));
     let changes = built(rows, &of_rel(1)).unwrap();
     assert!(changes.is_sorted_by_key(|c| c.seq) && changes.len() == 40_000);
 }
 
 /// A statement that is larger than what may wait.
-fn large(op: impl Fn(i64) -> (Option<Row>, Option<Row>), from: i64, count: i64) -> impl Iterator<Item = LogRow> {
+fn large(
+    op: impl Fn(i64) -> (Option<Row>, Option<Row>),
+    from: i64,
+    count: i64,
+) -> impl Iterator<Item = LogRow> {
     (0..count).map(move |i| {
         let (old, new) = op(i);
-        LogRow { continues: i > 0, ..log(9, 4, from + i, old, new) }
+        LogRow {
+            continues: i > 0,
+            ..log(9, 4, from + i, old, new)
+        }
     })
 }
 
@@ -208,7 +320,10 @@ fn statement_of_any_size_goes_through() {
     assert!(out.len() > 50_000);
     // Nobody remembers all of its keys, so another capture of it can't be ordered behind them.
     let another = log(9, 4, count, Some((0, 0)), None);
-    assert!(matches!(builder.push(another, &of_rel(1), &mut out), Err(BuildError::Unclear)));
+    assert!(matches!(
+        builder.push(another, &of_rel(1), &mut out),
+        Err(BuildError::Unclear)
+    ));
 }
 
 #[test]
@@ -251,8 +366,14 @@ struct Event {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    (0..4i64, prop::option::of(0..4i64), 0..2i64, any::<u32>())
-        .prop_map(|(key, to, statement, place)| Event { key, to, statement, place })
+    (0..4i64, prop::option::of(0..4i64), 0..2i64, any::<u32>()).prop_map(
+        |(key, to, statement, place)| Event {
+            key,
+            to,
+            statement,
+            place,
+        },
+    )
 }
 
 proptest! {

@@ -259,7 +259,9 @@ impl Reading {
         let id = |name: &str| -> Result<Option<RowId>, ConnectError> {
             let leaf: Option<u32> = row.try_get("leaf").map_err(broken)?;
             let place: Option<Tid> = row.try_get(name).map_err(broken)?;
-            Ok(leaf.zip(place).map(|(leaf, Tid(page, line))| RowId { leaf, page, line }))
+            Ok(leaf
+                .zip(place)
+                .map(|(leaf, Tid(page, line))| RowId { leaf, page, line }))
         };
         let piece: Option<i32> = row.try_get("piece").map_err(broken)?;
         let log = LogRow {
@@ -282,13 +284,24 @@ impl Reading {
             row.try_get::<_, Option<Json>>("old"),
         );
         let (Ok(new), Ok(old)) = texts else {
-            log::error!("log row is not utf-8, its table is reset rel={} seq={}", log.rel, log.seq);
-            self.unpacked.push_back(LogRow { op: LogOp::Reset, ..log });
+            log::error!(
+                "log row is not utf-8, its table is reset rel={} seq={}",
+                log.rel,
+                log.seq
+            );
+            self.unpacked.push_back(LogRow {
+                op: LogOp::Reset,
+                ..log
+            });
             return Ok(());
         };
         let (new, old) = (new.map(|j| j.0), old.map(|j| j.0));
         if !letter.is_ascii_lowercase() {
-            self.unpacked.push_back(LogRow { row: new, old, ..log });
+            self.unpacked.push_back(LogRow {
+                row: new,
+                old,
+                ..log
+            });
             return Ok(());
         }
         let list = |text: Option<Arc<str>>| -> Result<Vec<Arc<str>>, ConnectError> {

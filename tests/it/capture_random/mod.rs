@@ -11,6 +11,7 @@ use tokio_postgres::Client;
 use crate::support::cluster::connect;
 use crate::support::{Cluster, TestApp, WsClient};
 
+mod broken;
 mod schema;
 mod statement;
 
@@ -34,8 +35,14 @@ impl Script {
     fn of(seed: u64, has_merge: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
         let (tables, setup) = schema::schema(&mut rng);
-        let transactions = (0..TRANSACTIONS).map(|_| statement::transaction(&mut rng, &tables, has_merge));
-        Self { seed, transactions: transactions.collect(), tables, setup }
+        let transactions =
+            (0..TRANSACTIONS).map(|_| statement::transaction(&mut rng, &tables, has_merge));
+        Self {
+            seed,
+            transactions: transactions.collect(),
+            tables,
+            setup,
+        }
     }
 
     fn text(&self) -> String {
@@ -44,8 +51,15 @@ impl Script {
             text += &format!("select plank.watch('{}');\n", table.name);
         }
         for transaction in &self.transactions {
-            let how = if transaction.is_one_string { " -- as one string" } else { "" };
-            text += &format!("begin;{how}\n  {};\ncommit;\n", transaction.statements.join(";\n  "));
+            let how = if transaction.is_one_string {
+                " -- as one string"
+            } else {
+                ""
+            };
+            text += &format!(
+                "begin;{how}\n  {};\ncommit;\n",
+                transaction.statements.join(";\n  ")
+            );
         }
         text
     }
@@ -78,13 +92,19 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     async fn start(app: &'a TestApp, script: &'a Script, schema: String) -> Self {
         let sql = connect(&Cluster::shared().config(&app.database)).await;
-        let begin = format!("create schema {schema}; set search_path = {schema}; {}", script.setup.join("; "));
-        sql.batch_execute(&begin).await.unwrap_or_else(|e| panic!("{e:?}: {}", script.text()));
+        let begin = format!(
+            "create schema {schema}; set search_path = {schema}; {}",
+            script.setup.join("; ")
+        );
+        sql.batch_execute(&begin)
+            .await
+            .unwrap_or_else(|e| panic!("{e:?}: {}", script.text()));
         let mut client = app.ws("/ws").await;
         client.expect("welcome").await;
         let mut topics = BTreeMap::new();
         for table in &script.tables {
-            sql.batch_execute(&format!("select plank.watch('{}')", table.name)).await
+            sql.batch_execute(&format!("select plank.watch('{}')", table.name))
+                .await
                 .unwrap_or_else(|e| panic!("{e:?}: {}", script.text()));
         }
         for (i, table) in script.tables.iter().enumerate() {
@@ -92,13 +112,28 @@ impl<'a> Run<'a> {
             crate::support::until("it is watched", async || {
                 let path = format!("/api/tables/{name}/rows?limit=1");
                 app.request("GET", &path, None).await.0 == 200
-            }).await;
+            })
+            .await;
             let subscribed = client.subscribe(&i.to_string(), &name).await;
             topics.insert(subscribed["topic"].as_str().unwrap().to_owned(), i);
         }
-        let marker = client.subscribe("marker", "items").await["topic"].as_str().unwrap().to_owned();
+        let marker = client.subscribe("marker", "items").await["topic"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let held = script.tables.iter().map(|_| Rows::new()).collect();
-        Self { app, sql, client, script, schema, topics, marker, held, earlier: Vec::new(), counts: Counts::default() }
+        Self {
+            app,
+            sql,
+            client,
+            script,
+            schema,
+            topics,
+            marker,
+            held,
+            earlier: Vec::new(),
+            counts: Counts::default(),
+        }
     }
 
     /// Runs all of it; what differed, if anything did.
@@ -114,8 +149,13 @@ impl<'a> Run<'a> {
                 })
                 .await;
             }
-            let cursor = self.catch_up(transaction.alters).await.map_err(|why| format!("transaction {n}: {why}"))?;
-            self.compare(&self.held).await.map_err(|why| format!("transaction {n}, live: {why}"))?;
+            let cursor = self
+                .catch_up(transaction.alters)
+                .await
+                .map_err(|why| format!("transaction {n}: {why}"))?;
+            self.compare(&self.held)
+                .await
+                .map_err(|why| format!("transaction {n}, live: {why}"))?;
             self.earlier.push((cursor, self.held.clone()));
         }
         self.resume_all().await
@@ -147,24 +187,39 @@ impl<'a> Run<'a> {
     /// Applies all that was committed so far; the cursor there. Where a table was altered the client may have to load it
     /// again.
     async fn catch_up(&mut self, may_reset: bool) -> Result<String, String> {
-        let cursor: String = self.sql.query_one("select plank.cursor()", &[]).await.unwrap().get(0);
+        let cursor: String = self
+            .sql
+            .query_one("select plank.cursor()", &[])
+            .await
+            .unwrap()
+            .get(0);
         // What is logged last is sent last; and a subscription that falls behind answers a ping when it has caught up.
-        self.sql.batch_execute("insert into public.items (name) values ('marker')").await.unwrap();
+        self.sql
+            .batch_execute("insert into public.items (name) values ('marker')")
+            .await
+            .unwrap();
         let (mut pongs, mut is_marked) = (0, false);
         while pongs < self.script.tables.len() {
-            let message = self.client.next().await.map_err(|closed| format!("{closed:?}"))?;
+            let message = self
+                .client
+                .next()
+                .await
+                .map_err(|closed| format!("{closed:?}"))?;
             match message["type"].as_str().unwrap() {
                 "pong" => pongs += 1,
                 "changes" if message["topic"] == self.marker.as_str() => {
                     assert!(!std::mem::replace(&mut is_marked, true));
                     for i in 0..self.script.tables.len() {
-                        self.client.send(json!({"type": "ping", "id": i.to_string()})).await;
+                        self.client
+                            .send(json!({"type": "ping", "id": i.to_string()}))
+                            .await;
                     }
                 }
                 "changes" => {
                     let table = self.topics[message["topic"].as_str().unwrap()];
                     for change in message["changes"].as_array().unwrap() {
-                        apply(&mut self.held[table], change).map_err(|why| format!("{}: {why}", self.script.tables[table].name))?;
+                        apply(&mut self.held[table], change)
+                            .map_err(|why| format!("{}: {why}", self.script.tables[table].name))?;
                     }
                 }
                 "reset" if may_reset => {
@@ -174,7 +229,8 @@ impl<'a> Run<'a> {
                 }
                 "subscribed" => {
                     let table = message["id"].as_str().unwrap().parse().unwrap();
-                    self.topics.insert(message["topic"].as_str().unwrap().to_owned(), table);
+                    self.topics
+                        .insert(message["topic"].as_str().unwrap().to_owned(), table);
                 }
                 "heartbeat" => {}
                 _ => return Err(format!("{message}")),
@@ -185,14 +241,25 @@ impl<'a> Run<'a> {
 
     async fn rows(&self, table: usize) -> Rows {
         let of = &self.script.tables[table].name;
-        let key: Vec<String> = self.sql.query_one(&format!("select key::text[] from plank.tables where \"table\" = '{}.{of}'::regclass", self.schema), &[])
-            .await.unwrap().get(0);
+        let key: Vec<String> = self
+            .sql
+            .query_one(
+                &format!(
+                    "select key::text[] from plank.tables where \"table\" = '{}.{of}'::regclass",
+                    self.schema
+                ),
+                &[],
+            )
+            .await
+            .unwrap()
+            .get(0);
         let sql = format!("select row_to_json(x)::text from {of} x");
         let mut rows = Rows::new();
         for row in self.sql.query(&sql, &[]).await.unwrap() {
             let row = known(serde_json::from_str(row.get(0)).unwrap());
             if !key.is_empty() {
-                let key: serde_json::Map<String, Value> = key.iter().map(|k| (k.clone(), row[k].clone())).collect();
+                let key: serde_json::Map<String, Value> =
+                    key.iter().map(|k| (k.clone(), row[k].clone())).collect();
                 rows.insert(Value::Object(key).to_string(), row);
             }
         }
@@ -203,9 +270,18 @@ impl<'a> Run<'a> {
         for (i, held) in held.iter().enumerate() {
             let table = self.rows(i).await;
             if *held != table {
-                let missing: Vec<_> = table.iter().filter(|(k, v)| held.get(*k) != Some(v)).collect();
-                let ghosts: Vec<_> = held.iter().filter(|(k, v)| table.get(*k) != Some(v)).collect();
-                return Err(format!("{}: only in the table {missing:?}, only at the client {ghosts:?}", self.script.tables[i].name));
+                let missing: Vec<_> = table
+                    .iter()
+                    .filter(|(k, v)| held.get(*k) != Some(v))
+                    .collect();
+                let ghosts: Vec<_> = held
+                    .iter()
+                    .filter(|(k, v)| table.get(*k) != Some(v))
+                    .collect();
+                return Err(format!(
+                    "{}: only in the table {missing:?}, only at the client {ghosts:?}",
+                    self.script.tables[i].name
+                ));
             }
         }
         Ok(())
@@ -227,10 +303,14 @@ impl<'a> Run<'a> {
                         break;
                     }
                     if status != 200 {
-                        return Err(format!("resume of {name} behind transaction {n}: {status} {page}"));
+                        return Err(format!(
+                            "resume of {name} behind transaction {n}: {status} {page}"
+                        ));
                     }
                     for change in page["changes"].as_array().unwrap() {
-                        apply(&mut rows, change).map_err(|why| format!("{name}, resumed behind transaction {n}: {why}"))?;
+                        apply(&mut rows, change).map_err(|why| {
+                            format!("{name}, resumed behind transaction {n}: {why}")
+                        })?;
                     }
                     since = page["cursor"].as_str().unwrap().to_owned();
                     if page["more"] == false {
@@ -240,7 +320,9 @@ impl<'a> Run<'a> {
                 self.counts.resumes += 1;
                 let table = self.rows(i).await;
                 if rows != table {
-                    return Err(format!("{name}, resumed behind transaction {n}: {rows:?} is not {table:?}"));
+                    return Err(format!(
+                        "{name}, resumed behind transaction {n}: {rows:?} is not {table:?}"
+                    ));
                 }
             }
         }
@@ -276,7 +358,10 @@ fn apply(rows: &mut Rows, change: &Value) -> Result<(), String> {
     let key = key.to_string();
     let was = rows.contains_key(&key);
     if was != (op != "insert") {
-        return Err(format!("{change} while the client {} the row", if was { "has" } else { "does not have" }));
+        return Err(format!(
+            "{change} while the client {} the row",
+            if was { "has" } else { "does not have" }
+        ));
     }
     match op {
         "delete" => drop(rows.remove(&key)),
@@ -317,14 +402,25 @@ async fn shrink(app: &TestApp, mut script: Script, name: &mut u32) -> Script {
 }
 
 fn from_env(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(default)
 }
 
 #[actix_web::test]
 async fn clients_have_exactly_the_table_whichever_way_rows_change() {
     let app = TestApp::start().await;
-    let version: i32 = app.sql.query_one("select current_setting('server_version_num')::int", &[]).await.unwrap().get(0);
-    let (first, schemas) = (from_env("PLANK_RANDOM_SEED", 1), from_env("PLANK_RANDOM_SCHEMAS", 200));
+    let version: i32 = app
+        .sql
+        .query_one("select current_setting('server_version_num')::int", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let (first, schemas) = (
+        from_env("PLANK_RANDOM_SEED", 1),
+        from_env("PLANK_RANDOM_SCHEMAS", 200),
+    );
     let (mut name, mut all) = (0, Counts::default());
     for seed in first..first + schemas {
         let script = Script::of(seed, version >= 150_000);
@@ -338,16 +434,29 @@ async fn clients_have_exactly_the_table_whichever_way_rows_change() {
             Err(why) => {
                 let small = shrink(&app, script, &mut name).await;
                 let again = fails(&app, &small, &mut name).await.err();
-                panic!("{why}\nshrunk: {}\n{}", again.unwrap_or_default(), small.text());
+                panic!(
+                    "{why}\nshrunk: {}\n{}",
+                    again.unwrap_or_default(),
+                    small.text()
+                );
             }
         }
         if schemas >= 100 && (seed - first) % 50 == 49 {
-            println!("{} schemas, {} statements, {} resets, {} resumes", seed - first + 1, all.statements, all.resets, all.resumes);
+            println!(
+                "{} schemas, {} statements, {} resets, {} resumes",
+                seed - first + 1,
+                all.statements,
+                all.resets,
+                all.resumes
+            );
         }
     }
     println!(
         "{schemas} schemas, {} statements of which PostgreSQL refused {}, {} resets, {} resumes",
         all.statements, all.failed, all.resets, all.resumes
     );
-    assert!(all.failed * 2 < all.statements, "most statements do something");
+    assert!(
+        all.failed * 2 < all.statements,
+        "most statements do something"
+    );
 }

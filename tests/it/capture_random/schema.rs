@@ -43,7 +43,11 @@ impl Table {
         let mut targets = vec![name.clone(), name.clone()];
         match self.kind {
             Kind::Plain => {}
-            Kind::Partitioned => targets.extend([format!("{name}_1"), format!("{name}_2"), format!("{name}_2a")]),
+            Kind::Partitioned => targets.extend([
+                format!("{name}_1"),
+                format!("{name}_2"),
+                format!("{name}_2a"),
+            ]),
             Kind::Parent => targets.extend([format!("{name}_child"), format!("only {name}")]),
         }
         targets
@@ -81,7 +85,12 @@ pub fn schema(rng: &mut Rng) -> (Vec<Table>, Vec<String>) {
             _ => Key::Simple,
         };
         let is_generated = kind == Kind::Plain && rng.u8(..6) == 0;
-        let table = Table { name, kind, key, is_generated };
+        let table = Table {
+            name,
+            kind,
+            key,
+            is_generated,
+        };
         setup.extend(create(rng, &table, &tables));
         tables.push(table);
     }
@@ -92,7 +101,10 @@ pub fn schema(rng: &mut Rng) -> (Vec<Table>, Vec<String>) {
             }
         }
         if rng.u8(..12) == 0 && table.kind == Kind::Plain {
-            setup.push(format!("alter table {} enable row level security", table.name));
+            setup.push(format!(
+                "alter table {} enable row level security",
+                table.name
+            ));
         }
     }
     if rng.u8(..8) == 0 {
@@ -111,15 +123,22 @@ fn create(rng: &mut Rng, table: &Table, others: &[Table]) -> Vec<String> {
         true => "v int generated always as (id * 10) stored",
         false => "v int default 7",
     };
-    let columns = format!("id int not null, k int not null default 1, {v}, r int default 0, t text");
+    let columns =
+        format!("id int not null, k int not null default 1, {v}, r int default 0, t text");
     let key = match (table.kind, table.key) {
-        (Kind::Partitioned, Key::Deferrable) => ", primary key (id, k) deferrable initially deferred",
+        (Kind::Partitioned, Key::Deferrable) => {
+            ", primary key (id, k) deferrable initially deferred"
+        }
         (Kind::Partitioned, _) => ", primary key (k, id)",
         (_, Key::Simple) => ", primary key (id)",
         (_, Key::Composite) => ", primary key (k, id) include (t)",
-        (_, Key::Deferrable) => {
-            one_of(rng, &[", primary key (id) deferrable initially deferred", ", primary key (id) deferrable initially immediate"])
-        }
+        (_, Key::Deferrable) => one_of(
+            rng,
+            &[
+                ", primary key (id) deferrable initially deferred",
+                ", primary key (id) deferrable initially immediate",
+            ],
+        ),
         (_, Key::Missing) => "",
     };
     let mut setup = Vec::new();
@@ -127,20 +146,34 @@ fn create(rng: &mut Rng, table: &Table, others: &[Table]) -> Vec<String> {
         Kind::Plain => setup.push(format!("create table {name} ({columns}{key})")),
         // PostgreSQL keeps no key unique over a table and its children, so this does.
         Kind::Parent => {
-            setup.push(format!("create table {name} ({columns}{key}, check (k <> 3) no inherit)"));
+            setup.push(format!(
+                "create table {name} ({columns}{key}, check (k <> 3) no inherit)"
+            ));
             setup.push(format!("create table {name}_child (extra text default 'x', primary key (id, k), check (k = 3)) inherits ({name})"));
         }
         Kind::Partitioned => {
-            setup.push(format!("create table {name} ({columns}{key}) partition by list (k)"));
-            setup.push(format!("create table {name}_1 partition of {name} for values in (1)"));
+            setup.push(format!(
+                "create table {name} ({columns}{key}) partition by list (k)"
+            ));
+            setup.push(format!(
+                "create table {name}_1 partition of {name} for values in (1)"
+            ));
             setup.push(format!("create table {name}_2 partition of {name} for values in (2, 3) partition by range (id)"));
-            setup.push(format!("create table {name}_2a partition of {name}_2 for values from (minvalue) to (3)"));
-            setup.push(format!("create table {name}_2b partition of {name}_2 default"));
+            setup.push(format!(
+                "create table {name}_2a partition of {name}_2 for values from (minvalue) to (3)"
+            ));
+            setup.push(format!(
+                "create table {name}_2b partition of {name}_2 default"
+            ));
         }
     }
     // Foreign keys need a unique column to point to; one table may point to another twice, or to itself.
     let simple = |t: &&Table| t.kind == Kind::Plain && t.key == Key::Simple;
-    let mut targets: Vec<&str> = others.iter().filter(simple).map(|t| t.name.as_str()).collect();
+    let mut targets: Vec<&str> = others
+        .iter()
+        .filter(simple)
+        .map(|t| t.name.as_str())
+        .collect();
     if simple(&table) {
         targets.push(name);
     }
@@ -150,7 +183,10 @@ fn create(rng: &mut Rng, table: &Table, others: &[Table]) -> Vec<String> {
     };
     for column in columns {
         if table.kind != Kind::Parent && !targets.is_empty() && rng.u8(..3) > 0 {
-            let delete = one_of(rng, &["cascade", "set null", "set default", "no action", "cascade"]);
+            let delete = one_of(
+                rng,
+                &["cascade", "set null", "set default", "no action", "cascade"],
+            );
             let update = one_of(rng, &["cascade", "set null", "no action", "cascade"]);
             let late = one_of(rng, &["", "deferrable initially deferred"]);
             let target = one_of(rng, &targets);

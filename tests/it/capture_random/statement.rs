@@ -18,7 +18,11 @@ pub fn transaction(rng: &mut Rng, tables: &[Table], has_merge: bool) -> Transact
     if rng.u8(..25) == 0 {
         let table = &tables[rng.usize(..tables.len())];
         let statements = vec![alter(rng, table)];
-        return Transaction { statements, is_one_string: true, alters: true };
+        return Transaction {
+            statements,
+            is_one_string: true,
+            alters: true,
+        };
     }
     let mut statements = Vec::new();
     // As a replica PostgreSQL does not check deferrable keys at all, so a table may have one twice.
@@ -36,13 +40,20 @@ pub fn transaction(rng: &mut Rng, tables: &[Table], has_merge: bool) -> Transact
         statements.push(format!("do $d$ begin {}; end $d$", body.join("; ")));
     }
     if rng.u8(..8) == 0 {
-        statements.push(format!("savepoint s; {}; rollback to s", statement(rng, tables, has_merge)));
+        statements.push(format!(
+            "savepoint s; {}; rollback to s",
+            statement(rng, tables, has_merge)
+        ));
     }
     if rng.u8(..8) == 0 {
         statements.push("set constraints all immediate".into());
         statements.push(statement(rng, tables, has_merge));
     }
-    Transaction { statements, is_one_string: rng.u8(..3) == 0, alters: false }
+    Transaction {
+        statements,
+        is_one_string: rng.u8(..3) == 0,
+        alters: false,
+    }
 }
 
 fn condition(rng: &mut Rng) -> String {
@@ -79,7 +90,12 @@ fn row(rng: &mut Rng) -> String {
         0 => "null".into(),
         _ => rng.u8(..7).to_string(),
     };
-    format!("({}, {}, {r}, 't{}')", rng.u8(..7), rng.u8(1..4), rng.u8(..4))
+    format!(
+        "({}, {}, {r}, 't{}')",
+        rng.u8(..7),
+        rng.u8(1..4),
+        rng.u8(..4)
+    )
 }
 
 fn statement(rng: &mut Rng, tables: &[Table], has_merge: bool) -> String {
@@ -89,7 +105,12 @@ fn statement(rng: &mut Rng, tables: &[Table], has_merge: bool) -> String {
     let target = &targets[rng.usize(..targets.len())];
     let into = target.trim_start_matches("only ");
     let from = &other.name;
-    let rows = |rng: &mut Rng| (0..rng.usize(1..4)).map(|_| row(rng)).collect::<Vec<_>>().join(", ");
+    let rows = |rng: &mut Rng| {
+        (0..rng.usize(1..4))
+            .map(|_| row(rng))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     match rng.u8(..20) {
         0..=3 => format!("insert into {into} (id, k, r, t) values {} on conflict do nothing", rows(rng)),
         4 => format!("insert into {into} (id, k, r, t) values {}", rows(rng)),
@@ -143,8 +164,12 @@ fn alter(rng: &mut Rng, table: &Table) -> String {
     let name = &table.name;
     match (table.kind, rng.u8(..6)) {
         (Kind::Partitioned, 0) => format!("alter table {name} detach partition {name}_1"),
-        (Kind::Partitioned, 1) => format!("alter table {name} attach partition {name}_1 for values in (1)"),
-        (Kind::Partitioned, 2) => format!("create table {name}_4 partition of {name} for values in (4); insert into {name} (id, k) values (1, 4); truncate {name}_4"),
+        (Kind::Partitioned, 1) => {
+            format!("alter table {name} attach partition {name}_1 for values in (1)")
+        }
+        (Kind::Partitioned, 2) => format!(
+            "create table {name}_4 partition of {name} for values in (4); insert into {name} (id, k) values (1, 4); truncate {name}_4"
+        ),
         (Kind::Partitioned, 3) => format!("drop table {name}_4"),
         (Kind::Parent, 0) => format!("alter table {name}_child no inherit {name}"),
         (Kind::Parent, 1) => format!("alter table {name}_child inherit {name}"),

@@ -181,7 +181,10 @@ async fn a_lacking_right_is_named() {
 async fn triggers_that_are_gone_or_off_are_found() {
     let findings = with_fault(&trigger("drop trigger plank_update_%s on items")).await;
     expect_one(&findings, "triggers: ", "public.items lacks capture_update");
-    let findings = with_fault(&trigger("alter table items disable trigger plank_delete_%s")).await;
+    let findings = with_fault(&trigger(
+        "alter table items disable trigger plank_delete_%s",
+    ))
+    .await;
     expect_one(
         &findings,
         "triggers: ",
@@ -194,7 +197,10 @@ async fn triggers_that_are_gone_or_off_are_found() {
     let sql = connect(&Cluster::shared().config(&database)).await;
     execute(
         &sql,
-        &format!("alter table items disable trigger all; {}", trigger("drop trigger plank_update_%s on items")),
+        &format!(
+            "alter table items disable trigger all; {}",
+            trigger("drop trigger plank_update_%s on items")
+        ),
     )
     .await;
     assert_eq!(wrongs(&of(&database).await).len(), 2);
@@ -219,11 +225,7 @@ async fn tables_that_are_not_captured_or_not_seen_are_found() {
     let findings =
         with_fault("insert into pg_subscription_rel values (1, 'items'::regclass, 'r', null)")
             .await;
-    expect_one(
-        &findings,
-        "following: ",
-        "logical replication writes it",
-    );
+    expect_one(&findings, "following: ", "logical replication writes it");
     let findings = with_fault(
         "create table guarded (id int primary key); select plank.watch('guarded');
          alter table guarded enable row level security",
