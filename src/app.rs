@@ -113,6 +113,7 @@ pub async fn prepare(database: &Database) -> Result<Vec<String>, ConnectError> {
     let config = &server.config;
     let driver = actix_rt::spawn(connection);
     let result = async {
+        connect::settle(&client, config).await?;
         connect::check(&client, config).await?;
         migrate::run(&mut client, config).await
     };

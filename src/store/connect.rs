@@ -12,6 +12,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::config::Server;
 use crate::limits::{CONNECT_MAX, PING_INTERVAL, PING_MAX};
 
+use super::session::Session;
 use super::tls;
 
 /// A connection, with TLS or without; it has to be polled.
@@ -42,6 +43,9 @@ impl ConnectError {
         let database = config.get_dbname().unwrap_or(user);
         let Some(db) = error.as_db_error() else {
             let text = chain(error);
+            if let Some(why) = tls::unusable(error) {
+                return Self::Fatal(why);
+            }
             if let Some(why) = tls::refused(error) {
                 return Self::Fatal(format!(
                     "PostgreSQL at {place} has a certificate that is not to be trusted: {why}; name the file of its root \
@@ -136,18 +140,22 @@ pub fn harden(mut server: Server, application: &str) -> Server {
     server
 }
 
+/// Connects, without a deadline for all of it.
+pub(super) async fn dial(server: &Server) -> Result<(Client, Connection), tokio_postgres::Error> {
+    server.config.connect(tls::Maker(&server.tls)).await
+}
+
 /// Connects. The connection has to be polled for the client to work.
 ///
 /// # Errors
 /// Says whether it makes sense to try again.
 pub async fn connect(server: &Server) -> Result<(Client, Connection), ConnectError> {
     let config = &server.config;
-    let tls = tls::connector(&server.tls).map_err(ConnectError::Fatal)?;
     let hosts = config.get_hosts().len().max(1) as u32;
     match timeout(
         CONNECT_MAX * hosts + Duration::from_secs(1),
         // Boxed: with a handshake in it it is large.
-        Box::pin(config.connect(tls)),
+        Box::pin(dial(server)),
     )
     .await
     {
@@ -173,6 +181,15 @@ pub async fn soon<T>(
             "PostgreSQL does not answer while plank connects (step {step})"
         ))),
     }
+}
+
+/// Sets up a session that has no limits of its own.
+///
+/// # Errors
+/// See [`ConnectError`].
+pub async fn settle(client: &Client, config: &Config) -> Result<(), ConnectError> {
+    let settled = Session::UNLIMITED.settle(client).await;
+    settled.map_err(|e| ConnectError::of(&e, config))
 }
 
 /// Checks that this is a server that plank can work with: new enough, and a primary.

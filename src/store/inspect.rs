@@ -15,11 +15,15 @@ use crate::limits::STATEMENT_MAX;
 
 use super::connect::{self, ConnectError, Connection, chain};
 use super::migrate;
+use super::session::Session;
 
 mod sql;
 
 /// For a NOTIFY to come back. It takes a few milliseconds.
 const ECHO_MAX: Duration = Duration::from_secs(4);
+
+/// For a lock. Nobody is to wait behind a look.
+const LOCK_MAX: Duration = Duration::from_secs(2);
 
 /// The server, and what plank's role may do there.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,11 +156,13 @@ impl Inspector {
             server,
             notified,
         };
-        let settings = format!(
-            "set timezone = 'UTC'; set jit = off; set lock_timeout = '2s'; set statement_timeout = {}",
-            STATEMENT_MAX.as_millis()
-        );
-        let set = inspector.client.batch_execute(&settings).await;
+        let session = Session {
+            statement: STATEMENT_MAX,
+            lock: LOCK_MAX,
+            more: "set jit = off",
+            ..Session::UNLIMITED
+        };
+        let set = session.settle(&inspector.client).await;
         set.map_err(|e| ConnectError::of(&e, &inspector.server.config))?;
         Ok(inspector)
     }

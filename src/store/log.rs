@@ -67,6 +67,7 @@ impl LogReader {
             explain: explain.clone(),
         };
         let driver = actix_rt::spawn(ears.hear(connection));
+        connect::soon("settings", connect::settle(&client, config)).await?;
         connect::soon("check", connect::check(&client, config)).await?;
         let listen = async {
             let listening = client.batch_execute("listen plank").await;

@@ -4,7 +4,8 @@
 //! - [`migrate`]: the schema, from `sql/migrations`.
 //! - [`log`]: the LISTEN connection, and reading the change log by cursor.
 //! - [`history`]: the log and whole tables, for clients that come back.
-//! - [`pool`], [`items`]: the requests.
+//! - [`pool`], [`items`]: the requests. `driven`: the thread of their connections.
+//! - `session`: what every session has set.
 //! - `policy`: whether what somebody may see is still what it was.
 //! - [`tickets`]: what a browser opens a WebSocket with.
 //! - [`retention`]: how much of the log is kept.
@@ -15,6 +16,7 @@
 
 pub mod canary;
 pub mod connect;
+mod driven;
 pub mod history;
 pub mod inspect;
 pub mod items;
@@ -25,6 +27,7 @@ mod policy;
 pub mod pool;
 pub mod private;
 pub mod retention;
+mod session;
 pub mod tickets;
 mod tls;
 pub mod watch;

@@ -1,15 +1,14 @@
 //! Connections for requests, and what a failed statement means for them.
 
-use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Object, RecyclingMethod, Runtime, Timeouts,
-};
+use deadpool_postgres::{Object, Timeouts};
 use tokio_postgres::error::SqlState;
 
 use crate::config::Server;
 use crate::limits::{CONNECT_MAX, POOL_CONNECTIONS_MAX, POOL_WAIT_MAX, STATEMENT_MAX};
 
-use super::connect::{chain, harden};
-use super::tls;
+use super::connect::chain;
+use super::driven;
+use super::session::Session;
 
 /// Why a request can't be served by the database.
 #[derive(Debug, thiserror::Error)]
@@ -63,38 +62,19 @@ impl Pool {
     /// # Errors
     /// If there are no roots to check its certificate with.
     pub fn new(server: &Server) -> Result<Self, StoreError> {
-        let manager = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
+        let session = Session {
+            statement: STATEMENT_MAX,
+            lock: STATEMENT_MAX,
+            idle_in_transaction: STATEMENT_MAX,
+            more: "",
         };
-        let Server { config, tls } = harden(server.clone(), "plank");
-        let tls = tls::connector(&tls).map_err(StoreError::Internal)?;
-        let manager = Manager::from_config(config, tls, manager);
-        let settings = format!(
-            "set timezone = 'UTC'; set statement_timeout = {0}; set lock_timeout = {0}; set idle_in_transaction_session_timeout = {0}",
-            STATEMENT_MAX.as_millis()
-        );
-        let prepare = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
-            let settings = settings.clone();
-            Box::pin(async move {
-                client
-                    .batch_execute(&settings)
-                    .await
-                    .map_err(HookError::Backend)
-            })
-        });
         let timeouts = Timeouts {
             wait: Some(POOL_WAIT_MAX),
             create: Some(CONNECT_MAX),
             recycle: Some(POOL_WAIT_MAX),
         };
-        let pool = deadpool_postgres::Pool::builder(manager)
-            .max_size(POOL_CONNECTIONS_MAX)
-            .runtime(Runtime::Tokio1)
-            .timeouts(timeouts)
-            .post_create(prepare)
-            .build();
-        pool.map(Self)
-            .map_err(|e| StoreError::Internal(e.to_string()))
+        let pool = driven::pool(server, "plank", POOL_CONNECTIONS_MAX, session, timeouts);
+        pool.map(Self).map_err(StoreError::Internal)
     }
 
     /// A connection.

@@ -9,6 +9,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore};
 use rustls::{DistinguishedName, SignatureScheme};
+use tokio_postgres::Socket;
+use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_rustls::rustls;
 
@@ -33,6 +35,40 @@ pub fn connector(tls: &Tls) -> Result<MakeRustlsConnect, String> {
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
+}
+
+/// Makes such connectors for tokio-postgres, one for each attempt: the files are read anew.
+pub(super) struct Maker<'a>(pub &'a Tls);
+
+/// What is asked for with TLS can't be done: a file that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unusable(String);
+
+impl MakeTlsConnect<Socket> for Maker<'_> {
+    type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
+    type TlsConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn make_tls_connect(&mut self, host: &str) -> Result<Self::TlsConnect, Self::Error> {
+        let mut connector = connector(self.0).map_err(Unusable)?;
+        Ok(MakeTlsConnect::<Socket>::make_tls_connect(
+            &mut connector,
+            host,
+        )?)
+    }
+}
+
+/// What of the settings can't be used, if that is what the error is about.
+pub(super) fn unusable(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(unusable) = error.downcast_ref::<Unusable>() {
+            return Some(unusable.to_string());
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// Why a certificate was refused, if that is what the error is about.

@@ -36,6 +36,7 @@ mod nodes;
 mod observability;
 mod openapi;
 mod partitions;
+mod pinned;
 mod pooler;
 mod private;
 mod protocol;

@@ -16,8 +16,7 @@ use super::decode::{Json, Timestamp, Xid8};
 /// With JIT an empty read of a large log takes 270 ms instead of 0.1 ms, and a bitmap or sequential scan of it longer.
 /// A plan of its own for each of the first five reads after a connect takes longer than the read.
 pub const SETTINGS: &str = "set jit = off; set enable_seqscan = off; set enable_bitmapscan = off; \
-    set max_parallel_workers_per_gather = 0; set plan_cache_mode = force_generic_plan; set timezone = 'UTC'; \
-    set statement_timeout = 0; set lock_timeout = 0; set default_transaction_isolation = 'read committed'";
+    set max_parallel_workers_per_gather = 0; set plan_cache_mode = force_generic_plan";
 
 /// The newest transaction that has a row in the log, or had one, or has pruned it: it never goes back.
 macro_rules! newest {
