@@ -18,6 +18,7 @@ mod crowd;
 mod deflate;
 mod doctor;
 mod doorbell;
+mod drain;
 mod failover;
 mod filter;
 mod filter_null;

@@ -89,8 +89,13 @@ impl Program {
     }
 
     /// Sends a signal and waits for the end; the exit status, none after a kill.
-    pub async fn end(mut self, signal: Signal) -> Option<i32> {
+    pub async fn end(self, signal: Signal) -> Option<i32> {
         kill(self.pid(), signal).unwrap();
+        self.ended().await
+    }
+
+    /// Waits for the end; the exit status, none after a kill.
+    pub async fn ended(mut self) -> Option<i32> {
         within("the end of plank", self.child.wait())
             .await
             .unwrap()
