@@ -77,7 +77,7 @@ impl LogReader {
         if doorbell {
             probe(&server, &token, &probed).await?;
         }
-        migrate::run(&mut client, config).await?;
+        migrate::run_if_due(&mut client, config).await?;
         let of = |e: tokio_postgres::Error| ConnectError::of(&e, config);
         let prepare = async {
             let settings = format!("{SETTINGS}; {LISTENER_SETTINGS}");

@@ -5,7 +5,7 @@
 //! - [`log`]: the LISTEN connection, and reading the change log by cursor.
 //! - [`history`]: the log and whole tables, for clients that come back.
 //! - [`pool`], [`items`]: the requests. `driven`: the thread of their connections.
-//! - `session`: what every session has set.
+//! - `session`: what every session has set. [`sqlstate`]: what each error code of PostgreSQL means.
 //! - `policy`: whether what somebody may see is still what it was.
 //! - [`tickets`]: what a browser opens a WebSocket with.
 //! - [`retention`]: how much of the log is kept.
@@ -28,6 +28,7 @@ pub mod pool;
 pub mod private;
 pub mod retention;
 mod session;
+pub mod sqlstate;
 pub mod tickets;
 mod tls;
 pub mod watch;

@@ -55,7 +55,8 @@ async fn a_write_that_waits_in_the_database_at_sigterm_is_finished() {
             assert_eq!(answer.status(), 201, "round {round}");
         }
         assert_eq!(plank.ended().await, Some(0), "round {round}");
-        let written = format!("select count(*) from public.items where name like 'round {round} %'");
+        let written =
+            format!("select count(*) from public.items where name like 'round {round} %'");
         let written: i64 = sql.query_one(&written, &[]).await.unwrap().get(0);
         assert_eq!(written, WRITES as i64, "round {round}");
     }

@@ -42,6 +42,7 @@ mod pooler;
 mod private;
 mod protocol;
 mod reconnect;
+mod refused;
 mod replay;
 mod resume;
 mod retention;

@@ -315,7 +315,7 @@ impl Follower {
     {
         match timeout(ACTOR_SILENCE_MAX, self.hub.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            _ => Err(ConnectError::Fatal(
+            _ => Err(ConnectError::Broken(
                 "the hub does not answer; plank can't go on".into(),
             )),
         }

@@ -90,7 +90,7 @@ impl PgProxy {
     }
 }
 
-fn socket_of(target: &Config) -> PathBuf {
+pub(super) fn socket_of(target: &Config) -> PathBuf {
     let [Host::Unix(dir)] = target.get_hosts() else {
         panic!("a Unix socket")
     };
