@@ -12,6 +12,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::config::Server;
 use crate::limits::{CONNECT_MAX, PING_INTERVAL, PING_MAX};
 
+use super::dial;
 use super::session::Session;
 use super::sqlstate::{self, Outlook};
 use super::tls;
@@ -243,19 +244,15 @@ pub fn harden(mut server: Server, application: &str) -> Server {
     if config.get_application_name().is_none() {
         config.application_name(application);
     }
+    let given = config.get_connect_timeout().copied().unwrap_or(CONNECT_MAX);
     config
-        .connect_timeout(CONNECT_MAX)
+        .connect_timeout(given.min(CONNECT_MAX))
         .keepalives(true)
         .keepalives_idle(PING_INTERVAL)
         .keepalives_interval(Duration::from_secs(2))
         .keepalives_retries(2)
         .tcp_user_timeout(PING_INTERVAL + PING_MAX);
     server
-}
-
-/// Connects, without a deadline for all of it.
-pub(super) async fn dial(server: &Server) -> Result<(Client, Connection), tokio_postgres::Error> {
-    server.config.connect(tls::Maker(&server.tls)).await
 }
 
 /// Connects. The connection has to be polled for the client to work.
@@ -268,7 +265,7 @@ pub async fn connect(server: &Server) -> Result<(Client, Connection), ConnectErr
     match timeout(
         CONNECT_MAX * hosts + Duration::from_secs(1),
         // Boxed: with a handshake in it it is large.
-        Box::pin(dial(server)),
+        Box::pin(dial::dial(server)),
     )
     .await
     {

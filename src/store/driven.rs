@@ -23,6 +23,7 @@ use crate::config::Server;
 use crate::limits::{PROBE_AFTER, PROBE_MAX};
 
 use super::connect::{self, chain};
+use super::dial;
 use super::session::Session;
 use super::tls;
 
@@ -96,7 +97,7 @@ impl Connect for Driven {
         let (server, runtime) = (self.server.clone(), self.runtime.clone());
         Box::pin(async move {
             let dialling = runtime.spawn(async move {
-                let (client, connection) = connect::dial(&server).await?;
+                let (client, connection) = dial::dial(&server).await?;
                 let driver = tokio::spawn(async move {
                     if let Err(error) = connection.await {
                         log::info!("database connection ended reason=\"{}\"", chain(&error));

@@ -1,6 +1,7 @@
 //! Everything that talks SQL. Nothing above this module sees a statement, and nothing in it knows of actors or HTTP.
 //!
-//! - [`connect`]: a connection, and what its failure means for people.
+//! - [`connect`]: a connection, and what its failure means for people. `dial`: to which of several hosts, with which
+//!   password. `tls`, `certificate`: what the server's certificate has to be.
 //! - [`migrate`]: the schema, from `sql/migrations`.
 //! - [`log`]: the LISTEN connection, and reading the change log by cursor.
 //! - [`history`]: the log and whole tables, for clients that come back.
@@ -15,7 +16,9 @@
 //! - [`private`]: a PostgreSQL of plank's own.
 
 pub mod canary;
+mod certificate;
 pub mod connect;
+mod dial;
 mod driven;
 pub mod history;
 pub mod inspect;

@@ -30,6 +30,7 @@ mod handshake;
 mod hostile;
 mod items;
 mod items_input;
+mod libpq;
 mod live;
 mod long_poll;
 mod migrate;

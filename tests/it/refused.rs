@@ -82,7 +82,10 @@ async fn no_error_at_a_reconnect_ends_a_plank_that_runs() {
                 // The reason names the database.
                 refusing.refused() >= 1
                     && !app.health.is_live()
-                    && app.health.trouble().contains(&format!("{:?}", app.database))
+                    && app
+                        .health
+                        .trouble()
+                        .contains(&format!("{:?}", app.database))
             })
             .await;
             let (status, _) = app.request("GET", "/readyz", None).await;

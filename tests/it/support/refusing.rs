@@ -282,6 +282,12 @@ impl Link {
                     kind = self.client.read_u8().await?;
                     message(&mut self.client).await?;
                 }
+                // A commit that fails has rolled back.
+                if body.starts_with(b"COMMIT") {
+                    pass(server, b'Q', b"ROLLBACK\0").await?;
+                    self.pending += 1;
+                    self.settle(server, answers, false).await?;
+                }
                 let mut answer = error(code);
                 answer.extend_from_slice(b"Z\0\0\0\x05E");
                 self.client.write_all(&answer).await
