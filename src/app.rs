@@ -173,7 +173,7 @@ pub async fn build_on(
 
     let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::default()));
     let (give_up, fatal) = watch::channel(None);
-    let own_postgres = postgres.map(|postgres| OwnPostgres::watch(postgres, give_up.clone()));
+    let own_postgres = postgres.map(OwnPostgres::watch);
     let pool = Pool::new(&database.requests).map_err(|e| AppError(e.to_string()))?;
     let history = History::new(&database.listen).map_err(AppError)?;
     let nudge = Arc::<Nudge>::default();

@@ -163,8 +163,9 @@ pub const CANARY_MAX: Duration = Duration::from_secs(5);
 /// For a request to get a connection from the pool.
 pub const POOL_WAIT_MAX: Duration = Duration::from_secs(3);
 
-/// A pooled connection that was not used for this long is asked for a sign of life before a request gets it.
-pub const PROBE_AFTER: Duration = Duration::from_secs(1);
+/// A pooled connection that was not used for this long is asked for a sign of life before a request gets it. Under load
+/// none is: each has just given one.
+pub const PROBE_AFTER: Duration = Duration::from_millis(100);
 
 /// For that sign of life. Beyond it the connection is replaced. With the time for a new one a request waits less than 3 s.
 pub const PROBE_MAX: Duration = Duration::from_millis(1_500);

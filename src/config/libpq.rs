@@ -329,7 +329,7 @@ impl Parameters {
                 None if host.starts_with('[') => {
                     return Err("has an address in brackets that are not closed".into());
                 }
-                None => match host.rsplit_once(':') {
+                None => match host.split_once(':') {
                     Some((name, port)) => (name, Some(port)),
                     None => (host, None),
                 },

@@ -1,7 +1,10 @@
 //! Certificates of a server that rustls refuses and libpq takes: of X.509 version 1, with the name in CN only, or signed by
 //! themselves. PostgreSQL's own manual makes such ones. Everything else is rustls' business.
 
+use std::path::Path;
+
 use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error};
 use tokio_rustls::rustls;
@@ -282,6 +285,20 @@ fn check(
         current = next;
     }
     Err(CertificateError::UnknownIssuer)
+}
+
+/// Days until the first certificate of a file expires; none if it can't be read.
+pub(super) fn days_left(path: &Path) -> Option<f64> {
+    let all = CertificateDer::pem_file_iter(path).ok()?;
+    let all = all.collect::<Result<Vec<_>, _>>().ok()?;
+    let now = UnixTime::now().as_secs() as f64;
+    let ends = all.iter().filter_map(|der| {
+        let read = Read::new(der)?;
+        let validity = &read.certificate.tbs_certificate.validity;
+        Some(validity.not_after.to_unix_duration().as_secs() as f64)
+    });
+    ends.min_by(f64::total_cmp)
+        .map(|end| (end - now) / 86_400.0)
 }
 
 /// Whether the owner of a certificate has signed what was said in the handshake of TLS 1.2.

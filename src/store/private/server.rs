@@ -175,8 +175,16 @@ impl Server {
         }
     }
 
-    /// Ends the process: politely, then less so.
+    /// Ends the process: politely, then less so. One that somebody has suspended is continued, or it could not end in
+    /// order.
     pub(super) async fn stop(&mut self) -> Result<(), PrivateError> {
+        if self.state() == Some('T') {
+            log::warn!(
+                "private postgresql is suspended (SIGSTOP), it is continued so that it can end pid={}",
+                self.pid
+            );
+            self.signal(Signal::SIGCONT);
+        }
         for (signal, patience) in [
             (Signal::SIGINT, FAST_STOP_TIMEOUT),
             (Signal::SIGQUIT, IMMEDIATE_STOP_TIMEOUT),
@@ -189,12 +197,25 @@ impl Server {
                 }
                 return Ok(());
             }
+            let state = match self.state() {
+                Some('T') => "it is suspended",
+                Some('D') => "it waits for its disk",
+                _ => "it does not react",
+            };
             log::warn!(
-                "private postgresql does not end pid={} signal={signal} waited={patience:?}",
-                self.pid
+                "private postgresql hangs, {state} pid={} signal={signal} waited_s={}",
+                self.pid,
+                patience.as_secs()
             );
         }
         Err(PrivateError::StillRunning { pid: self.pid })
+    }
+
+    /// The state of the process as Linux has it: `T` suspended, `D` in a call that can't be interrupted.
+    fn state(&self) -> Option<char> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        // Behind the name, which is in brackets and may have any character.
+        stat.rsplit_once(") ")?.1.chars().next()
     }
 
     fn signal(&mut self, signal: Signal) {
