@@ -109,8 +109,8 @@ impl LogReader {
     }
 
     /// Why the connection has ended, if it has.
-    pub fn ended(&self) -> Option<String> {
-        self.explain.ended()
+    pub fn ended(&self) -> Option<ConnectError> {
+        self.explain.ended().map(|why| self.explain.lost(&why))
     }
 
     /// Waits for the doorbell, or for the end of the connection.

@@ -199,10 +199,8 @@ impl Follower {
 
     /// The bell has rung, or the connection has ended.
     async fn answer(&mut self, reader: &LogReader) -> Result<(), ConnectError> {
-        if let Some(why) = reader.ended() {
-            return Err(ConnectError::Away(format!(
-                "the connection was lost: {why}"
-            )));
+        if let Some(lost) = reader.ended() {
+            return Err(lost);
         }
         self.read(reader, READ_MAX).await.map(drop)
     }

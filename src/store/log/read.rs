@@ -10,7 +10,7 @@ use tokio_postgres::{Config, Row, RowStream};
 
 use crate::feed::{Cursor, Epoch, LogOp, LogRow, Snapshot};
 
-use super::super::connect::{ConnectError, chain};
+use super::super::connect::{ConnectError, chain, place};
 use super::decode::{Json, Timestamp, Xid8};
 
 /// With JIT an empty read of a large log takes 270 ms instead of 0.1 ms, and a bitmap or sequential scan of it longer.
@@ -95,9 +95,18 @@ impl Explain {
     /// An error of a statement.
     pub fn error(&self, error: &tokio_postgres::Error) -> ConnectError {
         match self.ended() {
-            Some(why) => ConnectError::Away(format!("the connection was lost: {why}")),
+            Some(why) => self.lost(&why),
             None => ConnectError::of(error, &self.config),
         }
+    }
+
+    /// The connection has ended.
+    pub fn lost(&self, why: &str) -> ConnectError {
+        ConnectError::Away(format!(
+            "the connection to database {:?} at {} was lost: {why}",
+            self.config.get_dbname().unwrap_or_default(),
+            place(&self.config)
+        ))
     }
 
     /// Something that plank's own schema would not say.
@@ -171,7 +180,7 @@ impl Reading {
             None => explain.snapshot(head.get("next"))?,
         };
         reading.xmin = raw.xmin();
-        let broken = |e: tokio_postgres::Error| explain.broken(e.to_string());
+        let broken = |e: tokio_postgres::Error| explain.broken(chain(&e));
         reading.at_us = head.try_get::<_, Timestamp>("at").map_err(broken)?.0;
         let snapshot = explain.place(head.get("next"), head.get("newest"))?;
         reading.end = rest
