@@ -210,7 +210,7 @@ impl ResponseError for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(why) => {
+            StoreError::Unavailable(why) | StoreError::Stale(why) => {
                 if let Some(kept_back) = AWAY.pass() {
                     log::warn!(
                         "request refused, database away reason=\"{why}\" not-logged={kept_back}"
@@ -225,7 +225,7 @@ impl From<StoreError> for Problem {
                 log::warn!("commit not answered reason=\"{why}\"");
                 Self::outcome_unknown()
             }
-            StoreError::Race(why) | StoreError::Stale(why) => {
+            StoreError::Race(why) => {
                 log::debug!("write given up reason=\"{why}\"");
                 Self::conflict("others write the same rows at the same time; try again")
             }

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
-/// Settings that every server from version 14 on has, and that every role may set. They come first: none of them needs a
+/// Settings that every server has, also one that is too old for plank and is to be told so, and that every role may set. They come first: none of them needs a
 /// snapshot, which under `default_transaction_deferrable` might have to wait.
 ///
 /// A name without a schema means one of the system's own. `exit_on_error` would end the session with each refusal.
 /// `quote_all_identifiers`, `standard_conforming_strings` and `array_nulls` change how names and values are written and
 /// read.
 const PINNED: &str = "set default_transaction_isolation = 'read committed'; set default_transaction_read_only = off; \
-    set default_transaction_deferrable = off; set idle_session_timeout = 0; set search_path = pg_catalog, pg_temp; \
+    set default_transaction_deferrable = off; set search_path = pg_catalog, pg_temp; \
     set row_security = on; set exit_on_error = off; set timezone = 'UTC'; set datestyle = 'ISO'; \
     set intervalstyle = 'postgres'; set bytea_output = 'hex'; set extra_float_digits = 1; set xmloption = 'content'; \
     set quote_all_identifiers = off; set standard_conforming_strings = on; set array_nulls = on; \
@@ -24,7 +24,7 @@ const PINNED: &str = "set default_transaction_isolation = 'read committed'; set 
 /// `session_replication_role = replica` would keep the triggers from firing. A value that says it was asked for by the
 /// operator, as `synchronous_commit = remote_apply`, stays; `off` does not, for an answered request has to be on disk.
 const PINNED_IF_OTHER: &str = "select pg_catalog.set_config(name, value, false) from (values \
-      ('transaction_timeout', '0', null), ('restrict_nonsystem_relation_kind', '', null), \
+      ('transaction_timeout', '0', null), ('idle_session_timeout', '0', null), ('restrict_nonsystem_relation_kind', '', null), \
       ('session_replication_role', 'origin', null), ('synchronous_commit', 'on', 'off')) as pinned (name, value, instead_of) \
     where pg_catalog.current_setting(name, true) <> value \
       and pg_catalog.current_setting(name, true) = coalesce(instead_of, pg_catalog.current_setting(name, true))";

@@ -60,4 +60,5 @@ mod tls;
 mod transports;
 mod ui;
 mod watch_cli;
+mod weather;
 mod wide_numbers;
