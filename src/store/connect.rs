@@ -81,6 +81,13 @@ impl ConnectError {
                 "{said}: a pooler (pgbouncer in transaction or statement mode) at {place} seems to lend out one session to \
                  several; point --listen-database-url (PLANK_LISTEN_DATABASE_URL) at PostgreSQL itself"
             ),
+            // plank's own functions say what is the matter.
+            _ if said.starts_with("plank: ") => {
+                format!(
+                    "database {database:?} at {place}: {}",
+                    &said["plank: ".len()..]
+                )
+            }
             _ => format!(
                 "PostgreSQL at {place} said in database {database:?}: {said} (SQLSTATE {})",
                 db.code().code()

@@ -200,19 +200,20 @@ fn migration_failed(error: &tokio_postgres::Error, config: &Config) -> ConnectEr
     let Some(db) = error.as_db_error() else {
         return ConnectError::of(error, config);
     };
-    // A refusal of the server that has words of its own, and what passes by itself.
-    match ConnectError::of(error, config) {
-        away @ ConnectError::Away(_) => return away,
-        known if *db.code() == SqlState::INSUFFICIENT_PRIVILEGE => return known,
-        _ => {}
+    let known = ConnectError::of(error, config);
+    if *db.code() == SqlState::INSUFFICIENT_PRIVILEGE {
+        return known;
     }
     let hint = db
         .hint()
         .map(|hint| format!(" ({hint})"))
         .unwrap_or_default();
-    ConnectError::Fatal(format!(
-        "the schema can't be migrated in database {:?}: {}{hint}; nothing of that step remains",
-        config.get_dbname().unwrap_or_default(),
-        db.message()
-    ))
+    match known {
+        ConnectError::Away(text) => ConnectError::Away(format!("{text}{hint}")),
+        _ => ConnectError::Fatal(format!(
+            "the schema can't be migrated in database {:?}: {}{hint}; nothing of that step remains",
+            config.get_dbname().unwrap_or_default(),
+            db.message()
+        )),
+    }
 }

@@ -183,7 +183,6 @@ impl Server {
                 "private postgresql is suspended (SIGSTOP), it is continued so that it can end pid={}",
                 self.pid
             );
-            self.signal(Signal::SIGCONT);
         }
         for (signal, patience) in [
             (Signal::SIGINT, FAST_STOP_TIMEOUT),
@@ -191,6 +190,8 @@ impl Server {
             (Signal::SIGKILL, KILL_TIMEOUT),
         ] {
             self.signal(signal);
+            // To a process that runs it means nothing; one that is just being suspended may not look so yet.
+            self.signal(Signal::SIGCONT);
             if self.ended || timeout(patience, self.wait()).await.is_ok() {
                 if is_elsewhere(&self.socket_dir) {
                     let _ = fs::remove_dir_all(&self.socket_dir);
