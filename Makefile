@@ -1,7 +1,7 @@
 # The front door of plank, thin over cargo. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-autobahn test-browser test-deploy autobahn stress fuzz lint bench deb soak install clean
+.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-autobahn test-browser test-deploy autobahn stress fuzz lint bench deb soak weather install clean
 # The parts of `make test` share the processors and target/: one after the other, also under -j.
 .NOTPARALLEL:
 
@@ -102,6 +102,11 @@ lint: ## format, clippy, dependencies, shell scripts, vendored files
 bench: ## benchmarks (ARGS="latency --check" for one)
 	@scripts/need.sh cargo cc postgresql
 	cargo bench --locked --bench load -- $(ARGS)
+
+weather: ## an hour of rough weather: restarts, outages, wrong settings, 500 clients (WEATHER_SECONDS=n for less)
+	@scripts/need.sh cargo cc postgresql nginx
+	PLANK_WEATHER_SECONDS=$(or $(WEATHER_SECONDS),3600) PLANK_WEATHER_CLIENTS=500 \
+	    cargo test --release --locked --all-features --test it -- --nocapture weather::
 
 soak: ## ten minutes of coming and going: memory, descriptors and the log stay where they are (SOAK_SECONDS=n for less)
 	@scripts/need.sh cargo cc postgresql

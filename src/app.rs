@@ -113,6 +113,7 @@ pub async fn prepare(database: &Database) -> Result<Vec<String>, ConnectError> {
     let config = &server.config;
     let driver = actix_rt::spawn(connection);
     let result = async {
+        connect::settle(&client, config).await?;
         connect::check(&client, config).await?;
         migrate::run(&mut client, config).await
     };
@@ -159,7 +160,7 @@ pub async fn build_on(
         ))
     }) {
         Ok(_) => {}
-        Err(ConnectError::Fatal(why)) => {
+        Err(ConnectError::Fatal(why) | ConnectError::Broken(why)) => {
             if let Some(postgres) = postgres {
                 let _ = postgres.stop().await;
             }
@@ -172,7 +173,7 @@ pub async fn build_on(
 
     let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::default()));
     let (give_up, fatal) = watch::channel(None);
-    let own_postgres = postgres.map(|postgres| OwnPostgres::watch(postgres, give_up.clone()));
+    let own_postgres = postgres.map(OwnPostgres::watch);
     let pool = Pool::new(&database.requests).map_err(|e| AppError(e.to_string()))?;
     let history = History::new(&database.listen).map_err(AppError)?;
     let nudge = Arc::<Nudge>::default();

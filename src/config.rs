@@ -14,6 +14,7 @@ use crate::limits::{
 mod address;
 mod auth;
 mod database;
+mod libpq;
 mod network;
 mod parse;
 mod rates;
@@ -23,11 +24,11 @@ mod tls;
 
 pub use address::ListenAddress;
 pub use auth::{Auth, AuthArgs};
-pub use database::{Database, DatabaseArgs, Server};
+pub use database::{Database, DatabaseArgs, Server, Target};
 pub use network::Network;
 pub use parse::duration;
 pub use rates::Rates;
-pub use tls::{Roots, Tls};
+pub use tls::{Check, Identity, Roots, Tls};
 
 /// The settings of `plank serve`.
 #[derive(Args, Clone, Debug)]

@@ -173,6 +173,23 @@ pub const CANARY_MAX: Duration = Duration::from_secs(5);
 /// For a request to get a connection from the pool.
 pub const POOL_WAIT_MAX: Duration = Duration::from_secs(3);
 
+/// A pooled connection that was not used for this long is asked for a sign of life before a request gets it. Under load
+/// none is: each has just given one.
+pub const PROBE_AFTER: Duration = Duration::from_millis(100);
+
+/// For that sign of life. Beyond it the connection is replaced. With the time for a new one a request waits less than 3 s.
+pub const PROBE_MAX: Duration = Duration::from_millis(1_500);
+
+/// How often a write is tried again that has lost against other writers (serialization failure, deadlock), and the delay
+/// before the first time. It is doubled each time, and between half and all of it.
+pub const RACE_RETRIES: u32 = 3;
+/// See [`RACE_RETRIES`].
+pub const RACE_DELAY: Duration = Duration::from_millis(20);
+
+/// For a write of a request, with all attempts. Within it the server has answered or the connection is given up; who asks
+/// is told then whether the write may have been committed.
+pub const WRITE_MAX: Duration = STATEMENT_MAX.saturating_add(Duration::from_secs(1));
+
 /// Connections of the pool for requests.
 pub const POOL_CONNECTIONS_MAX: usize = 16;
 
@@ -300,6 +317,8 @@ pub const CHANGES_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 /// See [`RECONNECT_FIRST`].
 pub const RECONNECT_LONGEST: Duration = Duration::from_secs(5);
+/// The longest such delay while the database refuses plank, as with a wrong password.
+pub const RECONNECT_REFUSED_LONGEST: Duration = Duration::from_secs(15);
 
 /// How long changes are kept unless `--retention` says otherwise.
 pub const RETENTION: Duration = Duration::from_secs(24 * 3_600);

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::config::Server;
 use crate::feed::{Cursor, Rest};
 use crate::health::{Health, Part};
-use crate::limits::{RECONNECT_FIRST, RECONNECT_LONGEST};
+use crate::limits::{RECONNECT_FIRST, RECONNECT_LONGEST, RECONNECT_REFUSED_LONGEST};
 use crate::metrics::Metrics;
 use crate::store::ConnectError;
 
@@ -52,6 +52,8 @@ pub struct Listener {
     fatal: watch::Sender<Option<String>>,
     place: Place,
     attempt: u32,
+    /// The last attempt met something that does not pass by itself.
+    is_refused: bool,
     /// What follows the log, for as long as there is a connection.
     following: Option<SpawnHandle>,
 }
@@ -75,6 +77,7 @@ impl Listener {
             fatal,
             place: Place::default(),
             attempt: 0,
+            is_refused: false,
             following: None,
         }
     }
@@ -107,28 +110,38 @@ impl Listener {
         self.metrics.bell_armed.set(0);
         self.health.set_lost(&error.to_string());
         self.hub.do_send(Lost);
+        self.attempt += 1;
+        self.is_refused = matches!(error, ConnectError::Fatal(_));
         match error {
-            ConnectError::Fatal(why) => {
+            ConnectError::Broken(why) => {
                 // The receiver is gone when the process ends anyway.
                 let _ = self.fatal.send(Some(why.clone()));
+                return;
             }
+            // What the database says ends no plank that runs: what has worked before can work again.
+            ConnectError::Fatal(_) => log::error!(
+                "listener refused, plank waits for the database attempt={} reason=\"{error}\"",
+                self.attempt
+            ),
             ConnectError::Away(_) => {
-                self.attempt += 1;
                 log::warn!("listener lost attempt={} reason=\"{error}\"", self.attempt);
-                // Ends this life of the actor; the supervisor begins the next one, in `started`.
-                ctx.stop();
             }
         }
+        // Ends this life of the actor; the supervisor begins the next one, in `started`.
+        ctx.stop();
     }
 }
 
 /// Before attempt number `attempt`: doubled each time up to the longest, and between half and all of that, so that many
-/// nodes don't come back at the same moment.
-fn delay(attempt: u32) -> Duration {
+/// nodes don't come back at the same moment. The longest is longer when the database has refused: a wrong password that
+/// is sent all the time may lock the role.
+fn delay(attempt: u32, is_refused: bool) -> Duration {
     let doubled = RECONNECT_FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(16));
-    doubled
-        .min(RECONNECT_LONGEST)
-        .mul_f64(0.5 + fastrand::f64() / 2.0)
+    let longest = match is_refused {
+        true => RECONNECT_REFUSED_LONGEST,
+        false => RECONNECT_LONGEST,
+    };
+    doubled.min(longest).mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 impl Actor for Listener {
@@ -142,7 +155,7 @@ impl Actor for Listener {
         if self.attempt == 0 {
             return self.follow(ctx);
         }
-        let delay = delay(self.attempt);
+        let delay = delay(self.attempt, self.is_refused);
         log::info!(
             "listener reconnects attempt={} delay_ms={}",
             self.attempt,
@@ -173,9 +186,15 @@ mod tests {
     #[test]
     fn the_delay_grows_to_its_bound_and_varies() {
         for _ in 0..100 {
-            assert!((RECONNECT_FIRST / 2..=RECONNECT_FIRST).contains(&delay(1)));
-            assert!((RECONNECT_LONGEST / 2..=RECONNECT_LONGEST).contains(&delay(u32::MAX)));
+            for (is_refused, longest) in [
+                (false, RECONNECT_LONGEST),
+                (true, RECONNECT_REFUSED_LONGEST),
+            ] {
+                let delay = |attempt| delay(attempt, is_refused);
+                assert!((RECONNECT_FIRST / 2..=RECONNECT_FIRST).contains(&delay(1)));
+                assert!((longest / 2..=longest).contains(&delay(u32::MAX)));
+            }
         }
-        assert_ne!(delay(20), delay(20));
+        assert_ne!(delay(20, false), delay(20, false));
     }
 }

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::store::private::PrivatePostgres;
 
-/// Between two attempts to start it again.
+/// First and longest delay between two attempts to start it again; doubled each time. There is no last attempt: a disk
+/// that is full, or a machine without memory, may have room again.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
-/// Attempts before plank gives up.
-const RESTARTS_MAX: u32 = 5;
+/// See [`RESTART_DELAY`].
+const RESTART_DELAY_LONGEST: Duration = Duration::from_secs(15);
 /// For it to stop. It has deadlines of its own, this one is above their sum.
 const STOP_MAX: Duration = Duration::from_secs(60);
 
@@ -23,8 +24,8 @@ pub struct OwnPostgres {
 }
 
 impl OwnPostgres {
-    /// Looks after `postgres` from now on. What makes it give up goes to `fatal`.
-    pub fn watch(mut postgres: PrivatePostgres, fatal: watch::Sender<Option<String>>) -> Self {
+    /// Looks after `postgres` from now on.
+    pub fn watch(mut postgres: PrivatePostgres) -> Self {
         let (stop, mut stopped) = oneshot::channel();
         let task = actix_rt::spawn(async move {
             loop {
@@ -36,12 +37,9 @@ impl OwnPostgres {
                 if let Err(error) = postgres.stop().await {
                     log::warn!("private postgresql could not be cleaned up reason=\"{error}\"");
                 }
-                match restart(&data_dir).await {
-                    Ok(again) => postgres = again,
-                    Err(why) => {
-                        let _ = fatal.send(Some(why));
-                        return;
-                    }
+                tokio::select! {
+                    _ = &mut stopped => return,
+                    again = restart(&data_dir) => postgres = again,
                 }
             }
             if let Err(error) = postgres.stop().await {
@@ -60,22 +58,18 @@ impl OwnPostgres {
     }
 }
 
-async fn restart(data_dir: &std::path::Path) -> Result<PrivatePostgres, String> {
-    let mut attempt = 0;
+async fn restart(data_dir: &std::path::Path) -> PrivatePostgres {
+    let (mut attempt, mut delay) = (1, RESTART_DELAY);
     loop {
         match PrivatePostgres::start(data_dir).await {
-            Ok(postgres) => return Ok(postgres),
-            Err(error) if attempt + 1 >= RESTARTS_MAX => {
-                return Err(format!(
-                    "the private PostgreSQL can't be started again: {error}"
-                ));
-            }
-            Err(error) => log::warn!(
-                "private postgresql does not start attempt={} reason=\"{error}\"",
-                attempt + 1
+            Ok(postgres) => return postgres,
+            Err(error) => log::error!(
+                "private postgresql does not start, plank tries again attempt={attempt} delay_s={} reason=\"{error}\"",
+                delay.as_secs()
             ),
         }
+        sleep(delay).await;
         attempt += 1;
-        sleep(RESTART_DELAY).await;
+        delay = (delay * 2).min(RESTART_DELAY_LONGEST);
     }
 }

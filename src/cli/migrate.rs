@@ -49,6 +49,7 @@ async fn uninstall(server: &Server, yes: bool) -> Result<(), ConnectError> {
     let (client, connection) = connect::connect(&server).await?;
     let config = &server.config;
     let driver = actix_rt::spawn(connection);
+    connect::settle(&client, config).await?;
     let tables = migrate::watched(&client, config).await?;
     println!(
         "This takes plank out of the database {:?} at {}: the change log, and the triggers on {}.\n\

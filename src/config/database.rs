@@ -4,14 +4,16 @@ use std::env;
 use std::path::PathBuf;
 
 use clap::Args;
+use nix::unistd::{User, geteuid};
 use tokio_postgres::config::SslMode;
 
+use super::libpq::Surroundings;
 use super::{ConfigError, Tls, parse};
 
 /// Which database. Shared by all subcommands that need one.
 #[derive(Args, Clone, Debug, Default)]
 pub struct DatabaseArgs {
-    /// The database, as a URL or "key=value ..." [else: DATABASE_URL; none: plank runs a private PostgreSQL]
+    /// The database, as a URL or "key=value ..." [else: DATABASE_URL, PGHOST or PGSERVICE; none: plank runs a private PostgreSQL]
     #[arg(
         long,
         env = "PLANK_DATABASE_URL",
@@ -37,10 +39,26 @@ pub struct DatabaseArgs {
 /// A server and a database on it, who plank is there, and how the connection is kept from others.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Without [`Self::tls`] it is not enough to connect.
+    /// Without the other members it is not enough to connect.
     pub config: tokio_postgres::Config,
-    /// What is asked of the server's certificate.
+    /// How TLS is spoken.
     pub tls: Tls,
+    /// Where passwords are that the settings do not have, as in `~/.pgpass`.
+    pub passfile: Option<PathBuf>,
+    /// Which of several hosts will do.
+    pub target: Target,
+}
+
+/// Which of several hosts will do (`target_session_attrs`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Target {
+    /// The first that lets plank in.
+    #[default]
+    Any,
+    /// One whose sessions may write.
+    Writable,
+    /// One that is no standby.
+    Primary,
 }
 
 /// One of this machine, over a socket that is nobody else's.
@@ -49,7 +67,9 @@ impl From<tokio_postgres::Config> for Server {
         config.ssl_mode(SslMode::Disable);
         Self {
             config,
-            tls: Tls::Off,
+            tls: Tls::default(),
+            passfile: None,
+            target: Target::Any,
         }
     }
 }
@@ -69,6 +89,15 @@ impl DatabaseArgs {
     /// # Errors
     /// If a URL can't be read. The text does not repeat it: it may hold a password.
     pub fn resolve(&self) -> Result<Option<Database>, ConfigError> {
+        let variable = |name: &str| env::var(name).ok();
+        let around = Surroundings {
+            variable: &variable,
+            home: env::var_os("HOME").map(PathBuf::from),
+            user: User::from_uid(geteuid())
+                .ok()
+                .flatten()
+                .map(|user| user.name),
+        };
         let fallback = || env::var("DATABASE_URL").ok();
         let given = self
             .database_url
@@ -79,9 +108,19 @@ impl DatabaseArgs {
             .listen_database_url
             .clone()
             .filter(|url| !url.trim().is_empty());
+        // libpq's own variables that say where: a place for the private PostgreSQL counts more.
+        let is_in_variables = given.is_none()
+            && self.data_dir.is_none()
+            && ["PGHOST", "PGHOSTADDR", "PGSERVICE"]
+                .into_iter()
+                .any(|name| variable(name).is_some_and(|value| !value.is_empty()));
+        let of_variables = is_in_variables
+            .then(|| parse::database_of_variables(&around))
+            .transpose()?;
         let Some(requests) = given
-            .map(|url| parse::database_url("--database-url (PLANK_DATABASE_URL)", &url))
+            .map(|url| parse::database_url("--database-url (PLANK_DATABASE_URL)", &url, &around))
             .transpose()?
+            .or(of_variables)
         else {
             return match listen {
                 None => Ok(None),
@@ -90,7 +129,8 @@ impl DatabaseArgs {
         };
         let listen = listen
             .map(|url| {
-                parse::database_url("--listen-database-url (PLANK_LISTEN_DATABASE_URL)", &url)
+                let name = "--listen-database-url (PLANK_LISTEN_DATABASE_URL)";
+                parse::database_url(name, &url, &around)
             })
             .transpose()?;
         Ok(Some(Database {

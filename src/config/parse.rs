@@ -1,10 +1,14 @@
 //! Texts that people write into settings.
 
-use std::str::FromStr;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::tls::{self, Taken};
-use super::{ConfigError, Server};
+use tokio_postgres::Config;
+use tokio_postgres::config::{ChannelBinding, LoadBalanceHosts};
+
+use super::libpq::{Parameters, Surroundings};
+use super::{ConfigError, Server, Target, Tls};
 
 /// Ten years.
 const RETENTION_SECONDS_MAX: u64 = 3_650 * 86_400;
@@ -36,25 +40,125 @@ pub fn duration(name: &str, text: &str) -> Result<Duration, ConfigError> {
     })
 }
 
-pub(super) fn database_url(name: &str, url: &str) -> Result<Server, ConfigError> {
-    let Taken { url, tls, mode } =
-        tls::take(url).map_err(|why| ConfigError(format!("{name}: {why}")))?;
-    let mut config = tokio_postgres::Config::from_str(&url).map_err(|error| {
-        let cause = std::error::Error::source(&error)
-            .map(|cause| format!(": {cause}"))
-            .unwrap_or_default();
-        ConfigError(format!(
-            "{name} can't be read{cause}; write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-        ))
-    })?;
-    if config.get_hosts().is_empty() {
-        config.host_path("/var/run/postgresql");
+/// The server of a URL, or of `key=value` pairs.
+pub(super) fn database_url(
+    name: &str,
+    url: &str,
+    around: &Surroundings<'_>,
+) -> Result<Server, ConfigError> {
+    let read = Parameters::read(url.trim(), around);
+    read.and_then(|parameters| server(&parameters))
+        .map_err(|why| ConfigError(format!("{name} {why}")))
+}
+
+/// The server of libpq's variables alone.
+pub(super) fn database_of_variables(around: &Surroundings<'_>) -> Result<Server, ConfigError> {
+    let read = Parameters::of_environment(around);
+    read.and_then(|parameters| server(&parameters))
+        .map_err(|why| ConfigError(format!("the database of the variables PG... {why}")))
+}
+
+/// Where PostgreSQL puts its socket on Debian, and where libpq looks for it there.
+const SOCKET_DIR: &str = "/var/run/postgresql";
+
+fn server(parameters: &Parameters) -> Result<Server, String> {
+    let get = |name| parameters.get(name);
+    let user = get("user").ok_or("names no user; write it as postgresql://USER@HOST/DATABASE")?;
+    let mut config = Config::new();
+    config.user(user).dbname(get("dbname").unwrap_or(user));
+    let (hosts, addresses) = (parameters.list("host"), parameters.list("hostaddr"));
+    if !hosts.is_empty() && !addresses.is_empty() && hosts.len() != addresses.len() {
+        return Err(format!(
+            "has {} hosts and {} values of hostaddr; there has to be one for each",
+            hosts.len(),
+            addresses.len()
+        ));
     }
-    if config.get_user().is_none() {
-        return Err(ConfigError(format!(
-            "{name} names no user; write it as postgresql://USER@HOST/DATABASE"
-        )));
+    let places = hosts.len().max(addresses.len()).max(1);
+    for at in 0..places {
+        let address = addresses
+            .get(at)
+            .copied()
+            .filter(|address| !address.is_empty());
+        let host = hosts.get(at).copied().filter(|host| !host.is_empty());
+        match host.or(address).unwrap_or(SOCKET_DIR) {
+            host if host.starts_with('/') => config.host_path(host),
+            host if host.starts_with('@') => {
+                return Err(format!(
+                    "has the host {host:?}, an abstract socket, which plank does not take; use a directory"
+                ));
+            }
+            host => config.host(host),
+        };
+        if !addresses.is_empty() {
+            let address = address.or(host).unwrap_or_default();
+            let address = address
+                .parse::<IpAddr>()
+                .map_err(|_| format!("has hostaddr={address:?}, which is no address"))?;
+            config.hostaddr(address);
+        }
     }
-    config.ssl_mode(mode);
-    Ok(Server { config, tls })
+    let ports = parameters.list("port");
+    if !matches!(ports.len(), 0 | 1) && ports.len() != places {
+        return Err(format!(
+            "has {places} hosts and {} ports; there has to be one port, or one for each",
+            ports.len()
+        ));
+    }
+    for port in ports {
+        let number = match port {
+            "" => Some(5432),
+            port => port.parse::<u16>().ok().filter(|port| *port > 0),
+        };
+        config.port(number.ok_or_else(|| {
+            format!("has the port {port:?}; it has to be a number from 1 to 65535")
+        })?);
+    }
+    for (name, set) in [
+        (
+            "password",
+            Config::password as fn(&mut Config, String) -> &mut Config,
+        ),
+        (
+            "options",
+            Config::options as fn(&mut Config, String) -> &mut Config,
+        ),
+    ] {
+        if let Some(value) = get(name) {
+            set(&mut config, value.to_owned());
+        }
+    }
+    if let Some(name) = get("application_name").or(get("fallback_application_name")) {
+        config.application_name(name);
+    }
+    if let Some(text) = get("connect_timeout") {
+        let seconds: i64 = text.parse().map_err(|_| {
+            format!("has connect_timeout={text:?}; it has to be a number of seconds")
+        })?;
+        // As libpq: none at all is asked for with 0, and 1 counts as 2.
+        if let Ok(seconds @ 1..) = u64::try_from(seconds) {
+            config.connect_timeout(Duration::from_secs(seconds.max(2)));
+        }
+    }
+    config.channel_binding(match get("channel_binding") {
+        Some("disable") => ChannelBinding::Disable,
+        Some("require") => ChannelBinding::Require,
+        _ => ChannelBinding::Prefer,
+    });
+    if get("load_balance_hosts") == Some("random") {
+        config.load_balance_hosts(LoadBalanceHosts::Random);
+    }
+    let target = match get("target_session_attrs") {
+        Some("read-write") => Target::Writable,
+        Some("primary") => Target::Primary,
+        _ => Target::Any,
+    };
+    let (tls, mode, negotiation) = Tls::of(parameters)?;
+    config.ssl_mode(mode).ssl_negotiation(negotiation);
+    Ok(Server {
+        config,
+        tls,
+        passfile: get("passfile").map(PathBuf::from),
+        target,
+    })
 }

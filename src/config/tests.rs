@@ -56,11 +56,11 @@ fn what_is_wrong_is_named() {
         (
             &[
                 "--database-url",
-                "host=h",
+                "host=h user=u",
                 "--listen-database-url",
-                "host=h",
+                "host=h user=u sslcrl=x",
             ],
-            "names no user",
+            "PLANK_LISTEN_DATABASE_URL) has sslcrl",
         ),
     ];
     for (args, part) in cases {

@@ -1,8 +1,10 @@
-//! How a connection to PostgreSQL is kept from others: `sslmode` and `sslrootcert`, as libpq reads them.
+//! How a connection to PostgreSQL is kept from others: what libpq's parameters of TLS ask for.
 
 use std::path::PathBuf;
 
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{SslMode, SslNegotiation};
+
+use super::libpq::Parameters;
 
 /// Whom a certificate has to be from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,189 +16,110 @@ pub enum Roots {
 }
 
 /// What is asked of a server's certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tls {
-    /// There is no TLS.
-    Off,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Check {
     /// Nothing: it keeps out those who listen, and nobody who stands in between.
-    Unchecked,
+    #[default]
+    Nothing,
     /// It is from somebody who is trusted, whatever name is in it.
     Chain(Roots),
     /// And it is of the host that was asked for.
     Full(Roots),
 }
 
-/// A database URL without what tokio-postgres does not know of TLS, and that.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Taken {
-    /// The rest, in the same form.
-    pub url: String,
-    /// What is asked of the certificate.
-    pub tls: Tls,
-    /// Whether there may be a connection without.
-    pub mode: SslMode,
+/// What plank shows of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// A certificate, and those between it and its root, in PEM.
+    pub certificate: PathBuf,
+    /// Its key, in PEM.
+    pub key: PathBuf,
 }
 
-/// Takes `sslmode` and `sslrootcert` out of a URL, or of a list of `key=value`.
-///
-/// # Errors
-/// What is wrong with them, without the rest of the URL, which may hold a password.
-pub(super) fn take(url: &str) -> Result<Taken, String> {
-    let (mut sslmode, mut root) = (None, None);
-    let mut take = |key: &str, value: String| {
-        match key {
-            "sslmode" => sslmode = Some(value),
-            "sslrootcert" => root = Some(value),
-            _ => return false,
-        }
-        true
-    };
-    let url = match url.split_once("://") {
-        Some(_) => match url.split_once('?') {
-            Some((place, query)) => {
-                let left = query.split('&').filter(|pair| {
-                    // A plus is a plus here, as in libpq.
-                    let pair = pair.replace('+', "%2B");
-                    let mut pairs = form_urlencoded::parse(pair.as_bytes());
-                    !pairs
-                        .next()
-                        .is_some_and(|(key, value)| take(&key, value.into_owned()))
-                });
-                let left: Vec<&str> = left.collect();
-                match left.is_empty() {
-                    true => place.to_owned(),
-                    false => format!("{place}?{}", left.join("&")),
-                }
+/// How TLS is spoken, where it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// See [`Check`].
+    pub check: Check,
+    /// None: no certificate.
+    pub identity: Option<Identity>,
+    /// Whether the host's name is sent in the clear, for proxies (`sslsni`).
+    pub sends_name: bool,
+    /// TLS 1.3 or newer.
+    pub at_least_13: bool,
+    /// TLS 1.2 or older.
+    pub at_most_12: bool,
+    /// The connection begins with TLS, which PostgreSQL 17 and newer understand.
+    pub is_direct: bool,
+}
+
+impl Tls {
+    /// What the parameters ask for, and whether there may be a connection without.
+    ///
+    /// # Errors
+    /// What does not go together.
+    pub(super) fn of(parameters: &Parameters) -> Result<(Self, SslMode, SslNegotiation), String> {
+        let get = |name| parameters.get(name);
+        let mode = get("sslmode").unwrap_or("prefer");
+        let roots = get("sslrootcert").map(|root| match root {
+            "system" => Roots::System,
+            file => Roots::File(file.into()),
+        });
+        let (check, ssl) = match (mode, roots) {
+            ("disable", _) => (Check::Nothing, SslMode::Disable),
+            ("allow" | "prefer", _) => (Check::Nothing, SslMode::Prefer),
+            // libpq takes this file for a wish to have it checked, and refuses less than that.
+            (_, Some(Roots::System)) if mode != "verify-full" => {
+                return Err(format!(
+                    "has sslrootcert=system with sslmode={mode}; anybody can have a certificate of those, so it has to be sslmode=verify-full"
+                ));
             }
-            None => url.to_owned(),
-        },
-        None => {
-            let left = pairs(url).filter(|(key, value, _)| !take(key, value.clone()));
-            left.map(|(_, _, pair)| pair).collect::<Vec<_>>().join(" ")
-        }
-    };
-    let roots = match root.filter(|root| !root.is_empty()) {
-        None => None,
-        Some(system) if system == "system" => Some(Roots::System),
-        Some(file) => Some(Roots::File(file.into())),
-    };
-    let (tls, mode) = match (sslmode.as_deref().unwrap_or("prefer"), roots) {
-        ("disable", _) => (Tls::Off, SslMode::Disable),
-        ("allow" | "prefer", _) => (Tls::Unchecked, SslMode::Prefer),
-        ("require", None) => (Tls::Unchecked, SslMode::Require),
-        // As libpq: who names a root wants it to be looked at.
-        ("require", Some(roots)) => (Tls::Chain(roots), SslMode::Require),
-        ("verify-ca", roots) => (Tls::Chain(roots.unwrap_or(Roots::System)), SslMode::Require),
-        ("verify-full", roots) => (Tls::Full(roots.unwrap_or(Roots::System)), SslMode::Require),
-        (other, _) => {
+            // As libpq: who names a root wants it to be looked at.
+            ("require", None) => (Check::Nothing, SslMode::Require),
+            ("require", Some(roots)) => (Check::Chain(roots), SslMode::Require),
+            ("verify-ca", roots) => (
+                Check::Chain(roots.unwrap_or(Roots::System)),
+                SslMode::Require,
+            ),
+            (_, roots) => (
+                Check::Full(roots.unwrap_or(Roots::System)),
+                SslMode::Require,
+            ),
+        };
+        let is_direct = get("sslnegotiation") == Some("direct");
+        if is_direct && ssl != SslMode::Require {
             return Err(format!(
-                "sslmode is {other:?}; it has to be disable, prefer, require, verify-ca or verify-full"
+                "has sslnegotiation=direct with sslmode={mode}; it has to be require, verify-ca or verify-full"
             ));
         }
-    };
-    Ok(Taken { url, tls, mode })
-}
-
-/// The pairs of a libpq connection string: key, value, and both as they were written.
-fn pairs(text: &str) -> impl Iterator<Item = (String, String, &str)> {
-    let mut rest = text.trim_start();
-    std::iter::from_fn(move || {
-        let (key, after) = rest.split_once('=')?;
-        let mut value = String::new();
-        let after_spaces = after.trim_start();
-        let start = rest.len() - after_spaces.len();
-        let is_quoted = after_spaces.starts_with('\'');
-        let mut chars = after_spaces.char_indices().skip(is_quoted.into());
-        let mut end = after_spaces.len();
-        while let Some((at, c)) = chars.next() {
-            match c {
-                '\\' => value.extend(chars.next().map(|(_, c)| c)),
-                '\'' if is_quoted => {
-                    end = at + 1;
-                    break;
-                }
-                c if c.is_whitespace() && !is_quoted => {
-                    end = at;
-                    break;
-                }
-                c => value.push(c),
+        let shows = get("sslcertmode") != Some("disable") && ssl != SslMode::Disable;
+        let identity = match (get("sslcert"), get("sslkey")) {
+            (Some(certificate), Some(key)) if shows => Some(Identity {
+                certificate: certificate.into(),
+                key: key.into(),
+            }),
+            (Some(certificate), None) if shows => {
+                return Err(format!(
+                    "has sslcert={certificate} without sslkey; name the file with its key"
+                ));
             }
+            _ => None,
+        };
+        let tls = Self {
+            check,
+            identity,
+            sends_name: get("sslsni") != Some("0"),
+            at_least_13: get("ssl_min_protocol_version") == Some("TLSv1.3"),
+            at_most_12: get("ssl_max_protocol_version") == Some("TLSv1.2"),
+            is_direct,
+        };
+        if tls.at_least_13 && tls.at_most_12 {
+            return Err("has ssl_min_protocol_version above ssl_max_protocol_version".into());
         }
-        let pair = &rest[..start + end];
-        rest = rest[start + end..].trim_start();
-        Some((key.trim().to_owned(), value, pair))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn taken(url: &str) -> (String, Tls, SslMode) {
-        let Taken { url, tls, mode } = take(url).unwrap();
-        (url, tls, mode)
-    }
-
-    #[test]
-    fn the_modes_are_those_of_libpq() {
-        let file = || Roots::File("/etc/root.pem".into());
-        let cases = [
-            (
-                "postgres://u@h/d",
-                "postgres://u@h/d",
-                Tls::Unchecked,
-                SslMode::Prefer,
-            ),
-            (
-                "postgres://u@h/d?sslmode=disable",
-                "postgres://u@h/d",
-                Tls::Off,
-                SslMode::Disable,
-            ),
-            (
-                "postgres://u@h/d?a=1&sslmode=require&b=2",
-                "postgres://u@h/d?a=1&b=2",
-                Tls::Unchecked,
-                SslMode::Require,
-            ),
-            (
-                "postgres://u@h/d?sslmode=verify-ca",
-                "postgres://u@h/d",
-                Tls::Chain(Roots::System),
-                SslMode::Require,
-            ),
-            (
-                "postgres://u@h/d?sslrootcert=%2Fetc/root.pem&sslmode=require",
-                "postgres://u@h/d",
-                Tls::Chain(file()),
-                SslMode::Require,
-            ),
-            (
-                "postgres://u@h/d?sslmode=verify-full&sslrootcert=system",
-                "postgres://u@h/d",
-                Tls::Full(Roots::System),
-                SslMode::Require,
-            ),
-            (
-                "host=h user=u sslmode=verify-full sslrootcert='/etc/root.pem'",
-                "host=h user=u",
-                Tls::Full(file()),
-                SslMode::Require,
-            ),
-            (
-                "sslmode = verify-full  host=h password='a b\\' c'",
-                "host=h password='a b\\' c'",
-                Tls::Full(Roots::System),
-                SslMode::Require,
-            ),
-        ];
-        for (url, left, tls, mode) in cases {
-            assert_eq!(taken(url), (left.to_owned(), tls, mode), "{url}");
-        }
-        let error = take("postgres://u:secret@h/d?sslmode=strict").unwrap_err();
-        assert!(
-            error.contains("\"strict\"") && !error.contains("secret"),
-            "{error}"
-        );
+        let negotiation = match is_direct {
+            true => SslNegotiation::Direct,
+            false => SslNegotiation::Postgres,
+        };
+        Ok((tls, ssl, negotiation))
     }
 }

@@ -39,7 +39,7 @@ const MERGE: &[&str] = &["application/merge-patch+json", "application/json"];
             example = json!(doc::Item::example()),
         ),
         doc::MalformedBody, doc::Unauthenticated, doc::Forbidden, doc::BodyLate, doc::BodyTooLarge, doc::NotJson,
-        doc::Invalid, doc::Away,
+        doc::Invalid, doc::Conflict, doc::Away, doc::OutcomeUnknown,
     ),
 )]
 pub async fn create(
@@ -163,7 +163,7 @@ pub async fn read(
         ),
         (status = 204, description = "It is done, and the item is now one that you may not see."),
         doc::MalformedBody, doc::Unauthenticated, doc::Forbidden, doc::NoItem, doc::BodyLate, doc::Changed, doc::BodyTooLarge, doc::NotJson, doc::Invalid,
-        doc::Away,
+        doc::Conflict, doc::Away, doc::OutcomeUnknown,
     ),
 )]
 pub async fn replace(
@@ -197,7 +197,7 @@ pub async fn replace(
         ),
         (status = 204, description = "It is done, and the item is now one that you may not see."),
         doc::MalformedBody, doc::Unauthenticated, doc::Forbidden, doc::NoItem, doc::BodyLate, doc::Changed, doc::BodyTooLarge, doc::NotJson, doc::Invalid,
-        doc::Away,
+        doc::Conflict, doc::Away, doc::OutcomeUnknown,
     ),
 )]
 pub async fn patch(
@@ -250,7 +250,7 @@ async fn write(
     params(doc::ItemId, doc::IfMatch),
     responses(
         (status = 204, description = "It is gone."),
-        doc::Malformed, doc::Unauthenticated, doc::Forbidden, doc::NoItem, doc::Changed, doc::Away,
+        doc::Malformed, doc::Unauthenticated, doc::Forbidden, doc::NoItem, doc::Changed, doc::Conflict, doc::Away, doc::OutcomeUnknown,
     ),
 )]
 pub async fn delete(

@@ -119,6 +119,21 @@ impl Problem {
             .with_header(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S))
     }
 
+    /// 409: another row, or another writer, is in the way. Nothing was done.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    /// 504: nobody knows whether the write was done. Without `Retry-After`, which a client would take for "it was not".
+    pub fn outcome_unknown() -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "outcome-unknown",
+            "the connection to the database was lost while the write was committed: it may be there, or not; look before \
+             you send it again",
+        )
+    }
+
     /// Says it in other words.
     pub fn set_detail(&mut self, detail: impl Into<String>) {
         self.detail = detail.into();
@@ -195,7 +210,7 @@ impl ResponseError for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(why) => {
+            StoreError::Unavailable(why) | StoreError::Stale(why) => {
                 if let Some(kept_back) = AWAY.pass() {
                     log::warn!(
                         "request refused, database away reason=\"{why}\" not-logged={kept_back}"
@@ -205,6 +220,23 @@ impl From<StoreError> for Problem {
             }
             StoreError::Invalid { field, detail } => {
                 Self::invalid(vec![FieldError { field, detail }])
+            }
+            StoreError::Unknown(why) => {
+                log::warn!("commit not answered reason=\"{why}\"");
+                Self::outcome_unknown()
+            }
+            StoreError::Race(why) => {
+                log::debug!("write given up reason=\"{why}\"");
+                Self::conflict("others write the same rows at the same time; try again")
+            }
+            StoreError::Collision(why) => Self::conflict(why),
+            StoreError::Forbidden(why) => {
+                log::warn!("write refused by the database reason=\"{why}\"");
+                Self::new(
+                    StatusCode::FORBIDDEN,
+                    "forbidden",
+                    "the database does not let plank do that; the log of the server says what is missing",
+                )
             }
             StoreError::Internal(why) => {
                 log::error!("request failed reason=\"{why}\"");

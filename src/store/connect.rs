@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_postgres::config::Host;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -12,6 +12,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::config::Server;
 use crate::limits::{CONNECT_MAX, PING_INTERVAL, PING_MAX};
 
+use super::dial;
+use super::session::Session;
+use super::sqlstate::{self, Outlook};
 use super::tls;
 
 /// A connection, with TLS or without; it has to be polled.
@@ -27,66 +30,188 @@ pub enum ConnectError {
     /// It may work later: try again.
     #[error("{0}")]
     Away(String),
-    /// It will not work until somebody changes something.
+    /// It will not work until somebody changes something. At its very first start plank ends with it; later it waits.
     #[error("{0}")]
     Fatal(String),
+    /// A part of plank itself is dead.
+    #[error("{0}")]
+    Broken(String),
 }
 
 impl ConnectError {
     /// What an error means that came up while talking to the server of `config`.
     pub fn of(error: &tokio_postgres::Error, config: &Config) -> Self {
-        let (place, user) = (
-            place(config),
-            config.get_user().unwrap_or("(the system user)"),
-        );
-        let database = config.get_dbname().unwrap_or(user);
-        let Some(db) = error.as_db_error() else {
-            let text = chain(error);
-            if let Some(why) = tls::refused(error) {
-                return Self::Fatal(format!(
-                    "PostgreSQL at {place} has a certificate that is not to be trusted: {why}; name the file of its root \
-                     with sslrootcert, mend the certificate, or ask less with sslmode"
-                ));
-            }
-            // tokio-postgres has no kind for these: the configuration itself is wrong.
-            return match text.contains("invalid configuration")
-                || text.contains("password missing")
-                || text.contains("does not support TLS")
-            {
-                true => Self::Fatal(format!(
-                    "can't connect to {place}: {text}; correct PLANK_DATABASE_URL"
-                )),
-                false => Self::Away(format!(
-                    "PostgreSQL at {place} is out of reach: {text}; is it running, and is the address right?"
-                )),
-            };
-        };
+        match error.as_db_error() {
+            Some(db) => Self::of_server(db, config),
+            None => Self::of_link(error, config),
+        }
+    }
+
+    /// The server has said something. What it means stands in [`sqlstate::TABLE`].
+    fn of_server(db: &DbError, config: &Config) -> Self {
+        let (place, user) = (place(config), user(config));
+        let database = database(config);
         let said = db.message();
-        match *db.code() {
-            SqlState::INVALID_PASSWORD => Self::Fatal(format!(
-                "PostgreSQL at {place} refused the password of user {user:?}: {said}; correct the password in PLANK_DATABASE_URL"
-            )),
-            SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Self::Fatal(format!(
-                "PostgreSQL at {place} does not let user {user:?} in: {said}; create the role, or allow it in pg_hba.conf"
-            )),
-            SqlState::INVALID_CATALOG_NAME => Self::Fatal(format!(
-                "there is no database {database:?} at {place}; create it (createdb {database}), or correct PLANK_DATABASE_URL"
-            )),
-            SqlState::INSUFFICIENT_PRIVILEGE => Self::Fatal(format!(
-                "user {user:?} lacks a right in database {database:?}: {said}; plank has to own the database, or: \
-                 grant create on database {database} to {user}; grant create on schema public to {user}"
-            )),
-            SqlState::DUPLICATE_PSTATEMENT | SqlState::INVALID_SQL_STATEMENT_NAME => {
-                Self::Away(format!(
-                    "{said}: a pooler (pgbouncer in transaction or statement mode) at {place} seems to lend out one session to \
+        let text = match *db.code() {
+            SqlState::INVALID_PASSWORD => format!(
+                "PostgreSQL at {place} refused the password of user {user:?} for database {database:?}: {said}; correct the password in PLANK_DATABASE_URL"
+            ),
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION => format!(
+                "PostgreSQL at {place} does not let user {user:?} into database {database:?}: {said}; create the role, or allow it in pg_hba.conf"
+            ),
+            SqlState::INVALID_CATALOG_NAME => format!(
+                "there is no database {database:?} at {place}; create it (createdb {}), or correct PLANK_DATABASE_URL",
+                shell(database)
+            ),
+            SqlState::INSUFFICIENT_PRIVILEGE if said.contains("set parameter") => format!(
+                "user {user:?} in database {database:?} at {place} has a setting that plank needs to change and may not: {said}; \
+                 take it from the role or the database (alter role {} reset all), or grant set on that parameter",
+                quoted(user)
+            ),
+            SqlState::INSUFFICIENT_PRIVILEGE => format!(
+                "user {user:?} lacks a right in database {database:?} at {place}: {said}; plank has to own the database, or: \
+                 grant create on database {d} to {u}; grant create on schema public to {u}",
+                d = quoted(database),
+                u = quoted(user)
+            ),
+            SqlState::READ_ONLY_SQL_TRANSACTION => format!(
+                "the database {database:?} at {place} is read only: {said}; is it a standby, or is a failover under way?"
+            ),
+            SqlState::DUPLICATE_PSTATEMENT | SqlState::INVALID_SQL_STATEMENT_NAME => format!(
+                "{said}: a pooler (pgbouncer in transaction or statement mode) at {place} seems to lend out one session to \
                  several; point --listen-database-url (PLANK_LISTEN_DATABASE_URL) at PostgreSQL itself"
-                ))
+            ),
+            // plank's own functions say what is the matter.
+            _ if said.starts_with("plank: ") => {
+                format!(
+                    "database {database:?} at {place}: {}",
+                    &said["plank: ".len()..]
+                )
             }
-            _ => Self::Away(format!(
-                "PostgreSQL at {place} said: {said} (SQLSTATE {})",
+            _ => format!(
+                "PostgreSQL at {place} said in database {database:?}: {said} (SQLSTATE {})",
                 db.code().code()
+            ),
+        };
+        match sqlstate::meaning(db.code()).outlook {
+            Outlook::Passing => Self::Away(text),
+            Outlook::Lasting => Self::Fatal(text),
+        }
+    }
+
+    /// The server has said nothing: the way to it, TLS, or the settings.
+    fn of_link(error: &tokio_postgres::Error, config: &Config) -> Self {
+        let (place, text) = (place(config), chain(error));
+        if let Some(why) = tls::unusable(error) {
+            return Self::Fatal(why);
+        }
+        if let Some(why) = tls::refused(error) {
+            return Self::Fatal(format!(
+                "PostgreSQL at {place} has a certificate that is not to be trusted: {why}; name the file of its root \
+                 with sslrootcert, mend the certificate, or ask less with sslmode"
+            ));
+        }
+        // tokio-postgres has no kind for these: the configuration itself is wrong.
+        match text.contains("invalid configuration")
+            || text.contains("password missing")
+            || text.contains("does not support TLS")
+        {
+            true => Self::Fatal(format!(
+                "can't connect to {place}: {text}; correct PLANK_DATABASE_URL"
+            )),
+            false => Self::Away(format!(
+                "PostgreSQL at {place} is out of reach: {text}; is it running, and is the address right?"
             )),
         }
+    }
+}
+
+/// Who plank is there.
+fn user(config: &Config) -> &str {
+    config.get_user().unwrap_or("(the system user)")
+}
+
+/// Which database.
+fn database(config: &Config) -> &str {
+    config.get_dbname().unwrap_or_else(|| user(config))
+}
+
+/// A name as it is written in SQL, so that it can be pasted.
+pub fn quoted(name: &str) -> String {
+    let is_plain = name
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty();
+    match is_plain && !RESERVED.contains(&name) {
+        true => name.to_owned(),
+        false => format!("\"{}\"", name.replace('"', "\"\"")),
+    }
+}
+
+/// Words that PostgreSQL takes for something else, of those that people call a role or a database.
+const RESERVED: &[&str] = &[
+    "all",
+    "analyse",
+    "analyze",
+    "and",
+    "any",
+    "array",
+    "as",
+    "authorization",
+    "both",
+    "case",
+    "check",
+    "column",
+    "create",
+    "current_role",
+    "current_user",
+    "default",
+    "do",
+    "end",
+    "for",
+    "from",
+    "grant",
+    "group",
+    "in",
+    "into",
+    "limit",
+    "none",
+    "not",
+    "offset",
+    "on",
+    "only",
+    "or",
+    "order",
+    "primary",
+    "public",
+    "references",
+    "select",
+    "session_user",
+    "some",
+    "table",
+    "then",
+    "to",
+    "trailing",
+    "union",
+    "unique",
+    "user",
+    "using",
+    "when",
+    "where",
+    "window",
+    "with",
+];
+
+/// A name as it is written for a shell.
+fn shell(name: &str) -> String {
+    let is_plain = !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.');
+    match is_plain {
+        true => name.to_owned(),
+        false => format!("'{}'", name.replace('\'', "'\\''")),
     }
 }
 
@@ -126,8 +251,9 @@ pub fn harden(mut server: Server, application: &str) -> Server {
     if config.get_application_name().is_none() {
         config.application_name(application);
     }
+    let given = config.get_connect_timeout().copied().unwrap_or(CONNECT_MAX);
     config
-        .connect_timeout(CONNECT_MAX)
+        .connect_timeout(given.min(CONNECT_MAX))
         .keepalives(true)
         .keepalives_idle(PING_INTERVAL)
         .keepalives_interval(Duration::from_secs(2))
@@ -142,12 +268,11 @@ pub fn harden(mut server: Server, application: &str) -> Server {
 /// Says whether it makes sense to try again.
 pub async fn connect(server: &Server) -> Result<(Client, Connection), ConnectError> {
     let config = &server.config;
-    let tls = tls::connector(&server.tls).map_err(ConnectError::Fatal)?;
     let hosts = config.get_hosts().len().max(1) as u32;
     match timeout(
         CONNECT_MAX * hosts + Duration::from_secs(1),
         // Boxed: with a handshake in it it is large.
-        Box::pin(config.connect(tls)),
+        Box::pin(dial::dial(server)),
     )
     .await
     {
@@ -173,6 +298,15 @@ pub async fn soon<T>(
             "PostgreSQL does not answer while plank connects (step {step})"
         ))),
     }
+}
+
+/// Sets up a session that has no limits of its own.
+///
+/// # Errors
+/// See [`ConnectError`].
+pub async fn settle(client: &Client, config: &Config) -> Result<(), ConnectError> {
+    let settled = Session::UNLIMITED.settle(client).await;
+    settled.map_err(|e| ConnectError::of(&e, config))
 }
 
 /// Checks that this is a server that plank can work with: new enough, and a primary.
@@ -215,6 +349,20 @@ pub async fn check(client: &Client, config: &Config) -> Result<(), ConnectError>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_can_be_pasted() {
+        for (name, sql, sh) in [
+            ("orders", "orders", "orders"),
+            ("Order Lines", "\"Order Lines\"", "'Order Lines'"),
+            ("user", "\"user\"", "user"),
+            ("a\"b'c", "\"a\"\"b'c\"", "'a\"b'\\''c'"),
+            ("7up", "\"7up\"", "7up"),
+            ("", "\"\"", "''"),
+        ] {
+            assert_eq!((quoted(name), shell(name)), (sql.into(), sh.into()));
+        }
+    }
 
     #[test]
     fn a_place_names_every_host() {

@@ -16,6 +16,7 @@ use super::log::read::{
     self, Explain, NOW, PRUNED, READ_TABLE, READ_TABLE_REST, Reading, SETTINGS,
 };
 use super::policy;
+use super::session::Session;
 
 mod pace;
 mod select;
@@ -91,15 +92,19 @@ impl History {
     /// # Errors
     /// If there are no roots to check its certificate with.
     pub fn new(server: &Server) -> Result<Self, String> {
-        let snapshot_settings = format!(
-            "{}; set idle_in_transaction_session_timeout = {}",
-            table::SETTINGS,
-            SNAPSHOT_MAX.as_millis()
-        );
+        let replay = Session {
+            more: SETTINGS,
+            ..Session::UNLIMITED
+        };
+        let snapshot = Session {
+            idle_in_transaction: SNAPSHOT_MAX,
+            more: table::SETTINGS,
+            ..Session::UNLIMITED
+        };
         Ok(Self {
-            replays: pool(server, "plank replay", REPLAYS_MAX, SETTINGS.into())?,
-            pages: pool(server, "plank page", PAGES_MAX, snapshot_settings.clone())?,
-            snapshots: pool(server, "plank snapshot", SNAPSHOTS_MAX, snapshot_settings)?,
+            replays: pool(server, "plank replay", REPLAYS_MAX, replay)?,
+            pages: pool(server, "plank page", PAGES_MAX, snapshot)?,
+            snapshots: pool(server, "plank snapshot", SNAPSHOTS_MAX, snapshot)?,
             explain: Explain::new(server.config.clone()),
         })
     }

@@ -10,16 +10,21 @@ use tokio::time::timeout;
 use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client, Row};
 
-use crate::config::Server;
+use crate::config::{Check, Roots, Server};
 use crate::limits::STATEMENT_MAX;
 
+use super::certificate;
 use super::connect::{self, ConnectError, Connection, chain};
 use super::migrate;
+use super::session::Session;
 
 mod sql;
 
 /// For a NOTIFY to come back. It takes a few milliseconds.
 const ECHO_MAX: Duration = Duration::from_secs(4);
+
+/// For a lock. Nobody is to wait behind a look.
+const LOCK_MAX: Duration = Duration::from_secs(2);
 
 /// The server, and what plank's role may do there.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +57,33 @@ pub struct ServerFacts {
     pub clock_ahead_s: f64,
     /// See [`Self::clock_ahead_s`].
     pub clock_error_s: f64,
+}
+
+/// A setting that others made for all sessions, and that plank sets in its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingFacts {
+    /// Its name.
+    pub name: String,
+    /// What a session has that sets nothing, as PostgreSQL counts it.
+    pub value: String,
+    /// Whether it is set for the database, and for plank's role; neither: for the server.
+    pub scope: (bool, bool),
+}
+
+/// How the connection is kept from others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkFacts {
+    /// Whether there is TLS.
+    pub is_encrypted: bool,
+    /// Its version.
+    pub version: String,
+    /// Whether it leaves the machine.
+    pub is_remote: bool,
+    /// Whether the server's certificate and its name are checked.
+    pub is_verified: bool,
+    /// The files with certificates that plank reads, and the days until the first of each expires; none where it can't be
+    /// read.
+    pub files: Vec<(String, Option<f64>)>,
 }
 
 /// The schema.
@@ -154,11 +186,13 @@ impl Inspector {
             server,
             notified,
         };
-        let settings = format!(
-            "set timezone = 'UTC'; set jit = off; set lock_timeout = '2s'; set statement_timeout = {}",
-            STATEMENT_MAX.as_millis()
-        );
-        let set = inspector.client.batch_execute(&settings).await;
+        let session = Session {
+            statement: STATEMENT_MAX,
+            lock: LOCK_MAX,
+            more: "set jit = off",
+            ..Session::UNLIMITED
+        };
+        let set = session.settle(&inspector.client).await;
         set.map_err(|e| ConnectError::of(&e, &inspector.server.config))?;
         Ok(inspector)
     }
@@ -195,6 +229,45 @@ impl Inspector {
             fsync: row.get(11),
             clock_ahead_s: theirs - ours.as_secs_f64() - took / 2.0,
             clock_error_s: took / 2.0,
+        })
+    }
+
+    /// See [`SettingFacts`].
+    ///
+    /// # Errors
+    /// Why they can't be read.
+    pub async fn settings(&self) -> Result<Vec<SettingFacts>, String> {
+        let facts = |row: &Row| SettingFacts {
+            name: row.get(0),
+            value: row.get(1),
+            scope: (
+                row.get::<_, Option<bool>>(2).unwrap_or(false),
+                row.get::<_, Option<bool>>(3).unwrap_or(false),
+            ),
+        };
+        Ok(self.all(sql::SETTINGS).await?.iter().map(facts).collect())
+    }
+
+    /// See [`LinkFacts`].
+    ///
+    /// # Errors
+    /// Why they can't be read.
+    pub async fn link(&self) -> Result<LinkFacts, String> {
+        let row = self.one(sql::LINK).await?;
+        let tls = &self.server.tls;
+        let roots = match &tls.check {
+            Check::Chain(Roots::File(path)) | Check::Full(Roots::File(path)) => Some(path),
+            _ => None,
+        };
+        let own = tls.identity.as_ref().map(|identity| &identity.certificate);
+        let files = roots.into_iter().chain(own);
+        let files = files.map(|path| (path.display().to_string(), certificate::days_left(path)));
+        Ok(LinkFacts {
+            is_encrypted: row.get(0),
+            version: row.get(1),
+            is_remote: row.get(2),
+            is_verified: matches!(tls.check, Check::Full(_)),
+            files: files.collect(),
         })
     }
 

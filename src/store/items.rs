@@ -1,9 +1,9 @@
 //! The table `public.items`. Rows leave as JSON text that PostgreSQL wrote, the same as on the WebSocket.
 
-use deadpool_postgres::GenericClient;
-use tokio_postgres::Row;
+use deadpool_postgres::{GenericClient, Object, Transaction};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Json, ToSql};
+use tokio_postgres::{IsolationLevel, Row};
 
 use super::pool::{Pool, StoreError};
 
@@ -120,29 +120,34 @@ fn write_error(error: tokio_postgres::Error) -> StoreError {
 /// # Errors
 /// [`StoreError::Invalid`] names the member that the table refuses.
 pub async fn create(pool: &Pool, guard: &Guard, fields: &Fields) -> Result<Outcome, StoreError> {
-    let mut client = pool.get().await?;
     let sql = format!(
         "insert into public.items (name, description, status, data) \
          values ($1, $2, coalesce($3, 'open'), coalesce($4::jsonb, '{{}}')) returning {ROW}"
     );
-    let statement = client.prepare_cached(&sql).await?;
-    let transaction = client.transaction().await?;
     let (name, description) = (
         fields.name.as_deref().unwrap_or_default(),
         fields.description.clone().flatten(),
     );
     let data = fields.data.as_ref().map(Json);
-    let row = transaction
-        .query_one(&statement, &[&name, &description, &fields.status, &data])
-        .await
-        .map_err(write_error)?;
-    let made = item(&row);
-    if !guard.may_write(&made)? {
-        return Ok(Outcome::Forbidden);
+    let made = pool.write(async |client, doubt| {
+        let statement = client.prepare_cached(&sql).await?;
+        let transaction = begin(client).await?;
+        let row = transaction
+            .query_one(&statement, &[&name, &description, &fields.status, &data])
+            .await
+            .map_err(write_error)?;
+        let made = item(&row);
+        if !guard.may_write(&made)? {
+            return Ok(Err(Outcome::Forbidden));
+        }
+        guard.holds(&transaction).await?;
+        doubt.commit(transaction).await?;
+        Ok(Ok(made))
+    });
+    match made.await? {
+        Ok(made) => guard.shown(made),
+        Err(outcome) => Ok(outcome),
     }
-    guard.holds(&transaction).await?;
-    transaction.commit().await?;
-    guard.shown(made)
 }
 
 /// One row.
@@ -195,16 +200,6 @@ pub async fn update(
     write: Write,
     expect: &Expect,
 ) -> Result<Outcome, StoreError> {
-    let mut client = pool.get().await?;
-    let transaction = client.transaction().await?;
-    let found = match lock(&transaction, guard, id, expect).await? {
-        Ok(found) => found,
-        Err(outcome) => return Ok(outcome),
-    };
-    let mut fields = fields.clone();
-    if write == Write::Merge {
-        merge_fields(&mut fields, &found.json)?;
-    }
     let otherwise = if write == Write::Merge {
         "data"
     } else {
@@ -214,23 +209,38 @@ pub async fn update(
         "update public.items set name = $2, description = $3, status = coalesce($4, 'open'), \
          data = coalesce($5::jsonb, {otherwise}) where id = $1 returning {ROW}"
     );
-    let (name, description) = (
-        fields.name.as_deref().unwrap_or_default(),
-        fields.description.flatten(),
-    );
-    let data = fields.data.as_ref().map(Json);
-    let params: [&(dyn ToSql + Sync); 5] = [&id, &name, &description, &fields.status, &data];
-    let row = transaction
-        .query_one(&sql, &params)
-        .await
-        .map_err(write_error)?;
-    let changed = item(&row);
-    if !guard.may_write(&changed)? {
-        return Ok(Outcome::Forbidden);
+    let changed = pool.write(async |client, doubt| {
+        let transaction = begin(client).await?;
+        let found = match lock(&transaction, guard, id, expect).await? {
+            Ok(found) => found,
+            Err(outcome) => return Ok(Err(outcome)),
+        };
+        let mut fields = fields.clone();
+        if write == Write::Merge {
+            merge_fields(&mut fields, &found.json)?;
+        }
+        let (name, description) = (
+            fields.name.as_deref().unwrap_or_default(),
+            fields.description.flatten(),
+        );
+        let data = fields.data.as_ref().map(Json);
+        let params: [&(dyn ToSql + Sync); 5] = [&id, &name, &description, &fields.status, &data];
+        let row = transaction
+            .query_one(&sql, &params)
+            .await
+            .map_err(write_error)?;
+        let changed = item(&row);
+        if !guard.may_write(&changed)? {
+            return Ok(Err(Outcome::Forbidden));
+        }
+        guard.holds(&transaction).await?;
+        doubt.commit(transaction).await?;
+        Ok(Ok(changed))
+    });
+    match changed.await? {
+        Ok(changed) => guard.shown(changed),
+        Err(outcome) => Ok(outcome),
     }
-    guard.holds(&transaction).await?;
-    transaction.commit().await?;
-    guard.shown(changed)
 }
 
 /// Fills in what a merge patch leaves as it is. `data` stays unread, and so as it is in the table, unless it is patched.
@@ -294,18 +304,27 @@ pub async fn delete(
     id: i64,
     expect: &Expect,
 ) -> Result<Outcome, StoreError> {
-    let mut client = pool.get().await?;
-    let transaction = client.transaction().await?;
-    let found = match lock(&transaction, guard, id, expect).await? {
-        Ok(found) => found,
-        Err(outcome) => return Ok(outcome),
-    };
-    transaction
-        .execute("delete from public.items where id = $1", &[&id])
-        .await?;
-    guard.holds(&transaction).await?;
-    transaction.commit().await?;
-    Ok(Outcome::Done(found))
+    pool.write(async |client, doubt| {
+        let transaction = begin(client).await?;
+        let found = match lock(&transaction, guard, id, expect).await? {
+            Ok(found) => found,
+            Err(outcome) => return Ok(outcome),
+        };
+        transaction
+            .execute("delete from public.items where id = $1", &[&id])
+            .await?;
+        guard.holds(&transaction).await?;
+        doubt.commit(transaction).await?;
+        Ok(Outcome::Done(found))
+    })
+    .await
+}
+
+/// A transaction that depends on no setting: through a pooler the session may be one that others have set up.
+async fn begin(client: &mut Object) -> Result<Transaction<'_>, tokio_postgres::Error> {
+    let begin = client.build_transaction();
+    let begin = begin.isolation_level(IsolationLevel::ReadCommitted);
+    begin.read_only(false).deferrable(false).start().await
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ impl LogReader {
             explain: explain.clone(),
         };
         let driver = actix_rt::spawn(ears.hear(connection));
+        connect::soon("settings", connect::settle(&client, config)).await?;
         connect::soon("check", connect::check(&client, config)).await?;
         let listen = async {
             let listening = client.batch_execute("listen plank").await;
@@ -76,7 +77,7 @@ impl LogReader {
         if doorbell {
             probe(&server, &token, &probed).await?;
         }
-        migrate::run(&mut client, config).await?;
+        migrate::run_if_due(&mut client, config).await?;
         let of = |e: tokio_postgres::Error| ConnectError::of(&e, config);
         let prepare = async {
             let settings = format!("{SETTINGS}; {LISTENER_SETTINGS}");
@@ -108,8 +109,8 @@ impl LogReader {
     }
 
     /// Why the connection has ended, if it has.
-    pub fn ended(&self) -> Option<String> {
-        self.explain.ended()
+    pub fn ended(&self) -> Option<ConnectError> {
+        self.explain.ended().map(|why| self.explain.lost(&why))
     }
 
     /// Waits for the doorbell, or for the end of the connection.

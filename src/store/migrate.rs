@@ -26,6 +26,15 @@ const UNINSTALL_SQL: &str = include_str!("../../sql/uninstall.sql");
 const LOCK: &str = "select pg_advisory_lock(7012, 0)";
 const UNLOCK: &str = "select pg_advisory_unlock(7012, 0)";
 
+/// The migrations that were applied, and whether all else that [`run`] does is done: the log is of this database, and
+/// what is in the schema is its owner's.
+const APPLIED: &str = "select array(select version::int from plank.migrations order by 1), \
+    m.system_id = (select system_identifier from pg_control_system()) \
+      and m.database = (select oid from pg_database where datname = current_database()) and m.own_oid = 'plank.meta'::regclass \
+      and not exists (select from pg_proc p join pg_namespace n on n.oid = p.pronamespace \
+        where n.nspname = 'plank' and p.proowner <> n.nspowner) \
+    from plank.meta m";
+
 /// The migrations that this plank brings.
 pub(super) fn versions() -> Vec<i32> {
     let runner = embedded::migrations::runner();
@@ -33,6 +42,36 @@ pub(super) fn versions() -> Vec<i32> {
     let mut versions: Vec<i32> = all.map(|m| m.version()).collect();
     versions.sort_unstable();
     versions
+}
+
+/// Brings the schema up to date if something of it is missing. It looks first, without a lock and without a write: a
+/// connection that comes back finds nothing to do, and a database that can't be written now is no obstacle.
+///
+/// # Errors
+/// See [`run`].
+pub async fn run_if_due(client: &mut Client, config: &Config) -> Result<Vec<String>, ConnectError> {
+    let applied = match client.query_opt(APPLIED, &[]).await {
+        Ok(row) => row,
+        // There is none, or none that this role may look at: `run` says it better.
+        Err(error)
+            if matches!(
+                error.code(),
+                Some(
+                    &SqlState::UNDEFINED_TABLE
+                        | &SqlState::INVALID_SCHEMA_NAME
+                        | &SqlState::UNDEFINED_COLUMN
+                        | &SqlState::INSUFFICIENT_PRIVILEGE
+                )
+            ) =>
+        {
+            None
+        }
+        Err(error) => return Err(ConnectError::of(&error, config)),
+    };
+    match applied {
+        Some(row) if row.get::<_, Vec<i32>>(0) == versions() && row.get(1) => Ok(Vec::new()),
+        _ => run(client, config).await,
+    }
 }
 
 /// Brings the schema up to date; the names of the migrations that had to run.
@@ -45,10 +84,15 @@ pub async fn run(client: &mut Client, config: &Config) -> Result<Vec<String>, Co
     let of = |e: &tokio_postgres::Error| ConnectError::of(e, config);
     let patience = format!("set lock_timeout = '{}s'", MIGRATION_LOCK_MAX.as_secs());
     client.batch_execute(&patience).await.map_err(|e| of(&e))?;
-    let locked = timeout(MIGRATION_LOCK_MAX + LOCK_GRACE, client.execute(LOCK, &[])).await;
-    if !matches!(locked, Ok(Ok(_))) {
-        let why = "another plank has been migrating this database for a minute; waiting for it";
-        return Err(ConnectError::Away(why.into()));
+    match timeout(MIGRATION_LOCK_MAX + LOCK_GRACE, client.execute(LOCK, &[])).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) if error.code() != Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            return Err(of(&error));
+        }
+        _ => {
+            let why = "another plank has been migrating this database for a minute; waiting for it";
+            return Err(ConnectError::Away(why.into()));
+        }
     }
     let Ok(result) = timeout(MIGRATION_MAX, run_locked(client, config)).await else {
         // The statement still runs; the lock goes with the connection, which the caller drops.
@@ -156,15 +200,20 @@ fn migration_failed(error: &tokio_postgres::Error, config: &Config) -> ConnectEr
     let Some(db) = error.as_db_error() else {
         return ConnectError::of(error, config);
     };
-    if let known @ ConnectError::Fatal(_) = ConnectError::of(error, config) {
+    let known = ConnectError::of(error, config);
+    if *db.code() == SqlState::INSUFFICIENT_PRIVILEGE {
         return known;
     }
     let hint = db
         .hint()
         .map(|hint| format!(" ({hint})"))
         .unwrap_or_default();
-    ConnectError::Fatal(format!(
-        "the schema can't be migrated: {}{hint}; nothing of that step remains",
-        db.message()
-    ))
+    match known {
+        ConnectError::Away(text) => ConnectError::Away(format!("{text}{hint}")),
+        _ => ConnectError::Fatal(format!(
+            "the schema can't be migrated in database {:?}: {}{hint}; nothing of that step remains",
+            config.get_dbname().unwrap_or_default(),
+            db.message()
+        )),
+    }
 }

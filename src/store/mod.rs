@@ -1,10 +1,12 @@
 //! Everything that talks SQL. Nothing above this module sees a statement, and nothing in it knows of actors or HTTP.
 //!
-//! - [`connect`]: a connection, and what its failure means for people.
+//! - [`connect`]: a connection, and what its failure means for people. `dial`: to which of several hosts, with which
+//!   password. `tls`, `certificate`: what the server's certificate has to be.
 //! - [`migrate`]: the schema, from `sql/migrations`.
 //! - [`log`]: the LISTEN connection, and reading the change log by cursor.
 //! - [`history`]: the log and whole tables, for clients that come back.
-//! - [`pool`], [`items`]: the requests.
+//! - [`pool`], [`items`]: the requests. `driven`: the thread of their connections.
+//! - `session`: what every session has set. [`sqlstate`]: what each error code of PostgreSQL means.
 //! - `policy`: whether what somebody may see is still what it was.
 //! - [`tickets`]: what a browser opens a WebSocket with.
 //! - [`retention`]: how much of the log is kept.
@@ -14,7 +16,10 @@
 //! - [`private`]: a PostgreSQL of plank's own.
 
 pub mod canary;
+mod certificate;
 pub mod connect;
+mod dial;
+mod driven;
 pub mod history;
 pub mod inspect;
 pub mod items;
@@ -25,6 +30,8 @@ mod policy;
 pub mod pool;
 pub mod private;
 pub mod retention;
+mod session;
+pub mod sqlstate;
 pub mod tickets;
 mod tls;
 pub mod watch;

@@ -1,22 +1,44 @@
 //! Connections for requests, and what a failed statement means for them.
 
-use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Object, RecyclingMethod, Runtime, Timeouts,
-};
-use tokio_postgres::error::SqlState;
+use std::cell::Cell;
+use std::sync::Arc;
+
+use deadpool_postgres::{HookError, Object, PoolError, TimeoutType, Timeouts, Transaction};
+use tokio::time::{sleep, timeout};
+use tokio_postgres::Config;
 
 use crate::config::Server;
-use crate::limits::{CONNECT_MAX, POOL_CONNECTIONS_MAX, POOL_WAIT_MAX, STATEMENT_MAX};
+use crate::limits::{
+    CONNECT_MAX, POOL_CONNECTIONS_MAX, POOL_WAIT_MAX, RACE_DELAY, RACE_RETRIES, STATEMENT_MAX,
+    WRITE_MAX,
+};
 
-use super::connect::{chain, harden};
-use super::tls;
+use super::connect::{self, ConnectError, chain};
+use super::driven;
+use super::session::Session;
+use super::sqlstate::{self, Blame};
 
 /// Why a request can't be served by the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Away, or too busy: try again later. The text is for the log.
+    /// Away, or too busy, and nothing was done: try again later. The text is for the log.
     #[error("the database is away: {0}")]
     Unavailable(String),
+    /// The connection was lost while the write was being committed: it may be there, or not. The text is for the log.
+    #[error("a commit was not answered: {0}")]
+    Unknown(String),
+    /// Other writers were faster, each time. Nothing was done. The text is for the log.
+    #[error("{0}")]
+    Race(String),
+    /// The session does not fit any more: another one may. Nothing was done. The text is for the log.
+    #[error("{0}")]
+    Stale(String),
+    /// Another row is in the way. The text is for people.
+    #[error("{0}")]
+    Collision(String),
+    /// The database does not let plank do that. The text is for the log.
+    #[error("{0}")]
+    Forbidden(String),
     /// A value that does not fit: the field and what is wrong with it.
     #[error("{field}: {detail}")]
     Invalid {
@@ -31,31 +53,58 @@ pub enum StoreError {
 }
 
 impl From<tokio_postgres::Error> for StoreError {
+    /// What it means stands in [`sqlstate::TABLE`].
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
             // Without an answer of the server, the connection is what has failed.
             return Self::Unavailable(chain(&error));
         };
         let text = format!("{} (SQLSTATE {})", db.message(), db.code().code());
-        match *db.code() {
-            SqlState::QUERY_CANCELED
-            | SqlState::ADMIN_SHUTDOWN
-            | SqlState::CRASH_SHUTDOWN
-            | SqlState::CANNOT_CONNECT_NOW
-            | SqlState::TOO_MANY_CONNECTIONS
-            | SqlState::READ_ONLY_SQL_TRANSACTION
-            | SqlState::LOCK_NOT_AVAILABLE
-            | SqlState::T_R_DEADLOCK_DETECTED
-            | SqlState::DISK_FULL
-            | SqlState::OUT_OF_MEMORY => Self::Unavailable(text),
-            _ => Self::Internal(text),
+        match sqlstate::meaning(db.code()).blame {
+            Blame::Race => Self::Race(text),
+            Blame::Stale => Self::Stale(text),
+            Blame::Away => Self::Unavailable(text),
+            Blame::Collision => Self::Collision(db.message().to_owned()),
+            Blame::Forbidden => Self::Forbidden(text),
+            Blame::Value => Self::Invalid {
+                field: db.column().unwrap_or("body").to_owned(),
+                detail: db.message().to_owned(),
+            },
+            Blame::Own => Self::Internal(text),
         }
+    }
+}
+
+/// Whether a COMMIT is on its way to the server. Until it is answered nobody knows whether the write is there.
+#[derive(Debug, Default)]
+pub struct Doubt(Cell<bool>);
+
+impl Doubt {
+    /// Commits.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] when no answer comes, or when the server ends the session: it may do so behind the commit.
+    pub async fn commit(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
+        self.0.set(true);
+        let committed = transaction.commit().await;
+        self.0.set(false);
+        committed.map_err(|error| match error.as_db_error() {
+            None => StoreError::Unknown(chain(&error)),
+            Some(db) if db.code().code().starts_with("57P") || db.code().code() == "40003" => {
+                StoreError::Unknown(db.message().to_owned())
+            }
+            Some(_) => error.into(),
+        })
     }
 }
 
 /// Connections for requests, at most [`POOL_CONNECTIONS_MAX`]. LISTEN never goes through it.
 #[derive(Clone, Debug)]
-pub struct Pool(deadpool_postgres::Pool);
+pub struct Pool {
+    connections: deadpool_postgres::Pool,
+    /// Whose they are, for people.
+    config: Arc<Config>,
+}
 
 impl Pool {
     /// A pool on the database of `server`. Nothing is connected yet.
@@ -63,38 +112,22 @@ impl Pool {
     /// # Errors
     /// If there are no roots to check its certificate with.
     pub fn new(server: &Server) -> Result<Self, StoreError> {
-        let manager = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
+        let session = Session {
+            statement: STATEMENT_MAX,
+            lock: STATEMENT_MAX,
+            idle_in_transaction: STATEMENT_MAX,
+            more: "",
         };
-        let Server { config, tls } = harden(server.clone(), "plank");
-        let tls = tls::connector(&tls).map_err(StoreError::Internal)?;
-        let manager = Manager::from_config(config, tls, manager);
-        let settings = format!(
-            "set timezone = 'UTC'; set statement_timeout = {0}; set lock_timeout = {0}; set idle_in_transaction_session_timeout = {0}",
-            STATEMENT_MAX.as_millis()
-        );
-        let prepare = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
-            let settings = settings.clone();
-            Box::pin(async move {
-                client
-                    .batch_execute(&settings)
-                    .await
-                    .map_err(HookError::Backend)
-            })
-        });
         let timeouts = Timeouts {
             wait: Some(POOL_WAIT_MAX),
             create: Some(CONNECT_MAX),
             recycle: Some(POOL_WAIT_MAX),
         };
-        let pool = deadpool_postgres::Pool::builder(manager)
-            .max_size(POOL_CONNECTIONS_MAX)
-            .runtime(Runtime::Tokio1)
-            .timeouts(timeouts)
-            .post_create(prepare)
-            .build();
-        pool.map(Self)
-            .map_err(|e| StoreError::Internal(e.to_string()))
+        let pool = driven::pool(server, "plank", POOL_CONNECTIONS_MAX, session, timeouts);
+        Ok(Self {
+            connections: pool.map_err(StoreError::Internal)?,
+            config: Arc::new(server.config.clone()),
+        })
     }
 
     /// A connection.
@@ -102,14 +135,96 @@ impl Pool {
     /// # Errors
     /// [`StoreError::Unavailable`] when none can be had within [`POOL_WAIT_MAX`].
     pub async fn get(&self) -> Result<Object, StoreError> {
-        self.0
-            .get()
-            .await
-            .map_err(|e| StoreError::Unavailable(chain(&e)))
+        let got = self.connections.get().await;
+        got.map_err(|error| StoreError::Unavailable(trouble(&error, &self.config)))
+    }
+
+    /// Runs a write, each attempt from its beginning. It is tried again when other writers were faster, up to
+    /// [`RACE_RETRIES`] times with a growing delay, and when the session does not fit any more. All of it takes
+    /// [`WRITE_MAX`] at most.
+    ///
+    /// # Errors
+    /// Those of the last attempt.
+    pub async fn write<T>(
+        &self,
+        work: impl AsyncFn(&mut Object, &Doubt) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let doubt = Doubt::default();
+        let attempts = async {
+            let mut retries = 0;
+            loop {
+                let mut lent = Lent(Some(self.get().await?));
+                let Some(client) = &mut lent.0 else {
+                    return Err(StoreError::Unavailable("no connection".into()));
+                };
+                let why = match work(client, &doubt).await {
+                    Err(error @ StoreError::Race(_)) => {
+                        lent.give_back();
+                        error
+                    }
+                    Err(error @ StoreError::Stale(_)) => error,
+                    Err(error @ StoreError::Unknown(_)) => return Err(error),
+                    other => {
+                        lent.give_back();
+                        return other;
+                    }
+                };
+                if retries == RACE_RETRIES {
+                    return Err(match why {
+                        StoreError::Stale(why) => StoreError::Unavailable(why),
+                        other => other,
+                    });
+                }
+                let delay = RACE_DELAY * 2_u32.pow(retries);
+                sleep(delay.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                retries += 1;
+            }
+        };
+        // Boxed: a large future, in everybody who writes.
+        match timeout(WRITE_MAX, Box::pin(attempts)).await {
+            Ok(result) => result,
+            Err(_) if doubt.0.get() => Err(StoreError::Unknown("no answer in time".into())),
+            Err(_) => Err(StoreError::Unavailable("no answer in time".into())),
+        }
     }
 
     /// Closes all connections; requests that want one fail from then on.
     pub fn close(&self) {
-        self.0.close();
+        self.connections.close();
+    }
+}
+
+/// A connection that is out of the pool for good unless it is given back: nobody else is to have one on which a statement
+/// is still under way, or whose session does not fit.
+struct Lent(Option<Object>);
+
+impl Lent {
+    fn give_back(&mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            drop(Object::take(client));
+        }
+    }
+}
+
+/// Why no connection of a pool can be had, with the words of the server if it has said something.
+pub(super) fn trouble(error: &PoolError, config: &Config) -> String {
+    match error {
+        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+            ConnectError::of(error, config).to_string()
+        }
+        PoolError::Timeout(TimeoutType::Wait) => "all connections of the pool are in use".into(),
+        PoolError::Timeout(_) => format!(
+            "PostgreSQL at {} does not answer within {} s",
+            connect::place(config),
+            CONNECT_MAX.as_secs()
+        ),
+        PoolError::Closed => "plank is about to end".into(),
+        other => chain(other),
     }
 }

@@ -11,6 +11,7 @@ use crate::feed::Table;
 use crate::limits::{STATEMENT_MAX, WATCH_LOCK_MAX, WATCH_MAX};
 
 use super::connect::{self, ConnectError};
+use super::session::Session;
 
 /// What a table is called, whose it is, and who asks; names as PostgreSQL quotes them. `usage` is what an owner has, and
 /// whoever inherits from him.
@@ -81,15 +82,16 @@ impl Watcher {
         tokio::spawn(connection);
         let watcher = Self { client, config };
         // A name without a schema is one of public, whoever asks, as it is for subscriptions.
-        let settings = format!(
-            "set search_path = public; set lock_timeout = '{}s'; set statement_timeout = '{}s'",
-            WATCH_LOCK_MAX.as_secs(),
-            WATCH_MAX.as_secs()
-        );
+        let session = Session {
+            statement: WATCH_MAX,
+            lock: WATCH_LOCK_MAX,
+            more: "set search_path = public",
+            ..Session::UNLIMITED
+        };
         let client = &watcher.client;
         connect::soon("check", connect::check(client, &watcher.config)).await?;
         let prepare = async {
-            client.batch_execute(&settings).await?;
+            session.settle(client).await?;
             client.query_opt(CLOSED, &[]).await
         };
         let closed = watcher.soon(prepare).await?;

@@ -255,3 +255,37 @@ async fn without_its_hub_plank_ends_and_says_why() {
     assert!(why.contains("hub"), "{why}");
     client.closed().await;
 }
+
+#[actix_web::test]
+async fn pooled_connections_that_are_silent_cost_one_request_3_s_at_most() {
+    let (proxy, app) = TestApp::behind_a_proxy(|_| {}).await;
+    for round in 0..2 {
+        // As many connections as there may be.
+        let warm = (0..32).map(|_| app.request("GET", "/api/items", None));
+        for (status, _) in futures_util::future::join_all(warm).await {
+            assert_eq!(status, 200);
+        }
+        let idle = "select count(*) from pg_stat_activity where application_name = 'plank' and datname = current_database() \
+            and clock_timestamp() - state_change > interval '150 ms'";
+        until("some are idle", async || {
+            app.sql.query_one(idle, &[]).await.unwrap().get::<_, i64>(0) >= 5
+        })
+        .await;
+        // A middlebox that acknowledges every byte, and delivers none.
+        proxy.swallow_what_is_open();
+        let mut slow = 0;
+        for request in 0..40 {
+            let since = Instant::now();
+            let (method, body) = match request % 2 {
+                0 => ("POST", Some(json!({"name": "a"}))),
+                _ => ("GET", None),
+            };
+            let (status, answer) = app.request(method, "/api/items", body).await;
+            let took = since.elapsed();
+            assert!(matches!(status, 200 | 201), "{round} {request}: {answer}");
+            assert!(took < Duration::from_secs(3), "{round} {request}: {took:?}");
+            slow += usize::from(took > Duration::from_millis(1_000));
+        }
+        assert!(slow <= 1, "{round}: {slow} requests have paid for it");
+    }
+}

@@ -6,44 +6,52 @@ use plank::config::{Database, DatabaseArgs};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_postgres::Client;
 
-use crate::support::cluster::{Cluster, connect};
+use crate::support::cluster::{Cluster, connect, own_address};
 use crate::support::{TestApp, until};
-
-/// Of this machine, and no other test's.
-const HOST: &str = "127.77.0.1";
 
 /// A server whose certificate is from an authority of its own, for one name or address.
 struct Secured {
     cluster: Cluster,
     sql: Client,
     root: PathBuf,
+    host: String,
 }
 
 impl Secured {
-    async fn start(name: &str) -> Self {
+    /// With a certificate for this name, or for its address.
+    async fn start(name: Option<&str>) -> Self {
+        let host = own_address();
         let mut authority = CertificateParams::new(vec![]).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority =
             CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let own = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let own = CertificateParams::new(vec![name.unwrap_or(&host).to_owned()]).unwrap();
         let own = own.signed_by(&key, &authority).unwrap();
         let shared = connect(&Cluster::shared().config("postgres")).await;
         let programs = "select setting from pg_config where name = 'BINDIR'";
         let programs: String = shared.query_one(programs, &[]).await.unwrap().get(0);
         let cluster =
-            Cluster::start_with_tls(programs.as_ref(), HOST, &own.pem(), &key.serialize_pem());
+            Cluster::start_with_tls(programs.as_ref(), &host, &own.pem(), &key.serialize_pem());
         let root = cluster.keep("root.pem", &authority.pem());
         let sql = connect(&cluster.config("plank")).await;
         sql.batch_execute("create role secured login superuser password 'secret'")
             .await
             .unwrap();
-        Self { cluster, sql, root }
+        Self {
+            cluster,
+            sql,
+            root,
+            host,
+        }
     }
 
     fn database(&self, tls: &str) -> Database {
         let args = DatabaseArgs {
-            database_url: Some(format!("postgres://secured:secret@{HOST}:5432/plank?{tls}")),
+            database_url: Some(format!(
+                "postgres://secured:secret@{}:5432/plank?{tls}",
+                self.host
+            )),
             ..DatabaseArgs::default()
         };
         args.resolve().unwrap().unwrap()
@@ -68,7 +76,7 @@ impl Secured {
 
 #[actix_web::test]
 async fn what_is_asked_of_the_certificate_is_checked() {
-    let named = Secured::start("db.example.org").await;
+    let named = Secured::start(Some("db.example.org")).await;
     let root = format!("sslrootcert={}", named.root.display());
     // Over the network this server takes TLS only.
     let refused = named.outcome("sslmode=disable").await.unwrap_err();
@@ -103,7 +111,7 @@ async fn what_is_asked_of_the_certificate_is_checked() {
 
 #[actix_web::test]
 async fn everything_works_over_it() {
-    let secured = Secured::start(HOST).await;
+    let secured = Secured::start(None).await;
     let root = format!("sslmode=verify-full&sslrootcert={}", secured.root.display());
     assert_eq!(secured.outcome(&root).await, Ok(true));
     let database = secured.database(&root);

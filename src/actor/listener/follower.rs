@@ -197,10 +197,8 @@ impl Follower {
 
     /// The bell has rung, or the connection has ended.
     async fn answer(&mut self, reader: &LogReader) -> Result<(), ConnectError> {
-        if let Some(why) = reader.ended() {
-            return Err(ConnectError::Away(format!(
-                "the connection was lost: {why}"
-            )));
+        if let Some(lost) = reader.ended() {
+            return Err(lost);
         }
         self.read(reader, READ_MAX).await.map(drop)
     }
@@ -316,7 +314,7 @@ impl Follower {
     {
         match timeout(ACTOR_SILENCE_MAX, self.hub.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            _ => Err(ConnectError::Fatal(
+            _ => Err(ConnectError::Broken(
                 "the hub does not answer; plank can't go on".into(),
             )),
         }

@@ -1,7 +1,9 @@
 //! The database: facts in, findings out. No I/O.
 
-use crate::store::connect::VERSION_MIN;
-use crate::store::inspect::{LogFacts, OpenTransaction, SchemaFacts, ServerFacts, TableFacts};
+use crate::store::connect::{VERSION_MIN, quoted};
+use crate::store::inspect::{
+    LinkFacts, LogFacts, OpenTransaction, SchemaFacts, ServerFacts, SettingFacts, TableFacts,
+};
 
 use super::report::{Report, size, time};
 
@@ -98,14 +100,16 @@ fn rights(report: &mut Report, facts: &ServerFacts, schema: Option<&SchemaFacts>
             format!("{user:?} may not install plank in database {database:?}"),
             "plank makes a schema of its own and the table public.items; without these rights it ends at start",
             format!(
-                "as the owner of the database: grant create on database {database} to {user}; grant create on schema public to {user}"
+                "as the owner of the database: grant create on database {d} to {u}; grant create on schema public to {u}",
+                d = quoted(database),
+                u = quoted(user)
             ),
         ),
         Some(schema) if !schema.is_usable => report.wrong(
             "rights",
             format!("the schema plank belongs to {:?}, and {user:?} is no member of it", schema.owner),
             "plank can neither read its log nor prune it, and ends at start",
-            format!("use the role that installed plank, or: grant {} to {user}", schema.owner),
+            format!("use the role that installed plank, or: grant {} to {}", quoted(&schema.owner), quoted(user)),
         ),
         Some(schema) => {
             migrations(report, schema);
@@ -115,7 +119,7 @@ fn rights(report: &mut Report, facts: &ServerFacts, schema: Option<&SchemaFacts>
                     "rights",
                     format!("the schema plank belongs to {:?}, which can log in", schema.owner),
                     "capture runs with its rights inside of everybody's transactions: an owner of a watched table could reach what is that role's",
-                    format!("alter role {user} createrole, then plank migrate: it makes the role plank_owner and gives the schema to it"),
+                    format!("alter role {} createrole, then plank migrate: it makes the role plank_owner and gives the schema to it", quoted(user)),
                 ),
             }
         }
@@ -149,6 +153,107 @@ fn migrations(report: &mut Report, schema: &SchemaFacts) {
             "schema",
             format!("up to date, {} migrations", schema.applied.len()),
         );
+    }
+}
+
+/// Days before its end at which a certificate is spoken of.
+const CERTIFICATE_DAYS_MIN: f64 = 21.0;
+
+/// What others have set for all sessions. plank's own do not take it, so it is only worth knowing.
+pub fn settings(report: &mut Report, server: &ServerFacts, settings: &[SettingFacts]) {
+    let before = report.notes();
+    for SettingFacts { name, value, scope } in settings {
+        let why = match (name.as_str(), value.as_str()) {
+            ("default_transaction_isolation", "read committed")
+            | ("default_transaction_read_only" | "default_transaction_deferrable", "off")
+            | ("session_replication_role", "origin")
+            | ("row_security", "on") => continue,
+            ("synchronous_commit", "off") => {
+                "what other programs write is answered and delivered before it is on disk: a crash takes back what clients have seen"
+            }
+            ("synchronous_commit", _) | (_, "0") => continue,
+            ("default_transaction_isolation", _) => {
+                "plank's sessions do not take it; plank.prune() called from psql needs read committed"
+            }
+            ("default_transaction_read_only", _) => {
+                "plank's sessions do not take it, and write all the same; other programs can't write"
+            }
+            ("session_replication_role", _) => {
+                "plank's sessions set it back where they may; its triggers fire for all writers, those of others may not"
+            }
+            (name, _) if name.ends_with("_timeout") => {
+                "plank's sessions do not take it, and have times of their own"
+            }
+            _ => "plank's sessions do not take it",
+        };
+        let (user, database) = (quoted(&server.user), quoted(&server.database));
+        let (whose, undo) = match scope {
+            (true, true) => (
+                "the role in this database",
+                format!("alter role {user} in database {database} reset {name}"),
+            ),
+            (true, false) => (
+                "the database",
+                format!("alter database {database} reset {name}"),
+            ),
+            (false, true) => ("the role", format!("alter role {user} reset {name}")),
+            (false, false) => (
+                "the server",
+                format!("alter system reset {name}; select pg_reload_conf()"),
+            ),
+        };
+        report.note(
+            "settings",
+            format!("{name} is {value} for {whose}"),
+            why,
+            format!("if nobody wants it: {undo}"),
+        );
+    }
+    if report.notes() == before {
+        report.ok("settings", "no default of the database stands out");
+    }
+}
+
+/// The connection, and the files of certificates.
+pub fn link(report: &mut Report, facts: &LinkFacts) {
+    for (file, days) in &facts.files {
+        match days {
+            None => report.wrong(
+                "certificates",
+                format!("{file} can't be read as certificates in PEM"),
+                "the next connection fails",
+                "put the certificate there again; it is read anew for each connection",
+            ),
+            Some(days) if *days < 0.0 => report.wrong(
+                "certificates",
+                format!("a certificate in {file} expired {:.0} days ago", -days),
+                "the next connection that needs it fails",
+                "replace it; it is read anew for each connection",
+            ),
+            Some(days) if *days < CERTIFICATE_DAYS_MIN => report.note(
+                "certificates",
+                format!("a certificate in {file} expires in {days:.0} days"),
+                "connections fail from then on",
+                "replace it; it is read anew for each connection",
+            ),
+            Some(days) => report.ok("certificates", format!("{file} is good for {days:.0} days")),
+        }
+    }
+    match (facts.is_encrypted, facts.is_verified, facts.is_remote) {
+        (_, _, false) => report.ok("tls", "the connection does not leave this machine"),
+        (true, true, true) => report.ok("tls", format!("{}, the server's certificate is checked", facts.version)),
+        (true, false, true) => report.note(
+            "tls",
+            format!("{}, the server's name is not checked", facts.version),
+            "somebody between plank and the database can pretend to be the database",
+            "say sslmode=verify-full in PLANK_DATABASE_URL, with sslrootcert=FILE where the root is your own",
+        ),
+        (false, _, true) => report.note(
+            "tls",
+            "the connection crosses a network without TLS",
+            "whoever is on the way can read all rows, and the cursors",
+            "set ssl = on in the server, and say sslmode=verify-full in PLANK_DATABASE_URL",
+        ),
     }
 }
 
@@ -295,9 +400,10 @@ fn expected_triggers(table: &TableFacts) -> Vec<&'static str> {
 
 fn table(report: &mut Report, table: &TableFacts) {
     let name = &table.name;
+    // As a value of SQL, with a table's own quotes in it.
+    let value = name.replace('\'', "''");
     let again = format!(
-        "select plank.watch('{}') puts them back, and resets clients, who may have missed something",
-        name.replace('\'', "''")
+        "select plank.watch('{value}') puts them back, and resets clients, who may have missed something"
     );
     let has = |wanted: &&str| table.triggers.iter().any(|(name, _)| name == wanted);
     let missing: Vec<_> = expected_triggers(table)
@@ -319,7 +425,7 @@ fn table(report: &mut Report, table: &TableFacts) {
             "triggers",
             format!("{name}: {} disabled", off.join(", ")),
             "these changes are not captured: nobody sees them, and no cursor brings them back",
-            again,
+            again.clone(),
         );
     }
     let some = table
@@ -332,7 +438,7 @@ fn table(report: &mut Report, table: &TableFacts) {
             "triggers",
             format!("{name}: {} not enabled for every writer", some.join(", ")),
             "they fire or not by session_replication_role: a restore, or a replication tool, changes rows that nobody sees",
-            format!("alter table {name} enable always trigger NAME, for each"),
+            again,
         );
     }
     if !table.problem.is_empty() {
@@ -341,8 +447,7 @@ fn table(report: &mut Report, table: &TableFacts) {
             format!("{name} can't be followed: {}", table.problem),
             "clients may miss changes of it, and get no reset",
             format!(
-                "mend that; then, as its owner: select plank.watch('{}')",
-                name.replace('\'', "''")
+                "mend that; then, as its owner: select plank.watch('{value}')"
             ),
         );
     }
@@ -364,7 +469,7 @@ fn table(report: &mut Report, table: &TableFacts) {
             what,
             "a snapshot of it fails or is not whole, while its changes still arrive",
             format!(
-                "as its owner: select plank.watch('{name}') gives the rights and the policy again"
+                "as its owner: select plank.watch('{value}') gives the rights and the policy again"
             ),
         );
     }

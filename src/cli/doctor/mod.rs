@@ -151,6 +151,8 @@ async fn look(
         return Ok(());
     }
     database::clock(report, server.clock_ahead_s, server.clock_error_s);
+    database::settings(report, &server, &inspector.settings().await?);
+    database::link(report, &inspector.link().await?);
     match inspector.echo().await? {
         Some(took) => report.ok(
             "doorbell",

@@ -77,6 +77,12 @@ impl Report {
         self.add(check, State::Note, what, why, todo);
     }
 
+    /// How many notes there are.
+    pub fn notes(&self) -> usize {
+        let notes = self.findings.iter().filter(|f| f.state == State::Note);
+        notes.count()
+    }
+
     fn add(
         &mut self,
         check: &'static str,

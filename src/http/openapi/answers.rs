@@ -71,6 +71,10 @@ answers! {
     NoUpgrade, "The request is no handshake of a WebSocket, or one of another version.", ws::no_upgrade();
     Away, "The database is away, or too busy.",
         Problem::unavailable("the database is away or too busy; try again in a moment");
+    Conflict, "Another row is in the way, or others write the same rows at the same time. Nothing was done.",
+        Problem::conflict("others write the same rows at the same time; try again");
+    OutcomeUnknown, "The connection to the database was lost during the commit: the write may be there, or not.",
+        Problem::outcome_unknown();
     TooMany, "There are `--max-connections` clients that stay.", super::super::too_many(Full::Connections);
     TooManyOfOne, "There are `--max-connections-per-ip` clients of the same address.",
         super::super::too_many(Full::Address);

@@ -1,13 +1,13 @@
 //! The few connections for those who catch up, and who has one of them.
 
-use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, Timeouts,
-};
+use deadpool_postgres::{Object, PoolError, Timeouts};
 
 use crate::config::Server;
 use crate::limits::{CONNECT_MAX, HISTORY_WAIT_MAX};
 
-use super::super::{connect, tls};
+use super::super::connect;
+use super::super::driven;
+use super::super::session::Session;
 use super::HistoryError;
 
 /// One of the few connections. One that is dropped in the middle of a statement is closed: the next one must not wait
@@ -44,35 +44,17 @@ impl Drop for Slot {
     }
 }
 
-/// `size` connections with these settings. Nothing is connected yet.
+/// `size` connections that are set up as `session` says. Nothing is connected yet.
 pub(super) fn pool(
     server: &Server,
     name: &str,
     size: usize,
-    settings: String,
+    session: Session,
 ) -> Result<deadpool_postgres::Pool, String> {
-    let manager = ManagerConfig {
-        recycling_method: RecyclingMethod::Fast,
-    };
-    let Server { config, tls } = connect::harden(server.clone(), name);
-    let tls = tls::connector(&tls)?;
-    let prepare = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
-        let settings = settings.clone();
-        Box::pin(async move {
-            let set = client.batch_execute(&settings).await;
-            set.map_err(HookError::Backend)
-        })
-    });
     let timeouts = Timeouts {
         wait: Some(HISTORY_WAIT_MAX),
         create: Some(CONNECT_MAX),
         recycle: Some(CONNECT_MAX),
     };
-    deadpool_postgres::Pool::builder(Manager::from_config(config, tls, manager))
-        .max_size(size)
-        .runtime(Runtime::Tokio1)
-        .timeouts(timeouts)
-        .post_create(prepare)
-        .build()
-        .map_err(|e| e.to_string())
+    driven::pool(server, name, size, session, timeouts)
 }

@@ -22,11 +22,9 @@ use super::slot::Slot;
 use super::sorts::{self, Sorted, Unsorted};
 use super::{History, HistoryError};
 
-/// Values are written as those of the log are: see the settings of the functions plank.capture_*. A server that can look
+/// Besides what all sessions have set. A server that can look
 /// whether its client is still there does so: a statement that nobody waits for any more would go on, and another begin.
-pub(super) const SETTINGS: &str = "set jit = off; set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'postgres'; \
-    set bytea_output = 'hex'; set extra_float_digits = 1; set search_path = pg_catalog, pg_temp; \
-    set statement_timeout = 0; set lock_timeout = 0; \
+pub(super) const SETTINGS: &str = "set jit = off; \
     do $$ begin set client_connection_check_interval = '2s'; exception when others then null; end $$";
 
 /// All rows are of one moment.

@@ -69,3 +69,24 @@ pub(super) const TRANSACTIONS: &str = "select format('process %s of %s%s in data
     extract(epoch from clock_timestamp() - p.prepared)::float8, true \
     from pg_prepared_xacts p where p.prepared < clock_timestamp() - make_interval(secs => $1) \
     order by age desc";
+
+/// See [`super::SettingFacts`]. What the session would have without plank's own settings, and where that comes from: a role
+/// and a database are looked at before the server.
+pub(super) const SETTINGS: &str = "select s.name, s.reset_val, \
+    (select d.setdatabase <> 0 from pg_db_role_setting d, unnest(d.setconfig) c \
+      where split_part(c, '=', 1) = s.name and d.setrole in (0, to_regrole(quote_ident(session_user))::oid) \
+      and d.setdatabase in (0, (select oid from pg_database where datname = current_database())) \
+      order by d.setrole = 0, d.setdatabase = 0 limit 1), \
+    (select d.setrole <> 0 from pg_db_role_setting d, unnest(d.setconfig) c \
+      where split_part(c, '=', 1) = s.name and d.setrole in (0, to_regrole(quote_ident(session_user))::oid) \
+      and d.setdatabase in (0, (select oid from pg_database where datname = current_database())) \
+      order by d.setrole = 0, d.setdatabase = 0 limit 1) \
+    from pg_settings s where s.name in ('default_transaction_isolation', 'default_transaction_read_only', \
+      'default_transaction_deferrable', 'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', \
+      'idle_session_timeout', 'transaction_timeout', 'session_replication_role', 'synchronous_commit', 'row_security') \
+    order by 1";
+
+/// See [`super::LinkFacts`]. A pooler hides it: then it is the pooler's own link.
+pub(super) const LINK: &str = "select coalesce(s.ssl, false), coalesce(s.version, ''), a.client_addr is not null \
+      and not coalesce(a.client_addr <<= '127.0.0.0/8'::inet or a.client_addr = '::1'::inet, false) \
+    from pg_stat_activity a left join pg_stat_ssl s using (pid) where a.pid = pg_backend_pid()";

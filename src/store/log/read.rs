@@ -12,14 +12,13 @@ use tokio_postgres::{Config, Row, RowStream};
 use crate::feed::change::NUMBERS_PER_LOG_ROW;
 use crate::feed::{Cursor, Epoch, LogOp, LogRow, Rest, RowId, Snapshot, json};
 
-use super::super::connect::{ConnectError, chain};
+use super::super::connect::{ConnectError, chain, place};
 use super::decode::{Json, Tid, Timestamp, Xid8};
 
 /// With JIT an empty read of a large log takes 270 ms instead of 0.1 ms, and a bitmap or sequential scan of it longer.
 /// A plan of its own for each of the first five reads after a connect takes longer than the read.
 pub const SETTINGS: &str = "set jit = off; set enable_seqscan = off; set enable_bitmapscan = off; \
-    set max_parallel_workers_per_gather = 0; set plan_cache_mode = force_generic_plan; set timezone = 'UTC'; \
-    set statement_timeout = 0; set lock_timeout = 0; set default_transaction_isolation = 'read committed'";
+    set max_parallel_workers_per_gather = 0; set plan_cache_mode = force_generic_plan";
 
 /// The newest transaction that has a row in the log, or had one, or has pruned it: it never goes back.
 macro_rules! newest {
@@ -106,9 +105,18 @@ impl Explain {
     /// An error of a statement.
     pub fn error(&self, error: &tokio_postgres::Error) -> ConnectError {
         match self.ended() {
-            Some(why) => ConnectError::Away(format!("the connection was lost: {why}")),
+            Some(why) => self.lost(&why),
             None => ConnectError::of(error, &self.config),
         }
+    }
+
+    /// The connection has ended.
+    pub fn lost(&self, why: &str) -> ConnectError {
+        ConnectError::Away(format!(
+            "the connection to database {:?} at {} was lost: {why}",
+            self.config.get_dbname().unwrap_or_default(),
+            place(&self.config)
+        ))
     }
 
     /// Something that plank's own schema would not say.
@@ -197,7 +205,7 @@ impl Reading {
             None => explain.snapshot(head.get("next"))?,
         };
         reading.xmin = raw.xmin();
-        let broken = |e: tokio_postgres::Error| explain.broken(e.to_string());
+        let broken = |e: tokio_postgres::Error| explain.broken(chain(&e));
         reading.at_us = head.try_get::<_, Timestamp>("at").map_err(broken)?.0;
         let snapshot = explain.place(head.get("next"), head.get("newest"))?;
         reading.end = match rest {

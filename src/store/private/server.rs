@@ -175,26 +175,48 @@ impl Server {
         }
     }
 
-    /// Ends the process: politely, then less so.
+    /// Ends the process: politely, then less so. One that somebody has suspended is continued, or it could not end in
+    /// order.
     pub(super) async fn stop(&mut self) -> Result<(), PrivateError> {
+        if self.state() == Some('T') {
+            log::warn!(
+                "private postgresql is suspended (SIGSTOP), it is continued so that it can end pid={}",
+                self.pid
+            );
+        }
         for (signal, patience) in [
             (Signal::SIGINT, FAST_STOP_TIMEOUT),
             (Signal::SIGQUIT, IMMEDIATE_STOP_TIMEOUT),
             (Signal::SIGKILL, KILL_TIMEOUT),
         ] {
             self.signal(signal);
+            // To a process that runs it means nothing; one that is just being suspended may not look so yet.
+            self.signal(Signal::SIGCONT);
             if self.ended || timeout(patience, self.wait()).await.is_ok() {
                 if is_elsewhere(&self.socket_dir) {
                     let _ = fs::remove_dir_all(&self.socket_dir);
                 }
                 return Ok(());
             }
+            let state = match self.state() {
+                Some('T') => "it is suspended",
+                Some('D') => "it waits for its disk",
+                _ => "it does not react",
+            };
             log::warn!(
-                "private postgresql does not end pid={} signal={signal} waited={patience:?}",
-                self.pid
+                "private postgresql hangs, {state} pid={} signal={signal} waited_s={}",
+                self.pid,
+                patience.as_secs()
             );
         }
         Err(PrivateError::StillRunning { pid: self.pid })
+    }
+
+    /// The state of the process as Linux has it: `T` suspended, `D` in a call that can't be interrupted.
+    fn state(&self) -> Option<char> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        // Behind the name, which is in brackets and may have any character.
+        stat.rsplit_once(") ")?.1.chars().next()
     }
 
     fn signal(&mut self, signal: Signal) {

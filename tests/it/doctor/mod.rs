@@ -115,6 +115,8 @@ async fn where_nothing_is_wrong_nothing_is_said_to_be() {
         "schema",
         "rights",
         "clock",
+        "settings",
+        "tls",
         "doorbell",
         "listeners",
         "log",
@@ -395,5 +397,87 @@ async fn a_limit_of_descriptors_is_found() {
         &findings,
         "files: ",
         "300 descriptors, enough for 100 of 1000 clients",
+    );
+}
+
+/// What it says to do, as it can be pasted into psql.
+fn todo(findings: &[Value], part: &str) -> String {
+    let found = findings
+        .iter()
+        .find(|f| f["what"].as_str().unwrap().contains(part));
+    let found = found.unwrap_or_else(|| panic!("{part}: {findings:#?}"));
+    found["do"].as_str().unwrap().to_owned()
+}
+
+#[actix_web::test]
+async fn defaults_of_others_are_told_with_sql_that_takes_them_away() {
+    let admin = connect(&Cluster::shared().config("postgres")).await;
+    // Names that need quotes.
+    let (database, role) = ("Doctor's \"db\"", "doctor \"role\"");
+    let quote = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    for statement in [
+        format!("create database {} template plank", quote(database)),
+        format!(
+            "create role {} login superuser password 'secret'",
+            quote(role)
+        ),
+        format!(
+            "alter database {} set default_transaction_isolation = 'serializable'",
+            quote(database)
+        ),
+        format!("alter role {} set statement_timeout = '7s'", quote(role)),
+        format!(
+            "alter role {} in database {} set default_transaction_read_only = on",
+            quote(role),
+            quote(database)
+        ),
+        format!("alter role {} set synchronous_commit = off", quote(role)),
+    ] {
+        execute(&admin, &statement).await;
+    }
+    let config = Cluster::shared().config("postgres");
+    let [tokio_postgres::config::Host::Unix(socket)] = config.get_hosts() else {
+        panic!("a Unix socket")
+    };
+    let pairs = |name: &str| name.replace('\\', "\\\\").replace('\'', "\\'");
+    let url = format!(
+        "host={} user='{}' dbname='{}' password=secret",
+        socket.display(),
+        pairs(role),
+        pairs(database)
+    );
+    let findings = doctor(&["--database-url", &url, "--max-connections", "10"]).await;
+    assert_eq!(wrongs(&findings), [""; 0], "{findings:#?}");
+    let names = [
+        "default_transaction_isolation",
+        "statement_timeout",
+        "default_transaction_read_only",
+        "synchronous_commit",
+    ];
+    for name in names {
+        let todo = todo(&findings, name);
+        let sql = todo.strip_prefix("if nobody wants it: ").unwrap();
+        execute(&admin, sql).await;
+    }
+    let findings = doctor(&["--database-url", &url, "--max-connections", "10"]).await;
+    let settings: Vec<_> = findings
+        .iter()
+        .filter(|f| f["check"] == "settings")
+        .collect();
+    assert_eq!(settings.len(), 1, "{settings:#?}");
+    assert_eq!(settings[0]["state"], "ok", "{settings:#?}");
+}
+
+#[actix_web::test]
+async fn what_it_says_to_do_works_whatever_the_names() {
+    let findings = with_fault(
+        r#"create schema "a's"; create table "a's"."B ""c" (id int primary key); select plank.watch('"a''s"."B ""c"');
+           alter table "a's"."B ""c" enable trigger plank_insert"#,
+    )
+    .await;
+    let sql = todo(&findings, "not enabled for every writer");
+    assert_eq!(
+        sql,
+        r#"alter table "a's"."B ""c" enable always trigger plank_insert"#
     );
 }

@@ -220,8 +220,11 @@ async fn what_is_documented_happens_and_nothing_else() {
     for (path, method, operation) in document.operations() {
         for status in operation["responses"].as_object().unwrap().keys() {
             let place = (path.clone(), method.clone(), status.clone());
+            // Of a database that refuses: `refused` has a server that does.
+            let is_refusal =
+                path.starts_with("/api/items") && matches!(status.as_str(), "409" | "504");
             assert!(
-                document.seen.contains(&place) || RARE.contains(&status.as_str()),
+                document.seen.contains(&place) || RARE.contains(&status.as_str()) || is_refusal,
                 "{place:?} is documented, and did not happen"
             );
         }

@@ -9,6 +9,7 @@ use tokio::process::Command;
 use tokio_postgres::config::Host;
 
 use super::support::*;
+use crate::support::program::Program;
 
 #[tokio::test]
 async fn rows_survive_a_restart_and_nothing_is_left_running() {
@@ -163,4 +164,65 @@ async fn a_path_too_long_for_a_socket_is_worked_around() {
     server.stop().await.unwrap();
     assert!(!socket_dir.exists());
     home.none_left().await;
+}
+
+#[tokio::test]
+async fn a_server_that_was_suspended_is_continued_and_ends_in_order() {
+    let home = Home::new("suspended");
+    let server = start(&home).await;
+    add_row(&server.config()).await;
+    kill(Pid::from_raw(server.pid()), Signal::SIGSTOP).unwrap();
+    // Before, only SIGKILL ended it, after 40 s, and the next start had to recover.
+    let stopped = tokio::time::timeout(std::time::Duration::from_secs(20), server.stop());
+    stopped.await.expect("it ends when it is asked to").unwrap();
+    let log = fs::read_to_string(home.data().join("postgres.log")).unwrap();
+    assert!(
+        log.trim_end().ends_with("database system is shut down"),
+        "{log}"
+    );
+    let server = start(&home).await;
+    assert_eq!(rows(&server.config()).await, 1);
+    server.stop().await.unwrap();
+}
+
+#[actix_web::test]
+async fn a_plank_outlives_a_private_server_that_can_not_start() {
+    let home = Home::new("no-start");
+    let data = home.data().display().to_string();
+    let plank = Program::serve(&["--data-dir", &data]).await;
+    let status = async |path: &str| {
+        let answer = reqwest::get(format!("http://{}{path}", plank.address)).await;
+        answer.map(|answer| answer.status().as_u16()).ok()
+    };
+    // As with a disk that is full: each start fails.
+    let (there, away) = (
+        home.pgdata().join("global"),
+        home.pgdata().join("global.away"),
+    );
+    let ready = |wanted: u16| {
+        let status = &status;
+        crate::support::until("readyz", async move || {
+            status("/readyz").await == Some(wanted)
+        })
+    };
+    fs::rename(&there, &away).unwrap();
+    for pid in home.processes() {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    ready(503).await;
+    // It gave up after five attempts once, within some 5 s.
+    let since = std::time::Instant::now();
+    crate::support::until("it goes on", async || {
+        assert_eq!(
+            status("/livez").await,
+            Some(200),
+            "after {:?}",
+            since.elapsed()
+        );
+        since.elapsed().as_secs() >= 8
+    })
+    .await;
+    fs::rename(&away, &there).unwrap();
+    ready(200).await;
+    assert_eq!(plank.end(Signal::SIGTERM).await, Some(0));
 }

@@ -309,3 +309,10 @@ pub async fn connect(config: &Config) -> Client {
     tokio::spawn(connection);
     client
 }
+
+/// An address of this machine that no other test has, nor one of another run.
+pub fn own_address() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let run = 64 + std::process::id() % 64;
+    format!("127.{run}.{}.2", NEXT.fetch_add(1, Ordering::Relaxed))
+}

@@ -10,6 +10,7 @@ pub mod deflate;
 pub mod program;
 pub mod proxy;
 pub mod raw;
+pub mod refusing;
 pub mod sse;
 pub mod ws;
 

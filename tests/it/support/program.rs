@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -15,6 +17,8 @@ pub struct Program {
     child: Child,
     /// Where it listens, as it said.
     pub address: String,
+    /// Bytes of its log so far.
+    pub log_bytes: Arc<AtomicUsize>,
 }
 
 /// A command with nothing of this process's settings.
@@ -75,12 +79,24 @@ impl Program {
             .to_owned();
         // Somebody has to read the log, or it stops when the pipe is full. It is shown for a test that fails.
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let log_bytes = Arc::<AtomicUsize>::default();
+        let count = log_bytes.clone();
         tokio::spawn(async move {
             while let Ok(Some(line)) = log.next_line().await {
+                count.fetch_add(line.len() + 1, Ordering::Relaxed);
                 eprintln!("{line}");
             }
         });
-        Self { child, address }
+        Self {
+            child,
+            address,
+            log_bytes,
+        }
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Its process id.
@@ -89,8 +105,13 @@ impl Program {
     }
 
     /// Sends a signal and waits for the end; the exit status, none after a kill.
-    pub async fn end(mut self, signal: Signal) -> Option<i32> {
+    pub async fn end(self, signal: Signal) -> Option<i32> {
         kill(self.pid(), signal).unwrap();
+        self.ended().await
+    }
+
+    /// Waits for the end; the exit status, none after a kill.
+    pub async fn ended(mut self) -> Option<i32> {
         within("the end of plank", self.child.wait())
             .await
             .unwrap()

@@ -16,6 +16,8 @@ pub struct PgProxy {
     /// Where the server is.
     path: Arc<Mutex<PathBuf>>,
     black_hole: Arc<AtomicBool>,
+    /// The same for each connection.
+    links: Arc<Mutex<Vec<Arc<AtomicBool>>>>,
     /// Bytes that have come from the server.
     answered: Arc<AtomicUsize>,
 }
@@ -32,6 +34,8 @@ impl PgProxy {
             Arc::new(AtomicUsize::new(0)),
         );
         let (swallow, count) = (black_hole.clone(), answered.clone());
+        let links = Arc::<Mutex<Vec<Arc<AtomicBool>>>>::default();
+        let all = links.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 // While it swallows, even a new connection gets no answer.
@@ -41,19 +45,23 @@ impl PgProxy {
                 };
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
+                let own = Arc::new(AtomicBool::new(false));
+                all.lock().unwrap().push(own.clone());
+                let swallow = [swallow.clone(), own];
                 tokio::spawn(pass(
                     from_client,
                     to_server,
                     swallow.clone(),
                     Arc::default(),
                 ));
-                tokio::spawn(pass(from_server, to_client, swallow.clone(), count.clone()));
+                tokio::spawn(pass(from_server, to_client, swallow, count.clone()));
             }
         });
         Self {
             address,
             path,
             black_hole,
+            links,
             answered,
         }
     }
@@ -84,13 +92,20 @@ impl PgProxy {
         self.black_hole.store(swallow, Ordering::Relaxed);
     }
 
+    /// The same for the connections that there are; new ones work.
+    pub fn swallow_what_is_open(&self) {
+        for link in self.links.lock().unwrap().drain(..) {
+            link.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Bytes that have come from the server so far.
     pub fn answered(&self) -> usize {
         self.answered.load(Ordering::Relaxed)
     }
 }
 
-fn socket_of(target: &Config) -> PathBuf {
+pub(super) fn socket_of(target: &Config) -> PathBuf {
     let [Host::Unix(dir)] = target.get_hosts() else {
         panic!("a Unix socket")
     };
@@ -100,13 +115,14 @@ fn socket_of(target: &Config) -> PathBuf {
 async fn pass(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    swallow: Arc<AtomicBool>,
+    swallow: [Arc<AtomicBool>; 2],
     count: Arc<AtomicUsize>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(n @ 1..) = from.read(&mut buffer).await {
         count.fetch_add(n, Ordering::Relaxed);
-        if !swallow.load(Ordering::Relaxed) && to.write_all(&buffer[..n]).await.is_err() {
+        let is_swallowed = swallow.iter().any(|s| s.load(Ordering::Relaxed));
+        if !is_swallowed && to.write_all(&buffer[..n]).await.is_err() {
             break;
         }
     }
