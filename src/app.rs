@@ -26,6 +26,7 @@ use crate::feed::Catalog;
 use crate::health::Health;
 use crate::http;
 use crate::http::State;
+use crate::http::host::Hosts;
 use crate::http::peer::Rules;
 use crate::http::server::{self, Bound};
 use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX, FOLLOW_INTERVAL, PRUNE_INTERVAL_MIN, START_MAX};
@@ -145,7 +146,7 @@ pub async fn build_on(
     for address in config.listen.iter().filter(|_| !is_bound) {
         bound.push((address.clone(), server::bind(address).map_err(AppError)?));
     }
-    let addresses = bound
+    let addresses: Vec<ListenAddress> = bound
         .iter()
         .map(|(asked, bound)| bound.address(asked))
         .collect();
@@ -210,6 +211,7 @@ pub async fn build_on(
         health: health.clone(),
         metrics: metrics.clone(),
         auth,
+        hosts: Hosts::new(config.auth.is_some(), &addresses, config.allowed_hosts),
         allowed_origins: config.allowed_origins.into(),
         places: Places::new(bounds, health.clone(), metrics.clone()),
         peers: Rules {
@@ -249,6 +251,7 @@ fn auth(config: config::Auth) -> Result<http::Auth, AppError> {
     Ok(http::Auth {
         tokens: Arc::new(Tokens::new(keys, config.audience, config.issuer)),
         metrics_role: config.metrics_role.into(),
+        metrics_on_loopback: config.metrics_on_loopback,
     })
 }
 

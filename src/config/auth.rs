@@ -35,7 +35,7 @@ pub struct AuthArgs {
     #[arg(long, env = "PLANK_JWT_ISSUER", value_name = "TEXT")]
     pub jwt_issuer: Option<String>,
 
-    /// With --auth on, the role whose tokens may read /metrics from elsewhere than this machine
+    /// With --auth on, the role whose tokens may read /metrics
     #[arg(
         long,
         env = "PLANK_METRICS_ROLE",
@@ -43,6 +43,11 @@ pub struct AuthArgs {
         value_name = "ROLE"
     )]
     pub metrics_role: String,
+
+    /// With --auth on, let programs on this machine read /metrics without a token. Not where a proxy on this machine passes
+    /// requests on: plank can't always tell those from a program's
+    #[arg(long, env = "PLANK_METRICS_ON_LOOPBACK")]
+    pub metrics_on_loopback: bool,
 }
 
 /// How tokens are checked.
@@ -58,6 +63,8 @@ pub struct Auth {
     pub issuer: Option<String>,
     /// See [`AuthArgs::metrics_role`].
     pub metrics_role: String,
+    /// See [`AuthArgs::metrics_on_loopback`].
+    pub metrics_on_loopback: bool,
 }
 
 impl AuthArgs {
@@ -74,6 +81,7 @@ impl AuthArgs {
                 audience: self.jwt_audience.clone(),
                 issuer: self.jwt_issuer.clone(),
                 metrics_role: self.metrics_role.clone(),
+                metrics_on_loopback: self.metrics_on_loopback,
             })),
             (true, false) => Err(ConfigError(
                 "--auth on needs the keys that tokens are signed with: give --jwt-secret-file or --jwt-jwks-file".into(),

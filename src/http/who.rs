@@ -12,12 +12,17 @@ use actix_web::{FromRequest, HttpRequest, web};
 use crate::auth::{Principal, Rejected, Viewer};
 use crate::feed::Claims as _;
 
+use super::host;
 use super::origin;
 use super::problem::Problem;
-use super::{State, too_often};
+use super::{State, session, too_often};
 
-/// The cookie that `POST /api/session` sets.
+/// The cookie that `POST /api/session` sets over plain HTTP.
 pub const COOKIE: &str = "plank_session";
+
+/// The same over TLS. A browser takes a cookie of this name only from this very host, over TLS and for all paths (RFC
+/// 6265bis, 4.1.3.2): another host of the domain can't set one.
+pub const HOST_COOKIE: &str = "__Host-plank_session";
 
 /// What stands before a token among the subprotocols of a WebSocket.
 pub const BEARER_PROTOCOL: &str = "bearer.";
@@ -117,7 +122,8 @@ pub fn bearer_of(state: &State, headers: &HeaderMap) -> Result<(String, Arc<Prin
     Ok((token.to_owned(), principal))
 }
 
-/// Whether a request may read what is for operators: it comes from this machine without a proxy, or has a token for it.
+/// Whether a request may read what is for operators: it has a token for it. `Host` and the address of the peer say nothing
+/// by themselves, for a proxy on this machine has that address and passes on any `Host`, or sends its own.
 ///
 /// # Errors
 /// 401, 403.
@@ -128,17 +134,17 @@ pub fn check_operator(state: &State, request: &HttpRequest) -> Result<(), Proble
     let headers = request.headers();
     // A proxy may name nobody, and a page may have made its own name point here: that shows in `Host`.
     let is_passed_on = PROXY_HEADERS.iter().any(|name| headers.contains_key(*name))
-        || !origin::is_for_loopback(headers);
+        || !host::is_for_loopback(headers);
     let is_near = request
         .peer_addr()
-        .is_none_or(|peer| peer.ip().is_loopback());
-    if is_near && !is_passed_on {
+        .is_some_and(|peer| peer.ip().is_loopback());
+    if auth.metrics_on_loopback && is_near && !is_passed_on {
         return Ok(());
     }
     match of(state, headers)? {
         Some(Viewer::One(principal)) if principal.role() == &*auth.metrics_role => Ok(()),
         Some(_) => Err(forbidden(
-            "metrics are for operators: for the role of --metrics-role, and for this machine",
+            "metrics are for operators: send a token with the role of --metrics-role",
         )),
         None => Err(unauthenticated(None)),
     }
@@ -232,13 +238,25 @@ fn cookie(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let pairs = cookies
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'));
-    let mut own = pairs.filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
-    let token = own.next();
-    // One that somebody else's host has set for the domain, beside ours.
-    if own.next().is_some() {
-        return Err(Problem::malformed("Cookie", format!("has {COOKIE} twice")));
+    let (mut plain, mut bound) = (Vec::new(), Vec::new());
+    for pair in pairs {
+        match pair.trim().split_once('=') {
+            Some((COOKIE, token)) => plain.push(token),
+            Some((HOST_COOKIE, token)) => bound.push(token),
+            _ => {}
+        }
     }
-    Ok(token.filter(|token| !token.is_empty()))
+    // Over TLS another host of the domain may have set the plain one, so it is not looked at.
+    let is_over_tls = session::is_forwarded_tls(headers) || origin::is_own_over_tls(headers);
+    let (name, own) = match is_over_tls || !bound.is_empty() {
+        true => (HOST_COOKIE, bound),
+        false => (COOKIE, plain),
+    };
+    // One that another host has set for the domain, beside ours.
+    if own.len() > 1 {
+        return Err(Problem::malformed("Cookie", format!("has {name} twice")));
+    }
+    Ok(own.first().copied().filter(|token| !token.is_empty()))
 }
 
 /// A token in an address is refused, whatever it is worth: it would be in logs and histories by now.
@@ -326,5 +344,14 @@ mod tests {
         assert_eq!(cookie(&twice).unwrap_err().status(), 400);
         let other = headers(&[(header::COOKIE, "plank_session_2=x; plank=y")]);
         assert_eq!(cookie(&other).unwrap(), None);
+        // The one that is bound to the host wins, and over TLS the other one counts for nothing.
+        let both = "plank_session=x; __Host-plank_session=y; plank_session=z";
+        assert_eq!(
+            cookie(&headers(&[(header::COOKIE, both)])).unwrap(),
+            Some("y")
+        );
+        let tls = header::HeaderName::from_static("x-forwarded-proto");
+        let plain = headers(&[(header::COOKIE, "plank_session=x"), (tls, "https")]);
+        assert_eq!(cookie(&plain).unwrap(), None);
     }
 }

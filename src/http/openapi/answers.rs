@@ -18,7 +18,7 @@ use crate::wire::message::ResetReason;
 
 use super::super::items::fields::STATUSES;
 use super::super::problem::{FieldError, Problem};
-use super::super::{assets, body, changes, health, items, query, rows, who, ws};
+use super::super::{assets, body, changes, health, host, items, query, rows, who, ws};
 
 /// For each a type to name in `responses(...)` of a handler, and a component of the document.
 macro_rules! answers {
@@ -50,6 +50,8 @@ answers! {
     MalformedHandshake, "The handshake of the WebSocket is wrong.",
         ws::handshake_problem(HandshakeError::BadWebsocketKey);
     ForeignOrigin, "The page is of another origin.", ws::foreign_origin();
+    ForeignHost, "Nobody has to log in here (`--auth off`), and `Host` is no name of this machine and none of `--allowed-host`.",
+        host::foreign_host();
     Unauthenticated, "Who asks has to be known here (`--auth on`), and the token is missing or not taken.",
         who::unauthenticated(None);
     Forbidden, "Whoever asks may not do this.", who::forbidden("your role may not do this");

@@ -12,7 +12,9 @@ mod descriptors;
 mod floods;
 mod frames;
 mod heads;
+mod hosts;
 mod storm;
+mod upgrades;
 
 /// A client that comes from an address of loopback, of which there are many.
 async fn from(address: &str, to: SocketAddr) -> RawClient {

@@ -50,6 +50,7 @@ pub fn settings(dir: &TempDir) -> Auth {
         audience: None,
         issuer: None,
         metrics_role: "metrics".into(),
+        metrics_on_loopback: true,
     }
 }
 

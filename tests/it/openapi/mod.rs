@@ -103,7 +103,7 @@ async fn every_path_takes_the_documented_methods_and_no_others() {
 ///
 /// A body that takes 20 s; a database that is away, an actor that is stuck, 19,000 WebSockets, or 1,000 of one
 /// address. Who may not do what he asks for is in `auth`.
-const RARE: [&str; 5] = ["401", "403", "408", "429", "503"];
+const RARE: [&str; 6] = ["401", "403", "408", "421", "429", "503"];
 
 /// What needs a world where people have to log in.
 async fn check_sessions(document: &mut Document) {
