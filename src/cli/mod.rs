@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::ServeArgs;
+use crate::text::one_line;
 
 mod doctor;
 mod log_format;
@@ -67,7 +68,9 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Whoever has closed standard error does not want to know.
-            let _ = writeln!(std::io::stderr(), "plank: {error}");
+            let error = error.to_string();
+            let lines: Vec<_> = error.lines().map(one_line).collect();
+            let _ = writeln!(std::io::stderr(), "plank: {}", lines.join("\n"));
             ExitCode::FAILURE
         }
     }

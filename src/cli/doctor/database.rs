@@ -1,7 +1,9 @@
 //! The database: facts in, findings out. No I/O.
 
+use crate::feed::catalog::parse_name;
 use crate::store::connect::VERSION_MIN;
 use crate::store::inspect::{LogFacts, OpenTransaction, SchemaFacts, ServerFacts, TableFacts};
+use crate::text::{is_unseen, sql_name, sql_text};
 
 use super::report::{Report, size, time};
 
@@ -98,14 +100,20 @@ fn rights(report: &mut Report, facts: &ServerFacts, schema: Option<&SchemaFacts>
             format!("{user:?} may not install plank in database {database:?}"),
             "plank makes a schema of its own and the table public.items; without these rights it ends at start",
             format!(
-                "as the owner of the database: grant create on database {database} to {user}; grant create on schema public to {user}"
+                "as the owner of the database: grant create on database {} to {1}; grant create on schema public to {1}",
+                sql_name(database),
+                sql_name(user)
             ),
         ),
         Some(schema) if !schema.is_usable => report.wrong(
             "rights",
             format!("the schema plank belongs to {:?}, and {user:?} is no member of it", schema.owner),
             "plank can neither read its log nor prune it, and ends at start",
-            format!("use the role that installed plank, or: grant {} to {user}", schema.owner),
+            format!(
+                "use the role that installed plank, or: grant {} to {}",
+                sql_name(&schema.owner),
+                sql_name(user)
+            ),
         ),
         Some(schema) => {
             migrations(report, schema);
@@ -115,7 +123,10 @@ fn rights(report: &mut Report, facts: &ServerFacts, schema: Option<&SchemaFacts>
                     "rights",
                     format!("the schema plank belongs to {:?}, which can log in", schema.owner),
                     "capture runs with its rights inside of everybody's transactions: an owner of a watched table could reach what is that role's",
-                    format!("alter role {user} createrole, then plank migrate: it makes the role plank_owner and gives the schema to it"),
+                    format!(
+                        "alter role {} createrole, then plank migrate: it makes the role plank_owner and gives the schema to it",
+                        sql_name(user)
+                    ),
                 ),
             }
         }
@@ -293,11 +304,19 @@ fn expected_triggers(table: &TableFacts) -> Vec<&'static str> {
     names
 }
 
+/// A name that PostgreSQL has quoted, for SQL that a person pastes from a screen: what can't be seen is written out.
+fn pasted(name: &str) -> String {
+    match (name.contains(is_unseen), parse_name(name)) {
+        (true, Some((Some(schema), name))) => format!("{}.{}", sql_name(&schema), sql_name(&name)),
+        _ => name.to_owned(),
+    }
+}
+
 fn table(report: &mut Report, table: &TableFacts) {
     let name = &table.name;
+    let (in_sql, as_text) = (pasted(name), sql_text(name));
     let again = format!(
-        "select plank.watch('{}') puts them back, and resets clients, who may have missed something",
-        name.replace('\'', "''")
+        "select plank.watch({as_text}) puts them back, and resets clients, who may have missed something"
     );
     let has = |wanted: &&str| table.triggers.iter().any(|(name, _)| name == wanted);
     let missing: Vec<_> = expected_triggers(table)
@@ -332,7 +351,7 @@ fn table(report: &mut Report, table: &TableFacts) {
             "triggers",
             format!("{name}: {} not enabled for every writer", some.join(", ")),
             "they fire or not by session_replication_role: a restore, or a replication tool, changes rows that nobody sees",
-            format!("alter table {name} enable always trigger NAME, for each"),
+            format!("alter table {in_sql} enable always trigger NAME, for each"),
         );
     }
     if table.is_subscriber && table.level != "row" {
@@ -340,7 +359,7 @@ fn table(report: &mut Report, table: &TableFacts) {
             "replication",
             format!("{name} is written by a subscription, and watched by statement"),
             "the apply worker of logical replication fires no statement triggers: what it writes is not captured",
-            format!("select plank.watch('{name}', level => 'row')"),
+            format!("select plank.watch({as_text}, level => 'row')"),
         );
     }
     if !table.unwatched.is_empty() {
@@ -361,7 +380,7 @@ fn table(report: &mut Report, table: &TableFacts) {
             what,
             "a snapshot of it fails or is not whole, while its changes still arrive",
             format!(
-                "as its owner: select plank.watch('{name}') gives the rights and the policy again"
+                "as its owner: select plank.watch({as_text}) gives the rights and the policy again"
             ),
         );
     }
@@ -370,7 +389,7 @@ fn table(report: &mut Report, table: &TableFacts) {
             "unlogged",
             format!("{name} is an unlogged table"),
             "a crash of the server empties it, and no trigger can tell: clients go on showing its rows",
-            format!("alter table {name} set logged"),
+            format!("alter table {in_sql} set logged"),
         );
     }
 }

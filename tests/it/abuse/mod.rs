@@ -13,6 +13,7 @@ mod floods;
 mod frames;
 mod heads;
 mod hosts;
+mod names;
 mod storm;
 mod upgrades;
 
