@@ -35,8 +35,10 @@ use crate::store::private::{self, PrivatePostgres};
 use crate::store::{ConnectError, History, Pool, StoreError, connect, migrate, retention};
 
 mod canary;
+mod jwks;
 mod own_postgres;
 
+pub use jwks::read as read_jwks;
 use own_postgres::OwnPostgres;
 
 /// Why plank could not start, or had to end. The text is for the operator.
@@ -141,6 +143,7 @@ pub async fn build_on(
     config: Config,
     mut bound: Vec<(ListenAddress, Bound)>,
 ) -> Result<App, AppError> {
+    let jwks_url = config.auth.as_ref().and_then(|auth| auth.jwks_url.clone());
     let auth = config.auth.clone().map(auth).transpose()?;
     let is_bound = !bound.is_empty();
     for address in config.listen.iter().filter(|_| !is_bound) {
@@ -196,7 +199,9 @@ pub async fn build_on(
     );
     let following = follow_tables(pool.clone(), health.clone());
     let beating = canary::beat(pool.clone(), config.canary, metrics.clone());
-    let housekeeping = actix_rt::spawn(async { tokio::join!(keeping, following, beating).0 });
+    let tokens = auth.as_ref().map(|auth| auth.tokens.clone());
+    let keys = jwks::follow(tokens, jwks_url);
+    let housekeeping = actix_rt::spawn(async { tokio::join!(keeping, following, beating, keys).0 });
 
     let bounds = Bounds {
         connections_max: config.connections_max,
@@ -246,7 +251,8 @@ pub async fn build_on(
 
 /// Reads the keys: a mistake there shows before anything starts.
 fn auth(config: config::Auth) -> Result<http::Auth, AppError> {
-    let keys = Keys::load(config.secret_file, config.jwks_file);
+    let place = config.jwks_url.map(|url| url.shown());
+    let keys = Keys::load(config.secret_file, config.jwks_file, place);
     let keys = keys.map_err(|e| AppError(e.to_string()))?;
     Ok(http::Auth {
         tokens: Arc::new(Tokens::new(keys, config.audience, config.issuer)),

@@ -22,7 +22,7 @@ mod tests;
 mod tls;
 
 pub use address::ListenAddress;
-pub use auth::{Auth, AuthArgs};
+pub use auth::{Auth, AuthArgs, JwksUrl};
 pub use database::{Database, DatabaseArgs, Server};
 pub use network::Network;
 pub use parse::duration;

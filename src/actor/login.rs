@@ -25,6 +25,8 @@ pub(super) enum Login {
     GoesOn(Bytes),
     /// The session ends.
     Rejected(Rejected),
+    /// The key of the token may come in a moment; the session ends, and its client comes back.
+    KeyPending,
 }
 
 impl Local {
@@ -83,6 +85,9 @@ impl Local {
         };
         let fresh = match tokens.check(&token.0) {
             Ok(principal) => principal,
+            Err(Rejected::UnknownKey) if tokens.ask_for_key_of(&token.0) => {
+                return Login::KeyPending;
+            }
             Err(rejected) => return Login::Rejected(rejected),
         };
         let known = conn.viewer();

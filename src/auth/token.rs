@@ -6,7 +6,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation, decode, decode_header, encode};
 use serde_json::{Map, Value, json};
 
-use crate::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY};
+use crate::limits::{CLAIM_SECONDS_MAX, TOKEN_BYTES_MAX, TOKEN_LEEWAY};
 
 use super::keys::Keys;
 use super::principal::{Principal, unix_now_s};
@@ -29,6 +29,9 @@ pub enum Rejected {
     /// `exp`
     #[error("it has expired; get a new one")]
     Expired,
+    /// `exp`, `nbf` or `iat` in another unit.
+    #[error("its claim {0} is in milliseconds; it has to be in seconds since 1970 (RFC 7519)")]
+    Milliseconds(&'static str),
     /// `nbf` or `iat`
     #[error("it is not valid yet; is the clock of whoever made it right?")]
     NotYet,
@@ -62,6 +65,59 @@ impl Tokens {
             audience,
             issuer,
         }
+    }
+
+    /// Those that it checks with.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The audience that a token needs.
+    pub(super) fn audience(&self) -> Option<&str> {
+        self.audience.as_deref()
+    }
+
+    /// The issuer that a token needs.
+    pub(super) fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    /// Whether keys come from a URL.
+    pub fn has_url(&self) -> bool {
+        self.keys.has_url()
+    }
+
+    /// Whether the key of a token is not known and may be at the URL by now.
+    pub fn is_pending(&self, token: &str) -> bool {
+        self.keys.may_know_more() && self.lacks_key(token)
+    }
+
+    /// The same. Such a key is asked for, and its answer is waited for by nobody.
+    pub fn ask_for_key_of(&self, token: &str) -> bool {
+        let is_pending = self.is_pending(token);
+        if is_pending {
+            self.keys.want();
+        }
+        is_pending
+    }
+
+    /// Asks for a key that is not known, and waits for the answer.
+    pub async fn fetch_key_of(&self, token: &str) {
+        if self.is_pending(token) {
+            self.keys.ask().await;
+        }
+    }
+
+    /// Whether the keys have never come that a token may be signed with.
+    pub fn is_away(&self, token: &str) -> bool {
+        self.keys.are_away() && self.lacks_key(token)
+    }
+
+    fn lacks_key(&self, token: &str) -> bool {
+        let is_short = token.len() <= TOKEN_BYTES_MAX;
+        let header = decode_header(token).ok().filter(|_| is_short);
+        // The URL has no secrets.
+        header.is_some_and(|h| h.alg != Algorithm::HS256 && self.keys.of(&h).is_none())
     }
 
     /// Who sent a token.
@@ -100,7 +156,21 @@ impl Tokens {
         }
         validation.set_required_spec_claims(&required);
         let claims = decode::<Map<String, Value>>(token, &key, &validation);
-        let claims = claims.map_err(|error| rejected(error.kind()))?.claims;
+        let claims = match claims {
+            Ok(data) => data.claims,
+            // The signature is good, it is looked at first: what the claims say may be told.
+            Err(error) => {
+                let unit = matches!(error.kind(), ErrorKind::ImmatureSignature)
+                    .then(|| payload(token))
+                    .flatten();
+                return Err(unit
+                    .and_then(|claims| in_milliseconds(&claims))
+                    .unwrap_or_else(|| rejected(error.kind())));
+            }
+        };
+        if let Some(unit) = in_milliseconds(&claims) {
+            return Err(unit);
+        }
         if let Some(iat) = claims.get("iat") {
             let made = iat.as_f64().ok_or(Rejected::Claims)?;
             if made > (unix_now_s() + leeway) as f64 {
@@ -123,6 +193,24 @@ fn rejected(error: &ErrorKind) -> Rejected {
         ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) => Rejected::Claims,
         _ => Rejected::Malformed,
     }
+}
+
+/// The first of the times that is in milliseconds. As seconds it would be a token that never ends.
+fn in_milliseconds(claims: &Map<String, Value>) -> Option<Rejected> {
+    let is_so = |name: &&str| {
+        let time = claims.get(*name).and_then(Value::as_f64);
+        time.is_some_and(|time| time >= CLAIM_SECONDS_MAX)
+    };
+    let name = ["exp", "nbf", "iat"].into_iter().find(is_so)?;
+    Some(Rejected::Milliseconds(name))
+}
+
+/// The claims of a token, whoever has signed it.
+pub(super) fn payload(token: &str) -> Option<Map<String, Value>> {
+    use base64::Engine as _;
+    let payload = token.split('.').nth(1)?;
+    let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload);
+    serde_json::from_slice(&payload.ok()?).ok()
 }
 
 /// Whether the header has `crit` (RFC 7515, 4.1.11): what is critical has to be understood, and nothing is.

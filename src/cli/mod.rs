@@ -46,7 +46,7 @@ enum Command {
     Unwatch(watch::UnwatchArgs),
     /// Print the changes of a table as they happen, from a running plank
     Tail(tail::TailArgs),
-    /// Make a token for somebody, with the secret of a server
+    /// Make a token with the secret of a server, or say what is wrong with one
     Token(token::TokenArgs),
     /// Say what is wrong with the database, its tables, this machine or the proxy, and what to do; exit status 1 if anything is
     Doctor(doctor::DoctorArgs),

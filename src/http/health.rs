@@ -117,7 +117,7 @@ pub async fn metrics(
     request: HttpRequest,
     state: web::Data<State>,
 ) -> Result<HttpResponse, Problem> {
-    who::check_operator(&state, &request)?;
+    who::check_operator(&state, &request).await?;
     Ok(HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
         .body(state.metrics.render()))

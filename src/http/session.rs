@@ -89,6 +89,7 @@ pub async fn log_in(
 ) -> Result<HttpResponse, Problem> {
     who::refuse_token_in(request.query_string())?;
     check_page(&request, &state)?;
+    who::await_key(&state, request.headers()).await?;
     let (token, principal) = who::bearer_of(&state, request.headers())?;
     if token.len() > COOKIE_TOKEN_BYTES_MAX {
         let detail = format!(

@@ -8,6 +8,7 @@ use actix_http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::future::{Either, LocalBoxFuture};
 
 use crate::auth::{Principal, Rejected, Viewer};
 use crate::feed::Claims as _;
@@ -54,17 +55,63 @@ pub struct Who(pub Viewer);
 
 impl FromRequest for Who {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future =
+        Either<Ready<Result<Self, Problem>>, LocalBoxFuture<'static, Result<Self, Problem>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let Some(state) = request.app_data::<web::Data<State>>() else {
-            return ready(Err(Problem::unavailable("this worker has no state")));
+            let problem = Problem::unavailable("this worker has no state");
+            return Either::Left(ready(Err(problem)));
         };
-        let who = refuse_token_in(request.query_string())
-            .and_then(|()| of(state, request.headers()))
-            .and_then(|who| who.ok_or_else(|| unauthenticated(None)))
-            .and_then(|who| check_rate(state, request, &who).map(|()| who));
-        ready(who.map(Self))
+        if !may_wait(state, request.headers()) {
+            return Either::Left(ready(identify(state, request)));
+        }
+        let (state, request) = (state.clone(), request.clone());
+        Either::Right(Box::pin(async move {
+            await_key(&state, request.headers()).await?;
+            identify(&state, &request)
+        }))
+    }
+}
+
+fn identify(state: &State, request: &HttpRequest) -> Result<Who, Problem> {
+    refuse_token_in(request.query_string())?;
+    let who = of(state, request.headers())?.ok_or_else(|| unauthenticated(None))?;
+    check_rate(state, request, &who)?;
+    Ok(Who(who))
+}
+
+/// The token of a request, wherever it is; none if it says more than one thing.
+fn token(headers: &HeaderMap) -> Option<&str> {
+    let (bearer, offered) = (bearer(headers).ok()?, offered(headers).ok()?);
+    bearer
+        .or(offered)
+        .or_else(|| cookie(headers).ok().flatten())
+}
+
+/// Whether the key of a request's token is not known, and may be at `--jwt-jwks-url` by now.
+fn may_wait(state: &State, headers: &HeaderMap) -> bool {
+    let tokens = state.auth.as_ref().map(|auth| &auth.tokens);
+    let Some(tokens) = tokens.filter(|tokens| tokens.has_url()) else {
+        return false;
+    };
+    token(headers).is_some_and(|token| tokens.is_pending(token) || tokens.is_away(token))
+}
+
+/// Waits for the key of a request's token, if it is not known and may be at `--jwt-jwks-url` by now.
+///
+/// # Errors
+/// 503 if the keys have never come.
+pub async fn await_key(state: &State, headers: &HeaderMap) -> Result<(), Problem> {
+    let (Some(auth), Some(token)) = (&state.auth, token(headers)) else {
+        return Ok(());
+    };
+    auth.tokens.fetch_key_of(token).await;
+    match auth.tokens.is_away(token) {
+        true => Err(Problem::unavailable(
+            "the keys that tokens are signed with can't be read yet; try again in a moment",
+        )),
+        false => Ok(()),
     }
 }
 
@@ -127,7 +174,7 @@ pub fn bearer_of(state: &State, headers: &HeaderMap) -> Result<(String, Arc<Prin
 ///
 /// # Errors
 /// 401, 403.
-pub fn check_operator(state: &State, request: &HttpRequest) -> Result<(), Problem> {
+pub async fn check_operator(state: &State, request: &HttpRequest) -> Result<(), Problem> {
     let Some(auth) = &state.auth else {
         return Ok(());
     };
@@ -141,6 +188,7 @@ pub fn check_operator(state: &State, request: &HttpRequest) -> Result<(), Proble
     if auth.metrics_on_loopback && is_near && !is_passed_on {
         return Ok(());
     }
+    await_key(state, headers).await?;
     match of(state, headers)? {
         Some(Viewer::One(principal)) if principal.role() == &*auth.metrics_role => Ok(()),
         Some(_) => Err(forbidden(

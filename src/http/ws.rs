@@ -221,6 +221,7 @@ async fn viewer(
             );
             return Err(Problem::malformed("Sec-WebSocket-Protocol", detail));
         }
+        who::await_key(state, headers).await?;
         return who::of(state, headers);
     };
     if said {

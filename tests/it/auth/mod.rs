@@ -2,6 +2,8 @@
 
 mod attacks;
 mod browser;
+mod jwks_url;
+mod key_files;
 mod keys;
 mod policies;
 mod random;
@@ -9,9 +11,12 @@ mod rates;
 mod revoked;
 mod secrets;
 mod sessions;
+mod token_check;
 mod writes;
 
-use std::path::PathBuf;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -40,13 +45,20 @@ impl std::ops::Deref for Secure {
     }
 }
 
+/// A file that only its owner reads.
+pub fn write_secret(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+}
+
 /// The settings, with files in `dir`.
 pub fn settings(dir: &TempDir) -> Auth {
     let secret_file = dir.path().join("secret");
-    std::fs::write(&secret_file, format!("{SECRET}\n")).unwrap();
+    write_secret(&secret_file, &format!("{SECRET}\n"));
     Auth {
         secret_file: Some(secret_file),
         jwks_file: None,
+        jwks_url: None,
         audience: None,
         issuer: None,
         metrics_role: "metrics".into(),
