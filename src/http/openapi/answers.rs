@@ -66,6 +66,7 @@ answers! {
     BodyLate, "The body did not arrive in time.", body::late();
     Gone, "The cursor can't be served: load the table again, and go on from a new one.",
         changes::gone(ResetReason::Expired);
+    Taken, "Another item has a value that may be there only once.", items::taken();
     Changed, "The item is at a version that `If-Match` does not name. `ETag` is the one that it has.", changed();
     BodyTooLarge, "The body is longer than `--max-body-bytes`.", body::too_large(BODY_BYTES_MAX);
     NotJson, "The body has another media type.", body::wrong_type("text/plain", &["application/json"]);

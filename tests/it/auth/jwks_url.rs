@@ -30,7 +30,7 @@ async fn server(answer: watch::Receiver<String>) -> (JwksUrl, Arc<AtomicUsize>) 
             count.fetch_add(1, SeqCst);
             tokio::spawn(async move {
                 let mut head = [0; 4096];
-                socket.read(&mut head).await?;
+                let _length = socket.read(&mut head).await?;
                 let answer = answer.wait_for(|a| !a.is_empty()).await.unwrap().clone();
                 socket.write_all(answer.as_bytes()).await
             });

@@ -12,6 +12,7 @@ mod revoked;
 mod secrets;
 mod sessions;
 mod token_check;
+mod write_races;
 mod writes;
 
 use std::fs::Permissions;
