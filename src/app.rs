@@ -37,6 +37,7 @@ use crate::store::{ConnectError, History, Pool, StoreError, connect, migrate, re
 mod canary;
 mod jwks;
 mod own_postgres;
+mod revoked;
 
 pub use jwks::read as read_jwks;
 use own_postgres::OwnPostgres;
@@ -200,8 +201,10 @@ pub async fn build_on(
     let following = follow_tables(pool.clone(), health.clone());
     let beating = canary::beat(pool.clone(), config.canary, metrics.clone());
     let tokens = auth.as_ref().map(|auth| auth.tokens.clone());
-    let keys = jwks::follow(tokens, jwks_url);
-    let housekeeping = actix_rt::spawn(async { tokio::join!(keeping, following, beating, keys).0 });
+    let keys = jwks::follow(tokens.clone(), jwks_url);
+    let revoking = revoked::follow(pool.clone(), tokens, health.clone());
+    let housekeeping =
+        actix_rt::spawn(async { tokio::join!(keeping, following, beating, keys, revoking).0 });
 
     let bounds = Bounds {
         connections_max: config.connections_max,

@@ -393,6 +393,9 @@ pub const JWKS_ASK_MAX: Duration = JWKS_ANSWER_MAX.saturating_add(Duration::from
 /// Unix time from which on a claim is taken for milliseconds: in seconds it is the year 5138.
 pub const CLAIM_SECONDS_MAX: f64 = 1e11;
 
+/// Between two looks at whose tokens have been taken back. A session looks as often again, and both are below a second.
+pub const REVOKED_INTERVAL: Duration = Duration::from_millis(400);
+
 /// How long a client of a WebSocket may take to say who it is, if its request did not.
 pub const AUTH_MAX: Duration = Duration::from_secs(5);
 

@@ -11,8 +11,10 @@ pub mod explain;
 pub mod keys;
 pub mod principal;
 mod provider;
+pub mod revoked;
 pub mod token;
 
 pub use keys::Keys;
 pub use principal::{Principal, Viewer};
+pub use revoked::Revoked;
 pub use token::{Rejected, Tokens};

@@ -10,6 +10,7 @@ use crate::limits::{CLAIM_SECONDS_MAX, TOKEN_BYTES_MAX, TOKEN_LEEWAY};
 
 use super::keys::Keys;
 use super::principal::{Principal, unix_now_s};
+use super::revoked::Revoked;
 
 /// Why a token is not taken. What it says is for whoever sent it, and has nothing of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +42,9 @@ pub enum Rejected {
     /// `iss`
     #[error("it is of another issuer")]
     Issuer,
+    /// `plank.revoke`
+    #[error("it has been revoked; get a new one")]
+    Revoked,
     /// Something that is required is not there.
     #[error("it needs the claims sub and role, as texts, and exp, as a number")]
     Claims,
@@ -55,6 +59,7 @@ pub struct Tokens {
     keys: Keys,
     audience: Option<String>,
     issuer: Option<String>,
+    revoked: Revoked,
 }
 
 impl Tokens {
@@ -64,7 +69,13 @@ impl Tokens {
             keys,
             audience,
             issuer,
+            revoked: Revoked::default(),
         }
+    }
+
+    /// Whose tokens have been taken back.
+    pub fn revoked(&self) -> &Revoked {
+        &self.revoked
     }
 
     /// Those that it checks with.
@@ -177,7 +188,11 @@ impl Tokens {
                 return Err(Rejected::NotYet);
             }
         }
-        Principal::of(claims).map(Arc::new).ok_or(Rejected::Claims)
+        let principal = Principal::of(claims).ok_or(Rejected::Claims)?;
+        match self.revoked.has(&principal) {
+            true => Err(Rejected::Revoked),
+            false => Ok(Arc::new(principal)),
+        }
     }
 }
 

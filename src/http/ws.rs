@@ -229,6 +229,9 @@ async fn viewer(
         return Err(Problem::malformed("ticket", detail));
     }
     let principal = soon(tickets::take(&state.pool, &ticket)).await?;
+    // Its token may have been taken back meanwhile.
+    let revoked = state.auth.as_ref().map(|auth| auth.tokens.revoked());
+    let principal = principal.filter(|p| revoked.is_none_or(|revoked| !revoked.has(p)));
     let principal = principal.ok_or_else(who::no_ticket)?;
     Ok(Some(Viewer::One(Arc::new(principal))))
 }

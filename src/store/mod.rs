@@ -25,6 +25,7 @@ mod policy;
 pub mod pool;
 pub mod private;
 pub mod retention;
+pub mod revoked;
 pub mod tickets;
 mod tls;
 pub mod watch;
