@@ -145,7 +145,8 @@ fn check(args: &TokenArgs, token: &str) -> Result<(), AppError> {
     }
 }
 
-fn claims(list: &[String]) -> Result<Map<String, Value>, AppError> {
+/// Claims, each as NAME=VALUE.
+pub(super) fn claims(list: &[String]) -> Result<Map<String, Value>, AppError> {
     let mut claims = Map::new();
     for text in list {
         let (name, value) = text

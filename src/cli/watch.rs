@@ -84,12 +84,12 @@ pub fn unwatch(args: UnwatchArgs) -> Result<(), AppError> {
     )
 }
 
-fn text(error: impl std::fmt::Display) -> AppError {
+pub(super) fn text(error: impl std::fmt::Display) -> AppError {
     AppError(error.to_string())
 }
 
 /// Connects, brings the schema up to date, and prints what `work` has done.
-fn with_watcher(
+pub(super) fn with_watcher(
     database: &DatabaseArgs,
     table: &str,
     application: &str,

@@ -227,6 +227,21 @@ impl Policy {
         Ok(Some(expr))
     }
 
+    /// Which rows it allows to somebody, none for all; or why it allows nothing, for people.
+    ///
+    /// # Errors
+    /// Why it allows nothing.
+    pub fn explain(&self, table: &Table, who: &dyn Claims) -> Result<Option<Expr>, String> {
+        self.check(table)?;
+        if let Some(claim) = self.lacks(who) {
+            return Err(format!("the token says nothing as {{{claim}}}"));
+        }
+        self.fill(table, who).map_err(|unbound| match unbound {
+            Unbound::Nothing => "a claim has another form than it needs".into(),
+            Unbound::Broken(claim) => claim.to_string(),
+        })
+    }
+
     /// The first claim that it needs and somebody does not have: then it allows nothing to that one.
     pub fn lacks(&self, who: &dyn Claims) -> Option<String> {
         let expr = read(self.rows.as_ref()?).ok()?;

@@ -211,7 +211,8 @@ async fn migrate_says_what_it_did() {
         (
             0,
             "applied V1__items\napplied V2__log\napplied V3__watch\napplied V4__retention\n\
-             applied V5__resume\napplied V6__capture\napplied V7__tables\napplied V8__policy\napplied V9__canary\n"
+             applied V5__resume\napplied V6__capture\napplied V7__tables\napplied V8__policy\napplied V9__canary\n\
+             applied V10__access\n"
         )
     );
     let (status, out, _) = run(&["migrate", "--database-url", &url]).await;
