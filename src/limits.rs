@@ -215,6 +215,26 @@ pub const POLL_DROWSY: Duration = Duration::from_millis(50);
 /// Bytes of recent changes that are kept in memory for clients that come back.
 pub const WINDOW_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// How long the hub asks filters about changes before it looks at its mailbox.
+pub const TURN_MAX: Duration = Duration::from_millis(5);
+
+/// Bytes of messages that the hub writes for a batch before the shards have to have taken them.
+pub const BATCH_TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Different topics of one principal, and of all: each has a message of its own for each batch.
+pub const TOPICS_PER_PRINCIPAL_MAX: usize = 2_000;
+/// See [`TOPICS_PER_PRINCIPAL_MAX`].
+pub const TOPICS_MAX: usize = 200_000;
+
+/// What a pattern costs in a filter, against any other condition: it walks through the whole value.
+pub const PATTERN_COST: usize = 50;
+
+/// What the filters of the topics of one principal may cost, and those of all: so many conditions, or as many patterns as
+/// [`PATTERN_COST`] says.
+pub const FILTER_COST_PER_PRINCIPAL_MAX: usize = 50_000;
+/// See [`FILTER_COST_PER_PRINCIPAL_MAX`].
+pub const FILTER_COST_MAX: usize = 500_000;
+
 /// Bytes of changes that are handed at a time to a client that catches up. It takes one such piece, and only then the
 /// next is made.
 pub const PIECE_BYTES: usize = 64 * 1024;

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::limits::PATTERN_COST;
+
 use super::super::catalog::Table;
 use super::datum::Literal;
 use super::expr::{Expr, Is, Op};
@@ -89,6 +91,18 @@ impl Filter {
         let members = [&self.expr, &other.expr].map(|expr| (**expr).clone());
         let expr = Arc::new(Expr::All(members.into()));
         Self { expr, root, text }
+    }
+
+    /// What asking it costs: a condition is one, a pattern as much as [`PATTERN_COST`]. What its row costs depends on its bytes
+    /// too.
+    pub fn cost(&self) -> usize {
+        let is_pattern = |leaf: &&Expr| {
+            let like = [Op::Like, Op::Ilike];
+            matches!(leaf, Expr::Compare { op, .. } if like.contains(op))
+        };
+        let leaves = self.expr.leaves();
+        let patterns = leaves.iter().filter(|leaf| is_pattern(leaf)).count();
+        leaves.len() - patterns + patterns * PATTERN_COST
     }
 
     /// As it was written.
