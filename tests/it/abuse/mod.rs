@@ -8,6 +8,7 @@ use tokio::net::TcpSocket;
 use crate::support::raw::{RawClient, frame, handshake};
 use crate::support::{TestApp, within};
 
+mod dear;
 mod descriptors;
 mod floods;
 mod frames;

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod browser;
+mod dear;
 mod explain;
 mod jwks_url;
 mod key_files;
