@@ -38,7 +38,7 @@ async fn a_rebound_name_is_answered_by_no_route_and_no_socket() {
     // A socket: the page is of its own origin there, so nothing but the name tells.
     let mut client = RawClient::connect(app.address).await;
     let request = handshake("/ws", "").replace(
-        "Host: plank.test",
+        "Host: localhost",
         "Host: evil.example\r\nOrigin: http://evil.example",
     );
     client.send(request.as_bytes()).await;
