@@ -26,6 +26,7 @@ use crate::feed::Catalog;
 use crate::health::Health;
 use crate::http;
 use crate::http::State;
+use crate::http::host::Hosts;
 use crate::http::peer::Rules;
 use crate::http::server::{self, Bound};
 use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX, FOLLOW_INTERVAL, PRUNE_INTERVAL_MIN, START_MAX};
@@ -34,8 +35,11 @@ use crate::store::private::{self, PrivatePostgres};
 use crate::store::{ConnectError, History, Pool, StoreError, connect, migrate, retention};
 
 mod canary;
+mod jwks;
 mod own_postgres;
+mod revoked;
 
+pub use jwks::read as read_jwks;
 use own_postgres::OwnPostgres;
 
 /// Why plank could not start, or had to end. The text is for the operator.
@@ -141,12 +145,13 @@ pub async fn build_on(
     config: Config,
     mut bound: Vec<(ListenAddress, Bound)>,
 ) -> Result<App, AppError> {
+    let jwks_url = config.auth.as_ref().and_then(|auth| auth.jwks_url.clone());
     let auth = config.auth.clone().map(auth).transpose()?;
     let is_bound = !bound.is_empty();
     for address in config.listen.iter().filter(|_| !is_bound) {
         bound.push((address.clone(), server::bind(address).map_err(AppError)?));
     }
-    let addresses = bound
+    let addresses: Vec<ListenAddress> = bound
         .iter()
         .map(|(asked, bound)| bound.address(asked))
         .collect();
@@ -196,7 +201,11 @@ pub async fn build_on(
     );
     let following = follow_tables(pool.clone(), health.clone());
     let beating = canary::beat(pool.clone(), config.canary, metrics.clone());
-    let housekeeping = actix_rt::spawn(async { tokio::join!(keeping, following, beating).0 });
+    let tokens = auth.as_ref().map(|auth| auth.tokens.clone());
+    let keys = jwks::follow(tokens.clone(), jwks_url);
+    let revoking = revoked::follow(pool.clone(), tokens, health.clone());
+    let housekeeping =
+        actix_rt::spawn(async { tokio::join!(keeping, following, beating, keys, revoking).0 });
 
     let bounds = Bounds {
         connections_max: config.connections_max,
@@ -211,6 +220,7 @@ pub async fn build_on(
         health: health.clone(),
         metrics: metrics.clone(),
         auth,
+        hosts: Hosts::new(config.auth.is_some(), &addresses, config.allowed_hosts),
         allowed_origins: config.allowed_origins.into(),
         places: Places::new(bounds, health.clone(), metrics.clone()),
         peers: Rules {
@@ -245,11 +255,13 @@ pub async fn build_on(
 
 /// Reads the keys: a mistake there shows before anything starts.
 fn auth(config: config::Auth) -> Result<http::Auth, AppError> {
-    let keys = Keys::load(config.secret_file, config.jwks_file);
+    let place = config.jwks_url.map(|url| url.shown());
+    let keys = Keys::load(config.secret_file, config.jwks_file, place);
     let keys = keys.map_err(|e| AppError(e.to_string()))?;
     Ok(http::Auth {
         tokens: Arc::new(Tokens::new(keys, config.audience, config.issuer)),
         metrics_role: config.metrics_role.into(),
+        metrics_on_loopback: config.metrics_on_loopback,
     })
 }
 

@@ -23,7 +23,7 @@ mod tests;
 mod tls;
 
 pub use address::ListenAddress;
-pub use auth::{Auth, AuthArgs};
+pub use auth::{Auth, AuthArgs, JwksUrl};
 pub use database::{Database, DatabaseArgs, Server, Target};
 pub use network::Network;
 pub use parse::duration;
@@ -63,6 +63,15 @@ pub struct ServeArgs {
         value_name = "ORIGIN"
     )]
     pub allowed_origins: Vec<String>,
+
+    /// A name, besides those of this machine, that requests may be for while nobody has to log in; may be repeated
+    #[arg(
+        long = "allowed-host",
+        env = "PLANK_ALLOWED_HOSTS",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
+    pub allowed_hosts: Vec<String>,
 
     /// WebSockets, streams and long polls at once, over all workers; one more is answered with 503
     #[arg(long, env = "PLANK_MAX_CONNECTIONS", default_value_t = CONNECTIONS_MAX, value_name = "N")]
@@ -214,6 +223,8 @@ pub struct Config {
     pub auth: Option<Auth>,
     /// In lower case, without a slash at the end.
     pub allowed_origins: Vec<String>,
+    /// See [`ServeArgs::allowed_hosts`]. Without ports.
+    pub allowed_hosts: Vec<String>,
     /// See [`ServeArgs::max_connections`].
     pub connections_max: usize,
     /// See [`ServeArgs::max_connections_per_ip`].
@@ -255,6 +266,7 @@ impl Config {
             workers: 1,
             auth: None,
             allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
             connections_max: CONNECTIONS_MAX,
             connections_per_ip_max: CONNECTIONS_PER_IP_MAX,
             connections_per_principal_max: CONNECTIONS_PER_PRINCIPAL_MAX,
@@ -356,6 +368,11 @@ impl ServeArgs {
                 .iter()
                 .filter(|o| !o.trim().is_empty())
                 .map(origin)
+                .collect::<Result<_, _>>()?,
+            allowed_hosts: (self.allowed_hosts.iter())
+                .map(|text| text.trim())
+                .filter(|text| !text.is_empty())
+                .map(parse::host_name)
                 .collect::<Result<_, _>>()?,
             connections_max: self.max_connections,
             connections_per_ip_max: self.max_connections_per_ip,

@@ -242,6 +242,26 @@ pub const POLL_DROWSY: Duration = Duration::from_millis(50);
 /// Bytes of recent changes that are kept in memory for clients that come back.
 pub const WINDOW_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// How long the hub asks filters about changes before it looks at its mailbox.
+pub const TURN_MAX: Duration = Duration::from_millis(5);
+
+/// Bytes of messages that the hub writes for a batch before the shards have to have taken them.
+pub const BATCH_TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Different topics of one principal, and of all: each has a message of its own for each batch.
+pub const TOPICS_PER_PRINCIPAL_MAX: usize = 2_000;
+/// See [`TOPICS_PER_PRINCIPAL_MAX`].
+pub const TOPICS_MAX: usize = 200_000;
+
+/// What a pattern costs in a filter, against any other condition: it walks through the whole value.
+pub const PATTERN_COST: usize = 50;
+
+/// What the filters of the topics of one principal may cost, and those of all: so many conditions, or as many patterns as
+/// [`PATTERN_COST`] says.
+pub const FILTER_COST_PER_PRINCIPAL_MAX: usize = 50_000;
+/// See [`FILTER_COST_PER_PRINCIPAL_MAX`].
+pub const FILTER_COST_MAX: usize = 500_000;
+
 /// Bytes of changes that are handed at a time to a client that catches up. It takes one such piece, and only then the
 /// next is made.
 pub const PIECE_BYTES: usize = 64 * 1024;
@@ -403,6 +423,27 @@ pub const KEYS_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How often it is looked whether a file with keys has changed, at most.
 pub const KEYS_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Between two reads of the keys at `--jwt-jwks-url`. A key that is taken back there works for this long.
+pub const JWKS_INTERVAL: Duration = Duration::from_secs(300);
+
+/// Between two reads that tokens with an unknown `kid` cause: anybody can make one up.
+pub const JWKS_ASK_INTERVAL_MIN: Duration = Duration::from_secs(60);
+
+/// First delay before the URL is asked again when it does not answer, doubled up to [`JWKS_ASK_INTERVAL_MIN`].
+pub const JWKS_RETRY_FIRST: Duration = Duration::from_secs(1);
+
+/// For an answer of the URL.
+pub const JWKS_ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// How long a request waits for a key that may have come to the URL just now.
+pub const JWKS_ASK_MAX: Duration = JWKS_ANSWER_MAX.saturating_add(Duration::from_secs(1));
+
+/// Unix time from which on a claim is taken for milliseconds: in seconds it is the year 5138.
+pub const CLAIM_SECONDS_MAX: f64 = 1e11;
+
+/// Between two looks at whose tokens have been taken back. A session looks as often again, and both are below a second.
+pub const REVOKED_INTERVAL: Duration = Duration::from_millis(400);
 
 /// How long a client of a WebSocket may take to say who it is, if its request did not.
 pub const AUTH_MAX: Duration = Duration::from_secs(5);

@@ -2,6 +2,7 @@
 
 use plank::auth::token::mint;
 use serde_json::{Map, json};
+use std::os::unix::fs::PermissionsExt as _;
 use tokio_postgres::Client;
 
 use super::filters::Tenants;
@@ -29,6 +30,7 @@ pub async fn run(effort: Effort) -> Outcome<Report> {
     let dir = TempDir::new()?;
     let secret = dir.path().join("secret");
     std::fs::write(&secret, SECRET)?;
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600))?;
     // Two words for as long as the process lives.
     let secret: &'static str = String::leak(secret.display().to_string());
     let plank_args = Vec::leak(vec!["--auth", "on", "--jwt-secret-file", secret]);

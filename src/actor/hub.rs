@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use futures_util::FutureExt as _;
-use futures_util::future::join_all;
 
 use crate::auth::Viewer;
 use crate::feed::filter::Filter;
@@ -23,14 +21,17 @@ use super::shard::Shard;
 use super::subscription::Asked;
 
 mod batch;
+mod budget;
 mod follow;
 mod index;
 mod resume;
 mod topics;
+mod turns;
 
 use batch::Batch;
 use resume::Pending;
 use topics::Topics;
+use turns::Work;
 
 /// There is no such table, or it is not watched, or may not be read.
 const UNKNOWN_TABLE: &str = "unknown_table";
@@ -50,6 +51,8 @@ pub struct Hub {
     /// Whether the listener follows the log.
     live: bool,
     batch: Option<Batch>,
+    /// The rest of the chunk that is under way.
+    work: Option<Work>,
     builder: ChangeBuilder,
     /// The recent batches, for those who come back.
     window: Window,
@@ -83,6 +86,7 @@ impl Hub {
             cursor_is_told: true,
             live: false,
             batch: None,
+            work: None,
             builder: ChangeBuilder::new(STATEMENT_KEYS_MAX),
             pending: VecDeque::new(),
         }
@@ -211,10 +215,11 @@ impl Handler<Live> for Hub {
 
     fn handle(&mut self, live: Live, _: &mut Self::Context) {
         if live.broken.is_some() {
-            self.batch = None;
+            (self.batch, self.work) = (None, None);
             self.builder = ChangeBuilder::new(STATEMENT_KEYS_MAX);
             self.catalog.clear();
         }
+        self.finish_work();
         // The listener gives up its old cursor a moment later than the hub, which must not go back to it.
         let is_behind = |own: &Arc<Cursor>| !live.cursor.snapshot.covers(&own.snapshot);
         if live.broken.is_some()
@@ -257,14 +262,8 @@ impl Handler<Lost> for Hub {
 impl Handler<Chunk> for Hub {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, chunk: Chunk, _: &mut Self::Context) -> Self::Result {
-        let is_last = chunk.last;
-        let taken = self.follow(chunk);
-        if is_last {
-            self.answer_pending();
-        }
-        // A shard that is gone has no sockets any more.
-        Box::pin(join_all(taken).map(|_| ()))
+    fn handle(&mut self, chunk: Chunk, ctx: &mut Self::Context) -> Self::Result {
+        self.begin(chunk, ctx)
     }
 }
 

@@ -45,6 +45,10 @@ pub struct Local {
     /// When to let whom go: the shard's clock in milliseconds, and the slot.
     pub(super) ends: RefCell<BTreeSet<(u64, usize)>>,
     pub(super) conns: RefCell<Slab<Rc<Conn>>>,
+    /// The list of revoked tokens that the sessions have been compared with.
+    pub(super) revoked_seen: Cell<u64>,
+    /// How long they are compared with it: one whose token was looked at before it may come later.
+    pub(super) revoked_until: Cell<u64>,
     /// The slots of each topic's subscribers, each once.
     pub(super) topics: RefCell<HashMap<TopicId, Vec<usize>>>,
     /// The subscriptions that catch up, by the topic that they will join.
@@ -83,6 +87,8 @@ impl Local {
             rates,
             ends: RefCell::default(),
             conns: RefCell::default(),
+            revoked_seen: Cell::default(),
+            revoked_until: Cell::default(),
             topics: RefCell::default(),
             catching_up: RefCell::default(),
             left: RefCell::default(),

@@ -17,6 +17,9 @@ use super::local::Local;
 /// How often a shard looks whose time is up: sessions end within a second of their token.
 pub(super) const END_INTERVAL: Duration = Duration::from_millis(250);
 
+/// From a look at a token to the session that it is for: a handshake that waits for the database, and is answered.
+const JOIN_MAX: Duration = Duration::from_secs(20);
+
 /// What has become of an `auth`.
 pub(super) enum Login {
     /// The session is this one's from now on; the bytes say so.
@@ -25,6 +28,8 @@ pub(super) enum Login {
     GoesOn(Bytes),
     /// The session ends.
     Rejected(Rejected),
+    /// The key of the token may come in a moment; the session ends, and its client comes back.
+    KeyPending,
 }
 
 impl Local {
@@ -54,8 +59,36 @@ impl Local {
         ends.extend(end.map(|end| (end, slot)));
     }
 
+    /// Closes the sessions of those whose tokens have been taken back since the last look.
+    fn end_those_that_are_revoked(&self) {
+        let Some(tokens) = &self.tokens else { return };
+        let version = tokens.revoked().version();
+        let now = self.now_ms();
+        if self.revoked_seen.replace(version) != version {
+            let while_some_join = now.saturating_add(JOIN_MAX.as_millis() as u64);
+            self.revoked_until.set(while_some_join);
+        } else if now > self.revoked_until.get() {
+            return;
+        }
+        let is_revoked = |conn: &Conn| {
+            let viewer = conn.viewer();
+            let principal = viewer.as_ref().and_then(Viewer::principal);
+            principal.is_some_and(|principal| tokens.revoked().has(principal))
+        };
+        let conns = self.conns.borrow();
+        let slots = conns.iter().filter(|(_, conn)| is_revoked(conn));
+        let slots: Vec<_> = slots.map(|(slot, conn)| (slot, conn.clone())).collect();
+        drop(conns);
+        for (slot, conn) in slots {
+            self.end_at(slot, &conn, None);
+            let why = "the token has been revoked; come back with a new one";
+            self.close(&conn, CloseCode::TOKEN_EXPIRED, why);
+        }
+    }
+
     /// Closes the sessions whose time is up.
     pub(super) fn end_those_that_are_over(&self) {
+        self.end_those_that_are_revoked();
         let now = self.now_ms();
         loop {
             let slot = match self.ends.borrow().first() {
@@ -83,6 +116,9 @@ impl Local {
         };
         let fresh = match tokens.check(&token.0) {
             Ok(principal) => principal,
+            Err(Rejected::UnknownKey) if tokens.ask_for_key_of(&token.0) => {
+                return Login::KeyPending;
+            }
             Err(rejected) => return Login::Rejected(rejected),
         };
         let known = conn.viewer();

@@ -105,6 +105,12 @@ impl Session {
                 }
             }
             Login::GoesOn(said) => ctx.write(said),
+            Login::KeyPending => {
+                let code = CloseCode::TRY_LATER;
+                let why = "the key of this token is being looked for; come back in a moment";
+                self.close(frame::close(code, why), code, ctx);
+                return false;
+            }
             Login::Rejected(why) => {
                 let code = CloseCode::UNAUTHENTICATED;
                 let why = format!("the token is not taken: {why}");

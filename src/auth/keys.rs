@@ -1,18 +1,23 @@
-//! The keys that tokens are signed with: a secret (HS256), or public keys in a JWKS file (RFC 7517). Each key is pinned to
-//! one algorithm: what a token's header asks for only says which key to try.
+//! The keys that tokens are signed with: a secret (HS256), or public keys in a JWKS (RFC 7517) that comes from a file or from a
+//! URL. Each key is pinned to one algorithm: what a token's header asks for only says which key to try.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Header};
-use serde::Deserialize;
-use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
-use crate::limits::{KEYS_BYTES_MAX, KEYS_LOOK_INTERVAL, SECRET_BYTES_MIN};
+use crate::limits::KEYS_LOOK_INTERVAL;
 
-/// Why a file of keys can't be used. The text is for the operator, and has nothing of what is in the file.
+use file::Kind;
+use remote::Remote;
+
+mod file;
+mod jwks;
+mod remote;
+
+/// Why keys can't be used. The text is for the operator, and has nothing of what is in the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct KeyError(String);
@@ -25,44 +30,65 @@ struct Key {
     key: DecodingKey,
 }
 
-/// What the files had when they were read last.
-#[derive(Debug, Default)]
-struct Loaded {
+/// A file, and what it had when it was read last.
+#[derive(Clone, Debug)]
+struct Source {
+    kind: Kind,
+    path: PathBuf,
+    /// Of the bytes that were read last, usable or not; a time of change may stay the same, and change for nothing.
+    content: [u8; 32],
+    /// Whether the last look found nothing in it: it may just be written.
+    was_empty: bool,
+    /// Why it can't be used, so that the log has it once.
+    trouble: Option<KeyError>,
     keys: Vec<Arc<Key>>,
-    /// When each file was changed last.
-    changed: [Option<SystemTime>; 2],
 }
 
-/// The keys of a server. A file that changes is read again; one that can't be read leaves the keys as they were.
+/// All keys there are.
+#[derive(Clone, Debug, Default)]
+struct Loaded {
+    files: Vec<Source>,
+    remote: Vec<Arc<Key>>,
+}
+
+/// The keys of a server. A file whose content changes is read again; one that can't be read leaves the keys as they were,
+/// and one that has no keys any more takes them back.
 #[derive(Debug)]
 pub struct Keys {
-    secret_file: Option<PathBuf>,
-    jwks_file: Option<PathBuf>,
     loaded: RwLock<(Instant, Arc<Loaded>)>,
+    remote: Option<Remote>,
 }
 
 impl Keys {
-    /// Reads the files.
+    /// Reads the files. The keys of `jwks_url` come later, see [`Self::is_time`]; only its place for the log is kept here.
     ///
     /// # Errors
     /// If one can't be read, or has no key that can be used.
     pub fn load(
         secret_file: Option<PathBuf>,
         jwks_file: Option<PathBuf>,
+        jwks_url: Option<String>,
     ) -> Result<Self, KeyError> {
         super::provider::install();
-        let loaded = read(secret_file.as_deref(), jwks_file.as_deref())?;
+        let files = [(Kind::Secret, secret_file), (Kind::Public, jwks_file)];
+        let files = files
+            .into_iter()
+            .filter_map(|(kind, path)| Some(Source::load(kind, path?)))
+            .collect::<Result<_, _>>()?;
+        let loaded = Loaded {
+            files,
+            remote: Vec::new(),
+        };
         Ok(Self {
-            secret_file,
-            jwks_file,
             loaded: RwLock::new((Instant::now(), Arc::new(loaded))),
+            remote: jwks_url.map(Remote::new),
         })
     }
 
     /// The key that a token of this header has to be signed with.
     pub(super) fn of(&self, header: &Header) -> Option<(Algorithm, DecodingKey)> {
         let loaded = self.now();
-        let of_algorithm = || loaded.keys.iter().filter(|k| k.algorithm == header.alg);
+        let of_algorithm = || loaded.keys().filter(|k| k.algorithm == header.alg);
         let is_named = |key: &&Arc<Key>| key.kid.is_some() && key.kid == header.kid;
         if let Some(key) = of_algorithm().find(is_named) {
             return Some((key.algorithm, key.key.clone()));
@@ -80,6 +106,94 @@ impl Keys {
             .then(|| (key.algorithm, key.key.clone()))
     }
 
+    /// What they are called, for people.
+    pub(super) fn names(&self) -> String {
+        let loaded = self.now();
+        let name = |key: &Arc<Key>| match &key.kid {
+            Some(kid) => format!("{:?} with kid {kid:?}", key.algorithm),
+            None => format!("{:?} without kid", key.algorithm),
+        };
+        match loaded.keys().next() {
+            Some(_) => loaded.keys().map(name).collect::<Vec<_>>().join(", "),
+            None => "none".into(),
+        }
+    }
+
+    /// Whether keys come from a URL.
+    pub(super) fn has_url(&self) -> bool {
+        self.remote.is_some()
+    }
+
+    /// Whether a key that is not known may be one that the URL has by now.
+    pub(super) fn may_know_more(&self) -> bool {
+        self.remote.as_ref().is_some_and(Remote::may_know_more)
+    }
+
+    /// Whether the keys of the URL have never come.
+    pub(super) fn are_away(&self) -> bool {
+        self.remote.as_ref().is_some_and(|r| !r.has_keys())
+    }
+
+    /// Asks at the URL for a key that is not known, and does not wait.
+    pub(super) fn want(&self) {
+        if let Some(remote) = &self.remote {
+            remote.want();
+        }
+    }
+
+    /// Asks at the URL, and waits for the answer.
+    pub(super) async fn ask(&self) {
+        if let Some(remote) = &self.remote {
+            remote.ask().await;
+        }
+    }
+
+    /// Waits until it is time to ask at the URL; for ever without one.
+    pub async fn is_time(&self) {
+        match &self.remote {
+            Some(remote) => remote.is_time().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What came from the URL: a set that replaces the one before, keys that are not in it any more are gone. Without one the
+    /// old keys stay.
+    pub fn take_answer(&self, answer: Result<Vec<u8>, String>) {
+        let Some(remote) = &self.remote else { return };
+        let place = remote.place();
+        match answer.and_then(|bytes| jwks::parse(place, &bytes)) {
+            Ok(keys) => {
+                let is_first = !remote.has_keys();
+                let was_away = remote.succeed();
+                let count = keys.len();
+                let mut guard = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+                let kids = |keys: &[Arc<Key>]| keys.iter().map(|k| k.kid.clone()).collect();
+                let old: Vec<_> = kids(&guard.1.remote);
+                let mut loaded = Loaded::clone(&guard.1);
+                loaded.remote = keys.into_iter().map(Arc::new).collect();
+                let is_news = old != kids(&loaded.remote);
+                guard.1 = Arc::new(loaded);
+                drop(guard);
+                if count == 0 && (is_first || is_news) {
+                    log::error!(
+                        "key set {}, no token of it is taken from={place}",
+                        jwks::NO_KEY
+                    );
+                } else if is_first || is_news || was_away {
+                    log::info!("key set read keys={count} from={place}");
+                }
+            }
+            Err(why) => {
+                if remote.fail(&why) {
+                    log::error!(
+                        "key set can't be read, the old keys stay from={place} reason=\"{why}\""
+                    );
+                }
+            }
+        }
+        remote.tell();
+    }
+
     /// The keys, looked at again if the last look was long ago.
     fn now(&self) -> Arc<Loaded> {
         let (looked, loaded) = {
@@ -94,154 +208,109 @@ impl Keys {
             return guard.1.clone();
         }
         guard.0 = Instant::now();
-        let (secret_file, jwks_file) = (self.secret_file.as_deref(), self.jwks_file.as_deref());
-        let changed = [secret_file.and_then(changed), jwks_file.and_then(changed)];
-        if changed == guard.1.changed {
-            return guard.1.clone();
+        let mut loaded = Loaded::clone(&guard.1);
+        let mut has_changed = false;
+        for source in &mut loaded.files {
+            has_changed |= source.look();
         }
-        match read(secret_file, jwks_file) {
-            Ok(loaded) => {
-                log::info!("keys read again keys={}", loaded.keys.len());
-                guard.1 = Arc::new(loaded);
-            }
-            Err(error) => {
-                log::error!("keys can't be read again, the old ones stay reason=\"{error}\"");
-                // Said once for each change.
-                let keys = guard.1.keys.clone();
-                guard.1 = Arc::new(Loaded { keys, changed });
-            }
+        if has_changed {
+            guard.1 = Arc::new(loaded);
         }
         guard.1.clone()
     }
 }
 
-fn changed(path: &Path) -> Option<SystemTime> {
-    std::fs::metadata(path).and_then(|m| m.modified()).ok()
+impl Loaded {
+    fn keys(&self) -> impl Iterator<Item = &Arc<Key>> {
+        let files = self.files.iter().flat_map(|source| &source.keys);
+        files.chain(&self.remote)
+    }
 }
 
-fn read(secret_file: Option<&Path>, jwks_file: Option<&Path>) -> Result<Loaded, KeyError> {
-    let mut loaded = Loaded {
-        keys: Vec::new(),
-        changed: [secret_file.and_then(changed), jwks_file.and_then(changed)],
-    };
-    if let Some(path) = secret_file {
-        let key = DecodingKey::from_secret(&secret(path)?);
-        loaded.keys.push(Arc::new(Key {
+impl Source {
+    fn load(kind: Kind, path: PathBuf) -> Result<Self, KeyError> {
+        let bytes = file::read(kind, &path)?;
+        let content = Sha256::digest(&bytes).into();
+        let keys = keys_of(kind, &path, bytes)?;
+        // Afterwards that is how an operator takes keys back; at the start it is a mistake.
+        if keys.is_empty() {
+            return Err(kind.fail(&path, jwks::NO_KEY));
+        }
+        Ok(Self {
+            kind,
+            path,
+            content,
+            was_empty: false,
+            trouble: None,
+            keys,
+        })
+    }
+
+    /// Reads the file again; whether anything is different.
+    fn look(&mut self) -> bool {
+        let was_empty = self.was_empty;
+        let read = file::read(self.kind, &self.path).and_then(|bytes| {
+            let content = <[u8; 32]>::from(Sha256::digest(&bytes));
+            if content == self.content && self.trouble.is_none() {
+                self.was_empty = false;
+                return Ok(None);
+            }
+            if bytes.iter().all(u8::is_ascii_whitespace) {
+                // A program that writes it in place empties it first. The second look decides.
+                self.was_empty = true;
+                return Ok(was_empty.then(|| (content, Vec::new())));
+            }
+            let keys = keys_of(self.kind, &self.path, bytes)?;
+            Ok(Some((content, keys)))
+        });
+        match read {
+            Ok(None) => self.was_empty != was_empty,
+            Ok(Some((content, keys))) => {
+                match keys.len() {
+                    0 => log::error!(
+                        "no key is left in the file, its tokens are not taken any more file={}",
+                        self.path.display()
+                    ),
+                    n => log::info!("keys read again keys={n} file={}", self.path.display()),
+                }
+                (self.content, self.keys) = (content, keys);
+                (self.was_empty, self.trouble) = (false, None);
+                true
+            }
+            Err(error) if self.trouble.as_ref() == Some(&error) => false,
+            Err(error) => {
+                log::error!("keys can't be read again, the old ones stay reason=\"{error}\"");
+                self.trouble = Some(error);
+                true
+            }
+        }
+    }
+}
+
+fn keys_of(kind: Kind, path: &Path, bytes: Vec<u8>) -> Result<Vec<Arc<Key>>, KeyError> {
+    let keys = match kind {
+        Kind::Secret => vec![Key {
             kid: None,
             algorithm: Algorithm::HS256,
-            key,
-        }));
-    }
-    if let Some(path) = jwks_file {
-        loaded.keys.extend(jwks(path)?.into_iter().map(Arc::new));
-    }
-    Ok(loaded)
+            key: DecodingKey::from_secret(&file::secret(path, bytes)?),
+        }],
+        Kind::Public => {
+            let place = path.display().to_string();
+            jwks::parse(&place, &bytes).map_err(|why| kind.fail(path, why))?
+        }
+    };
+    Ok(keys.into_iter().map(Arc::new).collect())
 }
 
-fn bytes_of(flag: &str, path: &Path) -> Result<Vec<u8>, KeyError> {
-    let fail = |why: String| KeyError(format!("{flag} {}: {why}", path.display()));
-    let size = std::fs::metadata(path).map_err(|e| fail(e.to_string()))?;
-    if size.len() > KEYS_BYTES_MAX {
-        return Err(fail(format!("has more than {KEYS_BYTES_MAX} bytes")));
-    }
-    std::fs::read(path).map_err(|e| fail(e.to_string()))
+/// All bytes of a file with a secret.
+pub(super) fn raw_secret(path: &Path) -> Result<Vec<u8>, KeyError> {
+    file::read(Kind::Secret, path)
 }
 
-/// The secret in a file; a line break at its end is an editor's.
+/// The secret in a file, as a server reads it.
 ///
 /// # Errors
-/// If it can't be read, or is too short to be a secret.
+/// If it can't be read, is open to others, or is too short to be a secret.
 pub fn secret(path: &Path) -> Result<Vec<u8>, KeyError> {
-    let mut secret = bytes_of("--jwt-secret-file", path)?;
-    if secret.last() == Some(&b'\n') {
-        secret.pop();
-        if secret.last() == Some(&b'\r') {
-            secret.pop();
-        }
-    }
-    if secret.len() < SECRET_BYTES_MIN {
-        let why = format!(
-            "the secret has {} bytes, and one below {SECRET_BYTES_MIN} can be guessed; make one with: openssl rand -base64 48",
-            secret.len()
-        );
-        return Err(KeyError(format!(
-            "--jwt-secret-file {}: {why}",
-            path.display()
-        )));
-    }
-    Ok(secret)
-}
-
-#[derive(Deserialize)]
-struct KeySet {
-    keys: Vec<Value>,
-}
-
-fn jwks(path: &Path) -> Result<Vec<Key>, KeyError> {
-    let fail = |why: String| KeyError(format!("--jwt-jwks-file {}: {why}", path.display()));
-    let set: KeySet = serde_json::from_slice(&bytes_of("--jwt-jwks-file", path)?)
-        .map_err(|e| fail(format!("is no JWKS, {{\"keys\": [...]}}: {}", place(&e))))?;
-    let mut keys: Vec<Key> = Vec::new();
-    for (i, value) in set.keys.into_iter().enumerate() {
-        // A set may have keys for other purposes.
-        match key(value) {
-            Ok(key) => keys.push(key),
-            Err(why) => log::warn!(
-                "key left out file={} place={i} reason={why:?}",
-                path.display()
-            ),
-        }
-    }
-    if keys.is_empty() {
-        return Err(fail(
-            "has no key that can be used: RSA of 2048 bits (RS256), EC P-256 (ES256) or Ed25519 (EdDSA)".into(),
-        ));
-    }
-    let is_twice = |k: &Key| k.kid.is_some() && keys.iter().filter(|o| o.kid == k.kid).count() > 1;
-    if let Some(twice) = keys.iter().find(|key| is_twice(key)) {
-        let kid = twice.kid.as_deref().unwrap_or_default();
-        return Err(fail(format!("has two keys of the name {kid:?}")));
-    }
-    Ok(keys)
-}
-
-/// Where a mistake is, and nothing of what is there.
-fn place(error: &serde_json::Error) -> String {
-    format!("line {}, column {}", error.line(), error.column())
-}
-
-fn key(value: Value) -> Result<Key, String> {
-    let jwk: Jwk = serde_json::from_value(value).map_err(|_| "it is no JWK")?;
-    let common = &jwk.common;
-    if !matches!(common.public_key_use, None | Some(PublicKeyUse::Signature)) {
-        return Err("it is not for signatures".into());
-    }
-    let algorithm = match &jwk.algorithm {
-        AlgorithmParameters::RSA(_) => Algorithm::RS256,
-        AlgorithmParameters::EllipticCurve(p) if p.curve == EllipticCurve::P256 => Algorithm::ES256,
-        AlgorithmParameters::OctetKeyPair(p) if p.curve == EllipticCurve::Ed25519 => {
-            Algorithm::EdDSA
-        }
-        // Who can read a public file could sign with it.
-        AlgorithmParameters::OctetKey(_) => {
-            return Err("it is a secret; give it with --jwt-secret-file".into());
-        }
-        _ => return Err("its kind is not served".into()),
-    };
-    if let Some(named) = common.key_algorithm
-        && named.to_string() != format!("{algorithm:?}")
-    {
-        return Err(format!("its algorithm is {named}, and not {algorithm:?}"));
-    }
-    let key = DecodingKey::from_jwk(&jwk).map_err(|_| "its numbers can't be read")?;
-    if let jsonwebtoken::DecodingKeyKind::RsaModulusExponent { n, .. } = key.kind()
-        && n.len() < 256
-    {
-        return Err("it has fewer than 2048 bits".into());
-    }
-    Ok(Key {
-        kid: common.key_id.clone(),
-        algorithm,
-        key,
-    })
+    file::secret(path, file::read(Kind::Secret, path)?)
 }

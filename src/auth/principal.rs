@@ -20,6 +20,9 @@ pub struct Principal {
     pub role: String,
     /// The claim `exp`: when it ends, in seconds of Unix time.
     pub exp: u64,
+    /// The claim `iat`: when its token was issued, in seconds of Unix time. A fresh token of the same one has another.
+    #[serde(default)]
+    pub iat: Option<f64>,
     /// All claims about the person, `sub` and `role` among them.
     claims: Map<String, Value>,
 }
@@ -36,6 +39,7 @@ impl Principal {
         let exp = claims.get("exp")?;
         // RFC 7519 allows fractions.
         let exp = exp.as_u64().or_else(|| exp.as_f64().map(|s| s as u64))?;
+        let iat = claims.get("iat").and_then(Value::as_f64);
         for name in OF_THE_TOKEN {
             claims.remove(name);
         }
@@ -43,6 +47,7 @@ impl Principal {
             sub,
             role,
             exp,
+            iat,
             claims,
         })
     }

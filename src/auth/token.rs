@@ -6,10 +6,11 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation, decode, decode_header, encode};
 use serde_json::{Map, Value, json};
 
-use crate::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY};
+use crate::limits::{CLAIM_SECONDS_MAX, TOKEN_BYTES_MAX, TOKEN_LEEWAY};
 
 use super::keys::Keys;
 use super::principal::{Principal, unix_now_s};
+use super::revoked::Revoked;
 
 /// Why a token is not taken. What it says is for whoever sent it, and has nothing of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +30,9 @@ pub enum Rejected {
     /// `exp`
     #[error("it has expired; get a new one")]
     Expired,
+    /// `exp`, `nbf` or `iat` in another unit.
+    #[error("its claim {0} is in milliseconds; it has to be in seconds since 1970 (RFC 7519)")]
+    Milliseconds(&'static str),
     /// `nbf` or `iat`
     #[error("it is not valid yet; is the clock of whoever made it right?")]
     NotYet,
@@ -38,6 +42,9 @@ pub enum Rejected {
     /// `iss`
     #[error("it is of another issuer")]
     Issuer,
+    /// `plank.revoke`
+    #[error("it has been revoked; get a new one")]
+    Revoked,
     /// Something that is required is not there.
     #[error("it needs the claims sub and role, as texts, and exp, as a number")]
     Claims,
@@ -52,6 +59,7 @@ pub struct Tokens {
     keys: Keys,
     audience: Option<String>,
     issuer: Option<String>,
+    revoked: Revoked,
 }
 
 impl Tokens {
@@ -61,7 +69,66 @@ impl Tokens {
             keys,
             audience,
             issuer,
+            revoked: Revoked::default(),
         }
+    }
+
+    /// Whose tokens have been taken back.
+    pub fn revoked(&self) -> &Revoked {
+        &self.revoked
+    }
+
+    /// Those that it checks with.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The audience that a token needs.
+    pub(super) fn audience(&self) -> Option<&str> {
+        self.audience.as_deref()
+    }
+
+    /// The issuer that a token needs.
+    pub(super) fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    /// Whether keys come from a URL.
+    pub fn has_url(&self) -> bool {
+        self.keys.has_url()
+    }
+
+    /// Whether the key of a token is not known and may be at the URL by now.
+    pub fn is_pending(&self, token: &str) -> bool {
+        self.keys.may_know_more() && self.lacks_key(token)
+    }
+
+    /// The same. Such a key is asked for, and its answer is waited for by nobody.
+    pub fn ask_for_key_of(&self, token: &str) -> bool {
+        let is_pending = self.is_pending(token);
+        if is_pending {
+            self.keys.want();
+        }
+        is_pending
+    }
+
+    /// Asks for a key that is not known, and waits for the answer.
+    pub async fn fetch_key_of(&self, token: &str) {
+        if self.is_pending(token) {
+            self.keys.ask().await;
+        }
+    }
+
+    /// Whether the keys have never come that a token may be signed with.
+    pub fn is_away(&self, token: &str) -> bool {
+        self.keys.are_away() && self.lacks_key(token)
+    }
+
+    fn lacks_key(&self, token: &str) -> bool {
+        let is_short = token.len() <= TOKEN_BYTES_MAX;
+        let header = decode_header(token).ok().filter(|_| is_short);
+        // The URL has no secrets.
+        header.is_some_and(|h| h.alg != Algorithm::HS256 && self.keys.of(&h).is_none())
     }
 
     /// Who sent a token.
@@ -100,14 +167,32 @@ impl Tokens {
         }
         validation.set_required_spec_claims(&required);
         let claims = decode::<Map<String, Value>>(token, &key, &validation);
-        let claims = claims.map_err(|error| rejected(error.kind()))?.claims;
+        let claims = match claims {
+            Ok(data) => data.claims,
+            // The signature is good, it is looked at first: what the claims say may be told.
+            Err(error) => {
+                let unit = matches!(error.kind(), ErrorKind::ImmatureSignature)
+                    .then(|| payload(token))
+                    .flatten();
+                return Err(unit
+                    .and_then(|claims| in_milliseconds(&claims))
+                    .unwrap_or_else(|| rejected(error.kind())));
+            }
+        };
+        if let Some(unit) = in_milliseconds(&claims) {
+            return Err(unit);
+        }
         if let Some(iat) = claims.get("iat") {
             let made = iat.as_f64().ok_or(Rejected::Claims)?;
             if made > (unix_now_s() + leeway) as f64 {
                 return Err(Rejected::NotYet);
             }
         }
-        Principal::of(claims).map(Arc::new).ok_or(Rejected::Claims)
+        let principal = Principal::of(claims).ok_or(Rejected::Claims)?;
+        match self.revoked.has(&principal) {
+            true => Err(Rejected::Revoked),
+            false => Ok(Arc::new(principal)),
+        }
     }
 }
 
@@ -123,6 +208,24 @@ fn rejected(error: &ErrorKind) -> Rejected {
         ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) => Rejected::Claims,
         _ => Rejected::Malformed,
     }
+}
+
+/// The first of the times that is in milliseconds. As seconds it would be a token that never ends.
+fn in_milliseconds(claims: &Map<String, Value>) -> Option<Rejected> {
+    let is_so = |name: &&str| {
+        let time = claims.get(*name).and_then(Value::as_f64);
+        time.is_some_and(|time| time >= CLAIM_SECONDS_MAX)
+    };
+    let name = ["exp", "nbf", "iat"].into_iter().find(is_so)?;
+    Some(Rejected::Milliseconds(name))
+}
+
+/// The claims of a token, whoever has signed it.
+pub(super) fn payload(token: &str) -> Option<Map<String, Value>> {
+    use base64::Engine as _;
+    let payload = token.split('.').nth(1)?;
+    let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload);
+    serde_json::from_slice(&payload.ok()?).ok()
 }
 
 /// Whether the header has `crit` (RFC 7515, 4.1.11): what is critical has to be understood, and nothing is.

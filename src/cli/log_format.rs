@@ -9,6 +9,7 @@ use env_logger::fmt::Formatter;
 use log::{LevelFilter, Record};
 
 use crate::http::request_id;
+use crate::text::{is_unseen, one_line};
 
 /// A form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,11 +71,10 @@ fn text(out: &mut Formatter, record: &Record<'_>, has_time: bool) -> io::Result<
         false => String::new(),
     };
     let request = request_id().map_or(String::new(), |id| format!(" request={id}"));
-    writeln!(
-        out,
-        "[{time}{style}{level:5}{style:#}] {}{request}",
-        record.args()
-    )
+    // Names and messages of others are in it: one that has a line break must not make a line of its own.
+    let message = record.args().to_string();
+    let message = one_line(&message);
+    writeln!(out, "[{time}{style}{level:5}{style:#}] {message}{request}")
 }
 
 fn logfmt(time: &str, record: &Record<'_>) -> String {
@@ -96,7 +96,7 @@ fn json(time: &str, record: &Record<'_>) -> String {
     let level = record.level().as_str().to_ascii_lowercase();
     let message = record.args().to_string();
     let (phrase, fields) = split(&message);
-    let text = |text: &str| serde_json::Value::from(text).to_string();
+    let text = string;
     let mut line = format!(
         "{{\"ts\":\"{time}\",\"level\":\"{level}\",\"target\":{},\"msg\":{}",
         text(record.target()),
@@ -118,12 +118,28 @@ fn json(time: &str, record: &Record<'_>) -> String {
 
 /// As logfmt has it: a word as it is, anything else as a string with escapes.
 fn quoted(value: &str) -> String {
-    let is_plain =
-        |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '=' | '\\');
+    let is_plain = |c: char| !c.is_whitespace() && !is_unseen(c) && !matches!(c, '"' | '=' | '\\');
     match !value.is_empty() && value.chars().all(is_plain) {
         true => value.to_owned(),
-        false => serde_json::Value::from(value).to_string(),
+        false => string(value),
     }
+}
+
+/// A string of JSON in which everything can be seen: JSON itself only asks for it below U+0020.
+fn string(value: &str) -> String {
+    let plain = serde_json::Value::from(value).to_string();
+    if !plain.contains(is_unseen) {
+        return plain;
+    }
+    let mut seen = String::with_capacity(plain.len() + 16);
+    for c in plain.chars() {
+        match is_unseen(c) {
+            // All of them are below U+10000. Writing into a String can't fail.
+            true => drop(write!(seen, "\\u{:04x}", u32::from(c))),
+            false => seen.push(c),
+        }
+    }
+    seen
 }
 
 /// The phrase, and what follows it as `key=value`. A value in quotes ends at a quote behind which there is another key, or
@@ -248,11 +264,13 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_message_is_one_line_of_json(message in "[a-z =\"ü\n]{0,40}") {
+        fn any_message_is_one_line_of_json(message in "[a-z =\"ü\n\u{1b}\u{9b}\u{2028}\u{202e}]{0,40}") {
             let line = line(json, &message);
             proptest::prop_assert_eq!(line.matches('\n').count(), 1);
             proptest::prop_assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok());
+            proptest::prop_assert!(!line.trim_end_matches('\n').contains(is_unseen));
             let line = self::line(logfmt, &message);
+            proptest::prop_assert!(!line.trim_end_matches('\n').contains(is_unseen));
             proptest::prop_assert_eq!(line.matches('\n').count(), 1);
         }
     }

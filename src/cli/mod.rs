@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::ServeArgs;
+use crate::text::one_line;
 
 mod doctor;
 mod log_format;
 mod migrate;
+mod policy;
 mod serve;
 mod tail;
 mod token;
@@ -43,9 +45,19 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Let a table go: its changes are not captured any more
     Unwatch(watch::UnwatchArgs),
+    /// Let a role see rows of a table, or write them
+    Allow(policy::AllowArgs),
+    /// Take that back
+    Deny(policy::DenyArgs),
+    /// List who may do what
+    Policies(policy::PoliciesArgs),
+    /// Say which rows a role sees, and why one row is seen or not
+    Explain(policy::ExplainArgs),
+    /// Take back the tokens of a subject
+    Revoke(policy::RevokeArgs),
     /// Print the changes of a table as they happen, from a running plank
     Tail(tail::TailArgs),
-    /// Make a token for somebody, with the secret of a server
+    /// Make a token with the secret of a server, or say what is wrong with one
     Token(token::TokenArgs),
     /// Say what is wrong with the database, its tables, this machine or the proxy, and what to do; exit status 1 if anything is
     Doctor(doctor::DoctorArgs),
@@ -59,6 +71,11 @@ pub fn main() -> ExitCode {
         Command::Migrate(args) => migrate::run(args),
         Command::Watch(args) => watch::watch(args),
         Command::Unwatch(args) => watch::unwatch(args),
+        Command::Allow(args) => policy::allow(&args),
+        Command::Deny(args) => policy::deny(&args),
+        Command::Policies(args) => policy::policies(&args),
+        Command::Explain(args) => policy::explain(&args),
+        Command::Revoke(args) => policy::revoke(&args),
         Command::Tail(args) => tail::run(args),
         Command::Token(args) => token::run(&args),
         Command::Doctor(args) => doctor::run(args),
@@ -67,7 +84,9 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Whoever has closed standard error does not want to know.
-            let _ = writeln!(std::io::stderr(), "plank: {error}");
+            let error = error.to_string();
+            let lines: Vec<_> = error.lines().map(one_line).collect();
+            let _ = writeln!(std::io::stderr(), "plank: {}", lines.join("\n"));
             ExitCode::FAILURE
         }
     }

@@ -1,25 +1,33 @@
 //! `plank token`: makes a token for the secret of a server (HS256).
 
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Map, Value};
 
-use crate::app::AppError;
-use crate::auth::{keys, token};
-use crate::config;
+use crate::app::{self, AppError};
+use crate::auth::{Keys, Tokens, explain, keys, token};
+use crate::config::{self, JwksUrl};
+use crate::limits::TOKEN_BYTES_MAX;
+use crate::text::one_line;
 
 /// The arguments of `plank token`.
 #[derive(Args, Debug)]
+#[command(
+    after_help = "The secret is the bytes of the file as they are, without a line break at the end: nothing is decoded.\n\n\
+    Examples:\n  \
+      plank token --sub ann --role sales --claim region=north --jwt-secret-file secret\n  \
+      plank token --check - --jwt-secret-file secret < token"
+)]
 pub struct TokenArgs {
     /// Whose it is: the claim `sub`
-    #[arg(long, value_name = "NAME")]
-    sub: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "check")]
+    sub: Option<String>,
 
-    /// What plank.allow knows him as: the claim `role`
-    #[arg(long, value_name = "ROLE")]
-    role: String,
+    /// What plank.allow knows it as: the claim `role`
+    #[arg(long, value_name = "ROLE", required_unless_present = "check")]
+    role: Option<String>,
 
     /// Another claim, as NAME=VALUE; VALUE is JSON if it can be read as such (7, true, [1,2]), else a text; may be repeated
     #[arg(long = "claim", value_name = "NAME=VALUE")]
@@ -29,9 +37,27 @@ pub struct TokenArgs {
     #[arg(long, default_value = "12h", value_name = "TIME")]
     ttl: String,
 
+    /// Say what is in a token, and why a server with these settings does not take it; - reads it from standard input. The
+    /// exit status is 1 if it is not taken
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["sub", "role", "claims", "ttl"])]
+    check: Option<String>,
+
     /// The file with the secret of the server
-    #[arg(long, env = "PLANK_JWT_SECRET_FILE", value_name = "FILE")]
-    jwt_secret_file: PathBuf,
+    #[arg(
+        long,
+        env = "PLANK_JWT_SECRET_FILE",
+        value_name = "FILE",
+        required_unless_present = "check"
+    )]
+    jwt_secret_file: Option<PathBuf>,
+
+    /// With --check: the file with the public keys of the server
+    #[arg(long, env = "PLANK_JWT_JWKS_FILE", value_name = "FILE")]
+    jwt_jwks_file: Option<PathBuf>,
+
+    /// With --check: the URL with the public keys of the server
+    #[arg(long, env = "PLANK_JWT_JWKS_URL", value_name = "URL")]
+    jwt_jwks_url: Option<String>,
 
     /// The claim `aud`, where the server asks for one
     #[arg(long, env = "PLANK_JWT_AUDIENCE", value_name = "TEXT")]
@@ -42,28 +68,85 @@ pub struct TokenArgs {
     jwt_issuer: Option<String>,
 }
 
-/// Prints the token.
+fn error(error: impl std::fmt::Display) -> AppError {
+    AppError(error.to_string())
+}
+
+/// Prints the token, or what is wrong with one.
 pub fn run(args: &TokenArgs) -> Result<(), AppError> {
-    let of = |e: &dyn std::fmt::Display| AppError(e.to_string());
-    for (flag, value) in [("--sub", &args.sub), ("--role", &args.role)] {
-        if value.is_empty() {
-            return Err(AppError(format!("{flag} is empty")));
-        }
+    super::start_logger("error");
+    if let Some(token) = &args.check {
+        return check(args, token);
     }
-    let ttl = config::duration("--ttl", &args.ttl).map_err(|e| of(&e))?;
-    let secret = keys::secret(&args.jwt_secret_file).map_err(|e| of(&e))?;
+    let given = |flag: &str, value: &Option<String>| {
+        let value = value.clone().unwrap_or_default();
+        match value.is_empty() {
+            true => Err(AppError(format!("{flag} is empty"))),
+            false => Ok(value),
+        }
+    };
+    let (sub, role) = (given("--sub", &args.sub)?, given("--role", &args.role)?);
+    let ttl = config::duration("--ttl", &args.ttl).map_err(error)?;
+    let file = args.jwt_secret_file.as_deref();
+    let secret = keys::secret(file.unwrap_or(Path::new(""))).map_err(error)?;
     let mut claims = claims(&args.claims)?;
     for (name, value) in [("aud", &args.jwt_audience), ("iss", &args.jwt_issuer)] {
         if let Some(value) = value {
             claims.insert(name.into(), value.as_str().into());
         }
     }
-    let token = token::mint(&secret, &args.sub, &args.role, claims, ttl.as_secs());
-    let token = token.map_err(|e| of(&e))?;
-    writeln!(std::io::stdout(), "{token}").map_err(|e| of(&e))
+    let token = token::mint(&secret, &sub, &role, claims, ttl.as_secs()).map_err(error)?;
+    writeln!(std::io::stdout(), "{token}").map_err(error)
 }
 
-fn claims(list: &[String]) -> Result<Map<String, Value>, AppError> {
+fn check(args: &TokenArgs, token: &str) -> Result<(), AppError> {
+    let token = match token {
+        "-" => {
+            let mut text = String::new();
+            let input = std::io::stdin().lock();
+            let mut input = input.take(2 * TOKEN_BYTES_MAX as u64);
+            input.read_to_string(&mut text).map_err(error)?;
+            text
+        }
+        token => token.to_owned(),
+    };
+    let url = args.jwt_jwks_url.as_deref().map(JwksUrl::parse);
+    let url = url.transpose().map_err(error)?;
+    let file = args.jwt_secret_file.as_deref();
+    if file.is_none() && args.jwt_jwks_file.is_none() && url.is_none() {
+        return Err(AppError(
+            "--check needs the keys of the server: give --jwt-secret-file, --jwt-jwks-file or --jwt-jwks-url as the server has them"
+                .into(),
+        ));
+    }
+    let secret = file.map(explain::secret_bytes).transpose();
+    let secret = secret.map_err(error)?;
+    let keys = Keys::load(
+        args.jwt_secret_file.clone(),
+        args.jwt_jwks_file.clone(),
+        url.as_ref().map(JwksUrl::shown),
+    );
+    let keys = keys.map_err(error)?;
+    if let Some(url) = &url {
+        let answer = app::read_jwks(url);
+        let answer = answer.map_err(|why| AppError(format!("--jwt-jwks-url: {why}")))?;
+        keys.take_answer(Ok(answer));
+    }
+    let (audience, issuer) = (args.jwt_audience.clone(), args.jwt_issuer.clone());
+    let tokens = Tokens::new(keys, audience, issuer);
+    let explained = explain::explain(&tokens, secret.as_deref(), &token);
+    let mut out = std::io::stdout();
+    for (name, said) in &explained.facts {
+        writeln!(out, "{name:7} {}", one_line(said)).map_err(error)?;
+    }
+    match explained.fault {
+        None => writeln!(out, "The token is taken.").map_err(error),
+        Some(why) => Err(AppError(format!("the token is not taken: {why}"))),
+    }
+}
+
+/// Claims, each as NAME=VALUE.
+pub(super) fn claims(list: &[String]) -> Result<Map<String, Value>, AppError> {
     let mut claims = Map::new();
     for text in list {
         let (name, value) = text

@@ -8,6 +8,7 @@ use crate::app::{self, AppError};
 use crate::config::{Config, DatabaseArgs};
 use crate::feed::Table;
 use crate::store::watch::{Settings, Watcher};
+use crate::text::one_line;
 
 /// The settings of `plank watch`.
 #[derive(Args, Debug)]
@@ -78,17 +79,17 @@ pub fn unwatch(args: UnwatchArgs) -> Result<(), AppError> {
         "plank unwatch",
         async |watcher, table| {
             let name = watcher.unwatch(table).await.map_err(text)?;
-            Ok(format!("{name} is not watched any more"))
+            Ok(format!("{} is not watched any more", one_line(&name)))
         },
     )
 }
 
-fn text(error: impl std::fmt::Display) -> AppError {
+pub(super) fn text(error: impl std::fmt::Display) -> AppError {
     AppError(error.to_string())
 }
 
 /// Connects, brings the schema up to date, and prints what `work` has done.
-fn with_watcher(
+pub(super) fn with_watcher(
     database: &DatabaseArgs,
     table: &str,
     application: &str,
@@ -116,19 +117,19 @@ fn with_watcher(
 
 /// What there is to know about a table that has become live.
 fn line(watched: &Table) -> String {
-    let mut line = format!("{} is live: ", watched.quoted);
+    let quoted = one_line(&watched.quoted);
+    let mut line = format!("{quoted} is live: ");
     if !watched.key.is_empty() {
-        line.push_str(&format!("key {}, ", watched.key.join(", ")));
+        line.push_str(&format!("key {}, ", one_line(&watched.key.join(", "))));
     }
     let names: Vec<&str> = watched.columns.iter().map(|c| c.name.as_str()).collect();
     line.push_str(&match watched.narrowed {
-        true => format!("columns {}", names.join(", ")),
+        true => format!("columns {}", one_line(&names.join(", "))),
         false => "all columns".into(),
     });
     if watched.key.is_empty() {
         line.push_str(&format!(
-            "\n{} has no primary key: its changes carry no key",
-            watched.quoted
+            "\n{quoted} has no primary key: its changes carry no key"
         ));
     }
     line

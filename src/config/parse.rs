@@ -40,6 +40,18 @@ pub fn duration(name: &str, text: &str) -> Result<Duration, ConfigError> {
     })
 }
 
+/// Reads the name of a host, without a port.
+pub(super) fn host_name(text: &str) -> Result<String, ConfigError> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let name = text.strip_suffix('.').unwrap_or(text);
+    match !name.is_empty() && name.chars().all(is_name) {
+        true => Ok(name.to_ascii_lowercase()),
+        false => Err(ConfigError(format!(
+            "--allowed-host {text} is no name of a host; write it as plank.example.org, without http:// and without a port"
+        ))),
+    }
+}
+
 /// The server of a URL, or of `key=value` pairs.
 pub(super) fn database_url(
     name: &str,
@@ -161,4 +173,60 @@ fn server(parameters: &Parameters) -> Result<Server, String> {
         passfile: get("passfile").map(PathBuf::from),
         target,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOWHERE: Surroundings<'_> = Surroundings {
+        variable: &|_| None,
+        home: None,
+        user: None,
+    };
+
+    #[test]
+    fn no_part_of_a_password_is_taken_for_something_else() {
+        const SECRET: [&str; 2] = ["geheim", "wort"];
+        for url in [
+            "postgresql://u:geheim@wort@h/d",
+            "postgresql://u:geheim#wort@h/d",
+            "postgresql://u:geheim/wort@h/d",
+            "postgresql://u:geheim?wort@h/d",
+            "postgresql://u:geheim:wort@h/d",
+            "postgresql://u:geheim@wort#x@h/d",
+            "postgresql://u:geheim wort@h/d",
+            "postgresql://u:geheim?sslmode=wort@h/d",
+            "postgresql://h/d?user=u&password=geheim@wort",
+            "postgresql://h/d?user=u&password=geheim#wort",
+            "postgresql://u:geheim%40@wort@h",
+            "host=h user=u password=geheim wort",
+            "host=h user=u password=geheim wort=x",
+            "host=h user=u password='geheim' wort' x",
+        ] {
+            let read = database_url("--database-url", url, &NOWHERE);
+            let text = match read {
+                Err(error) => error.to_string(),
+                // What the log says of a connection.
+                Ok(server) => format!(
+                    "{:?} {:?} {:?}",
+                    server.config.get_hosts(),
+                    server.config.get_user(),
+                    server.config.get_dbname()
+                ),
+            };
+            for part in SECRET {
+                assert!(!text.contains(part), "{url}: {text}");
+            }
+        }
+        for url in [
+            "postgresql://u:geheim%40wort@h:5432/d",
+            "postgresql://u@[::1]:5432,h2:5433/d?target_session_attrs=read-write",
+            "postgresql://u@%2Fvar%2Frun/d",
+            "postgres:///d?user=u&password=geheim&host=/run/postgresql",
+            "host=h user=u password='ge heim@#'",
+        ] {
+            assert!(database_url("--database-url", url, &NOWHERE).is_ok(), "{url}");
+        }
+    }
 }

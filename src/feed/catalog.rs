@@ -176,7 +176,7 @@ impl Catalog {
 
 /// Splits `schema.name` or `name`: unquoted parts are folded to lower case, quoted ones are taken as they are with `""`
 /// for a quote (PostgreSQL, "Identifiers and Key Words"). None when it is no such name.
-fn parse_name(text: &str) -> Option<(Option<String>, String)> {
+pub fn parse_name(text: &str) -> Option<(Option<String>, String)> {
     let (first, rest) = parse_part(text.trim())?;
     let Some(rest) = rest.trim_start().strip_prefix('.') else {
         return rest.trim().is_empty().then_some((None, first));

@@ -40,6 +40,10 @@ impl Right {
     }
 }
 
+fn default_name() -> String {
+    "default".into()
+}
+
 /// A row of `plank.policy`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Policy {
@@ -49,8 +53,12 @@ pub struct Policy {
     pub op: Right,
     /// With which rows, as a filter; none for all.
     pub rows: Option<String>,
-    /// The transaction that made it: a cursor that did not see it is of somebody who saw other rows.
+    /// The transaction that changed it, or another one of the same role and op, last: a cursor that did not see it is of somebody
+    /// who saw other rows.
     pub since: u64,
+    /// Tells it from others of the same role and op.
+    #[serde(default = "default_name")]
+    pub name: String,
 }
 
 /// Who asks.
@@ -116,32 +124,50 @@ enum Unbound {
 impl Table {
     /// Whether somebody may do something here, with some rows or with all.
     pub fn may(&self, who: &dyn Claims, right: Right) -> bool {
-        self.policy(who, right).is_some()
+        self.policies_of(who, right).next().is_some()
     }
 
-    fn policy(&self, who: &dyn Claims, right: Right) -> Option<&Policy> {
-        let is_for = |p: &&Policy| p.op == right && p.role == who.role();
-        self.policies.iter().find(is_for)
+    fn policies_of(&self, who: &dyn Claims, right: Right) -> impl Iterator<Item = &Policy> {
+        let is_for = move |p: &&Policy| p.op == right && p.role == who.role();
+        self.policies.iter().filter(is_for)
     }
 
-    /// What somebody may do here; none for nothing at all.
+    /// What somebody may do here; none for nothing at all. Several policies add up: what one of them allows is allowed.
     ///
     /// # Errors
-    /// If one of his claims can't be compared.
+    /// If one of its claims can't be compared.
     pub fn grant(&self, who: &dyn Claims, right: Right) -> Result<Option<Grant>, BrokenClaim> {
-        let Some(policy) = self.policy(who, right) else {
+        let Some(since) = self.policies_of(who, right).map(|p| p.since).max() else {
             return Ok(None);
         };
-        let rows = match policy.bind(self, who) {
-            Ok(rows) => rows,
-            Err(Unbound::Nothing) => Some(Filter::nothing()),
-            Err(Unbound::Broken(claim)) => return Err(claim),
+        let mut allowed = Vec::new();
+        let mut all_rows = false;
+        for policy in self.policies_of(who, right) {
+            match policy.fill(self, who) {
+                Ok(None) => all_rows = true,
+                Ok(Some(expr)) => allowed.push(expr),
+                Err(Unbound::Nothing) => {}
+                Err(Unbound::Broken(claim)) => return Err(claim),
+            }
+        }
+        let rows = match allowed.len() {
+            _ if all_rows => None,
+            0 => Some(Filter::nothing()),
+            1 => allowed.pop().map(|expr| self.bound(expr)).transpose()?,
+            _ => Some(self.bound(Expr::Any(allowed))?),
         };
         Ok(Some(Grant {
-            role: policy.role.as_str().into(),
-            since: policy.since,
+            role: who.role().into(),
+            since,
             rows: rows.map(Arc::new),
         }))
+    }
+
+    /// What is fixed in a policy has been looked at: all that can be wrong now is what a claim says.
+    fn bound(&self, expr: Expr) -> Result<Filter, BrokenClaim> {
+        Filter::bind(&Arc::new(expr), self).map_err(|error| BrokenClaim {
+            column: error.place,
+        })
     }
 }
 
@@ -186,7 +212,8 @@ impl Policy {
         Ok(())
     }
 
-    fn bind(&self, table: &Table, who: &dyn Claims) -> Result<Option<Filter>, Unbound> {
+    /// Which rows it allows to somebody; none for all.
+    fn fill(&self, table: &Table, who: &dyn Claims) -> Result<Option<Expr>, Unbound> {
         let Some(text) = &self.rows else {
             return Ok(None);
         };
@@ -195,13 +222,44 @@ impl Policy {
         }
         let expr = read(text).map_err(|_| Unbound::Nothing)?;
         let expr = fill(&expr, who)?;
-        // What is fixed has been looked at: all that can be wrong now is what a claim says.
-        match Filter::bind(&Arc::new(expr), table) {
-            Ok(filter) => Ok(Some(filter)),
-            Err(error) => Err(Unbound::Broken(BrokenClaim {
-                column: error.place,
-            })),
+        // By itself, so that it is clear whose claim does not fit.
+        table.bound(expr.clone()).map_err(Unbound::Broken)?;
+        Ok(Some(expr))
+    }
+
+    /// Which rows it allows to somebody, none for all; or why it allows nothing, for people.
+    ///
+    /// # Errors
+    /// Why it allows nothing.
+    pub fn explain(&self, table: &Table, who: &dyn Claims) -> Result<Option<Expr>, String> {
+        self.check(table)?;
+        if let Some(claim) = self.lacks(who) {
+            return Err(format!("the token says nothing as {{{claim}}}"));
         }
+        self.fill(table, who).map_err(|unbound| match unbound {
+            Unbound::Nothing => "a claim has another form than it needs".into(),
+            Unbound::Broken(claim) => claim.to_string(),
+        })
+    }
+
+    /// The first claim that it needs and somebody does not have: then it allows nothing to that one.
+    pub fn lacks(&self, who: &dyn Claims) -> Option<String> {
+        let expr = read(self.rows.as_ref()?).ok()?;
+        let lacking = |value: &str| {
+            let mut rest = value;
+            while let Some((_, name, behind)) = place(rest) {
+                let said = look_up(who, name);
+                let is_list = only_place(value).is_some() && matches!(said, Some(Value::Array(_)));
+                if !is_list && said.and_then(text).is_none() {
+                    return Some(name.to_owned());
+                }
+                rest = behind;
+            }
+            None
+        };
+        let leaves = expr.leaves();
+        let mut values = leaves.iter().flat_map(|leaf| leaf.parts().1);
+        values.find_map(|value| lacking(value))
     }
 }
 

@@ -107,7 +107,7 @@ pub async fn readyz(state: web::Data<State>) -> Result<HttpResponse, Problem> {
 #[utoipa::path(
     get, path = "/metrics", tag = "operations",
     summary = "Metrics", description = "For Prometheus. docs/OPERATIONS.md says what each one means. Where people have to log in it takes a token with the \
-        role of `--metrics-role`, or a request from the same machine without a proxy.",
+        role of `--metrics-role`; with `--metrics-on-loopback` also a request from the same machine without a proxy.",
     responses((
         status = 200, description = "OpenMetrics text.", body = String,
         content_type = "application/openmetrics-text", example = json!("# TYPE plank_listener_up gauge\nplank_listener_up 1\n# EOF\n"),
@@ -117,7 +117,7 @@ pub async fn metrics(
     request: HttpRequest,
     state: web::Data<State>,
 ) -> Result<HttpResponse, Problem> {
-    who::check_operator(&state, &request)?;
+    who::check_operator(&state, &request).await?;
     Ok(HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
         .body(state.metrics.render()))

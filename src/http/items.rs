@@ -38,7 +38,7 @@ const MERGE: &[&str] = &["application/merge-patch+json", "application/json"];
             ),
             example = json!(doc::Item::example()),
         ),
-        doc::MalformedBody, doc::Unauthenticated, doc::Forbidden, doc::BodyLate, doc::BodyTooLarge, doc::NotJson,
+        doc::MalformedBody, doc::Unauthenticated, doc::Forbidden, doc::BodyLate, doc::Taken, doc::BodyTooLarge, doc::NotJson,
         doc::Invalid, doc::Conflict, doc::Away, doc::OutcomeUnknown,
     ),
 )]
@@ -50,7 +50,7 @@ pub async fn create(
 ) -> Result<HttpResponse, Problem> {
     let guard = guard(&state, who, Some(Right::Insert)).await?;
     let members = body::object(&request, payload, JSON, state.body_bytes_max).await?;
-    let fields = fields(members, Write::Replace)?;
+    let fields = fields(members, Write::Replace, &guard)?;
     let location = |id: i64| format!("/api/items/{id}");
     match soon(items::create(&state.pool, &guard, &fields)).await? {
         Outcome::Done(item) => {
@@ -162,7 +162,7 @@ pub async fn read(
             example = json!(doc::Item::example()),
         ),
         (status = 204, description = "It is done, and the item is now one that you may not see."),
-        doc::MalformedBody, doc::Unauthenticated, doc::Forbidden, doc::NoItem, doc::BodyLate, doc::Changed, doc::BodyTooLarge, doc::NotJson, doc::Invalid,
+        doc::MalformedBody, doc::Unauthenticated, doc::Forbidden, doc::NoItem, doc::BodyLate, doc::Taken, doc::Changed, doc::BodyTooLarge, doc::NotJson, doc::Invalid,
         doc::Conflict, doc::Away, doc::OutcomeUnknown,
     ),
 )]
@@ -196,7 +196,7 @@ pub async fn replace(
             example = json!(doc::Item::example()),
         ),
         (status = 204, description = "It is done, and the item is now one that you may not see."),
-        doc::MalformedBody, doc::Unauthenticated, doc::Forbidden, doc::NoItem, doc::BodyLate, doc::Changed, doc::BodyTooLarge, doc::NotJson, doc::Invalid,
+        doc::MalformedBody, doc::Unauthenticated, doc::Forbidden, doc::NoItem, doc::BodyLate, doc::Taken, doc::Changed, doc::BodyTooLarge, doc::NotJson, doc::Invalid,
         doc::Conflict, doc::Away, doc::OutcomeUnknown,
     ),
 )]
@@ -223,7 +223,7 @@ async fn write(
     let guard = guard(state, who, Some(Right::Update)).await?;
     let accepted = if write == Write::Merge { MERGE } else { JSON };
     let members = body::object(request, payload, accepted, state.body_bytes_max).await?;
-    let fields = fields(members, write)?;
+    let fields = fields(members, write, &guard)?;
     match soon(items::update(
         &state.pool,
         &guard,
@@ -282,6 +282,7 @@ fn refused(id: i64, outcome: Outcome) -> Problem {
     match outcome {
         Outcome::Changed(item) => changed(&item),
         Outcome::Forbidden => who::forbidden("your role may not do that with this item"),
+        Outcome::Taken => taken(),
         Outcome::Done(_) | Outcome::Hidden(_) | Outcome::Missing => missing(id),
     }
 }
@@ -289,6 +290,13 @@ fn refused(id: i64, outcome: Outcome) -> Problem {
 /// 404.
 pub(super) fn missing(id: i64) -> Problem {
     Problem::not_found(format!("there is no item {id}"))
+}
+
+/// 409.
+pub(super) fn taken() -> Problem {
+    // The same words whether the other row may be seen or not.
+    let detail = "another item has a value that may be there only once; send another value";
+    Problem::new(StatusCode::CONFLICT, "taken", detail)
 }
 
 /// 412.

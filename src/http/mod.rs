@@ -31,6 +31,7 @@ use crate::limits::{ACTOR_SILENCE_MAX, STATEMENT_MAX};
 use crate::metrics::Metrics;
 use crate::store::{History, Pool, StoreError};
 
+use self::host::Hosts;
 use self::peer::Rules;
 use self::problem::Problem;
 
@@ -39,6 +40,7 @@ pub mod assets;
 pub mod body;
 pub mod changes;
 pub mod health;
+pub mod host;
 pub mod items;
 mod list;
 mod long_poll;
@@ -83,6 +85,8 @@ pub struct Auth {
     pub tokens: Arc<Tokens>,
     /// Whose may read the metrics.
     pub metrics_role: Arc<str>,
+    /// Whether a program on this machine may read them without a token.
+    pub metrics_on_loopback: bool,
 }
 
 /// What the handlers share.
@@ -102,6 +106,8 @@ pub struct State {
     pub auth: Option<Auth>,
     /// Origins besides plank's own whose pages may connect.
     pub allowed_origins: Arc<[String]>,
+    /// Which names plank answers to.
+    pub hosts: Hosts,
     /// For how many clients there is room.
     pub places: Arc<Places>,
     /// Whose request it is.

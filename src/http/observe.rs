@@ -38,7 +38,7 @@ pub async fn observe<B: MessageBody + 'static>(
     let is_over_tls = session::is_over_tls(request.headers());
     let refused = state
         .as_ref()
-        .and_then(|state| check_rate(state, &request).err());
+        .and_then(|state| check(state, &request).err());
     let id = request_id::of(request.headers());
     let mut response = match refused {
         Some(problem) => request.into_response(problem.error_response()),
@@ -102,6 +102,12 @@ pub async fn observe<B: MessageBody + 'static>(
 
 /// Whoever looks after the process is never kept waiting.
 pub(super) const UNCOUNTED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
+/// Whether a request is for plank, and its address may ask again.
+fn check(state: &State, request: &ServiceRequest) -> Result<(), Problem> {
+    check_rate(state, request)?;
+    state.hosts.check(request.peer_addr(), request.headers())
+}
 
 /// An address may ask only so often.
 fn check_rate(state: &State, request: &ServiceRequest) -> Result<(), Problem> {

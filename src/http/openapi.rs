@@ -93,14 +93,15 @@ impl Modify for Shared {
                 &mut item.patch,
                 &mut item.delete,
             ];
-            let counted = operations
-                .into_iter()
-                .flatten()
-                .filter(|_| !observe::UNCOUNTED.contains(&path.as_str()));
-            for operation in counted {
-                let too_often = Ref::from_response_name("TooOften");
+            let is_counted = !observe::UNCOUNTED.contains(&path.as_str());
+            for operation in operations.into_iter().flatten() {
                 let responses = &mut operation.responses.responses;
-                responses.entry("429".into()).or_insert(too_often.into());
+                let foreign = Ref::from_response_name("ForeignHost");
+                responses.entry("421".into()).or_insert(foreign.into());
+                if is_counted {
+                    let too_often = Ref::from_response_name("TooOften");
+                    responses.entry("429".into()).or_insert(too_often.into());
+                }
             }
         }
         if let Some(components) = &mut api.components {

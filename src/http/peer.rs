@@ -1,11 +1,14 @@
 //! Whose request it is: the address of the socket, or, behind a proxy that is trusted, the one that the proxy names.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use actix_http::header::{self, HeaderMap};
 
 use crate::config::Network;
+
+/// Whose address can't be read, behind a proxy on a Unix socket, which has none either: all of them are counted as one.
+const NOBODY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// What is believed, and who is counted.
 #[derive(Clone, Debug, Default)]
@@ -17,16 +20,32 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The address by which a request is counted, if it is.
+    /// The address by which a request is counted, if it is. Who has named itself in a way that nobody can read is counted
+    /// by the last address that could be read: its proxy's, or one that stands for all of those behind a Unix socket.
     pub fn client(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Option<IpAddr> {
-        let values = headers.get_all(header::X_FORWARDED_FOR);
-        let values: Vec<&str> = values.filter_map(|v| v.to_str().ok()).collect();
-        // The last one is the proxy's own word; what stands before it came from the client, who may say anything.
-        let mut named = values.iter().rev().flat_map(|v| v.rsplit(','));
+        let values: Vec<&[u8]> = headers
+            .get_all(header::X_FORWARDED_FOR)
+            .map(|value| value.as_bytes())
+            .collect();
+        // The last one is the proxy's own word; what stands before it came from the client, which may say anything, in any
+        // bytes.
+        let mut named = values
+            .iter()
+            .rev()
+            .flat_map(|value| value.rsplit(|byte| *byte == b','));
         let mut address = peer.map(|peer| peer.ip());
         while address.is_none_or(|address| self.is_trusted(address)) {
-            // One that is trusted, and names nobody, speaks for itself.
-            address = Some(parse(named.next()?)?);
+            match named.next().map(parse) {
+                Some(Some(next)) => address = Some(next),
+                Some(None) => {
+                    // This machine's own clients are not counted, and whoever it is is none of them.
+                    address = address.filter(|a| !a.to_canonical().is_loopback());
+                    address = address.or(Some(NOBODY));
+                    break;
+                }
+                // One that is trusted, and names nobody, speaks for itself.
+                None => break,
+            }
         }
         self.counted(address)
     }
@@ -49,8 +68,8 @@ impl Rules {
 }
 
 /// An address, with or without a port.
-fn parse(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
+fn parse(bytes: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(bytes).ok()?.trim();
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
     let address = bare.unwrap_or(text).parse::<IpAddr>();
     address
@@ -72,41 +91,60 @@ mod tests {
                 .into(),
             limit_loopback: false,
         };
-        let client = |peer: Option<&str>, forwarded: &[&str]| {
+        let client = |peer: Option<&str>, forwarded: &[&[u8]]| {
             let mut headers = HeaderMap::new();
             for value in forwarded {
                 headers.append(
                     header::X_FORWARDED_FOR,
-                    HeaderValue::from_str(value).unwrap(),
+                    HeaderValue::from_bytes(value).unwrap(),
                 );
             }
             let peer = peer.map(|ip| SocketAddr::new(ip.parse().unwrap(), 1_024));
             rules.client(peer, &headers).map(|ip| ip.to_string())
         };
         let is = |address: &str| Some(address.to_owned());
-        // Nobody else may say who he is.
-        assert_eq!(
-            client(Some("192.0.2.1"), &["198.51.100.9"]),
-            is("192.0.2.1")
-        );
-        assert_eq!(
-            client(Some("10.0.0.1"), &["198.51.100.9"]),
-            is("198.51.100.9")
-        );
-        assert_eq!(
-            client(Some("::ffff:10.0.0.1"), &["198.51.100.9"]),
-            is("198.51.100.9")
-        );
-        // What the client itself wrote stands before what the proxies did.
-        let chain = ["1.1.1.1, 2.2.2.2", "198.51.100.9, 10.0.0.2"];
-        assert_eq!(client(Some("127.0.0.1"), &chain), is("198.51.100.9"));
-        assert_eq!(client(None, &["[2001:db8::1]:443"]), is("2001:db8::1"));
-        assert_eq!(client(None, &["198.51.100.9:443"]), is("198.51.100.9"));
-        for nobody in [&[][..], &["unknown"], &["10.0.0.3"], &[""], &["127.0.0.9"]] {
-            assert_eq!(client(None, nobody), None, "{nobody:?}");
-            assert_eq!(client(Some("10.0.0.1"), nobody), None, "{nobody:?}");
+        let (near, proxy) = (Some("127.0.0.1"), Some("10.0.0.1"));
+        for (peer, forwarded, expected) in [
+            // Nobody else may say who it is.
+            (
+                Some("192.0.2.1"),
+                &["198.51.100.9".as_bytes()][..],
+                "192.0.2.1",
+            ),
+            (proxy, &[b"198.51.100.9"], "198.51.100.9"),
+            (Some("::ffff:10.0.0.1"), &[b"198.51.100.9"], "198.51.100.9"),
+            // What the client itself wrote stands before what the proxies did.
+            (
+                near,
+                &[b"1.1.1.1, 2.2.2.2", b"198.51.100.9, 10.0.0.2"],
+                "198.51.100.9",
+            ),
+            (None, &[b"[2001:db8::1]:443"], "2001:db8::1"),
+            (None, &[b"198.51.100.9:443"], "198.51.100.9"),
+            // Whatever its bytes are.
+            (near, &[b"\xff, 198.51.100.9"], "198.51.100.9"),
+            (None, &[b"\xff", b"198.51.100.9"], "198.51.100.9"),
+            // What can't be read is counted by what could be.
+            (proxy, &[b"\xff"], "10.0.0.1"),
+            (proxy, &[b"unknown"], "10.0.0.1"),
+            (proxy, &[b""], "10.0.0.1"),
+            (proxy, &[b"\xff, 10.0.0.7"], "10.0.0.7"),
+            (proxy, &[b"10.0.0.3"], "10.0.0.3"),
+            (proxy, &[], "10.0.0.1"),
+            (None, &[b"\xff"], "::"),
+            (None, &[b"unknown"], "::"),
+            (near, &[b"\xff"], "::"),
+        ] {
+            assert_eq!(client(peer, forwarded), is(expected), "{forwarded:?}");
         }
-        assert_eq!(client(Some("127.0.0.9"), &[]), None, "loopback");
+        for (peer, forwarded) in [
+            (None, &[][..]),
+            (Some("127.0.0.9"), &[]),
+            (proxy, &[b"127.0.0.9".as_slice()]),
+            (near, &[]),
+        ] {
+            assert_eq!(client(peer, forwarded), None, "loopback: {forwarded:?}");
+        }
         let all = Rules {
             limit_loopback: true,
             ..Rules::default()

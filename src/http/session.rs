@@ -16,7 +16,7 @@ use crate::store::tickets;
 
 use super::openapi as doc;
 use super::problem::Problem;
-use super::who::{self, COOKIE, Who};
+use super::who::{self, COOKIE, HOST_COOKIE, Who};
 use super::{State, origin, soon};
 
 /// Who is logged in.
@@ -75,7 +75,7 @@ pub struct Ticket {
         (
             status = 201, description = "Logged in.", body = Session,
             headers(
-                ("Set-Cookie" = String, description = "`plank_session`: HttpOnly, SameSite=Strict, and Secure over TLS."),
+                ("Set-Cookie" = String, description = "`plank_session`: HttpOnly, SameSite=Strict; over TLS `__Host-plank_session`, and Secure."),
                 ("Location" = String, description = "Where to look who is logged in.")
             ),
             example = json!({"auth": true, "sub": "ann", "role": "viewer", "exp": 1_795_420_800_u64}),
@@ -89,6 +89,7 @@ pub async fn log_in(
 ) -> Result<HttpResponse, Problem> {
     who::refuse_token_in(request.query_string())?;
     check_page(&request, &state)?;
+    who::await_key(&state, request.headers()).await?;
     let (token, principal) = who::bearer_of(&state, request.headers())?;
     if token.len() > COOKIE_TOKEN_BYTES_MAX {
         let detail = format!(
@@ -135,7 +136,7 @@ pub async fn read(who: Who) -> HttpResponse {
     responses(
         (
             status = 204, description = "Logged out.",
-            headers(("Set-Cookie" = String, description = "`plank_session`, empty and over.")),
+            headers(("Set-Cookie" = String, description = "`plank_session`, over TLS `__Host-plank_session`, empty and over.")),
         ),
         doc::ForeignOrigin,
     ),
@@ -190,19 +191,25 @@ fn check_page(request: &HttpRequest, state: &State) -> Result<(), Problem> {
 }
 
 fn cookie(request: &HttpRequest, value: String, age_s: u64) -> Cookie<'static> {
-    Cookie::build(COOKIE, value)
+    let is_over_tls = is_over_tls(request.headers());
+    let name = if is_over_tls { HOST_COOKIE } else { COOKIE };
+    Cookie::build(name, value)
         .path("/")
         .http_only(true)
         .same_site(SameSite::Strict)
-        .secure(is_over_tls(request.headers()))
+        .secure(is_over_tls)
         .max_age(Age::seconds(i64::try_from(age_s).unwrap_or(i64::MAX)))
         .finish()
 }
 
 /// Whether the browser speaks TLS with whoever stands in front. Nobody gains by lying: the cookie is his own.
 pub(super) fn is_over_tls(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let origin = headers.get(ORIGIN).and_then(|value| value.to_str().ok());
-    text("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
-        || origin.is_some_and(|origin| origin.starts_with("https://"))
+    is_forwarded_tls(headers) || origin.is_some_and(|origin| origin.starts_with("https://"))
+}
+
+/// Whether the proxy in front says so.
+pub(super) fn is_forwarded_tls(headers: &HeaderMap) -> bool {
+    let proto = headers.get("x-forwarded-proto");
+    proto.is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
 }

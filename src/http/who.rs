@@ -8,16 +8,22 @@ use actix_http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::future::{Either, LocalBoxFuture};
 
 use crate::auth::{Principal, Rejected, Viewer};
 use crate::feed::Claims as _;
 
+use super::host;
 use super::origin;
 use super::problem::Problem;
-use super::{State, too_often};
+use super::{State, session, too_often};
 
-/// The cookie that `POST /api/session` sets.
+/// The cookie that `POST /api/session` sets over plain HTTP.
 pub const COOKIE: &str = "plank_session";
+
+/// The same over TLS. A browser takes a cookie of this name only from this very host, over TLS and for all paths (RFC
+/// 6265bis, 4.1.3.2): another host of the domain can't set one.
+pub const HOST_COOKIE: &str = "__Host-plank_session";
 
 /// What stands before a token among the subprotocols of a WebSocket.
 pub const BEARER_PROTOCOL: &str = "bearer.";
@@ -49,17 +55,63 @@ pub struct Who(pub Viewer);
 
 impl FromRequest for Who {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future =
+        Either<Ready<Result<Self, Problem>>, LocalBoxFuture<'static, Result<Self, Problem>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let Some(state) = request.app_data::<web::Data<State>>() else {
-            return ready(Err(Problem::unavailable("this worker has no state")));
+            let problem = Problem::unavailable("this worker has no state");
+            return Either::Left(ready(Err(problem)));
         };
-        let who = refuse_token_in(request.query_string())
-            .and_then(|()| of(state, request.headers()))
-            .and_then(|who| who.ok_or_else(|| unauthenticated(None)))
-            .and_then(|who| check_rate(state, request, &who).map(|()| who));
-        ready(who.map(Self))
+        if !may_wait(state, request.headers()) {
+            return Either::Left(ready(identify(state, request)));
+        }
+        let (state, request) = (state.clone(), request.clone());
+        Either::Right(Box::pin(async move {
+            await_key(&state, request.headers()).await?;
+            identify(&state, &request)
+        }))
+    }
+}
+
+fn identify(state: &State, request: &HttpRequest) -> Result<Who, Problem> {
+    refuse_token_in(request.query_string())?;
+    let who = of(state, request.headers())?.ok_or_else(|| unauthenticated(None))?;
+    check_rate(state, request, &who)?;
+    Ok(Who(who))
+}
+
+/// The token of a request, wherever it is; none if it says more than one thing.
+fn token(headers: &HeaderMap) -> Option<&str> {
+    let (bearer, offered) = (bearer(headers).ok()?, offered(headers).ok()?);
+    bearer
+        .or(offered)
+        .or_else(|| cookie(headers).ok().flatten())
+}
+
+/// Whether the key of a request's token is not known, and may be at `--jwt-jwks-url` by now.
+fn may_wait(state: &State, headers: &HeaderMap) -> bool {
+    let tokens = state.auth.as_ref().map(|auth| &auth.tokens);
+    let Some(tokens) = tokens.filter(|tokens| tokens.has_url()) else {
+        return false;
+    };
+    token(headers).is_some_and(|token| tokens.is_pending(token) || tokens.is_away(token))
+}
+
+/// Waits for the key of a request's token, if it is not known and may be at `--jwt-jwks-url` by now.
+///
+/// # Errors
+/// 503 if the keys have never come.
+pub async fn await_key(state: &State, headers: &HeaderMap) -> Result<(), Problem> {
+    let (Some(auth), Some(token)) = (&state.auth, token(headers)) else {
+        return Ok(());
+    };
+    auth.tokens.fetch_key_of(token).await;
+    match auth.tokens.is_away(token) {
+        true => Err(Problem::unavailable(
+            "the keys that tokens are signed with can't be read yet; try again in a moment",
+        )),
+        false => Ok(()),
     }
 }
 
@@ -117,28 +169,30 @@ pub fn bearer_of(state: &State, headers: &HeaderMap) -> Result<(String, Arc<Prin
     Ok((token.to_owned(), principal))
 }
 
-/// Whether a request may read what is for operators: it comes from this machine without a proxy, or has a token for it.
+/// Whether a request may read what is for operators: it has a token for it. `Host` and the address of the peer say nothing
+/// by themselves, for a proxy on this machine has that address and passes on any `Host`, or sends its own.
 ///
 /// # Errors
 /// 401, 403.
-pub fn check_operator(state: &State, request: &HttpRequest) -> Result<(), Problem> {
+pub async fn check_operator(state: &State, request: &HttpRequest) -> Result<(), Problem> {
     let Some(auth) = &state.auth else {
         return Ok(());
     };
     let headers = request.headers();
     // A proxy may name nobody, and a page may have made its own name point here: that shows in `Host`.
     let is_passed_on = PROXY_HEADERS.iter().any(|name| headers.contains_key(*name))
-        || !origin::is_for_loopback(headers);
+        || !host::is_for_loopback(headers);
     let is_near = request
         .peer_addr()
-        .is_none_or(|peer| peer.ip().is_loopback());
-    if is_near && !is_passed_on {
+        .is_some_and(|peer| peer.ip().is_loopback());
+    if auth.metrics_on_loopback && is_near && !is_passed_on {
         return Ok(());
     }
+    await_key(state, headers).await?;
     match of(state, headers)? {
         Some(Viewer::One(principal)) if principal.role() == &*auth.metrics_role => Ok(()),
         Some(_) => Err(forbidden(
-            "metrics are for operators: for the role of --metrics-role, and for this machine",
+            "metrics are for operators: send a token with the role of --metrics-role",
         )),
         None => Err(unauthenticated(None)),
     }
@@ -232,13 +286,25 @@ fn cookie(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let pairs = cookies
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'));
-    let mut own = pairs.filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
-    let token = own.next();
-    // One that somebody else's host has set for the domain, beside ours.
-    if own.next().is_some() {
-        return Err(Problem::malformed("Cookie", format!("has {COOKIE} twice")));
+    let (mut plain, mut bound) = (Vec::new(), Vec::new());
+    for pair in pairs {
+        match pair.trim().split_once('=') {
+            Some((COOKIE, token)) => plain.push(token),
+            Some((HOST_COOKIE, token)) => bound.push(token),
+            _ => {}
+        }
     }
-    Ok(token.filter(|token| !token.is_empty()))
+    // Over TLS another host of the domain may have set the plain one, so it is not looked at.
+    let is_over_tls = session::is_forwarded_tls(headers) || origin::is_own_over_tls(headers);
+    let (name, own) = match is_over_tls || !bound.is_empty() {
+        true => (HOST_COOKIE, bound),
+        false => (COOKIE, plain),
+    };
+    // One that another host has set for the domain, beside ours.
+    if own.len() > 1 {
+        return Err(Problem::malformed("Cookie", format!("has {name} twice")));
+    }
+    Ok(own.first().copied().filter(|token| !token.is_empty()))
 }
 
 /// A token in an address is refused, whatever it is worth: it would be in logs and histories by now.
@@ -326,5 +392,14 @@ mod tests {
         assert_eq!(cookie(&twice).unwrap_err().status(), 400);
         let other = headers(&[(header::COOKIE, "plank_session_2=x; plank=y")]);
         assert_eq!(cookie(&other).unwrap(), None);
+        // The one that is bound to the host wins, and over TLS the other one counts for nothing.
+        let both = "plank_session=x; __Host-plank_session=y; plank_session=z";
+        assert_eq!(
+            cookie(&headers(&[(header::COOKIE, both)])).unwrap(),
+            Some("y")
+        );
+        let tls = header::HeaderName::from_static("x-forwarded-proto");
+        let plain = headers(&[(header::COOKIE, "plank_session=x"), (tls, "https")]);
+        assert_eq!(cookie(&plain).unwrap(), None);
     }
 }

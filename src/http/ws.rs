@@ -153,6 +153,11 @@ struct Accepted {
 
 /// Whether the socket may become a session, and its place then.
 async fn check(state: &State, request: &Request) -> Result<(Accepted, Place), Problem> {
+    // First of all: one that is refused has cost as much.
+    let address = state.peers.client(request.peer_addr(), request.headers());
+    let checked = address.map_or(Ok(()), |address| state.rates.handshake(address));
+    checked.map_err(too_often)?;
+    state.hosts.check(request.peer_addr(), request.headers())?;
     if request.path() != "/ws" {
         return Err(Problem::not_found(
             "there is no WebSocket here; connect to /ws",
@@ -171,9 +176,6 @@ async fn check(state: &State, request: &Request) -> Result<(Accepted, Place), Pr
         .map(|key| hash_key(key.as_bytes()));
     let key = key.ok_or_else(|| Problem::malformed("Sec-WebSocket-Key", "is missing"))?;
     let extension = extension(state, request.headers())?;
-    let address = state.peers.client(request.peer_addr(), request.headers());
-    let checked = address.map_or(Ok(()), |address| state.rates.handshake(address));
-    checked.map_err(too_often)?;
     let query = request.uri().query().unwrap_or_default();
     who::refuse_token_in(query)?;
     let (query, ticket) = split_ticket(query)?;
@@ -219,6 +221,7 @@ async fn viewer(
             );
             return Err(Problem::malformed("Sec-WebSocket-Protocol", detail));
         }
+        who::await_key(state, headers).await?;
         return who::of(state, headers);
     };
     if said {
@@ -226,6 +229,9 @@ async fn viewer(
         return Err(Problem::malformed("ticket", detail));
     }
     let principal = soon(tickets::take(&state.pool, &ticket)).await?;
+    // Its token may have been taken back meanwhile.
+    let revoked = state.auth.as_ref().map(|auth| auth.tokens.revoked());
+    let principal = principal.filter(|p| revoked.is_none_or(|revoked| !revoked.has(p)));
     let principal = principal.ok_or_else(who::no_ticket)?;
     Ok(Some(Viewer::One(Arc::new(principal))))
 }

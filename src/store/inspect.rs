@@ -11,6 +11,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client, Row};
 
 use crate::config::{Check, Roots, Server};
+use crate::feed::Table;
 use crate::limits::STATEMENT_MAX;
 
 use super::certificate;
@@ -378,6 +379,16 @@ impl Inspector {
             }
         };
         Ok(self.all(sql::TABLES).await?.iter().map(facts).collect())
+    }
+
+    /// The watched tables that have policies, as servers know them.
+    ///
+    /// # Errors
+    /// Why they can't be read.
+    pub async fn policies(&self) -> Result<Vec<Table>, String> {
+        let rows = self.all(sql::POLICIES).await?;
+        let read = |row: &Row| serde_json::from_str(row.get(0)).map_err(text);
+        rows.iter().map(read).collect()
     }
 
     /// Transactions of all databases of the cluster that have been open for longer than `age`, the oldest first.

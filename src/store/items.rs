@@ -79,7 +79,26 @@ pub enum Outcome {
     Missing,
     /// The row has another version than was expected.
     Changed(Item),
+    /// Another row, seen or not, has a value that may be there once only. Nothing was done.
+    Taken,
 }
+
+/// The columns of the table that plank makes. An owner may have added more.
+pub const COLUMNS: [&str; 8] = [
+    "id",
+    "name",
+    "description",
+    "status",
+    "data",
+    "version",
+    "created_at",
+    "updated_at",
+];
+
+/// The row that an insert would make, with no number yet.
+const CANDIDATE: &str = "select c.id, c.version, pg_catalog.row_to_json(c)::text as json from ( \
+    select 0::bigint as id, $1::text as name, $2::text as description, coalesce($3, 'open')::text as status, \
+      coalesce($4::jsonb, '{}') as data, 1 as version, pg_catalog.now() as created_at, pg_catalog.now() as updated_at) c";
 
 const ROW: &str = "id, version, row_to_json(items)::text as json";
 
@@ -88,6 +107,18 @@ fn item(row: &Row) -> Item {
         id: row.get("id"),
         version: row.get("version"),
         json: row.get("json"),
+    }
+}
+
+/// What became of a write that failed: another row is in its way, or [`write_error`]. Where it is not known whether the write
+/// would have been allowed, nothing is told of other rows.
+fn failed(error: tokio_postgres::Error, is_allowed: bool) -> Result<Outcome, StoreError> {
+    let code = error.as_db_error().map(|db| db.code().code());
+    match code {
+        // Class 23: integrity constraint violation.
+        Some(code) if code.starts_with("23") && !is_allowed => Ok(Outcome::Forbidden),
+        Some("23505" | "23P01") => Ok(Outcome::Taken),
+        _ => Err(write_error(error)),
     }
 }
 
@@ -120,27 +151,41 @@ fn write_error(error: tokio_postgres::Error) -> StoreError {
 /// # Errors
 /// [`StoreError::Invalid`] names the member that the table refuses.
 pub async fn create(pool: &Pool, guard: &Guard, fields: &Fields) -> Result<Outcome, StoreError> {
-    let sql = format!(
-        "insert into public.items (name, description, status, data) \
-         values ($1, $2, coalesce($3, 'open'), coalesce($4::jsonb, '{{}}')) returning {ROW}"
-    );
+    // A row needs a name, and nobody gives one to a column that it can't see.
+    if !guard.has_column("name") {
+        return Ok(Outcome::Forbidden);
+    }
     let (name, description) = (
         fields.name.as_deref().unwrap_or_default(),
         fields.description.clone().flatten(),
     );
     let data = fields.data.as_ref().map(Json);
+    let sql = format!(
+        "insert into public.items (name, description, status, data) \
+         values ($1, $2, coalesce($3, 'open'), coalesce($4::jsonb, '{{}}')) returning {ROW}"
+    );
+    // Before anything is written: the table, its indexes and its triggers know of hidden rows, and a refusal must not tell of
+    // them. The number of a row is not known before there is one.
+    let is_decided = guard.asks_only_for(&COLUMNS[1..]);
     let made = pool.write(async |client, doubt| {
+        let params: [&(dyn ToSql + Sync); 4] = [&name, &description, &fields.status, &data];
         let statement = client.prepare_cached(&sql).await?;
         let transaction = begin(client).await?;
-        let row = transaction
-            .query_one(&statement, &[&name, &description, &fields.status, &data])
-            .await
-            .map_err(write_error)?;
-        let made = item(&row);
+        guard.hold(&transaction).await?;
+        if guard.asks_for_rows() && is_decided {
+            let statement = transaction.prepare_cached(CANDIDATE).await?;
+            let row = transaction.query_one(&statement, &params).await;
+            if !guard.may_write(&item(&row.map_err(write_error)?))? {
+                return Ok(Err(Outcome::Forbidden));
+            }
+        }
+        let made = match transaction.query_one(&statement, &params).await {
+            Ok(row) => item(&row),
+            Err(error) => return failed(error, is_decided).map(Err),
+        };
         if !guard.may_write(&made)? {
             return Ok(Err(Outcome::Forbidden));
         }
-        guard.holds(&transaction).await?;
         doubt.commit(transaction).await?;
         Ok(Ok(made))
     });
@@ -168,24 +213,38 @@ pub async fn get(pool: &Pool, guard: &Guard, id: i64) -> Result<Option<Item>, St
     }
 }
 
-/// The row, locked, if there is one of an expected version.
+/// The row, locked, if there is one of an expected version. It is looked at without a lock first: a client that may not do
+/// anything with it must not wait for those who may.
 async fn lock(
     client: &impl GenericClient,
     guard: &Guard,
     id: i64,
     expect: &Expect,
 ) -> Result<Result<Item, Outcome>, StoreError> {
-    let sql = format!("select {ROW} from public.items where id = $1 for update");
-    Ok(
-        match client.query_opt(&sql, &[&id]).await?.as_ref().map(item) {
-            None => Err(Outcome::Missing),
-            // Whatever it is, nothing of it is told.
-            Some(found) if !guard.may_see(&found)? => Err(Outcome::Missing),
-            Some(found) if !guard.may_write(&found)? => Err(Outcome::Forbidden),
-            Some(found) if !expect.accepts(found.version) => Err(Outcome::Changed(found)),
-            Some(found) => Ok(found),
-        },
-    )
+    let sql = format!("select {ROW} from public.items where id = $1");
+    let seen = client.query_opt(&sql, &[&id]).await?;
+    if let Err(outcome) = admit(guard, seen.as_ref().map(item), expect)? {
+        return Ok(Err(outcome));
+    }
+    // It may be another one by now.
+    let sql = format!("{sql} for update");
+    let locked = client.query_opt(&sql, &[&id]).await?;
+    admit(guard, locked.as_ref().map(item), expect)
+}
+
+fn admit(
+    guard: &Guard,
+    found: Option<Item>,
+    expect: &Expect,
+) -> Result<Result<Item, Outcome>, StoreError> {
+    Ok(match found {
+        None => Err(Outcome::Missing),
+        // Whatever it is, nothing of it is told.
+        Some(found) if !guard.may_see(&found)? => Err(Outcome::Missing),
+        Some(found) if !guard.may_write(&found)? => Err(Outcome::Forbidden),
+        Some(found) if !expect.accepts(found.version) => Err(Outcome::Changed(found)),
+        Some(found) => Ok(found),
+    })
 }
 
 /// Changes a row.
@@ -200,17 +259,41 @@ pub async fn update(
     write: Write,
     expect: &Expect,
 ) -> Result<Outcome, StoreError> {
-    let otherwise = if write == Write::Merge {
-        "data"
-    } else {
-        "'{}'"
+    // What the client can't see is not its to change: it stays, also where all else gets its default.
+    let stays = |column: &str| !guard.has_column(column);
+    let set = |column: &str, value: &str| match stays(column) {
+        true => format!("i.{column}"),
+        false => value.to_owned(),
     };
-    let sql = format!(
-        "update public.items set name = $2, description = $3, status = coalesce($4, 'open'), \
-         data = coalesce($5::jsonb, {otherwise}) where id = $1 returning {ROW}"
+    let data = match write {
+        Write::Merge => "coalesce($5::jsonb, i.data)",
+        Write::Replace => "coalesce($5::jsonb, '{}')",
+    };
+    let values = format!(
+        "{}, {}, {}, {}",
+        set("name", "$2::text"),
+        set("description", "$3::text"),
+        set("status", "coalesce($4::text, 'open')"),
+        set("data", data)
     );
+    // Each statement has all parameters, with their types, whichever of them it needs.
+    const GIVEN: &str =
+        "($2::text, $3::text, $4::text, $5::jsonb) is not distinct from ($2, $3, $4, $5)";
+    let candidate = format!(
+        "select c.id, c.version, pg_catalog.row_to_json(c)::text as json from ( \
+         select i.id, n.name, n.description, n.status, n.data, i.version + 1 as version, i.created_at, pg_catalog.now() as updated_at \
+         from public.items i, lateral (select {values}) n (name, description, status, data) \
+         where i.id = $1 and {GIVEN}) c"
+    );
+    let sql = format!(
+        "update public.items i set (name, description, status, data) = (select {values}) \
+         where i.id = $1 and {GIVEN} \
+         returning i.id, i.version, pg_catalog.row_to_json(i)::text as json"
+    );
+    let is_decided = guard.asks_only_for(&COLUMNS);
     let changed = pool.write(async |client, doubt| {
         let transaction = begin(client).await?;
+        guard.hold(&transaction).await?;
         let found = match lock(&transaction, guard, id, expect).await? {
             Ok(found) => found,
             Err(outcome) => return Ok(Err(outcome)),
@@ -225,15 +308,20 @@ pub async fn update(
         );
         let data = fields.data.as_ref().map(Json);
         let params: [&(dyn ToSql + Sync); 5] = [&id, &name, &description, &fields.status, &data];
-        let row = transaction
-            .query_one(&sql, &params)
-            .await
-            .map_err(write_error)?;
-        let changed = item(&row);
+        // See [`create`].
+        if guard.asks_for_rows() && is_decided {
+            let row = transaction.query_one(&candidate, &params).await;
+            if !guard.may_write(&item(&row.map_err(write_error)?))? {
+                return Ok(Err(Outcome::Forbidden));
+            }
+        }
+        let changed = match transaction.query_one(&sql, &params).await {
+            Ok(row) => item(&row),
+            Err(error) => return failed(error, is_decided).map(Err),
+        };
         if !guard.may_write(&changed)? {
             return Ok(Err(Outcome::Forbidden));
         }
-        guard.holds(&transaction).await?;
         doubt.commit(transaction).await?;
         Ok(Ok(changed))
     });
@@ -306,6 +394,7 @@ pub async fn delete(
 ) -> Result<Outcome, StoreError> {
     pool.write(async |client, doubt| {
         let transaction = begin(client).await?;
+        guard.hold(&transaction).await?;
         let found = match lock(&transaction, guard, id, expect).await? {
             Ok(found) => found,
             Err(outcome) => return Ok(outcome),
@@ -313,7 +402,6 @@ pub async fn delete(
         transaction
             .execute("delete from public.items where id = $1", &[&id])
             .await?;
-        guard.holds(&transaction).await?;
         doubt.commit(transaction).await?;
         Ok(Outcome::Done(found))
     })

@@ -30,6 +30,7 @@ mod policy;
 pub mod pool;
 pub mod private;
 pub mod retention;
+pub mod revoked;
 mod session;
 pub mod sqlstate;
 pub mod tickets;

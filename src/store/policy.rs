@@ -4,9 +4,16 @@ use deadpool_postgres::GenericClient;
 
 use crate::feed::Held;
 
-/// As `plank.allow` has written it: a version that is gone never comes back.
-const HOLDS: &str = "select exists (select from plank.policy \
-    where rel = $1::oid and role = $2 and op = $3 and since::text = $4)";
+/// As `plank.allow` has written it: a version that is gone never comes back. All policies of a role for an op are of the same
+/// version, that of the last change to any of them.
+const HOLDS: &str = "select coalesce(pg_catalog.bool_and(p.since::text = $4), false) from plank.policy p \
+    where p.rel = $1::oid and p.role = $2 and p.op = $3";
+
+/// The same, and they can't be changed until the transaction ends: whoever changes them waits, or has changed them already,
+/// and then this waits and sees the new ones.
+const HELD: &str = "select coalesce(pg_catalog.bool_and(h.since = $4), false) from ( \
+    select p.since::text as since from plank.policy p \
+    where p.rel = $1::oid and p.role = $2 and p.op = $3 for share) h";
 
 /// Whether a policy holds, as of the snapshot of the connection.
 ///
@@ -16,7 +23,26 @@ pub(super) async fn holds(
     client: &impl GenericClient,
     held: &Held,
 ) -> Result<bool, tokio_postgres::Error> {
-    let statement = client.prepare_cached(HOLDS).await?;
+    ask(client, held, HOLDS).await
+}
+
+/// Whether a policy holds until the transaction ends.
+///
+/// # Errors
+/// Those of the connection.
+pub(super) async fn hold(
+    client: &impl GenericClient,
+    held: &Held,
+) -> Result<bool, tokio_postgres::Error> {
+    ask(client, held, HELD).await
+}
+
+async fn ask(
+    client: &impl GenericClient,
+    held: &Held,
+    sql: &str,
+) -> Result<bool, tokio_postgres::Error> {
+    let statement = client.prepare_cached(sql).await?;
     let (role, since) = (&*held.role, held.since.to_string());
     let row = client
         .query_one(

@@ -13,6 +13,10 @@ use crate::limits::{STATEMENT_MAX, WATCH_LOCK_MAX, WATCH_MAX};
 use super::connect::{self, ConnectError};
 use super::session::Session;
 
+mod policies;
+
+pub use policies::{Allowed, Listed};
+
 /// What a table is called, whose it is, and who asks; names as PostgreSQL quotes them. `usage` is what an owner has, and
 /// whoever inherits from him.
 const RESOLVE: &str = "select format('%I.%I', n.nspname, c.relname), quote_ident(pg_get_userbyid(c.relowner)), \

@@ -30,7 +30,7 @@ function suite() {
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), "plank-login-"));
     secret = join(dir, "secret");
-    await writeFile(secret, "a secret of a test, which is as long as it has to be");
+    await writeFile(secret, "a secret of a test, which is as long as it has to be", { mode: 0o600 });
     server = await Server.start("--auth", "on", "--jwt-secret-file", secret);
     browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGS });
     psql = new Psql(server.database_url);

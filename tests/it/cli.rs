@@ -211,7 +211,7 @@ async fn migrate_says_what_it_did() {
         (
             0,
             "applied V1__items\napplied V2__log\napplied V3__capture\napplied V4__watch\n\
-             applied V5__doorbell\napplied V6__policy\napplied V7__canary\n"
+             applied V5__doorbell\napplied V6__policy\napplied V7__canary\napplied V8__access\n"
         )
     );
     let (status, out, _) = run(&["migrate", "--database-url", &url]).await;

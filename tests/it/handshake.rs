@@ -42,7 +42,7 @@ async fn the_handshake_is_checked() {
             handshake("/ws", "Origin: https://allowed.example\r\n"),
             "101",
         ),
-        (handshake("/ws", "Origin: http://plank.test\r\n"), "101"),
+        (handshake("/ws", "Origin: http://localhost\r\n"), "101"),
     ] {
         let mut client = RawClient::connect(app.address).await;
         client.send(request.as_bytes()).await;

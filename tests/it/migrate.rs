@@ -8,7 +8,7 @@ use crate::support::cluster::connect;
 use crate::support::{Cluster, TestApp};
 
 /// How many there are.
-const MIGRATIONS: usize = 7;
+const MIGRATIONS: usize = 8;
 
 fn both(config: Config) -> Database {
     Database {

@@ -1,18 +1,19 @@
 //! One batch on its way out: a message per topic, cut into several where it is long.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::feed::filter::{Opened, Shape};
 use crate::feed::render::Unfit;
 use crate::feed::{Change, Cursor, Newest, Op, Projection, Table, TopicId};
-use crate::limits::CHUNK_BYTES;
+use crate::limits::{BATCH_TEXT_BYTES_MAX, CHUNK_BYTES, PATTERN_COST};
 use crate::wire::message::Changes;
 
 use super::super::message::TopicFrame;
 use super::super::shared::SharedFrame;
 use super::super::subscription::Mark;
 use super::topics::Topics;
+use super::turns::{Asking, Bounds, Step};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Batch {
     muted: HashSet<TopicId>,
     /// Whole messages that have not been taken yet.
     ready: Vec<TopicFrame>,
+    /// Bytes of all messages, whole or not, that have not been taken yet.
+    text_bytes: usize,
 }
 
 /// The message of one topic that is being written.
@@ -73,40 +76,67 @@ impl Batch {
             places: HashMap::new(),
             muted: HashSet::new(),
             ready: Vec::new(),
+            text_bytes: 0,
         }
     }
 
-    /// Adds a change for the topics of its table that it concerns. Its text is made once for all that see the same.
+    /// Adds a change for the topics of its table that it concerns, as far as the bounds let it: the rest is in `asking`. Its text
+    /// is made once for all that see the same.
     ///
     /// # Errors
     /// If a row of the log can't be read.
-    pub fn add(&mut self, topics: &Topics, table: &Table, change: &Change) -> Result<(), Unfit> {
+    pub fn add(
+        &mut self,
+        topics: &Topics,
+        table: &Table,
+        change: &Change,
+        asking: &mut Asking,
+        bounds: Bounds,
+    ) -> Result<Step, Unfit> {
         let Some(index) = topics.index(table.rel) else {
-            return Ok(());
+            return Ok(Step::Done);
         };
-        let mut texts = Texts {
-            change,
-            made: Vec::new(),
-        };
-        for topic in index.plain() {
-            self.show(topics, *topic, &mut texts, Shape::Plain)?;
+        let Asking { concerned, made } = asking;
+        let mut texts = Texts { change, made };
+        let mut opened = None;
+        let open = || Opened::new(table, change).map_err(|_| Unfit);
+        if concerned.is_none() {
+            // Those that take every change come with the others: their messages take memory too.
+            let mut list: VecDeque<TopicId> = index.plain().iter().copied().collect();
+            if index.has_filters() {
+                let opened = opened.insert(open()?);
+                list.extend(match change.op {
+                    Op::Truncate => index.all(),
+                    _ => index.asked(opened).map_err(|_| Unfit)?,
+                });
+            }
+            *concerned = Some(list);
         }
-        if index.has_filters() {
-            let opened = Opened::new(table, change).map_err(|_| Unfit)?;
-            let concerned = match change.op {
-                Op::Truncate => index.all(),
-                _ => index.asked(&opened).map_err(|_| Unfit)?,
+        let mut checks = 0_u32;
+        while let Some(topic) = concerned.as_mut().and_then(VecDeque::pop_front) {
+            let Some((view, _)) = topics.shown(topic) else {
+                continue;
             };
-            for topic in concerned {
-                let Some((view, _)) = topics.shown(topic) else {
-                    continue;
-                };
-                if let Some(shape) = view.shape(&opened).map_err(|_| Unfit)? {
-                    self.show(topics, topic, &mut texts, shape)?;
+            let shape = match (&view.filter, &mut opened) {
+                (None, _) => Some(Shape::Plain),
+                (Some(_), Some(opened)) => view.shape(opened).map_err(|_| Unfit)?,
+                (Some(_), none) => view.shape(none.insert(open()?)).map_err(|_| Unfit)?,
+            };
+            let cost = view.filter.as_ref().map_or(0, |filter| filter.cost());
+            if let Some(shape) = shape {
+                self.show(topics, topic, &mut texts, shape)?;
+            }
+            // The clock is not asked for each of ten thousand cheap ones.
+            checks += 1;
+            let is_due = checks.is_multiple_of(64) || cost >= PATTERN_COST;
+            if is_due || self.text_bytes > BATCH_TEXT_BYTES_MAX {
+                let step = bounds.check(self.text_bytes);
+                if step != Step::Done && concerned.as_ref().is_some_and(|rest| !rest.is_empty()) {
+                    return Ok(step);
                 }
             }
         }
-        Ok(())
+        Ok(Step::Done)
     }
 
     fn show(
@@ -139,6 +169,7 @@ impl Batch {
             });
             self.open.len() - 1
         });
+        self.text_bytes += text.len();
         let open = &mut self.open[place];
         if view.conflates {
             let (key, text) = (change.key.clone(), text.to_owned());
@@ -183,7 +214,21 @@ impl Batch {
 
     /// The messages that are whole by now. The batch goes on.
     pub fn ready(&mut self) -> Vec<TopicFrame> {
+        self.text_bytes = self.open.iter().map(Open::bytes).sum();
         std::mem::take(&mut self.ready)
+    }
+
+    /// All there is, in messages that may be short. The batch goes on.
+    pub fn cut_all(&mut self) -> Vec<TopicFrame> {
+        let open = self.open.iter_mut().filter(|open| open.bytes() > 0);
+        self.ready
+            .extend(open.map(|open| open.cut(&self.cursor, false)));
+        self.ready()
+    }
+
+    /// Bytes of messages that have not been taken yet.
+    pub fn text_bytes(&self) -> usize {
+        self.text_bytes
     }
 
     /// The rest, each topic's last message marked. It has no changes if the one before was just full.
@@ -197,7 +242,7 @@ impl Batch {
 /// A change as it shows to some, for each way in which it does.
 struct Texts<'a> {
     change: &'a Change,
-    made: Vec<(Projection, Shape, String)>,
+    made: &'a mut Vec<(Projection, Shape, String)>,
 }
 
 impl Texts<'_> {

@@ -1,6 +1,7 @@
 //! What the hub makes of the log: rows become changes, changes become frames, and frames go to the shards.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,59 +9,69 @@ use actix::prelude::Request;
 
 use crate::feed::catalog::Oid;
 use crate::feed::change_builder::BuildError;
-use crate::feed::{Change, LogOp, LogRow, Table, TopicId};
+use crate::feed::{Change, Cursor, LogOp, LogRow, Table, TopicId};
 use crate::metrics::ChangeLabels;
 use crate::wire::message::ResetReason;
 
 use super::super::message::*;
 use super::super::shard::Shard;
 use super::topics::Affected;
+use super::turns::{Asking, Bounds, Step, Waiting};
 use super::{Batch, Hub};
 
 /// Pushes that the shards have not taken yet.
-pub(super) type Sent = Vec<Request<Shard, Push>>;
+pub(super) type Sent = Vec<Pin<Box<Request<Shard, Push>>>>;
 
 /// What one chunk has brought so far.
 #[derive(Default)]
-struct Turn {
+pub(super) struct Turn {
     /// Changes that are not in the batch yet.
     changes: Vec<(Arc<Table>, Change)>,
-    sent: Sent,
+    /// The same in the order in which they are put there; the first one may be half there.
+    waiting: Waiting,
+    asking: Asking,
+    pub(super) sent: Sent,
 }
 
 impl Hub {
-    /// Takes a chunk of the log, and sends what is ready.
-    pub(super) fn follow(&mut self, chunk: Chunk) -> Sent {
+    /// Takes note of a chunk of the log before its rows are worked on.
+    pub(super) fn open_batch(&mut self, chunk: &Chunk) {
         if self.batch.is_none() {
             // A chunk never comes before the listener was live.
             let from = self.cursor.as_ref().unwrap_or(&chunk.next);
             self.batch = Some(Batch::new(from.clone(), chunk.next.clone()));
         }
         self.window.push(&chunk.rows);
-        let newest_at_us = chunk.rows.iter().map(|row| row.at_us).max();
-        let mut turn = Turn::default();
-        for row in chunk.rows {
-            self.take(row, &mut turn);
-        }
-        if chunk.last
-            && let Err(unclear) = self.builder.finish(&mut turn.changes)
-        {
-            for table in unclear
-                .into_iter()
-                .filter_map(|rel| self.catalog.get(rel).cloned())
-                .collect::<Vec<_>>()
-            {
+    }
+
+    /// What was held back for the end of the batch.
+    pub(super) fn finish_expanding(&mut self, turn: &mut Turn) {
+        let Err(unclear) = self.builder.finish(&mut turn.changes) else {
+            return;
+        };
+        for rel in unclear {
+            if let Some(table) = self.catalog.get(rel).cloned() {
                 self.untold(&table, i64::MAX, &BuildError::Unclear);
             }
         }
-        self.add(&mut turn);
+    }
+
+    /// Sends what is ready of a chunk that has been worked on.
+    pub(super) fn end_chunk(
+        &mut self,
+        next: Arc<Cursor>,
+        last: bool,
+        asked: u64,
+        newest_at_us: Option<i64>,
+        turn: &mut Turn,
+    ) {
         let (frames, cursor) = match self.batch.as_mut() {
-            Some(batch) if !chunk.last => (batch.ready(), None),
+            Some(batch) if !last => (batch.ready(), None),
             _ => {
                 let frames = self.batch.take().map(Batch::finish).unwrap_or_default();
-                self.window.close(chunk.next.clone());
-                self.answered = self.answered.max(chunk.asked);
-                self.set_cursor(chunk.next);
+                self.window.close(next.clone());
+                self.answered = self.answered.max(asked);
+                self.set_cursor(next);
                 (frames, Some(self.cursor_text.clone()))
             }
         };
@@ -69,10 +80,9 @@ impl Hub {
             self.measure_lag(at_us);
         }
         self.push(frames, cursor.as_ref(), &mut turn.sent);
-        turn.sent
     }
 
-    fn take(&mut self, row: LogRow, turn: &mut Turn) {
+    pub(super) fn take(&mut self, row: LogRow, turn: &mut Turn) {
         match row.op {
             LogOp::Watch => self.watched(&row, turn),
             LogOp::Unwatch => {
@@ -121,26 +131,44 @@ impl Hub {
     /// Puts everything of a table that came before this point into the batch.
     fn settle(&mut self, root: Oid, turn: &mut Turn) {
         let settled = self.builder.finish_of(root, &mut turn.changes);
-        self.add(turn);
+        self.add(turn, Bounds::none());
         if let (Err(error), Some(table)) = (settled, self.catalog.get(root).cloned()) {
             self.untold(&table, i64::MAX, &error);
         }
     }
 
-    fn add(&mut self, turn: &mut Turn) {
-        for (table, change) in turn.changes.drain(..) {
-            let labels = ChangeLabels {
-                table: table.quoted.clone(),
-                op: change.op.as_str(),
+    /// Puts the changes into the batch, as far as the bounds let it.
+    pub(super) fn add(&mut self, turn: &mut Turn, bounds: Bounds) -> Step {
+        turn.waiting.extend(turn.changes.drain(..));
+        while let Some((table, change)) = turn.waiting.front() {
+            if turn.asking.concerned.is_none() {
+                let labels = ChangeLabels {
+                    table: table.quoted.clone(),
+                    op: change.op.as_str(),
+                };
+                self.metrics.changes.get_or_create(&labels).inc();
+            }
+            let added = match &mut self.batch {
+                Some(batch) => batch.add(&self.topics, table, change, &mut turn.asking, bounds),
+                None => Ok(Step::Done),
             };
-            self.metrics.changes.get_or_create(&labels).inc();
-            let Some(batch) = &mut self.batch else {
-                continue;
-            };
-            if let Err(error) = batch.add(&self.topics, &table, &change) {
-                self.unreadable(&table, change.seq, &error);
+            match added {
+                Ok(Step::Done) => {}
+                Ok(step) => return step,
+                Err(error) => {
+                    let (table, seq) = (table.clone(), change.seq);
+                    self.unreadable(&table, seq, &error);
+                }
+            }
+            turn.waiting.pop_front();
+            turn.asking = Asking::default();
+            let text_bytes = self.batch.as_ref().map_or(0, Batch::text_bytes);
+            let step = bounds.check(text_bytes);
+            if step != Step::Done {
+                return step;
             }
         }
+        Step::Done
     }
 
     /// What happened to a table can't be told change by change.
@@ -265,7 +293,7 @@ impl Hub {
     }
 
     /// Sends frames to the shards that have subscribers of them.
-    fn push(&self, frames: Vec<TopicFrame>, cursor: Option<&Arc<str>>, sent: &mut Sent) {
+    pub(super) fn push(&self, frames: Vec<TopicFrame>, cursor: Option<&Arc<str>>, sent: &mut Sent) {
         let mut by_shard: HashMap<ShardId, Vec<TopicFrame>> = HashMap::new();
         for frame in frames {
             for shard in self.topics.shards(frame.topic) {
@@ -274,10 +302,10 @@ impl Hub {
         }
         for (id, frames) in by_shard {
             if let Some(shard) = self.shards.get(&id) {
-                sent.push(shard.send(Push {
+                sent.push(Box::pin(shard.send(Push {
                     frames,
                     cursor: cursor.cloned(),
-                }));
+                })));
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::limits::{PENDING_SUBSCRIPTIONS_MAX, PIECE_BYTES};
 use crate::wire::message::{self, Refusal, ResetReason};
 
 use super::super::message::*;
+use super::budget::Exceeded;
 use super::{Hub, UNKNOWN_TABLE};
 
 /// Somebody who waits for the listener to be live, for the end of a batch, or for the answer to a question.
@@ -122,8 +123,20 @@ impl Hub {
             };
             return self.tell(shard, restart);
         }
-        let Subscribe { wanted, alone, .. } = subscribe;
-        let topic = self.topics.join(subject, &table, shard, alone);
+        let Subscribe { wanted, alone, .. } = &subscribe;
+        let (wanted, alone) = (wanted.clone(), *alone);
+        let sub = subscribe.viewer.principal().map(|p| p.sub.as_str());
+        let joined = self.topics.join(subject, &table, shard, alone, sub);
+        let topic = match joined {
+            Ok(topic) => topic,
+            Err(Exceeded(limit)) => {
+                self.metrics.limit(limit);
+                let why = "too many different subscriptions, or filters that cost too much to ask: use fewer conditions, and \
+                    fewer patterns (like, ilike), or end other subscriptions";
+                let refusal = Refusal::of(&wanted.id, "too_dear", why).at("filter");
+                return self.tell(shard, Refused { key, refusal });
+            }
+        };
         self.metrics.topics.set(self.topics.len() as i64);
         let Some((view, (breaks, _))) = self.topics.view(topic) else {
             return;

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::feed::catalog::Oid;
+use crate::feed::filter::Filter;
 use crate::feed::topic::Anew;
 use crate::feed::{Subject, Table, TopicId, View};
 use crate::wire::message::ResetReason;
 
 use super::super::message::ShardId;
 use super::super::subscription::Asked;
+use super::budget::{Budget, Exceeded};
 use super::index::Index;
 
 /// What several subscriptions share.
@@ -63,6 +65,7 @@ pub struct Topics {
     topics: HashMap<TopicId, Topic>,
     by_subject: HashMap<Subject, TopicId>,
     by_root: HashMap<Oid, Group>,
+    budget: Budget,
     newest: u32,
 }
 
@@ -72,14 +75,25 @@ impl Topics {
         self.topics.len()
     }
 
-    /// One more subscription on a shard. `alone`: it shares its topic with nobody.
+    /// One more subscription on a shard. `alone`: it shares its topic with nobody. A new topic is counted for `sub`.
+    ///
+    /// # Errors
+    /// If one more topic costs more than is left.
     pub fn join(
         &mut self,
         subject: Subject,
         table: &Arc<Table>,
         shard: ShardId,
         alone: bool,
-    ) -> TopicId {
+        sub: Option<&str>,
+    ) -> Result<TopicId, Exceeded> {
+        let is_there = !alone && self.by_subject.contains_key(&subject);
+        let cost = |filter: &Option<_>| filter.as_ref().map_or(0, |f: &Arc<Filter>| f.cost());
+        let rows = subject.grant.as_ref().map_or(0, |grant| cost(&grant.rows));
+        let cost = cost(&subject.filter) + rows;
+        if !is_there {
+            self.budget.admit(sub, cost)?;
+        }
         let mut new = || {
             self.newest += 1;
             TopicId(self.newest)
@@ -102,7 +116,10 @@ impl Topics {
             }
         });
         *topic.shards.entry(shard).or_default() += 1;
-        id
+        if !is_there {
+            self.budget.add(id, sub, cost);
+        }
+        Ok(id)
     }
 
     /// `count` subscriptions fewer on a shard. The topic goes with the last one.
@@ -126,6 +143,7 @@ impl Topics {
         let Some(topic) = self.topics.remove(&id) else {
             return;
         };
+        self.budget.remove(id);
         if self.by_subject.get(&topic.subject) == Some(&id) {
             self.by_subject.remove(&topic.subject);
         }

@@ -1,9 +1,11 @@
 //! The database: facts in, findings out. No I/O.
 
-use crate::store::connect::{VERSION_MIN, quoted};
+use crate::feed::catalog::parse_name;
+use crate::store::connect::VERSION_MIN;
 use crate::store::inspect::{
     LinkFacts, LogFacts, OpenTransaction, SchemaFacts, ServerFacts, SettingFacts, TableFacts,
 };
+use crate::text::{is_unseen, sql_name, sql_text};
 
 use super::report::{Report, size, time};
 
@@ -100,16 +102,20 @@ fn rights(report: &mut Report, facts: &ServerFacts, schema: Option<&SchemaFacts>
             format!("{user:?} may not install plank in database {database:?}"),
             "plank makes a schema of its own and the table public.items; without these rights it ends at start",
             format!(
-                "as the owner of the database: grant create on database {d} to {u}; grant create on schema public to {u}",
-                d = quoted(database),
-                u = quoted(user)
+                "as the owner of the database: grant create on database {} to {1}; grant create on schema public to {1}",
+                sql_name(database),
+                sql_name(user)
             ),
         ),
         Some(schema) if !schema.is_usable => report.wrong(
             "rights",
             format!("the schema plank belongs to {:?}, and {user:?} is no member of it", schema.owner),
             "plank can neither read its log nor prune it, and ends at start",
-            format!("use the role that installed plank, or: grant {} to {}", quoted(&schema.owner), quoted(user)),
+            format!(
+                "use the role that installed plank, or: grant {} to {}",
+                sql_name(&schema.owner),
+                sql_name(user)
+            ),
         ),
         Some(schema) => {
             migrations(report, schema);
@@ -119,7 +125,10 @@ fn rights(report: &mut Report, facts: &ServerFacts, schema: Option<&SchemaFacts>
                     "rights",
                     format!("the schema plank belongs to {:?}, which can log in", schema.owner),
                     "capture runs with its rights inside of everybody's transactions: an owner of a watched table could reach what is that role's",
-                    format!("alter role {} createrole, then plank migrate: it makes the role plank_owner and gives the schema to it", quoted(user)),
+                    format!(
+                        "alter role {} createrole, then plank migrate: it makes the role plank_owner and gives the schema to it",
+                        sql_name(user)
+                    ),
                 ),
             }
         }
@@ -186,7 +195,7 @@ pub fn settings(report: &mut Report, server: &ServerFacts, settings: &[SettingFa
             }
             _ => "plank's sessions do not take it",
         };
-        let (user, database) = (quoted(&server.user), quoted(&server.database));
+        let (user, database) = (sql_name(&server.user), sql_name(&server.database));
         let (whose, undo) = match scope {
             (true, true) => (
                 "the role in this database",
@@ -398,12 +407,19 @@ fn expected_triggers(table: &TableFacts) -> Vec<&'static str> {
     names
 }
 
+/// A name that PostgreSQL has quoted, for SQL that a person pastes from a screen: what can't be seen is written out.
+fn pasted(name: &str) -> String {
+    match (name.contains(is_unseen), parse_name(name)) {
+        (true, Some((Some(schema), name))) => format!("{}.{}", sql_name(&schema), sql_name(&name)),
+        _ => name.to_owned(),
+    }
+}
+
 fn table(report: &mut Report, table: &TableFacts) {
     let name = &table.name;
-    // As a value of SQL, with a table's own quotes in it.
-    let value = name.replace('\'', "''");
+    let (in_sql, as_text) = (pasted(name), sql_text(name));
     let again = format!(
-        "select plank.watch('{value}') puts them back, and resets clients, who may have missed something"
+        "select plank.watch({as_text}) puts them back, and resets clients, who may have missed something"
     );
     let has = |wanted: &&str| table.triggers.iter().any(|(name, _)| name == wanted);
     let missing: Vec<_> = expected_triggers(table)
@@ -447,7 +463,7 @@ fn table(report: &mut Report, table: &TableFacts) {
             format!("{name} can't be followed: {}", table.problem),
             "clients may miss changes of it, and get no reset",
             format!(
-                "mend that; then, as its owner: select plank.watch('{value}')"
+                "mend that; then, as its owner: select plank.watch({as_text})"
             ),
         );
     }
@@ -469,7 +485,7 @@ fn table(report: &mut Report, table: &TableFacts) {
             what,
             "a snapshot of it fails or is not whole, while its changes still arrive",
             format!(
-                "as its owner: select plank.watch('{value}') gives the rights and the policy again"
+                "as its owner: select plank.watch({as_text}) gives the rights and the policy again"
             ),
         );
     }
@@ -478,7 +494,7 @@ fn table(report: &mut Report, table: &TableFacts) {
             "unlogged",
             format!("{name} is an unlogged table"),
             "a crash of the server empties it, and no trigger can tell: clients go on showing its rows",
-            format!("alter table {name} set logged"),
+            format!("alter table {in_sql} set logged"),
         );
     }
 }

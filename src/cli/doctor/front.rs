@@ -53,6 +53,15 @@ async fn reach(report: &mut Report, address: &Address) -> bool {
         );
         return false;
     }
+    if status == 421 {
+        report.wrong(
+            "front",
+            format!("plank at {shown} does not answer to this name (421)"),
+            "nobody has to log in there, so it takes requests for a name that it does not know for those of a strange page",
+            "tell plank the name: --allowed-host NAME (PLANK_ALLOWED_HOSTS); or let people log in: --auth on",
+        );
+        return false;
+    }
     if !(body.contains("\"alive\"") || body.contains("urn:plank") || body.contains("\"stuck\"")) {
         report.wrong(
             "front",

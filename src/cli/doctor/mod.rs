@@ -20,6 +20,7 @@ use crate::store::private;
 mod database;
 mod front;
 mod http;
+mod policies;
 mod report;
 
 use report::Report;
@@ -176,6 +177,11 @@ async fn look(
     }
     database::log(report, &inspector.log().await?);
     database::tables(report, &inspector.tables().await?);
+    // A plank that is older, or whose migrations are still to run, has none of them.
+    match inspector.policies().await {
+        Ok(tables) => policies::look(report, &tables),
+        Err(why) => report.skip("policies", format!("they can't be read: {why}")),
+    }
     Ok(())
 }
 

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::text::one_line;
+
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -133,10 +135,11 @@ impl Report {
                 State::Skipped => "-",
             };
             // Writing into a String can't fail.
-            let _ = writeln!(text, "{state:5}  {:13} {}", finding.check, finding.what);
+            let what = one_line(&finding.what);
+            let _ = writeln!(text, "{state:5}  {:13} {what}", finding.check);
             for (name, said) in [("why", finding.why), ("do", finding.todo.as_str())] {
                 if !said.is_empty() {
-                    let _ = writeln!(text, "       {name:>13} {said}");
+                    let _ = writeln!(text, "       {name:>13} {}", one_line(said));
                 }
             }
         }
@@ -198,6 +201,21 @@ mod tests {
         assert_eq!(json["findings"][1]["do"], "put it back");
         assert_eq!(json["findings"][0].get("why"), None);
         assert!(Report::default().json().contains("\"healthy\": true"));
+    }
+
+    #[test]
+    fn a_name_of_others_makes_no_line_and_moves_no_cursor() {
+        let mut report = Report::default();
+        let evil = "public.\"a\u{1b}[2J\nok     tables        all is well\"";
+        report.wrong(
+            "triggers",
+            evil,
+            "",
+            format!("select plank.watch('{evil}')"),
+        );
+        let text = report.text();
+        assert_eq!(text.lines().count(), 4, "{text}");
+        assert!(!text.contains('\u{1b}'), "{text:?}");
     }
 
     #[test]

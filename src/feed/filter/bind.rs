@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::limits::PATTERN_COST;
+
 use super::super::catalog::Table;
 use super::datum::Literal;
 use super::expr::{Expr, Is, Op};
@@ -19,6 +21,8 @@ pub struct Filter {
     root: Node,
     /// The normal form. It names types as well, so a filter on a column of another type is another one.
     text: String,
+    /// See [`Filter::cost`].
+    cost: usize,
 }
 
 /// A condition, normalised: no groups of one, no groups of the same kind in each other, members in order.
@@ -68,8 +72,13 @@ impl Filter {
         let root = node(expr, table)?;
         let mut text = String::new();
         write(&root, &mut text);
-        let expr = expr.clone();
-        Ok(Self { expr, root, text })
+        let (expr, cost) = (expr.clone(), cost(expr));
+        Ok(Self {
+            expr,
+            root,
+            text,
+            cost,
+        })
     }
 
     /// What no row passes.
@@ -78,7 +87,12 @@ impl Filter {
         let mut text = String::new();
         write(&root, &mut text);
         let expr = Arc::new(Expr::Any(Vec::new()));
-        Self { expr, root, text }
+        Self {
+            expr,
+            root,
+            text,
+            cost: 0,
+        }
     }
 
     /// What passes both.
@@ -88,7 +102,18 @@ impl Filter {
         write(&root, &mut text);
         let members = [&self.expr, &other.expr].map(|expr| (**expr).clone());
         let expr = Arc::new(Expr::All(members.into()));
-        Self { expr, root, text }
+        Self {
+            expr,
+            root,
+            text,
+            cost: self.cost + other.cost,
+        }
+    }
+
+    /// What asking it costs: a condition is one, a pattern as much as [`PATTERN_COST`]. What its row costs depends on its bytes
+    /// too.
+    pub fn cost(&self) -> usize {
+        self.cost
     }
 
     /// As it was written.
@@ -110,6 +135,17 @@ impl Filter {
         required.sort_by_key(|(_, values)| values.len());
         required
     }
+}
+
+fn cost(expr: &Expr) -> usize {
+    let of_one = |leaf: &Expr| match leaf {
+        Expr::Compare {
+            op: Op::Like | Op::Ilike,
+            ..
+        } => PATTERN_COST,
+        _ => 1,
+    };
+    expr.leaves().iter().map(|leaf| of_one(leaf)).sum()
 }
 
 fn required_by(node: &Node) -> Option<(usize, &[Literal])> {

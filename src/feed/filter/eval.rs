@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::catalog::Table;
 use super::super::change::{Change, Op};
 use super::bind::{Compare, Filter, Leaf, Node, Test};
-use super::datum::{Unreadable, string};
+use super::datum::Unreadable;
 use super::expr::Is;
 use super::row::Row;
 
@@ -128,10 +128,9 @@ fn test(leaf: &Leaf, row: &Row<'_>) -> Result<Option<bool>, Unreadable> {
         }
         Test::In(values) => values.binary_search_by(|v| v.datum.cmp(datum)).is_ok(),
         // The text as it is: blanks at the end of a char(n) count here.
-        Test::Like(pattern) => pattern.matches(&string(row.text(*column)?)?, |c| c),
-        Test::Ilike(pattern, letters) => {
-            pattern.matches(&string(row.text(*column)?)?, |c| letters.lower(c))
-        }
+        Test::Like(pattern) => pattern.matches(row.string(*column)?),
+        // The pattern is in lower case as well.
+        Test::Ilike(pattern, letters) => pattern.matches(row.lowered(*column, letters)?),
         Test::Is(_) => false,
     }))
 }

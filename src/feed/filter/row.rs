@@ -1,5 +1,6 @@
 //! A row of the log, opened for filters: each value is read at most once, however many filters look at it.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
 
@@ -7,7 +8,8 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::super::catalog::Table;
-use super::datum::{Datum, Unreadable};
+use super::datum::{Datum, Unreadable, string};
+use super::kind::Letters;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -16,6 +18,9 @@ pub struct Row<'a> {
     /// The text of each column's value; none if the row does not have the column.
     texts: Vec<Option<&'a str>>,
     data: Vec<OnceCell<Result<Option<Datum<'a>>, Unreadable>>>,
+    /// For patterns: each value as a text, and the same in lower case. However many patterns there are, it is read once.
+    strings: Vec<OnceCell<Result<Cow<'a, str>, Unreadable>>>,
+    lowered: Vec<OnceCell<Result<String, Unreadable>>>,
 }
 
 impl<'a> Row<'a> {
@@ -28,7 +33,15 @@ impl<'a> Row<'a> {
         let texts = reader.deserialize_map(Members(table))?;
         reader.end()?;
         let data = texts.iter().map(|_| OnceCell::new()).collect();
-        Ok(Self { table, texts, data })
+        let strings = texts.iter().map(|_| OnceCell::new()).collect();
+        let lowered = texts.iter().map(|_| OnceCell::new()).collect();
+        Ok(Self {
+            table,
+            texts,
+            data,
+            strings,
+            lowered,
+        })
     }
 
     /// The text of a value.
@@ -37,6 +50,30 @@ impl<'a> Row<'a> {
     /// If the row does not have the column.
     pub(super) fn text(&self, column: usize) -> Result<&'a str, Unreadable> {
         self.texts.get(column).copied().flatten().ok_or(Unreadable)
+    }
+
+    /// A value as a text, without its quotes and escapes.
+    ///
+    /// # Errors
+    /// If the row does not have the column, or no text in it.
+    pub(super) fn string(&self, column: usize) -> Result<&str, Unreadable> {
+        let cell = self.strings.get(column).ok_or(Unreadable)?;
+        let read = cell.get_or_init(|| string(self.text(column)?));
+        read.as_deref().map_err(|unreadable| *unreadable)
+    }
+
+    /// The same in lower case, by the letters of its column.
+    ///
+    /// # Errors
+    /// See [`Self::string`].
+    pub(super) fn lowered(&self, column: usize, letters: &Letters) -> Result<&str, Unreadable> {
+        let cell = self.lowered.get(column).ok_or(Unreadable)?;
+        let lower = || {
+            let text = self.string(column)?;
+            Ok(text.chars().map(|c| letters.lower(c)).collect())
+        };
+        let read = cell.get_or_init(lower);
+        read.as_deref().map_err(|unreadable| *unreadable)
     }
 
     /// A value; none for null.
@@ -66,7 +103,7 @@ impl<'de> Visitor<'de> for Members<'_> {
         let columns = &self.0.columns;
         let mut texts = vec![None; columns.len()];
         let mut next = 0;
-        while let Some(name) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
             // The members come in the order of the columns, unless some are secret.
             let place = match columns.get(next) {
                 Some(column) if column.name == name => Some(next),

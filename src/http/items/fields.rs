@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::store::items::{Fields, Write};
+use crate::store::items::{COLUMNS, Fields, Guard, Write};
 
 use super::super::problem::{FieldError, Problem};
 
@@ -14,7 +14,10 @@ pub const NUMBER_DIGITS_MAX: u64 = 1_000;
 pub const STATUSES: [&str; 3] = ["open", "active", "done"];
 
 /// Checks all members, so that a client hears of all mistakes at once.
-pub fn fields(members: Map<String, Value>, write: Write) -> Result<Fields, Problem> {
+///
+/// # Errors
+/// 422. Columns that `guard` hides are not there.
+pub fn fields(members: Map<String, Value>, write: Write, guard: &Guard) -> Result<Fields, Problem> {
     let (mut fields, mut errors) = (Fields::default(), Vec::new());
     let mut refuse = |field: &str, detail: String| {
         errors.push(FieldError {
@@ -22,8 +25,22 @@ pub fn fields(members: Map<String, Value>, write: Write) -> Result<Fields, Probl
             detail,
         })
     };
-    let name_is_missing = write == Write::Replace && !members.contains_key("name");
+    let name_is_missing =
+        write == Write::Replace && guard.has_column("name") && !members.contains_key("name");
+    let known = ["name", "description", "status", "data"];
+    let known = known.map(|name| (name, guard.has_column(name)));
+    let known: Vec<&str> = known
+        .iter()
+        .filter(|(_, is)| *is)
+        .map(|(n, _)| *n)
+        .collect();
     for (field, value) in members {
+        let is_hidden = COLUMNS.contains(&field.as_str()) && !guard.has_column(&field);
+        if is_hidden || !COLUMNS.contains(&field.as_str()) {
+            let detail = format!("is unknown; the members are {}", known.join(", "));
+            refuse(&field, detail);
+            continue;
+        }
         if has_huge_number(&value) {
             let detail = format!("has a number of more than {NUMBER_DIGITS_MAX} digits");
             refuse(&field, detail);
@@ -63,13 +80,7 @@ pub fn fields(members: Map<String, Value>, write: Write) -> Result<Fields, Probl
                 "data",
                 format!("is {}; it has to be an object", kind(&other)),
             ),
-            ("id" | "version" | "created_at" | "updated_at", _) => {
-                refuse(&field, "is set by the database and can't be written".into());
-            }
-            _ => refuse(
-                &field,
-                "is unknown; the members are name, description, status and data".into(),
-            ),
+            _ => refuse(&field, "is set by the database and can't be written".into()),
         }
     }
     if name_is_missing {
@@ -130,7 +141,7 @@ mod tests {
         let Value::Object(members) = value else {
             panic!("an object")
         };
-        fields(members, write).map_err(|problem| {
+        fields(members, write, &Guard::default()).map_err(|problem| {
             let body: Value = serde_json::from_str(&problem.json()).unwrap();
             body["errors"]
                 .as_array()

@@ -18,7 +18,7 @@ use crate::wire::message::ResetReason;
 
 use super::super::items::fields::STATUSES;
 use super::super::problem::{FieldError, Problem};
-use super::super::{assets, body, changes, health, items, query, rows, who, ws};
+use super::super::{assets, body, changes, health, host, items, query, rows, who, ws};
 
 /// For each a type to name in `responses(...)` of a handler, and a component of the document.
 macro_rules! answers {
@@ -50,6 +50,8 @@ answers! {
     MalformedHandshake, "The handshake of the WebSocket is wrong.",
         ws::handshake_problem(HandshakeError::BadWebsocketKey);
     ForeignOrigin, "The page is of another origin.", ws::foreign_origin();
+    ForeignHost, "Nobody has to log in here (`--auth off`), and `Host` is no name of this machine and none of `--allowed-host`.",
+        host::foreign_host();
     Unauthenticated, "Who asks has to be known here (`--auth on`), and the token is missing or not taken.",
         who::unauthenticated(None);
     Forbidden, "Whoever asks may not do this.", who::forbidden("your role may not do this");
@@ -64,6 +66,7 @@ answers! {
     BodyLate, "The body did not arrive in time.", body::late();
     Gone, "The cursor can't be served: load the table again, and go on from a new one.",
         changes::gone(ResetReason::Expired);
+    Taken, "Another item has a value that may be there only once.", items::taken();
     Changed, "The item is at a version that `If-Match` does not name. `ETag` is the one that it has.", changed();
     BodyTooLarge, "The body is longer than `--max-body-bytes`.", body::too_large(BODY_BYTES_MAX);
     NotJson, "The body has another media type.", body::wrong_type("text/plain", &["application/json"]);

@@ -8,7 +8,7 @@ use deadpool_postgres::GenericClient;
 
 use crate::feed::filter::Filter;
 use crate::feed::filter::row::Row;
-use crate::feed::{Grant, Projection, Right, Table};
+use crate::feed::{Grant, Held, Projection, Right, Table};
 
 use super::super::policy;
 use super::super::pool::StoreError;
@@ -53,24 +53,58 @@ impl Guard {
         }
     }
 
-    /// Whether it still is as it was when it was made. After a read, and before a write is committed.
+    /// Whether it still is as it was when it was made. After a read.
     ///
     /// # Errors
     /// Unavailable if it is not: asked again, the server knows better.
     pub(super) async fn holds(&self, client: &impl GenericClient) -> Result<(), StoreError> {
+        for held in self.held() {
+            if !policy::holds(client, &held).await? {
+                return Err(changed());
+            }
+        }
+        Ok(())
+    }
+
+    /// The same, and it stays so until the transaction ends. Before a write is checked: a `deny` that comes meanwhile waits for
+    /// the commit, and one that was there before is seen.
+    ///
+    /// # Errors
+    /// See [`Self::holds`].
+    pub(super) async fn hold(&self, client: &impl GenericClient) -> Result<(), StoreError> {
+        for held in self.held() {
+            if !policy::hold(client, &held).await? {
+                return Err(changed());
+            }
+        }
+        Ok(())
+    }
+
+    /// In an order that is the same for all: two writers must not wait for each other.
+    fn held(&self) -> Vec<Held> {
         let Some(grants) = &self.grants else {
-            return Ok(());
+            return Vec::new();
         };
         let rel = grants.table.rel;
         let see = grants.see.as_ref().map(|g| g.held(rel, Right::Select));
         let write = grants.write.as_ref().map(|(right, g)| g.held(rel, *right));
-        for held in see.iter().chain(&write) {
-            if !policy::holds(client, held).await? {
-                let why = "what whoever asks may do has just changed";
-                return Err(StoreError::Unavailable(why.into()));
-            }
-        }
-        Ok(())
+        see.into_iter().chain(write).collect()
+    }
+
+    /// Whether not every row may be written.
+    pub(super) fn asks_for_rows(&self) -> bool {
+        let write = self.grants.as_ref().and_then(|g| g.write.as_ref());
+        write.is_some_and(|(_, grant)| grant.rows.is_some())
+    }
+
+    /// Whether the policies of a write only ask for these columns: then they can be decided before there is a row.
+    pub(super) fn asks_only_for(&self, columns: &[&str]) -> bool {
+        let write = self.grants.as_ref().and_then(|g| g.write.as_ref());
+        let rows = write.and_then(|(_, grant)| grant.rows.as_ref());
+        rows.is_none_or(|rows| {
+            let mut leaves = rows.expr().leaves().into_iter();
+            leaves.all(|leaf| columns.contains(&leaf.parts().0))
+        })
     }
 
     pub(super) fn may_see(&self, item: &Item) -> Result<bool, StoreError> {
@@ -120,6 +154,11 @@ impl Grants {
         let row = Row::read(&self.table, &item.json).map_err(|_| altered())?;
         rows.passes(&row).map_err(|_| altered())
     }
+}
+
+/// What a client may do is not what it was when its request began.
+fn changed() -> StoreError {
+    StoreError::Unavailable("what the client may do has just changed".into())
 }
 
 /// The row is not as the table was described; that is known in a moment.

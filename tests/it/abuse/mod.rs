@@ -8,11 +8,15 @@ use tokio::net::TcpSocket;
 use crate::support::raw::{RawClient, frame, handshake};
 use crate::support::{TestApp, within};
 
+mod dear;
 mod descriptors;
 mod floods;
 mod frames;
 mod heads;
+mod hosts;
+mod names;
 mod storm;
+mod upgrades;
 
 /// A client that comes from an address of loopback, of which there are many.
 async fn from(address: &str, to: SocketAddr) -> RawClient {

@@ -288,7 +288,7 @@ async fn nothing_is_open_without_a_token() {
 }
 
 #[actix_rt::test]
-async fn metrics_are_for_this_machine_and_for_their_role() {
+async fn metrics_are_for_their_role_and_for_this_machine_where_that_is_said() {
     let app = Secure::start().await;
     let (viewer, operator) = (
         viewer("ann"),
@@ -311,6 +311,21 @@ async fn metrics_are_for_this_machine_and_for_their_role() {
             vec![passed_on, ("authorization", &format!("Bearer {operator}"))],
             200,
         ),
+    ] {
+        let (status, _) = app.with_headers("GET", "/metrics", &headers).await;
+        assert_eq!(status, expected, "{headers:?}");
+    }
+    // A proxy on this machine that says nothing of whom it asks for looks like a program there, whatever `Host` it passes on.
+    let app = Secure::start_with(|config| {
+        config.auth.as_mut().unwrap().metrics_on_loopback = false;
+    })
+    .await;
+    let operator = format!("Bearer {operator}");
+    for (headers, expected) in [
+        (vec![], 401),
+        (vec![("host", "localhost")], 401),
+        (vec![("host", "127.0.0.1:8080")], 401),
+        (vec![("authorization", operator.as_str())], 200),
     ] {
         let (status, _) = app.with_headers("GET", "/metrics", &headers).await;
         assert_eq!(status, expected, "{headers:?}");

@@ -42,6 +42,12 @@ async fn a_cookie_is_for_the_browser_alone() {
     ] {
         let (_, cookie) = log_in(&app, &viewer("ann"), &[tls]).await;
         assert!(cookie.contains("; Secure"), "{tls:?}: {cookie}");
+        // A browser takes this name from this host alone, and only as it is here.
+        assert!(
+            cookie.starts_with("__Host-plank_session=") && !cookie.contains("Domain"),
+            "{tls:?}: {cookie}"
+        );
+        assert!(cookie.contains("; Path=/;") || cookie.ends_with("; Path=/"));
     }
     let long = token(json!({"sub": "ann", "role": "viewer", "x": "y".repeat(3_900)}));
     assert_eq!(
@@ -61,6 +67,31 @@ async fn a_cookie_is_for_the_browser_alone() {
         gone.starts_with("plank_session=;") && gone.contains("Max-Age=0"),
         "{gone}"
     );
+}
+
+#[actix_rt::test]
+async fn a_cookie_of_another_host_of_the_domain_counts_for_nothing_over_tls() {
+    let app = Secure::start().await;
+    let who = async |cookie: &str| {
+        let headers = [
+            ("x-forwarded-proto", "https"),
+            ("sec-fetch-site", "same-origin"),
+            ("cookie", cookie),
+        ];
+        let (status, body) = app.with_headers("GET", "/api/session", &headers).await;
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        (status, body["sub"].as_str().map(String::from))
+    };
+    let (ann, eve) = (viewer("ann"), viewer("eve"));
+    let (own, tossed) = (
+        format!("__Host-plank_session={ann}"),
+        format!("plank_session={eve}"),
+    );
+    assert_eq!(who(&own).await, (200, Some("ann".into())));
+    assert_eq!(who(&tossed).await, (401, None));
+    for both in [format!("{tossed}; {own}"), format!("{own}; {tossed}")] {
+        assert_eq!(who(&both).await, (200, Some("ann".into())), "{both}");
+    }
 }
 
 #[actix_rt::test]

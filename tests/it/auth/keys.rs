@@ -12,7 +12,7 @@ use ring::signature::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{SECRET, Secure, here, hs256, now_s, signed, token, viewer};
+use super::{SECRET, Secure, here, hs256, now_s, signed, token, viewer, write_secret};
 use crate::support::until;
 
 fn encode(bytes: &[u8]) -> String {
@@ -20,14 +20,14 @@ fn encode(bytes: &[u8]) -> String {
 }
 
 /// A key pair of each kind, and the JWK of its public half.
-struct Pairs {
+pub struct Pairs {
     rsa: RsaKeyPair,
     ec: EcdsaKeyPair,
     ed: Ed25519KeyPair,
 }
 
 impl Pairs {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let text = std::fs::read_to_string(here("rsa.pkcs8.b64")).unwrap();
         let der = STANDARD
             .decode(text.split_whitespace().collect::<String>())
@@ -43,7 +43,7 @@ impl Pairs {
         }
     }
 
-    fn jwks(&self) -> Vec<Value> {
+    pub fn jwks(&self) -> Vec<Value> {
         let PublicKeyComponents { n, e } = self.rsa.public().into();
         let (n, e): (Vec<u8>, Vec<u8>) = (n, e);
         let point = self.ec.public_key().as_ref();
@@ -55,7 +55,7 @@ impl Pairs {
     }
 
     /// A token that the pair of this name has signed, with a header of one's own.
-    fn sign(&self, pair: &str, header: &Value, sub: &str) -> String {
+    pub fn sign(&self, pair: &str, header: &Value, sub: &str) -> String {
         let claims = json!({"sub": sub, "role": "viewer", "exp": now_s() + 600});
         signed(header, &claims, |text| match pair {
             "r" => {
@@ -99,8 +99,9 @@ fn write(dir: &TempDir, keys: &[Value]) -> std::path::PathBuf {
 fn each_key_is_for_its_own_algorithm() {
     let (dir, pairs) = (TempDir::new().unwrap(), Pairs::new());
     let secret_file = dir.path().join("secret");
-    std::fs::write(&secret_file, SECRET).unwrap();
-    let keys = Keys::load(Some(secret_file), Some(write(&dir, &pairs.jwks()))).unwrap();
+    write_secret(&secret_file, SECRET);
+    let jwks_file = write(&dir, &pairs.jwks());
+    let keys = Keys::load(Some(secret_file), Some(jwks_file), None).unwrap();
     let tokens = Tokens::new(keys, None, None);
     for pair in ["r", "e", "o"] {
         let good = pairs.sign(pair, &json!({"alg": alg(pair), "kid": pair}), "ann");
@@ -128,7 +129,7 @@ fn each_key_is_for_its_own_algorithm() {
     let nameless = Pairs::new();
     let mut jwks = vec![nameless.jwks().remove(2), pairs.jwks().remove(2)];
     jwks[0].as_object_mut().unwrap().remove("kid");
-    let rotating = Keys::load(None, Some(write(&dir, &jwks))).unwrap();
+    let rotating = Keys::load(None, Some(write(&dir, &jwks)), None).unwrap();
     let rotating = Tokens::new(rotating, None, None);
     let header = json!({"alg": "EdDSA", "kid": "o"});
     assert!(rotating.check(&pairs.sign("o", &header, "ann")).is_ok());
@@ -158,9 +159,9 @@ fn each_key_is_for_its_own_algorithm() {
 fn audience_and_issuer_are_checked_where_they_are_asked_for() {
     let dir = TempDir::new().unwrap();
     let secret_file = dir.path().join("secret");
-    std::fs::write(&secret_file, SECRET).unwrap();
+    write_secret(&secret_file, SECRET);
     let tokens = |audience: Option<&str>, issuer: Option<&str>| {
-        let keys = Keys::load(Some(secret_file.clone()), None).unwrap();
+        let keys = Keys::load(Some(secret_file.clone()), None, None).unwrap();
         Tokens::new(keys, audience.map(String::from), issuer.map(String::from))
     };
     let of = |more: Value| {
@@ -207,14 +208,16 @@ fn a_file_that_can_not_be_used_says_why() {
     let dir = TempDir::new().unwrap();
     let file = |text: &str| {
         let path = dir.path().join("file");
-        std::fs::write(&path, text).unwrap();
+        write_secret(&path, text);
         path
     };
     for (text, part) in [
         ("short\n", "can be guessed"),
         ("0123456789012345678901234567890\n", "31 bytes"),
     ] {
-        let error = Keys::load(Some(file(text)), None).unwrap_err().to_string();
+        let error = Keys::load(Some(file(text)), None, None)
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains(part)
                 && error.contains("--jwt-secret-file")
@@ -222,7 +225,7 @@ fn a_file_that_can_not_be_used_says_why() {
             "{error}"
         );
     }
-    assert!(Keys::load(Some(dir.path().join("nothing")), None).is_err());
+    assert!(Keys::load(Some(dir.path().join("nothing")), None, None).is_err());
     let secret = json!({"keys": [{"kty": "oct", "k": encode(SECRET.as_bytes())}]}).to_string();
     let weak =
         json!({"keys": [{"kty": "RSA", "n": encode(&[0xff; 128]), "e": "AQAB"}]}).to_string();
@@ -236,12 +239,14 @@ fn a_file_that_can_not_be_used_says_why() {
         ("{}", "is no JWKS"),
         ("\"a secret that nobody may read\"", "is no JWKS"),
         ("{\"keys\": []}", "has no key"),
-        (secret.as_str(), "has no key"),
+        (secret.as_str(), "private or secret key"),
         (&weak, "has no key"),
         (&encrypts, "has no key"),
         (&twice, "two keys of the name"),
     ] {
-        let error = Keys::load(None, Some(file(text))).unwrap_err().to_string();
+        let error = Keys::load(None, Some(file(text)), None)
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains(part) && !error.contains("nobody may read"),
             "{text}: {error}"

@@ -2,16 +2,27 @@
 
 mod attacks;
 mod browser;
+mod dear;
+mod explain;
+mod jwks_url;
+mod key_files;
 mod keys;
 mod policies;
 mod random;
 mod rates;
+mod refused_policies;
+mod revoke;
 mod revoked;
 mod secrets;
 mod sessions;
+mod several;
+mod token_check;
+mod write_races;
 mod writes;
 
-use std::path::PathBuf;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -40,16 +51,24 @@ impl std::ops::Deref for Secure {
     }
 }
 
+/// A file that only its owner reads.
+pub fn write_secret(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+}
+
 /// The settings, with files in `dir`.
 pub fn settings(dir: &TempDir) -> Auth {
     let secret_file = dir.path().join("secret");
-    std::fs::write(&secret_file, format!("{SECRET}\n")).unwrap();
+    write_secret(&secret_file, &format!("{SECRET}\n"));
     Auth {
         secret_file: Some(secret_file),
         jwks_file: None,
+        jwks_url: None,
         audience: None,
         issuer: None,
         metrics_role: "metrics".into(),
+        metrics_on_loopback: true,
     }
 }
 

@@ -99,8 +99,25 @@ async fn pass(mut client: TcpStream, plank: SocketAddr, fault: Fault) -> Option<
 }
 
 #[actix_web::test]
-async fn what_a_proxy_gets_wrong_is_found() {
+async fn a_plank_that_does_not_know_its_name_is_found() {
     let app = TestApp::start().await;
+    let database = Cluster::shared().url(&app.database);
+    let url = format!("http://{}", proxy(app.address, Fault::Host).await);
+    let args = [
+        "--database-url",
+        &database,
+        "--max-connections",
+        "10",
+        "--url",
+        &url,
+    ];
+    expect_one(&doctor(&args).await, "front: ", "answer to this name (421)");
+}
+
+#[actix_web::test]
+async fn what_a_proxy_gets_wrong_is_found() {
+    // As the proxy calls it that changes the name.
+    let app = TestApp::start_with(|config| config.allowed_hosts = vec!["plank".into()]).await;
     let database = Cluster::shared().url(&app.database);
     for (fault, start, part) in [
         (Fault::None, "", ""),

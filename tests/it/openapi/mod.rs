@@ -103,7 +103,26 @@ async fn every_path_takes_the_documented_methods_and_no_others() {
 ///
 /// A body that takes 20 s; a database that is away, an actor that is stuck, 19,000 WebSockets, or 1,000 of one
 /// address. Who may not do what he asks for is in `auth`.
-const RARE: [&str; 5] = ["401", "403", "408", "429", "503"];
+const RARE: [&str; 6] = ["401", "403", "408", "421", "429", "503"];
+
+/// What needs a table whose owner wants each name once.
+async fn check_collisions(app: &TestApp, document: &mut Document) {
+    app.execute(
+        "truncate items restart identity; create unique index one_name on items (name);
+         insert into items (name) values ('one'), ('two')",
+    )
+    .await;
+    for (method, path, target) in [
+        ("POST", "/api/items", "/api/items"),
+        ("PUT", "/api/items/{id}", "/api/items/2"),
+        ("PATCH", "/api/items/{id}", "/api/items/2"),
+    ] {
+        let request = app.http.request(method.parse().unwrap(), app.url(target));
+        let answer = request.json(&json!({"name": "one"})).send().await.unwrap();
+        assert_eq!(answer.status(), 409, "{method}");
+        document.check_answer(path, method, answer).await;
+    }
+}
 
 /// What needs a world where people have to log in.
 async fn check_sessions(document: &mut Document) {
@@ -216,6 +235,7 @@ async fn what_is_documented_happens_and_nothing_else() {
         document.check_answer("/ws", "GET", response).await;
     }
 
+    check_collisions(&app, &mut document).await;
     Box::pin(check_sessions(&mut document)).await;
     for (path, method, operation) in document.operations() {
         for status in operation["responses"].as_object().unwrap().keys() {

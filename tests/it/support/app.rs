@@ -50,6 +50,8 @@ pub fn config(database: tokio_postgres::Config) -> Config {
         workers: 2,
         auth: None,
         allowed_origins: vec!["https://allowed.example".into()],
+        // As the raw clients of the tests say it.
+        allowed_hosts: vec!["plank.test".into(), "x".into()],
         connections_max: CONNECTIONS_MAX,
         connections_per_ip_max: CONNECTIONS_PER_IP_MAX,
         connections_per_principal_max: CONNECTIONS_PER_PRINCIPAL_MAX,

@@ -10,7 +10,7 @@ use super::within;
 /// The handshake that RFC 6455 shows, for `target`.
 pub fn handshake(target: &str, more: &str) -> String {
     format!(
-        "GET {target} HTTP/1.1\r\nHost: plank.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET {target} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
     )
 }

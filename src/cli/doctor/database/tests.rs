@@ -48,9 +48,12 @@ fn a_server_is_judged() {
             s.encoding = "SQL_ASCII".into()
         }),
         ("the server is a standby", &|s, _| s.is_standby = true),
-        ("grant create on database shop to plank", &|s, schema| {
-            (s.may_create, *schema) = (false, None);
-        }),
+        (
+            "grant create on database \"shop\" to \"plank\"",
+            &|s, schema| {
+                (s.may_create, *schema) = (false, None);
+            },
+        ),
         ("is no member of it", &|_, schema| {
             schema.as_mut().unwrap().is_usable = false;
         }),
@@ -193,6 +196,38 @@ fn tables_are_judged_by_what_watch_makes() {
         let text = said(|r| tables(r, &[facts]));
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+#[test]
+fn what_is_to_be_pasted_is_quoted() {
+    let facts = TableFacts {
+        name: "public.\"x'; drop table y; --\\\u{1b}\"".into(),
+        is_there: true,
+        kind: "r".into(),
+        is_root: true,
+        level: "statement".into(),
+        triggers: vec![],
+        is_unlogged: true,
+        is_alone: true,
+        is_readable: false,
+        hides_rows: false,
+        unwatched: vec![],
+        problem: "no right".into(),
+    };
+    let text = said(|r| tables(r, &[facts]));
+    let literal = r#"E'public."x''; drop table y; --\\\U0000001b"'"#;
+    assert_eq!(
+        text.matches(&format!("plank.watch({literal}")).count(),
+        3,
+        "{text}"
+    );
+    let name = r#"alter table "public".U&"x'; drop table y; --\\\+00001B" set logged"#;
+    assert!(text.contains(name), "{text}");
+
+    let mut server = healthy();
+    (server.user, server.may_create) = ("a; drop".into(), false);
+    let text = said(|r| assert!(super::server(r, &server, None)));
+    assert!(text.contains("on schema public to \"a; drop\""), "{text}");
 }
 
 #[test]
