@@ -18,6 +18,7 @@ DESTDIR ?=
 PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 BIN ?= target/release/plank
 
 help: ## this list
@@ -115,7 +116,7 @@ deb: ## the Debian package, target/debian/plank_*.deb
 
 # Builds nothing: `sudo make install` after `make build` needs no cargo for root. The settings of a running
 # installation are kept, and nothing is started.
-install: ## binary, unit, settings, nginx example, licences (DESTDIR, PREFIX)
+install: ## binary, unit and its user, settings, nginx example, licences (DESTDIR, PREFIX)
 	@test -x $(BIN) || { echo "make install: run \`make build\` first" >&2; exit 1; }
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/plank
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/plank
@@ -123,6 +124,9 @@ install: ## binary, unit, settings, nginx example, licences (DESTDIR, PREFIX)
 		> $(DESTDIR)$(UNITDIR)/plank.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/plank.service
 	install -m 644 systemd/plank.socket $(DESTDIR)$(UNITDIR)/plank.socket
+	install -D -m 644 systemd/sysusers.d/plank.conf $(DESTDIR)$(SYSUSERSDIR)/plank.conf
+	@test -n "$(DESTDIR)" || systemd-sysusers $(SYSUSERSDIR)/plank.conf || \
+		echo "make install: the unit needs a user: useradd --system --home-dir /var/lib/plank plank" >&2
 	test -e $(DESTDIR)$(SYSCONFDIR)/plank/plank.env || \
 		install -m 600 systemd/plank.env $(DESTDIR)$(SYSCONFDIR)/plank/plank.env
 	install -D -m 644 nginx/plank.conf $(DESTDIR)$(PREFIX)/share/doc/plank/nginx/plank.conf

@@ -7,8 +7,8 @@ use clap::Args;
 
 use crate::limits::{
     BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, CONNECTIONS_PER_PRINCIPAL_MAX,
-    HANDSHAKES_PER_SECOND, MESSAGE_BYTES_MAX, MESSAGES_PER_SECOND, REQUESTS_PER_SECOND, RETENTION,
-    RETENTION_ROWS_MAX,
+    HANDSHAKES_PER_SECOND, KEEP_ALIVE, MESSAGE_BYTES_MAX, MESSAGES_PER_SECOND, REQUESTS_PER_SECOND,
+    RETENTION, RETENTION_ROWS_MAX,
 };
 
 mod address;
@@ -122,6 +122,15 @@ pub struct ServeArgs {
     #[arg(long, env = "PLANK_MAX_BODY_BYTES", default_value_t = BODY_BYTES_MAX, value_name = "BYTES")]
     pub max_body_bytes: usize,
 
+    /// How long an HTTP connection may rest between two requests. Set it above the same setting of the proxy in front
+    #[arg(
+        long,
+        env = "PLANK_KEEP_ALIVE",
+        default_value = "75s",
+        value_name = "TIME"
+    )]
+    pub keep_alive: String,
+
     /// How long changes are kept for clients that are away, as 90s, 30m, 24h or 7d
     #[arg(
         long,
@@ -233,6 +242,8 @@ pub struct Config {
     pub stringify_wide_numbers: bool,
     /// See [`ServeArgs::max_body_bytes`].
     pub body_bytes_max: usize,
+    /// See [`ServeArgs::keep_alive`].
+    pub keep_alive: Duration,
     /// See [`Retention`].
     pub retention: Retention,
     /// Whether the listener may sleep until the doorbell rings.
@@ -264,6 +275,7 @@ impl Config {
             compression: true,
             stringify_wide_numbers: false,
             body_bytes_max: BODY_BYTES_MAX,
+            keep_alive: KEEP_ALIVE,
             retention: Retention {
                 keep: RETENTION,
                 rows_max: RETENTION_ROWS_MAX,
@@ -370,6 +382,7 @@ impl ServeArgs {
             compression: self.compression == "on",
             stringify_wide_numbers: self.stringify_wide_numbers,
             body_bytes_max: self.max_body_bytes,
+            keep_alive: parse::duration("--keep-alive", &self.keep_alive)?,
             retention: Retention {
                 keep: parse::duration("--retention", &self.retention)?,
                 rows_max: retention_rows,

@@ -142,6 +142,14 @@ pub const LINGER_BYTES_MAX: usize = 256 * 1024;
 /// For the head of a request to arrive.
 pub const REQUEST_HEAD_MAX: Duration = Duration::from_secs(10);
 
+/// How long an HTTP connection may rest between two requests, unless `--keep-alive` says otherwise. Longer than nginx and
+/// most load balancers keep one (60 s): when both close at the same time, a request gets lost, and a proxy does not send a
+/// POST again.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// The same while more than half of the connections are taken, of the process or of the client's address.
+pub const KEEP_ALIVE_CROWDED: Duration = Duration::from_secs(5);
+
 /// For the first attempt to prepare the database, before plank goes on and waits for it in the background.
 pub const START_MAX: Duration = Duration::from_secs(10);
 
