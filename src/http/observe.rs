@@ -22,6 +22,9 @@ use super::request_id::{self, REQUEST_ID, X_REQUEST_ID};
 use super::session;
 use super::{State, too_often};
 
+/// Nobody keeps it, and nobody changes it on the way: a proxy that compresses weakens the entity tag.
+pub(super) const NO_TRANSFORM: HeaderValue = HeaderValue::from_static("no-store, no-transform");
+
 /// The middleware.
 ///
 /// # Errors

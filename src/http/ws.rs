@@ -146,7 +146,7 @@ struct Accepted {
     /// Whether permessage-deflate is negotiated.
     deflates: bool,
     /// What its address asks for.
-    first: Option<Result<Subscribe, Refusal>>,
+    first: Vec<Result<Subscribe, Refusal>>,
     /// Whose it is; none if it has to say so first.
     viewer: Option<Viewer>,
 }
@@ -198,7 +198,7 @@ async fn check(state: &State, request: &Request) -> Result<(Accepted, Place), Pr
     let accepted = Accepted {
         response,
         deflates,
-        first: subscription(&query),
+        first: subscription(&query).into_iter().collect(),
         viewer,
     };
     Ok((accepted, place))
