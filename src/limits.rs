@@ -388,8 +388,13 @@ pub const AUTH_MAX: Duration = Duration::from_secs(5);
 
 /// Requests of one address or principal in a second, by default.
 pub const REQUESTS_PER_SECOND: u32 = 100;
-/// Handshakes of WebSockets of one address in a second, by default.
-pub const HANDSHAKES_PER_SECOND: u32 = 20;
+/// Handshakes of WebSockets of one address in a second, by default. Five seconds' worth may come at once: as many as one
+/// address may have open, so that all of an office is back at once when plank has been restarted.
+pub const HANDSHAKES_PER_SECOND: u32 = 200;
+/// The longest time that a handshake which is refused is told to wait, which the client believes.
+pub const LINE_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Refused handshakes that are remembered, over all addresses, until their clients ask: 16 bytes each.
+pub const LINE_PLACES_MAX: usize = 100_000;
 /// Messages and pings on one WebSocket in a second, by default.
 pub const MESSAGES_PER_SECOND: u32 = 50;
 /// How many seconds' worth may come at once.
@@ -414,6 +419,10 @@ const _: () = assert!(READ_MAX.as_secs() < 10, "also in the middle of a read");
 const _: () = assert!(
     SILENCE_MAX.as_secs() > 2 * HEARTBEAT.as_secs(),
     "two heartbeats may get lost"
+);
+const _: () = assert!(
+    (HANDSHAKES_PER_SECOND * RATE_BURST_S.get()) as usize >= CONNECTIONS_PER_IP_MAX,
+    "all clients of an address come back at once after a restart"
 );
 const _: () = assert!(DRAIN_BYTES < BACKLOG_BYTES_MAX);
 const _: () = assert!(STALL_MAX.as_secs() < UNACKNOWLEDGED_MAX.as_secs());

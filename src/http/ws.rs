@@ -10,7 +10,8 @@ use std::time::Duration;
 use actix_codec::{AsyncRead, AsyncWrite, Framed};
 use actix_http::header::{self, HeaderMap};
 use actix_http::ws::{HandshakeError, hash_key, verify_handshake};
-use actix_http::{HttpMessage as _, Method, Request, StatusCode, h1};
+use actix_http::{HttpMessage as _, Method, Request, StatusCode, Version, h1};
+use actix_web::{HttpRequest, web};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
@@ -120,8 +121,43 @@ pub async fn accept<T>(
         doc::MalformedHandshake, doc::Unauthenticated, doc::ForeignOrigin, doc::NoUpgrade, doc::TooManyOfOne, doc::TooMany,
     ),
 )]
-pub async fn upgrade_required() -> Result<&'static str, Problem> {
+pub async fn upgrade_required(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<&'static str, Problem> {
+    let headers = request.headers();
+    if let Some(problem) = stripped(request.version(), headers) {
+        return Err(problem);
+    }
+    // A browser does not tell its page how a handshake was answered. A page whose handshake has failed asks here, and is
+    // answered as the handshake was, or would be: only with a 426 is something in the way.
+    if !origin::is_allowed(headers, &state.allowed_origins) {
+        return Err(foreign_origin());
+    }
+    let address = state.peers.client(request.peer_addr(), headers);
+    let refused = address.map_or(Ok(()), |address| state.rates.refused_handshake(address));
+    refused.map_err(too_often)?;
+    drop(state.take_place(request.peer_addr(), headers, true)?);
+    who::of(&state, headers)?;
     Err(no_upgrade())
+}
+
+/// A handshake that has lost its upgrade on the way.
+fn stripped(version: Version, headers: &HeaderMap) -> Option<Problem> {
+    if !headers.contains_key(header::SEC_WEBSOCKET_KEY) {
+        return None;
+    }
+    let what = if version < Version::HTTP_11 {
+        "the request came as HTTP/1.0, which has no upgrade"
+    } else {
+        "the request has a Sec-WebSocket-Key, and no \"Upgrade: websocket\" with \"Connection: Upgrade\""
+    };
+    let mut problem = no_upgrade();
+    problem.set_detail(format!(
+        "{what}: a proxy between the client and plank does not pass the upgrade on; set it up to (in nginx: proxy_http_version 1.1, \
+         proxy_set_header Upgrade $http_upgrade, proxy_set_header Connection \"upgrade\")"
+    ));
+    Some(problem)
 }
 
 /// 403.
@@ -161,7 +197,11 @@ async fn check(state: &State, request: &Request) -> Result<(Accepted, Place), Pr
     if request.method() != Method::GET {
         return Err(Problem::method("GET"));
     }
-    verify_handshake(request.head()).map_err(handshake_problem)?;
+    let head = request.head();
+    if head.version < Version::HTTP_11 || !head.upgrade() {
+        return Err(stripped(head.version, &head.headers).unwrap_or_else(no_upgrade));
+    }
+    verify_handshake(head).map_err(handshake_problem)?;
     if !origin::is_allowed(request.headers(), &state.allowed_origins) {
         return Err(foreign_origin());
     }
