@@ -15,6 +15,7 @@ mod address;
 mod auth;
 mod database;
 mod network;
+mod origin;
 mod parse;
 mod rates;
 #[cfg(test)]
@@ -220,7 +221,7 @@ pub struct Config {
     pub workers: usize,
     /// How people say who they are; none if they don't have to.
     pub auth: Option<Auth>,
-    /// In lower case, without a slash at the end.
+    /// As a browser writes them: in lower case, names in ASCII, without a default port or a slash at the end.
     pub allowed_origins: Vec<String>,
     /// See [`ServeArgs::max_connections`].
     pub connections_max: usize,
@@ -343,17 +344,6 @@ impl ServeArgs {
                 i64::MAX
             ))
         })?;
-        let origin = |text: &String| {
-            let origin = text.trim().trim_end_matches('/').to_ascii_lowercase();
-            match origin.split_once("://") {
-                Some(("http" | "https", host)) if !host.is_empty() && !host.contains('/') => {
-                    Ok(origin)
-                }
-                _ => Err(ConfigError(format!(
-                    "--allowed-origin {text} is no origin; write it as https://HOST, with :PORT if it has one"
-                ))),
-            }
-        };
         Ok(Config {
             database: self.database.resolve()?,
             data_dir: self.database.data_dir.clone(),
@@ -366,7 +356,7 @@ impl ServeArgs {
                 .allowed_origins
                 .iter()
                 .filter(|o| !o.trim().is_empty())
-                .map(origin)
+                .map(|text| origin::normal(text.trim()))
                 .collect::<Result<_, _>>()?,
             connections_max: self.max_connections,
             connections_per_ip_max: self.max_connections_per_ip,

@@ -56,6 +56,11 @@ pub enum Bound {
 /// The text says which address, and what to do.
 pub fn bind(address: &ListenAddress) -> Result<Bound, String> {
     let explain = |e: io::Error| match e.kind() {
+        io::ErrorKind::AddrInUse if is_other_file(address) => {
+            format!(
+                "{address} is there already, and is no socket; plank does not touch it: move it away, or choose another path with --listen"
+            )
+        }
         io::ErrorKind::AddrInUse => {
             format!(
                 "{address} is in use by another program; stop that one, or choose another address with --listen"
@@ -87,6 +92,16 @@ fn bind_tcp(address: SockAddr, domain: Domain) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// Whether there is something else than a socket where the socket should be.
+fn is_other_file(address: &ListenAddress) -> bool {
+    match address {
+        ListenAddress::Tcp(_) => false,
+        ListenAddress::Unix(path) => path
+            .symlink_metadata()
+            .is_ok_and(|m| !m.file_type().is_socket()),
+    }
 }
 
 /// A socket file that nobody answers on is of a plank that was killed.

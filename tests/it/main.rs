@@ -34,6 +34,7 @@ mod long_poll;
 mod migrate;
 mod nodes;
 mod observability;
+mod old_http;
 mod openapi;
 mod partitions;
 mod pooler;
