@@ -9,7 +9,7 @@
 TEST_TOOLS = chromium node curl python3-venv
 # A server runs on Linux, so only there are its operations tested.
 ifeq ($(shell uname),Linux)
-TEST_TOOLS += nginx systemd-analyze systemd-nspawn openssl pgbouncer promtool spin
+TEST_TOOLS += nginx haproxy systemd-analyze systemd-nspawn openssl pgbouncer promtool spin
 endif
 # The same features everywhere, so that nothing is compiled twice.
 CARGO_FLAGS = --locked --all-features
@@ -89,6 +89,7 @@ test-deploy: ## the units, nginx, alerts; then all of it under a real systemd, f
 	cargo test $(CARGO_FLAGS) --no-run
 	tests/deploy/units.sh
 	tests/deploy/nginx.sh
+	tests/deploy/haproxy.sh
 	tests/deploy/monitoring.sh
 	PLANK_DEB=$$(scripts/deb.sh dev || true) tests/deploy/systemd.sh
 
