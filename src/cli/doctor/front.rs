@@ -134,12 +134,16 @@ async fn upgrade(report: &mut Report, address: &Address) {
             why,
             "the proxy has to pass the Host on as it came: proxy_set_header Host $http_host; other sites are named with --allowed-origin",
         ),
-        Ok(answer) => report.wrong(
-            "upgrade",
-            format!("a WebSocket does not get through: the answer is {}, not 101{}", answer.status, said(&answer.text().await)),
-            why,
-            "nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\" (see nginx/plank.conf)",
-        ),
+        Ok(answer) => {
+            let status = answer.status;
+            let said = said(&answer.text().await);
+            report.wrong(
+                "upgrade",
+                format!("a WebSocket does not get through: the answer is {status}, not 101{said}"),
+                why,
+                "nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\" (see nginx/plank.conf)",
+            );
+        }
         Err(error) => report.wrong("upgrade", format!("a WebSocket does not get through: {error}"), why, "see nginx/plank.conf"),
     }
 }

@@ -118,7 +118,6 @@ async fn where_nothing_is_wrong_nothing_is_said_to_be() {
         "front",
         "upgrade",
         "stream",
-        "tags",
         "files",
     ] {
         let ok = |f: &&Value| f["check"] == check && f["state"] == "ok";
