@@ -13,9 +13,6 @@ const HINT_JITTER_MS = 250;
 export const WELCOME_MAX_MS = 10_000;
 const PROBE_MAX_MS = 5_000;
 const TICK_MS = 2_500;
-/** So many without a welcome, for so long, beside a server that would take one. */
-const BLOCKED_ATTEMPTS = 3;
-const BLOCKED_MS = 3_000;
 /** Before the end of a token, or half of a short life. */
 const RENEW_MS = 30_000;
 const RENEW_MIN_MS = 5_000;
@@ -225,7 +222,7 @@ export class Client {
   #ids = 0;
   #retry_timer;
   #renew_timer;
-  #taken = 0;
+  #failed = {};
   #is_blocked = false;
   #is_refused = false;
   #silence_max_ms = WELCOME_MAX_MS;
@@ -370,16 +367,12 @@ export class Client {
 
   /** A socket does not tell how its handshake was answered: the server does. */
   async #judge() {
-    const answer = await ask(this.#url, "", this.#fetch);
-    // Null: it would take one.
-    const verdict = answer.status && (await streams()).judge(answer);
-    const { phase, since } = this.state;
-    if (phase === "open" || phase === "closed") return;
-    if (verdict) this.#taken = 0;
-    if (verdict && phase === "waiting") this.#lost(...verdict);
-    if (verdict !== null) return;
-    if (++this.#taken >= BLOCKED_ATTEMPTS && Date.now() - since >= BLOCKED_MS) this.#taken = Infinity;
-    this.#is_blocked = this.#taken === Infinity;
+    const answer = await ask(this.#url, "?why", this.#fetch);
+    if (!answer.status) return;
+    const verdict = (await streams()).judge(answer, this.#failed, this.state.since);
+    const { phase } = this.state;
+    if (phase === "waiting" && verdict.length) this.#lost(...verdict);
+    else if (phase !== "open") this.#is_blocked = verdict === true;
   }
 
   #forget(is_over, error) {
@@ -417,7 +410,7 @@ export class Client {
   }
 
   #welcome({ server = null }) {
-    if (this.state.transport === "ws") [this.#taken, this.#is_blocked] = [0, false];
+    if (this.state.transport === "ws") [this.#failed, this.#is_blocked] = [{}];
     // Each stream has its own.
     if (this.state.phase === "open") return this.#set({ server });
     this.#set({ phase: "open", since: Date.now(), server });

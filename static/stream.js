@@ -23,8 +23,21 @@ function refusal({ status, headers }, detail = "") {
   return [CODES[status] ?? 1011, retry_s ? JSON.stringify({ retry_ms: retry_s * 1000 }) : detail];
 }
 
-/** What the answer to a plain request says of a WebSocket that failed: it was refused; null: the server would take it. */
-export const judge = (response) => (response.status === 426 ? null : response.status in CODES && refusal(response));
+/** So many WebSockets without a welcome, for so long, beside a server that would take one: something blocks them. */
+const BLOCKED_ATTEMPTS = 3;
+const BLOCKED_MS = 3_000;
+
+/** What the server says of a WebSocket that failed: how it was refused, or whether something blocks them. `failed` counts. */
+export function judge(response, failed, since) {
+  if (![204, 426].includes(response.status)) {
+    failed.count = 0;
+    return response.status in CODES && refusal(response);
+  }
+  failed.count = (failed.count ?? 0) + 1;
+  // Once it is known one more is enough.
+  if (failed.count >= BLOCKED_ATTEMPTS && Date.now() - since >= BLOCKED_MS) failed.count = Infinity;
+  return failed.count === Infinity;
+}
 
 export class Stream {
   #url;

@@ -11,7 +11,7 @@ use actix_codec::{AsyncRead, AsyncWrite, Framed};
 use actix_http::header::{self, HeaderMap};
 use actix_http::ws::{HandshakeError, hash_key, verify_handshake};
 use actix_http::{HttpMessage as _, Method, Request, StatusCode, Version, h1};
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
@@ -32,6 +32,9 @@ use super::problem::Problem;
 use super::query;
 use super::who;
 use super::{State, belong, soon, too_often};
+
+/// The query of a page that asks why its WebSocket has failed.
+const WHY: &str = "why";
 
 /// The `id` of a subscription that comes from the address.
 pub(super) const URL_SUBSCRIPTION: &str = "url";
@@ -104,7 +107,7 @@ pub async fn accept<T>(
 /// `GET /ws` without `Upgrade: websocket`, which comes the way of every other request.
 ///
 /// # Errors
-/// Always 426.
+/// What a handshake would be answered; 426 if it would be taken and nobody has asked why one failed.
 #[utoipa::path(
     get, path = "/ws", tag = "changes", operation_id = "socket",
     summary = "The WebSocket",
@@ -124,13 +127,13 @@ pub async fn accept<T>(
 pub async fn upgrade_required(
     request: HttpRequest,
     state: web::Data<State>,
-) -> Result<&'static str, Problem> {
+) -> Result<HttpResponse, Problem> {
     let headers = request.headers();
     if let Some(problem) = stripped(request.version(), headers) {
         return Err(problem);
     }
     // A browser does not tell its page how a handshake was answered. A page whose handshake has failed asks here, and is
-    // answered as the handshake was, or would be: only with a 426 is something in the way.
+    // answered as the handshake was, or would be: only where plank would take one is something in the way.
     if !origin::is_allowed(headers, &state.allowed_origins) {
         return Err(foreign_origin());
     }
@@ -139,7 +142,11 @@ pub async fn upgrade_required(
     refused.map_err(too_often)?;
     drop(state.take_place(request.peer_addr(), headers, true)?);
     who::of(&state, headers)?;
-    Err(no_upgrade())
+    match request.query_string() {
+        // A page that asks makes no error in its console.
+        WHY => Ok(HttpResponse::NoContent().finish()),
+        _ => Err(no_upgrade()),
+    }
 }
 
 /// A handshake that has lost its upgrade on the way.
