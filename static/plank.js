@@ -37,7 +37,7 @@ const streams = () => import("./stream.js");
 export const beside = (url, path) => new URL(path, url.href.replace("ws", "http"));
 
 export const ask = (url, path, fetch) =>
-  fetch(beside(url, path), { signal: AbortSignal.timeout(PROBE_MAX_MS), cache: "no-store" }).catch(() => ({}));
+  fetch(beside(url, path), { signal: AbortSignal.timeout(PROBE_MAX_MS) }).catch(() => ({}));
 
 /** In a silence calls `ask`, true if it could, and then `dead`. */
 export function watch(ask, dead) {
@@ -335,7 +335,7 @@ export class Client {
     const link = this.#link;
     this.#link = null;
     if (!link) return;
-    link.onopen = link.onmessage = link.onclose = link.onrenew = null;
+    link.onopen = link.onmessage = link.onclose = null;
     link.onerror = () => {};
     link.close?.();
   }
@@ -371,7 +371,7 @@ export class Client {
     if (!answer.status) return;
     const verdict = (await streams()).judge(answer, this.#failed, this.state.since);
     const { phase } = this.state;
-    if (phase === "waiting" && verdict.length) this.#lost(...verdict);
+    if (phase === "waiting" && verdict.at) this.#lost(...verdict);
     else if (phase !== "open") this.#is_blocked = verdict === true;
   }
 
