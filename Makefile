@@ -9,7 +9,7 @@
 TEST_TOOLS = chromium node curl python3-venv
 # A server runs on Linux, so only there are its operations tested.
 ifeq ($(shell uname),Linux)
-TEST_TOOLS += nginx systemd-analyze systemd-nspawn openssl pgbouncer promtool spin
+TEST_TOOLS += nginx haproxy systemd-analyze systemd-nspawn openssl pgbouncer promtool spin
 endif
 # The same features everywhere, so that nothing is compiled twice.
 CARGO_FLAGS = --locked --all-features
@@ -18,6 +18,7 @@ DESTDIR ?=
 PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 BIN ?= target/release/plank
 
 help: ## this list
@@ -88,6 +89,7 @@ test-deploy: ## the units, nginx, alerts; then all of it under a real systemd, f
 	cargo test $(CARGO_FLAGS) --no-run
 	tests/deploy/units.sh
 	tests/deploy/nginx.sh
+	tests/deploy/haproxy.sh
 	tests/deploy/monitoring.sh
 	PLANK_DEB=$$(scripts/deb.sh dev || true) tests/deploy/systemd.sh
 
@@ -120,7 +122,7 @@ deb: ## the Debian package, target/debian/plank_*.deb
 
 # Builds nothing: `sudo make install` after `make build` needs no cargo for root. The settings of a running
 # installation are kept, and nothing is started.
-install: ## binary, unit, settings, nginx example, licences (DESTDIR, PREFIX)
+install: ## binary, unit and its user, settings, nginx example, licences (DESTDIR, PREFIX)
 	@test -x $(BIN) || { echo "make install: run \`make build\` first" >&2; exit 1; }
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/plank
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/plank
@@ -128,6 +130,9 @@ install: ## binary, unit, settings, nginx example, licences (DESTDIR, PREFIX)
 		> $(DESTDIR)$(UNITDIR)/plank.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/plank.service
 	install -m 644 systemd/plank.socket $(DESTDIR)$(UNITDIR)/plank.socket
+	install -D -m 644 systemd/sysusers.d/plank.conf $(DESTDIR)$(SYSUSERSDIR)/plank.conf
+	@test -n "$(DESTDIR)" || systemd-sysusers $(SYSUSERSDIR)/plank.conf || \
+		echo "make install: the unit needs a user: useradd --system --home-dir /var/lib/plank plank" >&2
 	test -e $(DESTDIR)$(SYSCONFDIR)/plank/plank.env || \
 		install -m 600 systemd/plank.env $(DESTDIR)$(SYSCONFDIR)/plank/plank.env
 	install -D -m 644 nginx/plank.conf $(DESTDIR)$(PREFIX)/share/doc/plank/nginx/plank.conf

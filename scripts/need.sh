@@ -100,7 +100,7 @@ apt_install() {
     as_root "${apt[@]}" install "$@" || return
     # Not started, but Debian has enabled it for the next boot.
     local name
-    for name in nginx prometheus; do
+    for name in nginx haproxy prometheus; do
         if [[ " $* " == *" $name "* ]] && command -v systemctl >/dev/null; then
             as_root systemctl --quiet disable $name.service || true
         fi

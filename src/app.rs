@@ -212,6 +212,7 @@ pub async fn build_on(
         per_address_max: config.connections_per_ip_max,
         per_principal_max: config.connections_per_principal_max,
         sockets_max: descriptors::clients_max(),
+        keep_alive: config.keep_alive,
     };
     let state = State {
         pool: pool.clone(),

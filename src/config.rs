@@ -7,8 +7,8 @@ use clap::Args;
 
 use crate::limits::{
     BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, CONNECTIONS_PER_PRINCIPAL_MAX,
-    HANDSHAKES_PER_SECOND, MESSAGE_BYTES_MAX, MESSAGES_PER_SECOND, REQUESTS_PER_SECOND, RETENTION,
-    RETENTION_ROWS_MAX,
+    HANDSHAKES_PER_SECOND, KEEP_ALIVE, MESSAGE_BYTES_MAX, MESSAGES_PER_SECOND, REQUESTS_PER_SECOND,
+    RETENTION, RETENTION_ROWS_MAX,
 };
 
 mod address;
@@ -16,6 +16,7 @@ mod auth;
 mod database;
 mod libpq;
 mod network;
+mod origin;
 mod parse;
 mod rates;
 #[cfg(test)]
@@ -132,6 +133,15 @@ pub struct ServeArgs {
     #[arg(long, env = "PLANK_MAX_BODY_BYTES", default_value_t = BODY_BYTES_MAX, value_name = "BYTES")]
     pub max_body_bytes: usize,
 
+    /// How long an HTTP connection may rest between two requests. Set it above the same setting of the proxy in front
+    #[arg(
+        long,
+        env = "PLANK_KEEP_ALIVE",
+        default_value = "75s",
+        value_name = "TIME"
+    )]
+    pub keep_alive: String,
+
     /// How long changes are kept for clients that are away, as 90s, 30m, 24h or 7d
     #[arg(
         long,
@@ -221,7 +231,7 @@ pub struct Config {
     pub workers: usize,
     /// How people say who they are; none if they don't have to.
     pub auth: Option<Auth>,
-    /// In lower case, without a slash at the end.
+    /// As a browser writes them: in lower case, names in ASCII, without a default port or a slash at the end.
     pub allowed_origins: Vec<String>,
     /// See [`ServeArgs::allowed_hosts`]. Without ports.
     pub allowed_hosts: Vec<String>,
@@ -245,6 +255,8 @@ pub struct Config {
     pub stringify_wide_numbers: bool,
     /// See [`ServeArgs::max_body_bytes`].
     pub body_bytes_max: usize,
+    /// See [`ServeArgs::keep_alive`].
+    pub keep_alive: Duration,
     /// See [`Retention`].
     pub retention: Retention,
     /// Whether the listener may sleep until the doorbell rings.
@@ -277,6 +289,7 @@ impl Config {
             compression: true,
             stringify_wide_numbers: false,
             body_bytes_max: BODY_BYTES_MAX,
+            keep_alive: KEEP_ALIVE,
             retention: Retention {
                 keep: RETENTION,
                 rows_max: RETENTION_ROWS_MAX,
@@ -344,17 +357,6 @@ impl ServeArgs {
                 i64::MAX
             ))
         })?;
-        let origin = |text: &String| {
-            let origin = text.trim().trim_end_matches('/').to_ascii_lowercase();
-            match origin.split_once("://") {
-                Some(("http" | "https", host)) if !host.is_empty() && !host.contains('/') => {
-                    Ok(origin)
-                }
-                _ => Err(ConfigError(format!(
-                    "--allowed-origin {text} is no origin; write it as https://HOST, with :PORT if it has one"
-                ))),
-            }
-        };
         Ok(Config {
             database: self.database.resolve()?,
             data_dir: self.database.data_dir.clone(),
@@ -367,7 +369,7 @@ impl ServeArgs {
                 .allowed_origins
                 .iter()
                 .filter(|o| !o.trim().is_empty())
-                .map(origin)
+                .map(|text| origin::normal(text.trim()))
                 .collect::<Result<_, _>>()?,
             allowed_hosts: (self.allowed_hosts.iter())
                 .map(|text| text.trim())
@@ -388,6 +390,7 @@ impl ServeArgs {
             compression: self.compression == "on",
             stringify_wide_numbers: self.stringify_wide_numbers,
             body_bytes_max: self.max_body_bytes,
+            keep_alive: parse::duration("--keep-alive", &self.keep_alive)?,
             retention: Retention {
                 keep: parse::duration("--retention", &self.retention)?,
                 rows_max: retention_rows,

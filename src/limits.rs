@@ -152,6 +152,14 @@ pub const LINGER_BYTES_MAX: usize = 256 * 1024;
 /// For the head of a request to arrive.
 pub const REQUEST_HEAD_MAX: Duration = Duration::from_secs(10);
 
+/// How long an HTTP connection may rest between two requests, unless `--keep-alive` says otherwise. Longer than nginx and
+/// most load balancers keep one (60 s): when both close at the same time, a request gets lost, and a proxy does not send a
+/// POST again.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// The same while more than half of the connections are taken, of the process or of the client's address.
+pub const KEEP_ALIVE_CROWDED: Duration = Duration::from_secs(5);
+
 /// For the first attempt to prepare the database, before plank goes on and waits for it in the background.
 pub const START_MAX: Duration = Duration::from_secs(10);
 
@@ -450,8 +458,13 @@ pub const AUTH_MAX: Duration = Duration::from_secs(5);
 
 /// Requests of one address or principal in a second, by default.
 pub const REQUESTS_PER_SECOND: u32 = 100;
-/// Handshakes of WebSockets of one address in a second, by default.
-pub const HANDSHAKES_PER_SECOND: u32 = 20;
+/// Handshakes of WebSockets of one address in a second, by default. Five seconds' worth may come at once: as many as one
+/// address may have open, so that all of an office is back at once when plank has been restarted (400 clients in 0.7 s, docs/DECISIONS.md).
+pub const HANDSHAKES_PER_SECOND: u32 = 200;
+/// The longest time that a handshake which is refused is told to wait, which the client believes.
+pub const LINE_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Refused handshakes that are remembered, over all addresses, until their clients ask: 16 bytes each.
+pub const LINE_PLACES_MAX: usize = 100_000;
 /// Messages and pings on one WebSocket in a second, by default.
 pub const MESSAGES_PER_SECOND: u32 = 50;
 /// How many seconds' worth may come at once.
@@ -476,6 +489,10 @@ const _: () = assert!(READ_MAX.as_secs() < 10, "also in the middle of a read");
 const _: () = assert!(
     SILENCE_MAX.as_secs() > 2 * HEARTBEAT.as_secs(),
     "two heartbeats may get lost"
+);
+const _: () = assert!(
+    (HANDSHAKES_PER_SECOND * RATE_BURST_S.get()) as usize >= CONNECTIONS_PER_IP_MAX,
+    "all clients of an address come back at once after a restart"
 );
 const _: () = assert!(DRAIN_BYTES < BACKLOG_BYTES_MAX);
 const _: () = assert!(STALL_MAX.as_secs() < UNACKNOWLEDGED_MAX.as_secs());

@@ -1,7 +1,9 @@
 //! What `/metrics` shows (DESIGN, section 7). A value of a label comes from a fixed list, never from a client.
 
+use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::resource::{Resource, getrlimit};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -126,6 +128,7 @@ pub struct Metrics {
     process_resident_memory: Gauge,
     process_open_fds: Gauge,
     process_max_fds: Gauge,
+    process_start_seconds: Gauge<f64, AtomicU64>,
     process_cpu_seconds: Counter<f64, AtomicU64>,
 }
 
@@ -168,6 +171,7 @@ impl Default for Metrics {
             process_resident_memory: Gauge::default(),
             process_open_fds: Gauge::default(),
             process_max_fds: Gauge::default(),
+            process_start_seconds: Gauge::default(),
             process_cpu_seconds: Counter::default(),
         };
         let r = &mut m.registry;
@@ -317,6 +321,12 @@ impl Default for Metrics {
             m.process_max_fds.clone(),
         );
         r.register(
+            "process_start_time_seconds",
+            "When the process started, in seconds of Unix time",
+            m.process_start_seconds.clone(),
+        );
+        m.process_start_seconds.set(*STARTED_S);
+        r.register(
             "process_cpu_seconds",
             "User and system time so far",
             m.process_cpu_seconds.clone(),
@@ -324,6 +334,12 @@ impl Default for Metrics {
         m
     }
 }
+
+/// The first metrics are made when the process starts; `/proc`, which knows it better, is closed to a service (ProcSubset=).
+static STARTED_S: LazyLock<f64> = LazyLock::new(|| {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
+});
 
 impl Metrics {
     /// Counts a bound that was reached.
@@ -405,6 +421,7 @@ mod tests {
             "plank_changes_total{table=",
             "plank_limits_total{limit=\"sessions\"} 1",
             "process_resident_memory_bytes ",
+            "process_start_time_seconds ",
         ] {
             assert!(text.contains(name), "{name} is missing in\n{text}");
         }

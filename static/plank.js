@@ -3,19 +3,17 @@
  * is loaded where WebSockets are blocked.
  */
 
-/** A link that lived so long was a good one: the back-off begins anew. */
+/** A link of this age ends the back-off. */
 const STABLE_MS = 10_000;
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 10_000;
-/** The most that a server may ask for, and what is drawn on top of it. */
+/** What a server may ask for, and what is drawn on top. */
 const HINT_MAX_MS = 60_000;
 const HINT_JITTER_MS = 250;
 export const WELCOME_MAX_MS = 10_000;
 const PROBE_MAX_MS = 5_000;
 const TICK_MS = 2_500;
-/** So many WebSockets in a row without a welcome, beside a server that answers: something blocks them. */
-const BLOCKED_ATTEMPTS = 3;
-/** A token is renewed so long before its end, or after half of a short life. */
+/** Before the end of a token, or half of a short life. */
 const RENEW_MS = 30_000;
 const RENEW_MIN_MS = 5_000;
 const TIMER_MAX_MS = 2 ** 31 - 1;
@@ -25,37 +23,38 @@ export const connect = (url, options) => new Client(url, options);
 export const keyOf = (key, names = Object.keys(key)) =>
   JSON.stringify(names[1] ? [...names].sort().map((name) => key[name]) : key[names[0]]);
 
-/** JSON, with integers that a number would round as strings: two keys must not become one. */
+/** Integers that a number would round become strings: two keys must not become one. */
 export function parse(text) {
   const exact = (token) => (/^-?\d{16,}$/.test(token) && !Number.isSafeInteger(+token) ? `"${token}"` : token);
   return JSON.parse(/\d{16}/.test(text) ? text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g, exact) : text);
 }
 
-/** Two and a half heartbeats of silence: the link is dead, whatever the socket says. */
+/** Two and a half heartbeats. */
 export const silenceMax = ({ heartbeat_s }) => heartbeat_s * 2500;
+
+const streams = () => import("./stream.js");
 
 export const beside = (url, path) => new URL(path, url.href.replace("ws", "http"));
 
-/** Whether there is a server beside the WebSocket at `url`. */
-export const isAlive = (url, fetch) =>
-  fetch(beside(url, "livez"), { signal: AbortSignal.timeout(PROBE_MAX_MS) }).then(
-    ({ ok }) => ok,
-    () => false,
-  );
+export const ask = (url, path, fetch) =>
+  fetch(beside(url, path), { signal: AbortSignal.timeout(PROBE_MAX_MS) }).catch(() => ({}));
 
-/** In a silence calls `ask`, which says whether it could, and then `dead`. */
+/** In a silence calls `ask`, true if it could, and then `dead`. */
 export function watch(ask, dead) {
-  let timer, max_ms, heard_at, is_asked;
+  let timer, max_ms, silent_ms, judged_at, is_asked;
   const judge = () => {
-    const now = Date.now();
-    if (!is_asked && now - heard_at >= max_ms / 2 && ask()) {
+    const passed_ms = Date.now() - judged_at;
+    judged_at += passed_ms;
+    // A clock may be set back.
+    silent_ms += passed_ms < 0 ? TICK_MS : passed_ms;
+    if (!is_asked && silent_ms >= max_ms / 2 && ask()) {
       is_asked = true;
-      // A machine that slept gives the server the time to answer.
-      heard_at = Math.max(heard_at, now - max_ms + PROBE_MAX_MS);
-    } else if (now - heard_at >= max_ms) dead();
+      // After a sleep the server gets time to answer.
+      silent_ms = Math.min(silent_ms, max_ms - PROBE_MAX_MS);
+    } else if (silent_ms >= max_ms) dead();
   };
   const heard = (ms) => {
-    [max_ms, heard_at, is_asked] = [ms, Date.now(), false];
+    [max_ms, silent_ms, judged_at, is_asked] = [ms, 0, Date.now(), false];
     timer ??= setInterval(judge, TICK_MS);
   };
   const probe = () => {
@@ -66,17 +65,16 @@ export function watch(ask, dead) {
   return { heard, probe, stop };
 }
 
-/** The client's own mistakes, and what forbids to come back unchanged. */
 const isFinal = (code) => [1002, 1003, 1007, 1008, 1009].includes(code) || (code >= 4500 && code < 5000);
 
 function retryWait(code, reason, attempt, random) {
   const hint = [1001, 1012].includes(code) && reason.match(/"retry_ms":(\d+)[,}]/);
   if (hint) return Math.min(hint[1], HINT_MAX_MS) + random() * HINT_JITTER_MS;
-  // Full jitter: a thousand pages that lost the same server come back one by one.
+  // Full jitter: a crowd comes back one by one.
   return random() * Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** attempt);
 }
 
-/** A mistake in a handler is reported as uncaught, and stops nothing else. */
+/** A handler that throws stops nothing else. */
 function tell(handlers, name, message) {
   try {
     handlers[name]?.(message);
@@ -85,7 +83,7 @@ function tell(handlers, name, message) {
   }
 }
 
-/** A piece of the chain of batches; a reader holds the one that it waits for. */
+/** A link of the chain of batches. */
 function pending() {
   const link = {};
   link.promise = new Promise((resolve) => (link.resolve = resolve));
@@ -129,14 +127,14 @@ class Subscription {
     }
   }
 
-  /** For iterators: a batch, an error, or the end, which stays. */
+  /** A batch, an error, or the end, which stays. */
   _push(batch, error) {
     const next = pending();
     this.#next.resolve({ batch, error, next });
     if (batch || error) this.#next = next;
   }
 
-  /** What is unfinished will be sent again whole. */
+  /** What is unfinished comes again. */
   _forget() {
     const was_up = this.live || this.#pieces;
     this._asked = this.live = this.catching_up = false;
@@ -150,7 +148,7 @@ class Subscription {
     const { type, topic, cursor, changes, last } = message;
     if (type === "changes") {
       if (topic !== this.#topic) return;
-      // Not by spreading: a batch may have more changes than a call may have arguments.
+      // Spread they may be too many arguments.
       for (const change of changes) this.#unfinished.push(change);
       if (!last) return;
       const batch = { changes: this.#unfinished, cursor };
@@ -190,7 +188,7 @@ class Subscription {
     }
   }
 
-  /** In one step, now that the key is known: never half of a table. */
+  /** In one step: never half of a table. */
   #replace(rows) {
     this.rows.clear();
     if (this.key.length) for (const row of rows) this.rows.set(keyOf(row, this.key), row);
@@ -224,7 +222,7 @@ export class Client {
   #ids = 0;
   #retry_timer;
   #renew_timer;
-  #failures = 0;
+  #failed = {};
   #is_blocked = false;
   #is_refused = false;
   #silence_max_ms = WELCOME_MAX_MS;
@@ -279,7 +277,7 @@ export class Client {
     this._ask(subscription);
   }
 
-  /** The answer comes behind all that was missed. */
+  /** Answered behind all that was missed. */
   _ask(subscription) {
     const { id, spec, cursor } = subscription;
     subscription.caught_up = 0;
@@ -298,15 +296,18 @@ export class Client {
     clearTimeout(this.#retry_timer);
     const { WebSocket: Socket = globalThis.WebSocket, auth } = this.#options;
     const is_stream = !Socket || this.#is_blocked;
-    // After a stream a WebSocket has its chance again: the server may have been full.
+    // After a stream a WebSocket has its chance again.
     this.#is_blocked = false;
     const attempt = (this.#link = {});
     const dial = ([token, module]) => {
       if (this.#link !== attempt) return;
-      if (!module) this.#failures++;
-      const link = (this.#link = module ? new module.Stream(this.#url, this.#fetch) : new Socket(this.#url.href));
+      const link = (this.#link = module ? new module.Stream(this.#url, this.#fetch, Socket) : new Socket(this.#url.href));
       link.onopen = () => token && link.send(JSON.stringify({ type: "auth", token }));
       link.onmessage = ({ data }) => this.#receive(data);
+      link.onrenew = () => {
+        for (const subscription of this.#subscriptions.values()) subscription._forget();
+        this.#renew();
+      };
       link.onclose = ({ code, reason }) => this.#lost(code, reason);
       // Node.js does not always say close after it.
       link.onerror = () => this.#lost(1006, "");
@@ -314,7 +315,7 @@ export class Client {
     this.#silence.heard(WELCOME_MAX_MS);
     if (is_stream || auth?.call) {
       const failed = (error) => this.#link === attempt && this.#lost(1006, `${error}`);
-      Promise.all([this.#token(), is_stream && import("./stream.js")]).then(dial, failed);
+      Promise.all([this.#token(), is_stream && streams()]).then(dial, failed);
     } else dial([auth]);
     this.#set({ phase: "connecting", retry_at: null, transport: is_stream ? "sse" : "ws" });
   }
@@ -326,7 +327,7 @@ export class Client {
 
   #fetch = (...request) => (this.#options.fetch ?? fetch)(...request);
 
-  /** Without waiting for its close, which a dead link delays for minutes. */
+  /** A dead link delays its close for minutes. */
   #drop() {
     clearTimeout(this.#retry_timer);
     clearTimeout(this.#renew_timer);
@@ -340,6 +341,7 @@ export class Client {
   }
 
   #lost(code, reason) {
+    const was_dialled = this.#link?.close;
     this.#drop();
     const { random = Math.random, auth } = this.#options;
     const { phase, since, transport } = this.state;
@@ -352,9 +354,6 @@ export class Client {
     const is_final = isFinal(code) && !may_renew;
     const wait_ms = retryWait(code, reason, attempt, random);
     if (!is_final) this.#retry_timer = setTimeout(() => this.#open(), wait_ms);
-    if (transport === "ws" && !was_open && this.#failures >= BLOCKED_ATTEMPTS) {
-      isAlive(this.#url, this.#fetch).then((is_alive) => (this.#is_blocked = is_alive && this.state.phase === "waiting"));
-    }
     this.#set({
       phase: is_final ? "closed" : "waiting",
       since: was_open ? now : since,
@@ -363,6 +362,17 @@ export class Client {
       close: { code, reason },
     });
     this.#forget(is_final, { code, message: reason || `closed with ${code}` });
+    if (transport === "ws" && was_dialled && !was_open) this.#judge().catch(() => {});
+  }
+
+  /** A socket does not tell how its handshake was answered: the server does. */
+  async #judge() {
+    const answer = await ask(this.#url, "?why", this.#fetch);
+    if (!answer.status) return;
+    const verdict = (await streams()).judge(answer, this.#failed, this.state.since);
+    const { phase } = this.state;
+    if (phase === "waiting" && verdict.at) this.#lost(...verdict);
+    else if (phase !== "open") this.#is_blocked = verdict === true;
   }
 
   #forget(is_over, error) {
@@ -378,7 +388,7 @@ export class Client {
     return is_open;
   }
 
-  /** Text of a WebSocket, or a message of a stream. */
+  /** Text, or a message of a stream. */
   #receive(data) {
     let message = data;
     try {
@@ -400,19 +410,24 @@ export class Client {
   }
 
   #welcome({ server = null }) {
-    if (this.state.transport === "ws") this.#failures = 0;
+    if (this.state.transport === "ws") [this.#failed, this.#is_blocked] = [{}];
     // Each stream has its own.
     if (this.state.phase === "open") return this.#set({ server });
     this.#set({ phase: "open", since: Date.now(), server });
+    this.#renew();
+  }
+
+  #renew() {
     for (const subscription of this.#subscriptions.values()) subscription.renew();
   }
 
-  #authenticated({ exp }) {
+  #authenticated({ exp, expires_in = exp - Date.now() / 1000 }) {
     const link = this.#link;
     this.#is_refused = false;
     clearTimeout(this.#renew_timer);
     if (!this.#options.auth?.call || !(exp > 0)) return;
-    const left_ms = exp * 1000 - Date.now();
+    // This clock may be wrong.
+    const left_ms = expires_in * 1000;
     const wait_ms = Math.max(RENEW_MIN_MS, left_ms - RENEW_MS, Math.min(left_ms / 2, RENEW_MS));
     this.#renew_timer = setTimeout(async () => {
       const token = await this.#token().catch(() => null);
@@ -420,7 +435,7 @@ export class Client {
     }, Math.min(TIMER_MAX_MS, wait_ms));
   }
 
-  /** The network or the page was away; the link may be dead. */
+  /** The link may be dead. */
   #wake = () => {
     this.#tell();
     if (globalThis.document?.visibilityState === "hidden") return;

@@ -1,28 +1,67 @@
 /**
- * Server-Sent Events in the shape of a WebSocket, for where those are blocked: each subscription is a request of its own.
+ * Server-Sent Events in the shape of a WebSocket, for where those are blocked: one request for all subscriptions, since a browser has
+ * six connections for all its tabs. When there is one more, or one less, the request is made anew.
  *
  * By `fetch` and not by an EventSource, which tells neither the status nor the comments and takes no token. It never comes
  * back by itself: one stream that is lost is the link that is lost.
  */
-import { beside, isAlive, parse, silenceMax, watch, WELCOME_MAX_MS } from "./plank.js";
+import { ask, beside, parse, silenceMax, watch, WELCOME_MAX_MS } from "./plank.js";
 
 /** Close codes for the statuses that are about the client; all others mean "come back". */
 const CODES = { 401: 4501, 403: 4503, 429: 1012, 503: 1012 };
+/** Longer addresses become several requests: many proxies take 8 KiB. */
+const QUERY_MAX = 6_000;
+/** So long after the stream began a WebSocket is tried again, and then after twice the time. */
+const TRIAL_MS = 60_000;
+const TRIAL_MAX_MS = 600_000;
+
+const isAlive = (url, fetch) => ask(url, "livez", fetch).then(({ ok }) => ok);
+
+/** The close code and the reason of a refusal. */
+function refusal({ status, headers }, detail = "") {
+  const retry_s = Number(headers.get("retry-after"));
+  return [CODES[status] ?? 1011, retry_s ? JSON.stringify({ retry_ms: retry_s * 1000 }) : detail];
+}
+
+/** So many WebSockets without a welcome, for so long, beside a server that would take one: something blocks them. */
+const BLOCKED_ATTEMPTS = 3;
+const BLOCKED_MS = 3_000;
+
+/** What the server says of a WebSocket that failed: how it was refused, or whether something blocks them. `failed` counts. */
+export function judge(response, failed, since) {
+  if (![204, 426].includes(response.status)) {
+    failed.count = 0;
+    return response.status in CODES && refusal(response);
+  }
+  failed.count = (failed.count ?? 0) + 1;
+  // Once it is known one more is enough.
+  if (failed.count >= BLOCKED_ATTEMPTS && Date.now() - since >= BLOCKED_MS) failed.count = Infinity;
+  return failed.count === Infinity;
+}
 
 export class Stream {
   #url;
   #fetch;
+  #Socket;
   #token;
-  /** What ends the request of a subscription, by its id. */
-  #aborts = new Map();
+  /** The messages of the subscriptions, by their ids. */
+  #specs = new Map();
+  /** Ends the requests. */
+  #abort;
+  #is_due = false;
+  #trial;
+  #trial_timer;
 
-  constructor(url, fetch) {
+  constructor(url, fetch, Socket) {
+    Object.assign(this, { onopen: null, onmessage: null, onclose: null, onrenew: null });
     this.#url = url;
     this.#fetch = fetch;
+    this.#Socket = Socket;
     isAlive(url, fetch).then((is_alive) => {
       if (!is_alive) return this.#end(1006, "the server does not answer");
       this.onopen?.();
       this.#say({ type: "welcome" });
+      if (Socket && this.onmessage) this.#try(TRIAL_MS);
     });
   }
 
@@ -30,14 +69,17 @@ export class Stream {
     const message = JSON.parse(text);
     const { type, id, token } = message;
     if (type === "auth") this.#token = token;
-    else if (type === "subscribe") this.#follow(message);
-    else if (type === "unsubscribe") this.#aborts.get(id)?.abort();
+    else if (type === "subscribe") this.#change(this.#specs.set(id, message));
+    else if (type === "unsubscribe") this.#change(this.#specs.delete(id));
     // A stream tells by itself when it has caught up.
     else if (!id) isAlive(this.#url, this.#fetch).then((is_alive) => is_alive && this.#say({ type: "pong" }));
   }
 
   close() {
-    for (const abort of this.#aborts.values()) abort.abort();
+    this.onmessage = null;
+    clearTimeout(this.#trial_timer);
+    this.#drop();
+    this.#abort?.abort();
   }
 
   #say(data) {
@@ -49,12 +91,57 @@ export class Stream {
     this.onclose?.({ code, reason });
   }
 
-  async #follow({ id, table, filter, columns, since, snapshot }) {
-    const abort = new AbortController();
-    const { signal } = abort;
-    this.#aborts.set(id, abort);
-    const query = new URLSearchParams({ table, ...(columns && { columns }), ...(since && { since }), ...(snapshot && { snapshot: 1 }) });
-    const words = filter ? `&${filter.replace(/[#\s]/g, encodeURIComponent)}` : "";
+  #drop() {
+    const socket = this.#trial;
+    this.#trial = null;
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = socket.onerror = () => {};
+    socket.close();
+  }
+
+  /** What was in the way may have gone. */
+  #try(wait_ms) {
+    this.#drop();
+    this.#trial_timer = setTimeout(() => {
+      const socket = (this.#trial = new this.#Socket(this.#url.href));
+      socket.onopen = () => this.#token && socket.send(JSON.stringify({ type: "auth", token: this.#token }));
+      socket.onmessage = () => this.#end(1012, '{"retry_ms":0}');
+      socket.onclose = socket.onerror = () => this.#try(Math.min(2 * wait_ms, TRIAL_MAX_MS));
+    }, wait_ms);
+  }
+
+  #change() {
+    if (this.#is_due) return;
+    this.#is_due = true;
+    // Behind all that is subscribed to in one go.
+    queueMicrotask(() => {
+      this.#is_due = false;
+      if (!this.onmessage) return;
+      const abort = this.#abort;
+      this.#abort = null;
+      if (!abort) return this.#open();
+      abort.abort();
+      // They are all subscribed to again, each with its cursor.
+      this.onrenew?.();
+    });
+  }
+
+  #open() {
+    const { signal } = (this.#abort = new AbortController());
+    let [query, ids] = ["", []];
+    for (const [id, spec] of this.#specs) {
+      const part = `&subscribe=${encodeURIComponent(JSON.stringify(spec))}`;
+      if (query && query.length + part.length > QUERY_MAX) {
+        this.#follow(query, ids, signal);
+        [query, ids] = ["", []];
+      }
+      query += part;
+      ids.push(id);
+    }
+    if (query) this.#follow(query, ids, signal);
+  }
+
+  async #follow(query, ids, signal) {
     const silence = watch(
       () => false,
       () => this.#end(4002, "nothing was heard"),
@@ -62,28 +149,20 @@ export class Stream {
     silence.heard(WELCOME_MAX_MS);
     try {
       const headers = this.#token ? { authorization: `Bearer ${this.#token}` } : {};
-      const response = await this.#fetch(beside(this.#url, `api/stream?${query}${words}`), { headers, signal, cache: "no-store" });
-      if (response.ok) await this.#read(response, id, signal, silence);
-      else await this.#refused(response, id, signal);
+      const response = await this.#fetch(beside(this.#url, `api/stream?${query.slice(1)}`), { headers, signal, cache: "no-store" });
+      if (response.ok) await this.#read(response, ids, signal, silence);
+      else {
+        const { detail } = response.status in CODES ? await response.json().catch(() => ({})) : await response.json();
+        if (!signal.aborted) this.#end(...refusal(response, detail));
+      }
     } catch {
       if (!signal.aborted) this.#end(1006, "the stream was cut off");
     } finally {
       silence.stop();
-      if (this.#aborts.get(id) === abort) this.#aborts.delete(id);
     }
   }
 
-  async #refused(response, id, signal) {
-    const { type = "", detail = "" } = await response.json();
-    const { status } = response;
-    if (signal.aborted) return;
-    const retry_s = Number(response.headers.get("retry-after"));
-    const code = status === 404 ? "unknown_table" : type.split(":").pop();
-    if (status === 400 || status === 404) this.#say({ type: "error", id, code, message: detail });
-    else this.#end(CODES[status] ?? 1011, retry_s ? JSON.stringify({ retry_ms: retry_s * 1000 }) : detail);
-  }
-
-  async #read(response, id, signal, silence) {
+  async #read(response, ids, signal, silence) {
     const reader = response.body.getReader();
     const decoder = new TextDecoder();
     let silence_max_ms = WELCOME_MAX_MS;
@@ -103,18 +182,20 @@ export class Stream {
       for (const line of lines) {
         const [, name, text] = line.match(/^(\w*): ?(.*)/s) ?? [];
         if (name === "data") data = text;
-        // A comment is a ping, or says that it has caught up, or why it ends.
-        else if (name === "" && text === "live") this.#say({ type: "pong", id });
+        // A comment is a ping, or says why it ends.
         else if (name === "" && text) close = [parseInt(text), text.slice(5)];
         else if (name === "retry") close[1] ||= `{"retry_ms":${text}}`;
         if (line || !data) continue;
-        const message = { ...parse(data), id, topic: id };
+        const message = parse(data);
         data = "";
-        if (message.heartbeat_s > 0) silence.heard((silence_max_ms = silenceMax(message)));
-        this.#say(message);
+        const { type, id, topic, heartbeat_s } = message;
+        if (heartbeat_s > 0) silence.heard((silence_max_ms = silenceMax(message)));
+        // Two requests may be answered by two nodes, whose topics have nothing to do with each other.
+        if (topic) message.topic = `${ids[0]} ${topic}`;
+        if (type === "error" || type === "unsubscribed") this.#specs.delete(id);
+        if (type !== "heartbeat") this.#say(message);
+        else for (const each of ids) this.#say({ ...message, id: each });
         if (signal.aborted) return;
-        // This request is over, and no other.
-        if (message.type === "error" || message.type === "unsubscribed") return reader.cancel();
       }
     }
   }

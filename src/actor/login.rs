@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::auth::principal::unix_now;
+use crate::auth::principal::{unix_now, unix_now_s};
 use crate::auth::{Principal, Rejected, Viewer};
 use crate::limits::AUTH_MAX;
 use crate::wire::close::CloseCode;
@@ -128,7 +128,8 @@ impl Local {
             let message = "this session is another one's, or his rights have changed; open a new one with this token";
             return Login::GoesOn(message::error(&refusal("other_principal", message)));
         }
-        let said = message::authenticated(&fresh.sub, fresh.exp);
+        let expires_in_s = fresh.exp.saturating_sub(unix_now_s());
+        let said = message::authenticated(&fresh.sub, fresh.exp, expires_in_s);
         let viewer = Viewer::One(fresh.clone());
         self.end_at(slot, conn, self.end_of(Some(&viewer)));
         conn.set_viewer(viewer);

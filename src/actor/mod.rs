@@ -18,6 +18,7 @@ mod encode;
 mod flush;
 pub mod hub;
 mod joining;
+mod line;
 pub mod listener;
 pub mod local;
 mod login;

@@ -7,13 +7,14 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
 
 use crate::auth::Principal;
 use crate::health::Health;
-use crate::limits::REQUEST_HEAD_MAX;
+use crate::limits::{KEEP_ALIVE_CROWDED, REQUEST_HEAD_MAX};
 use crate::metrics::Metrics;
 use crate::throttle::Throttle;
 
@@ -34,6 +35,8 @@ pub struct Bounds {
     pub per_principal_max: usize,
     /// Sockets of all kinds.
     pub sockets_max: usize,
+    /// How long a connection of HTTP may rest between two requests while there is room for others.
+    pub keep_alive: Duration,
 }
 
 /// Why there is no place. The text is the setting.
@@ -158,6 +161,8 @@ impl Places {
             places: self.clone(),
             address,
             quiet_since: Cell::new(Instant::now()),
+            head_since: Cell::new(None),
+            head_begun: Notify::new(),
             asking: Cell::new(0),
             has_asked: Cell::new(false),
         })
@@ -289,6 +294,10 @@ pub struct Open {
     address: Option<IpAddr>,
     /// When the last answer was made, or it was accepted.
     quiet_since: Cell<Instant>,
+    /// When the first byte of the next head was read; none between two requests.
+    head_since: Cell<Option<Instant>>,
+    /// Wakes [`Self::is_late`], which would sleep for as long as the connection may rest.
+    head_begun: Notify,
     /// Requests that are being answered.
     asking: Cell<usize>,
     has_asked: Cell<bool>,
@@ -298,28 +307,60 @@ impl Open {
     /// The head of a request has arrived.
     pub fn ask(self: Rc<Self>) -> Asking {
         self.has_asked.set(true);
+        self.head_since.set(None);
         self.asking.set(self.asking.get() + 1);
         Asking(self)
     }
 
-    /// Resolves when the head of the next request has taken too long. actix-http has a deadline for the first one only, and
-    /// one for a connection on which nothing comes at all.
+    /// Something has been read. While a request is being answered it may be of its body, and is not looked at.
+    pub fn hear(&self) {
+        if self.asking.get() == 0 && self.head_since.get().is_none() {
+            self.head_since.set(Some(Instant::now()));
+            self.head_begun.notify_one();
+        }
+    }
+
+    /// Resolves when the head of the next request has taken too long, or none has begun for so long that the connection
+    /// is closed. actix-http has a deadline for the first head only.
     pub async fn is_late(&self) {
-        // So that it is the first to say so, for it can say it to the client.
-        let max = REQUEST_HEAD_MAX + TOLERANCE;
-        loop {
-            let quiet = match self.asking.get() {
-                0 => self.quiet_since.get().elapsed(),
-                _ => Duration::ZERO,
-            };
-            match max.checked_sub(quiet) {
-                Some(left) if !left.is_zero() => sleep(left).await,
-                _ => break,
+        while let Some(left) = self.left() {
+            tokio::select! {
+                // Not all of it: it may have got crowded meanwhile.
+                () = sleep(left.min(KEEP_ALIVE_CROWDED)) => {}
+                () = self.head_begun.notified() => {}
             }
         }
-        if self.has_asked.get() {
+        if self.has_asked.get() && self.head_since.get().is_some() {
             self.places.metrics.limit(REQUEST_HEAD);
         }
+    }
+
+    /// How long it may still go on like this.
+    fn left(&self) -> Option<Duration> {
+        // So that actix-http is the first to say so, for it can say it to the client.
+        let head_max = REQUEST_HEAD_MAX + TOLERANCE;
+        let (since, max) = match self.head_since.get() {
+            _ if self.asking.get() > 0 => return Some(head_max),
+            Some(since) if self.has_asked.get() => (since, head_max),
+            _ if !self.has_asked.get() => (self.quiet_since.get(), head_max),
+            _ if self.is_crowded() => (self.quiet_since.get(), KEEP_ALIVE_CROWDED),
+            _ => (self.quiet_since.get(), self.places.bounds.keep_alive),
+        };
+        let left = max.checked_sub(since.elapsed());
+        left.filter(|left| !left.is_zero())
+    }
+
+    /// Whether more than half of what it is counted in is taken. Those that rest must not keep others out.
+    fn is_crowded(&self) -> bool {
+        let bounds = &self.places.bounds;
+        let of_address = |address| {
+            let addresses = self.places.lock();
+            addresses
+                .get(&address)
+                .is_some_and(|c| 2 * c.open > bounds.per_address_max)
+        };
+        2 * self.places.sockets.load(Relaxed) > bounds.sockets_max
+            || self.address.is_some_and(of_address)
     }
 }
 
@@ -344,6 +385,7 @@ impl Drop for Asking {
     fn drop(&mut self) {
         self.0.asking.set(self.0.asking.get() - 1);
         self.0.quiet_since.set(Instant::now());
+        self.0.head_since.set(None);
     }
 }
 

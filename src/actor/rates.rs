@@ -4,9 +4,9 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
@@ -19,6 +19,7 @@ use crate::config::Rates as Quotas;
 use crate::limits::{RATE_BURST_S, RATE_KEYS_MAX};
 use crate::metrics::Metrics;
 
+use super::line::Lines;
 use super::place::key;
 
 /// Too often: after this time it is possible again.
@@ -73,6 +74,8 @@ pub struct Rates {
     requests: Askers<IpAddr>,
     principals: Askers<Arc<str>>,
     handshakes: Askers<IpAddr>,
+    /// When those whose handshake was refused may come back.
+    lines: Mutex<Lines<IpAddr>>,
     messages: Quota,
     metrics: Arc<Metrics>,
 }
@@ -84,6 +87,7 @@ impl Rates {
             requests: Askers::new(quotas.requests),
             principals: Askers::new(quotas.requests),
             handshakes: Askers::new(quotas.handshakes),
+            lines: Mutex::new(Lines::new(quotas.handshakes)),
             messages: quota(quotas.messages),
             metrics,
         }
@@ -110,12 +114,30 @@ impl Rates {
         self.counted("requests", self.principals.check(&sub))
     }
 
-    /// A handshake of an address.
+    /// A handshake of an address. One that is refused gets a time of its own to come back, behind those before it.
     ///
     /// # Errors
     /// See [`Self::request`].
     pub fn handshake(&self, address: IpAddr) -> Result<(), TooOften> {
-        self.counted("handshakes", self.handshakes.check(&key(address)))
+        let address = key(address);
+        let checked = self.handshakes.check(&address);
+        let in_line = |TooOften(wait)| TooOften(self.lines().join(address, wait, Instant::now()));
+        self.counted("handshakes", checked.map_err(in_line))
+    }
+
+    /// Whether a handshake of an address has just been refused: a browser does not tell its page the answer to one, so the
+    /// page asks. Each refusal is told once.
+    ///
+    /// # Errors
+    /// What the handshake was answered.
+    pub fn refused_handshake(&self, address: IpAddr) -> Result<(), TooOften> {
+        let told = self.lines().tell(&key(address), Instant::now());
+        told.map_or(Ok(()), |wait| Err(TooOften(wait)))
+    }
+
+    fn lines(&self) -> std::sync::MutexGuard<'_, Lines<IpAddr>> {
+        // Each change of it is whole.
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For the messages of one session.

@@ -45,8 +45,8 @@ struct Session {
     shard: Rc<Local>,
     /// The code of the close frame that has been written.
     closed: Rc<Cell<Option<CloseCode>>>,
-    /// What its address asked for, until it has said who it is.
-    first: Option<Result<Subscribe, Refusal>>,
+    /// What its request asked for, until it has said who it is.
+    first: Vec<Result<Subscribe, Refusal>>,
     /// Where it counts.
     place: Rc<Place>,
     /// How often it may say something, if that is counted.
@@ -98,10 +98,11 @@ impl Session {
                 }
                 ctx.write(welcome());
                 ctx.write(said);
-                match self.first.take() {
-                    Some(Ok(wanted)) => self.subscribe(wanted, ctx),
-                    Some(Err(refusal)) => ctx.write(message::error(&refusal)),
-                    None => {}
+                for first in std::mem::take(&mut self.first) {
+                    match first {
+                        Ok(wanted) => self.subscribe(wanted, ctx),
+                        Err(refusal) => ctx.write(message::error(&refusal)),
+                    }
                 }
             }
             Login::GoesOn(said) => ctx.write(said),
@@ -200,13 +201,13 @@ struct Io {
 }
 
 /// Serves a WebSocket whose handshake is over, or a pipe. `deflates` says that permessage-deflate was negotiated, `early`
-/// is what had been read behind the request, `first` the subscription that its address asked for. Without a `viewer` the
+/// is what had been read behind the request, `first` the subscriptions that the request asked for. Without a `viewer` the
 /// client has to say whose it is before anything else. What is returned does not keep the client.
 pub fn serve(
     socket: impl Into<Socket>,
     deflates: bool,
     early: Bytes,
-    mut first: Option<Result<Subscribe, Refusal>>,
+    mut first: Vec<Result<Subscribe, Refusal>>,
     viewer: Option<Viewer>,
     shard: Rc<Local>,
     place: Place,
@@ -216,11 +217,10 @@ pub fn serve(
     // subscription that it does not know.
     if !conn.is_anonymous() {
         shard.reply(&conn, welcome());
-        let first = first.take();
-        let first =
-            first.map(|first| first.and_then(|wanted| shard.subscribe(slot, &conn, wanted)));
-        if let Some(Err(refusal)) = first {
-            shard.reply(&conn, message::error(&refusal));
+        for first in std::mem::take(&mut first) {
+            if let Err(refusal) = first.and_then(|wanted| shard.subscribe(slot, &conn, wanted)) {
+                shard.reply(&conn, message::error(&refusal));
+            }
         }
     }
     let place = Rc::new(place);

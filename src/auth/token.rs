@@ -152,11 +152,10 @@ impl Tokens {
         }
         let (algorithm, key) = self.keys.of(&header).ok_or(Rejected::UnknownKey)?;
         let mut validation = Validation::new(algorithm);
-        let leeway = TOKEN_LEEWAY.as_secs();
-        validation.leeway = leeway;
-        validation.validate_nbf = true;
+        // By `check_times`: it would not read all forms of a number.
+        validation.validate_exp = false;
         validation.validate_aud = self.audience.is_some();
-        let mut required = vec!["exp", "sub"];
+        let mut required = vec!["sub"];
         if let Some(audience) = &self.audience {
             validation.set_audience(&[audience]);
             required.push("aud");
@@ -167,33 +166,37 @@ impl Tokens {
         }
         validation.set_required_spec_claims(&required);
         let claims = decode::<Map<String, Value>>(token, &key, &validation);
-        let claims = match claims {
-            Ok(data) => data.claims,
-            // The signature is good, it is looked at first: what the claims say may be told.
-            Err(error) => {
-                let unit = matches!(error.kind(), ErrorKind::ImmatureSignature)
-                    .then(|| payload(token))
-                    .flatten();
-                return Err(unit
-                    .and_then(|claims| in_milliseconds(&claims))
-                    .unwrap_or_else(|| rejected(error.kind())));
-            }
-        };
+        let claims = claims.map_err(|error| rejected(error.kind()))?.claims;
+        // The signature is good, it is looked at first: what the claims say may be told.
         if let Some(unit) = in_milliseconds(&claims) {
             return Err(unit);
         }
-        if let Some(iat) = claims.get("iat") {
-            let made = iat.as_f64().ok_or(Rejected::Claims)?;
-            if made > (unix_now_s() + leeway) as f64 {
-                return Err(Rejected::NotYet);
-            }
-        }
+        check_times(&claims, unix_now_s())?;
         let principal = Principal::of(claims).ok_or(Rejected::Claims)?;
         match self.revoked.has(&principal) {
             true => Err(Rejected::Revoked),
             false => Ok(Arc::new(principal)),
         }
     }
+}
+
+/// `exp`, `nbf` and `iat` are numbers of seconds in any form that JSON has: 1900000000, 1900000000.5, 1.9e9 (RFC 7519,
+/// section 2, NumericDate).
+fn check_times(claims: &Map<String, Value>, now_s: u64) -> Result<(), Rejected> {
+    let time = |name: &str| match claims.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(time) => time.as_f64().map(Some).ok_or(Rejected::Claims),
+    };
+    let (now, leeway) = (now_s as f64, TOKEN_LEEWAY.as_secs_f64());
+    if time("exp")?.ok_or(Rejected::Claims)? < now - leeway {
+        return Err(Rejected::Expired);
+    }
+    for name in ["nbf", "iat"] {
+        if time(name)?.is_some_and(|time| time > now + leeway) {
+            return Err(Rejected::NotYet);
+        }
+    }
+    Ok(())
 }
 
 fn rejected(error: &ErrorKind) -> Rejected {
@@ -265,4 +268,42 @@ pub fn mint(
         &claims,
         &EncodingKey::from_secret(secret),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_taken_in_every_form_that_a_number_has() {
+        let check = |text: &str| {
+            let claims: Map<String, Value> = serde_json::from_str(text).unwrap();
+            check_times(&claims, 1_000_000_000)
+        };
+        for good in [
+            r#"{"exp":1000000000}"#,
+            r#"{"exp":999999996,"nbf":1000000004,"iat":1000000004.5}"#,
+            r#"{"exp":1000000000.25,"nbf":999999999.75,"iat":999999999.999}"#,
+            r#"{"exp":1e9,"nbf":1E+9,"iat":10000000000e-1}"#,
+            r#"{"exp":1.0e300,"nbf":-1,"iat":0}"#,
+            r#"{"exp":18446744073709551616,"nbf":null}"#,
+        ] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for (bad, why) in [
+            (r#"{"exp":999999994}"#, Rejected::Expired),
+            (r#"{"exp":9.99999e8}"#, Rejected::Expired),
+            (r#"{"exp":-1e9}"#, Rejected::Expired),
+            (r#"{"exp":2e9,"nbf":1.1e9}"#, Rejected::NotYet),
+            (r#"{"exp":2e9,"iat":1000000005.5}"#, Rejected::NotYet),
+            (r#"{}"#, Rejected::Claims),
+            (r#"{"exp":null}"#, Rejected::Claims),
+            (r#"{"exp":"2000000000"}"#, Rejected::Claims),
+            (r#"{"exp":2e9,"nbf":"1"}"#, Rejected::Claims),
+            (r#"{"exp":2e9,"iat":[1]}"#, Rejected::Claims),
+            (r#"{"exp":1e400}"#, Rejected::Claims),
+        ] {
+            assert_eq!(check(bad), Err(why), "{bad}");
+        }
+    }
 }

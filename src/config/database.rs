@@ -89,6 +89,13 @@ impl DatabaseArgs {
     /// # Errors
     /// If a URL can't be read. The text does not repeat it: it may hold a password.
     pub fn resolve(&self) -> Result<Option<Database>, ConfigError> {
+        if self
+            .database_url
+            .as_ref()
+            .is_some_and(|url| url.trim().is_empty())
+        {
+            return Err(ConfigError("--database-url (PLANK_DATABASE_URL) is set and empty; write a URL, or unset it for a private PostgreSQL".into()));
+        }
         let variable = |name: &str| env::var(name).ok();
         let around = Surroundings {
             variable: &variable,

@@ -52,15 +52,46 @@ pub(super) fn host_name(text: &str) -> Result<String, ConfigError> {
     }
 }
 
+/// What of a database URL has to be escaped and is not. Read in another way than it was meant, a part of the password would
+/// be taken for the host, the user or an option, and be shown in errors and in the log. The text repeats nothing of it.
+fn unescaped(url: &str) -> Result<(), &'static str> {
+    const ESCAPE: &str = "has a character that a URL needs escaped: in the user and the password write @ as %40, : as %3A, / as %2F, \
+        ? as %3F, # as %23; in a value behind the ? write @ as %40";
+    let Some((_, rest)) = url.split_once("://") else {
+        return Ok(());
+    };
+    let (user, place) = rest.split_once('@').unwrap_or(("", rest));
+    let is_user = user.matches(':').count() <= 1 && !user.contains(['/', '?']);
+    let hosts = place.split(['/', '?']).next().unwrap_or_default();
+    let is_host = |c: char| {
+        c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | ',' | '[' | ']' | '%')
+    };
+    let is_read = is_user
+        && !place.contains('@')
+        && !rest.contains('#')
+        && !rest.contains(char::is_whitespace)
+        && hosts.chars().all(is_host);
+    is_read.then_some(()).ok_or(ESCAPE)
+}
+
 /// The server of a URL, or of `key=value` pairs.
 pub(super) fn database_url(
     name: &str,
     url: &str,
     around: &Surroundings<'_>,
 ) -> Result<Server, ConfigError> {
+    unescaped(url).map_err(|why| ConfigError(format!("{name} {why}")))?;
     let read = Parameters::read(url.trim(), around);
-    read.and_then(|parameters| server(&parameters))
-        .map_err(|why| ConfigError(format!("{name} {why}")))
+    let read = read.and_then(|parameters| server(&parameters));
+    read.map_err(|why| {
+        // In a list of pairs what is not understood may be the end of a password with a blank.
+        let is_secret = !url.contains("://") && url.contains("password");
+        let why = match is_secret {
+            true => "can't be read; write values with blanks in quotes, as in password='two words'",
+            false => &why,
+        };
+        ConfigError(format!("{name} {why}"))
+    })
 }
 
 /// The server of libpq's variables alone.
@@ -226,7 +257,10 @@ mod tests {
             "postgres:///d?user=u&password=geheim&host=/run/postgresql",
             "host=h user=u password='ge heim@#'",
         ] {
-            assert!(database_url("--database-url", url, &NOWHERE).is_ok(), "{url}");
+            assert!(
+                database_url("--database-url", url, &NOWHERE).is_ok(),
+                "{url}"
+            );
         }
     }
 }

@@ -89,6 +89,17 @@ fn a_retention_is_a_number_with_a_unit() {
 }
 
 #[test]
+fn an_empty_database_url_is_a_mistake_and_no_private_postgresql() {
+    for empty in ["", " "] {
+        let error = resolve(&["--database-url", empty]).unwrap_err().to_string();
+        assert!(
+            error.contains("PLANK_DATABASE_URL") && error.contains("empty"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn an_origin_is_normalised() {
     let config = resolve(&["--allowed-origin", "https://Example.org/,http://a:1"]).unwrap();
     assert_eq!(

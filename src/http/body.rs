@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue,
+};
 use actix_web::{HttpRequest, web};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -31,6 +33,12 @@ pub async fn object(
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !accepted.iter().any(|a| a.eq_ignore_ascii_case(essence)) {
         return Err(wrong_type(content_type, accepted));
+    }
+    // "identity" is reserved for saying that there is none (RFC 9110, section 12.5.3), and some clients send it.
+    let codings = request.headers().get_all(CONTENT_ENCODING);
+    let mut codings = codings.filter(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if let Some(coding) = codings.next() {
+        return Err(coded(&String::from_utf8_lossy(coding.as_bytes())));
     }
     let declared = request
         .headers()
@@ -62,6 +70,18 @@ pub(super) fn wrong_type(content_type: &str, accepted: &[&str]) -> Problem {
     let accepted = accepted.join(" or ");
     let detail = format!("the content type is {content_type}; send {accepted}");
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", detail)
+}
+
+/// 415 (RFC 9110, section 15.5.16).
+fn coded(coding: &str) -> Problem {
+    let detail =
+        format!("the body has the content encoding {coding}; send it as it is, without one");
+    let problem = Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "content-encoding",
+        detail,
+    );
+    problem.with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
 }
 
 /// 413.

@@ -1,16 +1,19 @@
 //! `/api/items`: create, read, replace, merge, delete. The entity tag is the row's version.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ETAG, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, LOCATION};
+use actix_web::http::header::{
+    CACHE_CONTROL, ETAG, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, LOCATION,
+};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::feed::Right;
 use crate::store::items::{self, Expect, Item, Outcome, Write};
 
+use super::observe::NO_TRANSFORM;
 use super::openapi as doc;
 use super::problem::Problem;
 use super::who::{self, Who};
-use super::{State, body, list, soon};
+use super::{State, body, list, prefix, soon};
 
 use fields::fields;
 use guard::guard;
@@ -51,7 +54,7 @@ pub async fn create(
     let guard = guard(&state, who, Some(Right::Insert)).await?;
     let members = body::object(&request, payload, JSON, state.body_bytes_max).await?;
     let fields = fields(members, Write::Replace, &guard)?;
-    let location = |id: i64| format!("/api/items/{id}");
+    let location = |id: i64| prefix::path(&state, &request, &format!("/api/items/{id}"));
     match soon(items::create(&state.pool, &guard, &fields)).await? {
         Outcome::Done(item) => {
             let location = location(item.id);
@@ -60,7 +63,7 @@ pub async fn create(
         Outcome::Hidden(id) => Ok(HttpResponse::Created()
             .insert_header((LOCATION, location(id)))
             .json(serde_json::json!({ "id": id }))),
-        other => Err(refused(0, other)),
+        other => Err(refused(0, other, &Conditions::default())),
     }
 }
 
@@ -219,7 +222,7 @@ async fn write(
     write: Write,
 ) -> Result<HttpResponse, Problem> {
     let id = id(path)?;
-    let expect = expect(request.headers())?;
+    let conditions = Conditions::of(request.headers())?;
     let guard = guard(state, who, Some(Right::Update)).await?;
     let accepted = if write == Write::Merge { MERGE } else { JSON };
     let members = body::object(request, payload, accepted, state.body_bytes_max).await?;
@@ -230,13 +233,13 @@ async fn write(
         id,
         &fields,
         write,
-        &expect,
+        &conditions.expect,
     ))
     .await?
     {
         Outcome::Done(item) => Ok(respond(StatusCode::OK, item, None)),
         Outcome::Hidden(_) => Ok(HttpResponse::NoContent().finish()),
-        other => Err(refused(id, other)),
+        other => Err(refused(id, other, &conditions)),
     }
 }
 
@@ -260,17 +263,19 @@ pub async fn delete(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = id(&path)?;
-    let expect = expect(request.headers())?;
+    let conditions = Conditions::of(request.headers())?;
     let guard = guard(&state, who, Some(Right::Delete)).await?;
-    match soon(items::delete(&state.pool, &guard, id, &expect)).await? {
+    match soon(items::delete(&state.pool, &guard, id, &conditions.expect)).await? {
         Outcome::Done(_) | Outcome::Hidden(_) => Ok(HttpResponse::NoContent().finish()),
-        other => Err(refused(id, other)),
+        other => Err(refused(id, other, &conditions)),
     }
 }
 
 fn respond(status: StatusCode, item: Item, location: Option<String>) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     response.insert_header((ETAG, tag(item.version)));
+    // A proxy that compresses makes the tag a weak one, and that is no condition for a write.
+    response.insert_header((CACHE_CONTROL, NO_TRANSFORM));
     if let Some(location) = location {
         response.insert_header((LOCATION, location));
     }
@@ -278,9 +283,9 @@ fn respond(status: StatusCode, item: Item, location: Option<String>) -> HttpResp
 }
 
 /// What was not done.
-fn refused(id: i64, outcome: Outcome) -> Problem {
+fn refused(id: i64, outcome: Outcome, conditions: &Conditions) -> Problem {
     match outcome {
-        Outcome::Changed(item) => changed(&item),
+        Outcome::Changed(item) => conditions.unmet(&item),
         Outcome::Forbidden => who::forbidden("your role may not do that with this item"),
         Outcome::Taken => taken(),
         Outcome::Done(_) | Outcome::Hidden(_) | Outcome::Missing => missing(id),
@@ -305,7 +310,12 @@ pub(super) fn changed(item: &Item) -> Problem {
         "somebody else has changed item {}: it is at version {} now; read it, and try again",
         item.id, item.version
     );
-    let problem = Problem::new(StatusCode::PRECONDITION_FAILED, "changed", detail);
+    precondition("changed", detail, item)
+}
+
+/// 412.
+fn precondition(kind: &'static str, detail: String, item: &Item) -> Problem {
+    let problem = Problem::new(StatusCode::PRECONDITION_FAILED, kind, detail);
     match tag(item.version).try_into() {
         Ok(value) => problem.with_header(ETAG, value),
         Err(_) => problem,
@@ -352,16 +362,56 @@ fn tags(headers: &HeaderMap, name: HeaderName) -> Result<Option<Vec<String>>, Pr
     Ok(list)
 }
 
-fn expect(headers: &HeaderMap) -> Result<Expect, Problem> {
-    let Some(tags) = tags(headers, IF_MATCH)? else {
-        return Ok(Expect::Anything);
-    };
-    if tags.iter().any(|t| t == "*") {
-        return Ok(Expect::Anything);
+/// What a request expects of the row that it writes.
+#[derive(Debug, Default)]
+struct Conditions {
+    expect: Expect,
+    /// Versions of `If-Match` whose tags are weak, and so never match.
+    weak: Vec<i32>,
+}
+
+impl Conditions {
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let version = |tag: &str| {
+            tag.strip_prefix('"')?
+                .strip_suffix('"')?
+                .parse::<i32>()
+                .ok()
+        };
+        let weak = |tag: &String| tag.strip_prefix("W/").and_then(version);
+        let mut conditions = Self::default();
+        let only = tags(headers, IF_MATCH)?.filter(|tags| !tags.iter().any(|t| t == "*"));
+        if let Some(tags) = only {
+            // A strong comparison (RFC 9110, section 13.1.1): a weak tag never matches, and neither does one that is no version.
+            conditions.weak = tags.iter().filter_map(weak).collect();
+            conditions.expect.only = Some(tags.iter().filter_map(|tag| version(tag)).collect());
+        }
+        let except = tags(headers, IF_NONE_MATCH)?.unwrap_or_default();
+        conditions.expect.no_row = except.iter().any(|t| t == "*");
+        // And here a weak one (section 13.1.2).
+        let either = |tag: &String| version(tag).or_else(|| weak(tag));
+        conditions.expect.except = except.iter().filter_map(either).collect();
+        Ok(conditions)
     }
-    // A strong comparison: a weak tag never matches, and neither does one that is no version.
-    let version = |tag: &String| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
-    Ok(Expect::Versions(tags.iter().filter_map(version).collect()))
+
+    /// 412: which of them the row does not meet.
+    fn unmet(&self, item: &Item) -> Problem {
+        let Item { id, version, .. } = item;
+        if self.weak.contains(version) {
+            let detail = format!(
+                "item {id} is at version {version} as expected, but W/\"{version}\" is a weak tag, and no condition for a write: a proxy \
+                 that compresses answers has made it weak; send If-Match: \"{version}\", which is the item's `version` in quotes"
+            );
+            return precondition("weak-tag", detail, item);
+        }
+        if self.expect.no_row || self.expect.except.contains(version) {
+            let detail = format!(
+                "item {id} is there already, at version {version}, and If-None-Match says that it must not be"
+            );
+            return precondition("exists", detail, item);
+        }
+        changed(item)
+    }
 }
 
 #[cfg(test)]

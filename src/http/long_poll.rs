@@ -50,7 +50,7 @@ pub(super) async fn answer(
         pipe,
         false,
         Bytes::new(),
-        Some(Ok(wanted)),
+        vec![Ok(wanted)],
         Some(viewer),
         shard.clone(),
         place,

@@ -6,7 +6,7 @@
 //!   there; [`openapi`] says to programs and people how.
 //! - [`stream`] and [`long_poll`] carry the same as a WebSocket over HTTP: each is a session over a pipe.
 //! - [`session`] is how browsers log in, [`who`] finds out whose a request is. [`packed`] makes the files of [`assets`] small.
-//! - [`query`], [`body`], [`accept`], [`pieces`], [`problem`], [`observe`], [`peer`] are what all of them share.
+//! - [`query`], [`body`], [`accept`], [`pieces`], [`problem`], [`observe`], [`peer`], [`heard`], [`prefix`] are what all of them share.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -40,6 +40,7 @@ pub mod assets;
 pub mod body;
 pub mod changes;
 pub mod health;
+mod heard;
 pub mod host;
 pub mod items;
 mod list;
@@ -50,6 +51,7 @@ pub mod origin;
 mod packed;
 pub mod peer;
 mod pieces;
+mod prefix;
 pub mod problem;
 mod query;
 mod request_id;

@@ -5,10 +5,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use actix_http::ConnectionType;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, Version};
 use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError as _, web};
 
@@ -21,6 +22,9 @@ use super::problem::Problem;
 use super::request_id::{self, REQUEST_ID, X_REQUEST_ID};
 use super::session;
 use super::{State, too_often};
+
+/// Nobody keeps it, and nobody changes it on the way: a proxy that compresses weakens the entity tag.
+pub(super) const NO_TRANSFORM: HeaderValue = HeaderValue::from_static("no-store, no-transform");
 
 /// The middleware.
 ///
@@ -35,6 +39,7 @@ pub async fn observe<B: MessageBody + 'static>(
     let state = request.app_data::<web::Data<State>>().cloned();
     let route = request.match_pattern().unwrap_or_else(|| "other".into());
     let method = method_label(request.method());
+    let is_old = request.version() < Version::HTTP_11;
     let is_over_tls = session::is_over_tls(request.headers());
     let refused = state
         .as_ref()
@@ -59,6 +64,12 @@ pub async fn observe<B: MessageBody + 'static>(
         response
             .headers_mut()
             .insert(name, HeaderValue::from_static(value));
+    }
+    if is_old {
+        // It knows no chunks: what has no length ends with the connection.
+        let head = response.response_mut().head_mut();
+        head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
     }
     if is_over_tls {
         let year = HeaderValue::from_static("max-age=31536000");

@@ -31,6 +31,13 @@ pub fn is_own_over_tls(headers: &HeaderMap) -> bool {
     origin.is_some_and(|o| o.as_bytes().starts_with(b"https://") && is_own(o, headers, &[]))
 }
 
+/// Whether the proxy in front says that the browser speaks TLS with it. Of several the first is the browser's. No page can set it.
+fn came_over_tls(headers: &HeaderMap) -> bool {
+    let proto = headers.get(header::X_FORWARDED_PROTO);
+    let first = proto.and_then(|p| p.to_str().ok()?.split(',').next());
+    first.is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"))
+}
+
 /// Whether a page, or an origin, is of plank's own origin or of an allowed one.
 fn is_own(page: &HeaderValue, headers: &HeaderMap, allowed: &[String]) -> bool {
     let Ok(page) = page.to_str() else {
@@ -46,7 +53,11 @@ fn is_own(page: &HeaderValue, headers: &HeaderMap, allowed: &[String]) -> bool {
         .and_then(|h| h.to_str().ok())
         .map(str::to_ascii_lowercase);
     let is_own = origin.split_once("://").is_some_and(|(scheme, place)| {
-        // Behind a proxy that ends TLS, plank sees http and the page https; the default ports go without saying.
+        // Behind a proxy that ends TLS, plank sees http and the page https; the default ports go without saying. Where the proxy
+        // says that the browser came over TLS, a page that came without is another one, and anybody on the way may have made it.
+        if scheme != "https" && came_over_tls(headers) {
+            return false;
+        }
         let default = if scheme == "https" { ":443" } else { ":80" };
         host.is_some_and(|host| host.trim_end_matches(default) == place.trim_end_matches(default))
     });
@@ -56,6 +67,38 @@ fn is_own(page: &HeaderValue, headers: &HeaderMap, allowed: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_without_tls_is_not_of_an_origin_with_it() {
+        for (page, proto, expected) in [
+            ("https://a.example", Some("https"), true),
+            ("https://a.example:443", Some("HTTPS"), true),
+            ("https://a.example", None, true),
+            ("https://a.example", Some("http"), true),
+            ("http://a.example", None, true),
+            ("http://a.example", Some("http"), true),
+            ("http://a.example", Some("http, https"), true),
+            ("http://a.example", Some("https"), false),
+            ("http://a.example", Some("https, http"), false),
+            ("http://a.example:443", Some("https"), false),
+            // One that is allowed by name is allowed.
+            ("http://b.example", Some("https"), true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("a.example"));
+            if let Some(proto) = proto {
+                let value = HeaderValue::from_static(proto);
+                headers.insert(header::X_FORWARDED_PROTO, value);
+            }
+            let allowed = ["http://b.example".to_owned()];
+            for name in [header::ORIGIN, header::REFERER] {
+                let mut headers = headers.clone();
+                headers.insert(name.clone(), HeaderValue::from_static(page));
+                let is_own = is_own_page(&headers, &allowed);
+                assert_eq!(is_own, expected, "{name}: {page} {proto:?}");
+            }
+        }
+    }
 
     #[test]
     fn only_own_and_listed_pages_connect() {

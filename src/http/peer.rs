@@ -56,6 +56,11 @@ impl Rules {
         self.counted(address.filter(|address| !self.is_trusted(*address)))
     }
 
+    /// Whether a request comes from a proxy that is believed.
+    pub fn is_proxy(&self, peer: Option<SocketAddr>) -> bool {
+        peer.is_none_or(|peer| self.is_trusted(peer.ip()))
+    }
+
     fn counted(&self, address: Option<IpAddr>) -> Option<IpAddr> {
         address
             .map(|address| address.to_canonical())

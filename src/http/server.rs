@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix::Addr;
 use actix_http::error::DispatchError;
-use actix_http::{Extensions, HttpService, Protocol, Request};
+use actix_http::{Extensions, HttpService, KeepAlive, Protocol, Request};
 use actix_rt::net::{TcpStream, UnixStream as UnixSocket};
 use actix_server::{Server, ServerBuilder};
 use actix_service::{Service, apply_fn_factory, fn_service, map_config};
@@ -32,6 +32,7 @@ use crate::descriptors;
 use crate::limits::{DISCONNECT_MAX, DRAIN_MAX, REQUEST_HEAD_MAX, UNACKNOWLEDGED_MAX};
 use crate::systemd::Passed;
 
+use super::heard::Heard;
 use super::{State, observe, routes, too_many, ws};
 
 /// Connections that the kernel keeps until they are accepted; more than `net.core.somaxconn` has no effect.
@@ -55,6 +56,11 @@ pub enum Bound {
 /// The text says which address, and what to do.
 pub fn bind(address: &ListenAddress) -> Result<Bound, String> {
     let explain = |e: io::Error| match e.kind() {
+        io::ErrorKind::AddrInUse if is_other_file(address) => {
+            format!(
+                "{address} is there already, and is no socket; plank does not touch it: move it away, or choose another path with --listen"
+            )
+        }
         io::ErrorKind::AddrInUse => {
             format!(
                 "{address} is in use by another program; stop that one, or choose another address with --listen"
@@ -86,6 +92,16 @@ fn bind_tcp(address: SockAddr, domain: Domain) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// Whether there is something else than a socket where the socket should be.
+fn is_other_file(address: &ListenAddress) -> bool {
+    match address {
+        ListenAddress::Tcp(_) => false,
+        ListenAddress::Unix(path) => path
+            .symlink_metadata()
+            .is_ok_and(|m| !m.file_type().is_socket()),
+    }
 }
 
 /// A socket file that nobody answers on is of a plank that was killed.
@@ -209,6 +225,8 @@ macro_rules! http_service {
                 let stop = stop.clone();
                 async move { stop.notified().await }
             })
+            // [`Open::is_late`] ends one that rests for too long: actix-http would not look first whether a request has come.
+            .keep_alive(KeepAlive::Os)
             .client_request_timeout(REQUEST_HEAD_MAX)
             .client_disconnect_timeout(DISCONNECT_MAX)
             .upgrade(fn_service(upgrade))
@@ -243,12 +261,13 @@ fn serve_one<T: AsFd, S>(
     http: &S,
 ) -> impl Future<Output = Result<(), DispatchError>> + use<T, S>
 where
-    S: Service<(T, Protocol, Option<SocketAddr>), Response = (), Error = DispatchError>,
+    S: Service<(Heard<T>, Protocol, Option<SocketAddr>), Response = (), Error = DispatchError>,
 {
     let serving = match state.places.open(state.peers.connection(peer)) {
         Ok(open) => {
             let open = Rc::new(open);
             ACCEPTED.set(Some(open.clone()));
+            let io = Heard::new(io, open.clone());
             Some((http.call((io, Protocol::Http1, peer)), open))
         }
         Err(full) => {
@@ -262,6 +281,8 @@ where
             return Ok(());
         };
         tokio::select! {
+            // First: what has just come is read before it is asked whether nothing came.
+            biased;
             served = serving => served,
             () = open.is_late() => Ok(()),
         }

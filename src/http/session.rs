@@ -17,7 +17,7 @@ use crate::store::tickets;
 use super::openapi as doc;
 use super::problem::Problem;
 use super::who::{self, COOKIE, HOST_COOKIE, Who};
-use super::{State, origin, soon};
+use super::{State, origin, prefix, soon};
 
 /// Who is logged in.
 #[derive(Serialize, ToSchema)]
@@ -103,7 +103,7 @@ pub async fn log_in(
     let viewer = Viewer::One(principal);
     Ok(HttpResponse::build(StatusCode::CREATED)
         .cookie(cookie)
-        .insert_header((LOCATION, "/api/session"))
+        .insert_header((LOCATION, prefix::path(&state, &request, "/api/session")))
         .json(Session::of(&viewer)))
 }
 

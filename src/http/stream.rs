@@ -14,11 +14,12 @@ use crate::actor::pipe::{PipeReader, pipe};
 use crate::actor::session;
 use crate::feed::Cursor;
 use crate::metrics::TransportLabel;
-use crate::wire::message::Subscribe;
+use crate::wire::message::{Refusal, Subscribe};
 use crate::wire::sse::{self, Events};
 use crate::wire::unframe::Unframer;
 
 use super::State;
+use super::observe::NO_TRANSFORM;
 use super::openapi as doc;
 use super::problem::Problem;
 use super::query::{self, refused};
@@ -30,15 +31,23 @@ const TRANSPORT: TransportLabel = TransportLabel { transport: "sse" };
 /// What an EventSource says when it comes back: the last `id` that it was given.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
+/// The same in the query, as polyfills of EventSource write it.
+const LAST_EVENT_ID_WORD: &str = "lastEventId";
+
+/// A subscription of several.
+const SUBSCRIBE: &str = "subscribe";
+
 /// nginx must not wait for a buffer to be full.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// `GET /api/stream?table=T&columns=a,b&since=C&snapshot=1`
+/// `GET /api/stream?table=T&columns=a,b&since=C&snapshot=1`, or `?subscribe={"id":"a","table":"T"}&subscribe=...`
 #[utoipa::path(
     get, path = "/api/stream", tag = "changes", operation_id = "stream",
     summary = "Changes as Server-Sent Events",
     description = "The messages of the WebSocket, for an `EventSource`: docs/PROTOCOL.md has them. `id` is the cursor to come back \
-        with. A cursor that can't be served is no status, but the event `reset`. HEAD is a 405.",
+        with. A cursor that can't be served is no status, but the event `reset`. HEAD is a 405. With `subscribe` one stream \
+        carries several subscriptions: as on a WebSocket what is wrong with one is an `error`, and `pong` says that one has \
+        caught up. Such a stream has no `id`: come back with the cursor of each.",
     params(doc::StreamQuery),
     responses(
         (
@@ -53,49 +62,109 @@ pub async fn events(
     who: Who,
     state: web::Data<State>,
 ) -> Result<HttpResponse, Problem> {
-    let wanted = wanted(&request)?;
-    let find = Find {
-        wanted: wanted.clone(),
-        viewer: who.0.clone(),
+    let several = several(request.query_string())?;
+    let (first, events) = match several {
+        // What is wrong with one is said in an event: the others are served.
+        Some(several) => (several, Events::of_many()),
+        None => {
+            let wanted = wanted(&request)?;
+            let find = Find {
+                wanted: wanted.clone(),
+                viewer: who.0.clone(),
+            };
+            match state.ask(find).await? {
+                Ok(_) => {}
+                // An EventSource that gets a 503 never comes back; the stream waits for the database, as a WebSocket does.
+                Err(refusal) if refusal.code == "busy" => {}
+                Err(refusal) => return Err(refused(refusal)),
+            }
+            (vec![Ok(wanted)], Events::default())
+        }
     };
-    match state.ask(find).await? {
-        Ok(_) => {}
-        // An EventSource that gets a 503 never comes back; the stream waits for the database, as a WebSocket does.
-        Err(refusal) if refusal.code == "busy" => {}
-        Err(refusal) => return Err(refused(refusal)),
-    }
     let shard = super::shard(&request)?;
     let place = state.take_place_for(&request, &who.0)?;
     let (pipe, reader) = pipe(TRANSPORT);
-    let (first, viewer) = (Some(Ok(wanted)), Some(who.0));
+    let viewer = Some(who.0);
     session::serve(pipe, false, Bytes::new(), first, viewer, shard, place);
     let body = Body {
         reader,
         unframer: Unframer::default(),
-        events: Events::default(),
+        events,
         first: Some(sse::preamble()),
     };
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
-        .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        // A proxy that compresses a stream holds events back.
+        .insert_header((CACHE_CONTROL, NO_TRANSFORM))
         .insert_header((X_ACCEL_BUFFERING, HeaderValue::from_static("no")))
         .streaming(body))
 }
 
-fn wanted(request: &HttpRequest) -> Result<Subscribe, Problem> {
-    let text = request.query_string();
-    let query = query::parse(URL_SUBSCRIPTION, text, &SUBSCRIPTION_WORDS);
-    let mut wanted = query.map_err(refused)?.wanted;
-    if let Some(last) = request.headers().get(LAST_EVENT_ID) {
-        // What is no text is no cursor.
-        let last = last.to_str().unwrap_or("?");
-        if !last.is_empty() {
-            let cursor = Cursor::parse(last);
-            wanted.since =
-                Some(cursor.map_err(|e| Problem::malformed("Last-Event-ID", e.to_string()))?);
+/// The subscriptions of `?subscribe={...}&subscribe={...}`; none for a query with a single one.
+///
+/// # Errors
+/// 400 if it has something else beside them.
+fn several(text: &str) -> Result<Option<Vec<Result<Subscribe, Refusal>>>, Problem> {
+    let mut several = Vec::new();
+    let mut other = None;
+    for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+        // Else it is a filter on a column of this name.
+        if name == SUBSCRIBE && value.trim_start().starts_with('{') {
+            several.push(Subscribe::parse(&value));
+        } else if !is_cache_buster(&name, &value) {
+            other.get_or_insert(name);
         }
     }
+    match other {
+        _ if several.is_empty() => Ok(None),
+        Some(name) => {
+            let detail =
+                "has no meaning beside subscribe; write it into the JSON of a subscription";
+            Err(Problem::malformed(&name, detail))
+        }
+        None => Ok(Some(several)),
+    }
+}
+
+/// Whether a parameter is there for caches only: polyfills add `_=123` where a browser would say `no-store`.
+fn is_cache_buster(name: &str, value: &str) -> bool {
+    name == "_" && value.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn wanted(request: &HttpRequest) -> Result<Subscribe, Problem> {
+    let (text, last_of_query) = split_polyfill(request.query_string());
+    let query = query::parse(URL_SUBSCRIPTION, &text, &SUBSCRIPTION_WORDS);
+    let mut wanted = query.map_err(refused)?.wanted;
+    // What is no text is no cursor.
+    let header = request.headers().get(LAST_EVENT_ID);
+    let header = header.map(|last| last.to_str().unwrap_or("?").to_owned());
+    let lasts = [
+        ("Last-Event-ID", header),
+        (LAST_EVENT_ID_WORD, last_of_query),
+    ];
+    let mut lasts = lasts
+        .into_iter()
+        .filter_map(|(name, last)| Some((name, last?)));
+    // An empty one is none: what a polyfill sends before the first event.
+    if let Some((name, last)) = lasts.find(|(_, last)| !last.is_empty()) {
+        let cursor = Cursor::parse(&last);
+        wanted.since = Some(cursor.map_err(|e| Problem::malformed(name, e.to_string()))?);
+    }
     Ok(wanted)
+}
+
+/// A query without what polyfills of EventSource add to it, and the last `id` that they put there: not all can send a header.
+fn split_polyfill(query: &str) -> (String, Option<String>) {
+    let (mut rest, mut last) = (Vec::new(), None);
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        match form_urlencoded::parse(part.as_bytes()).next() {
+            Some((name, value)) if is_cache_buster(&name, &value) => {}
+            // The newest is the last one: some add it to an address that has one already.
+            Some((name, value)) if name == LAST_EVENT_ID_WORD => last = Some(value.into_owned()),
+            _ => rest.push(part),
+        }
+    }
+    (rest.join("&"), last)
 }
 
 /// The events of one session, as they come.

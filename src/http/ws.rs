@@ -10,7 +10,8 @@ use std::time::Duration;
 use actix_codec::{AsyncRead, AsyncWrite, Framed};
 use actix_http::header::{self, HeaderMap};
 use actix_http::ws::{HandshakeError, hash_key, verify_handshake};
-use actix_http::{HttpMessage as _, Method, Request, StatusCode, h1};
+use actix_http::{HttpMessage as _, Method, Request, StatusCode, Version, h1};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
@@ -31,6 +32,9 @@ use super::problem::Problem;
 use super::query;
 use super::who;
 use super::{State, belong, soon, too_often};
+
+/// The query of a page that asks why its WebSocket has failed.
+const WHY: &str = "why";
 
 /// The `id` of a subscription that comes from the address.
 pub(super) const URL_SUBSCRIPTION: &str = "url";
@@ -103,7 +107,7 @@ pub async fn accept<T>(
 /// `GET /ws` without `Upgrade: websocket`, which comes the way of every other request.
 ///
 /// # Errors
-/// Always 426.
+/// What a handshake would be answered; 426 if it would be taken and nobody has asked why one failed.
 #[utoipa::path(
     get, path = "/ws", tag = "changes", operation_id = "socket",
     summary = "The WebSocket",
@@ -120,8 +124,47 @@ pub async fn accept<T>(
         doc::MalformedHandshake, doc::Unauthenticated, doc::ForeignOrigin, doc::NoUpgrade, doc::TooManyOfOne, doc::TooMany,
     ),
 )]
-pub async fn upgrade_required() -> Result<&'static str, Problem> {
-    Err(no_upgrade())
+pub async fn upgrade_required(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, Problem> {
+    let headers = request.headers();
+    if let Some(problem) = stripped(request.version(), headers) {
+        return Err(problem);
+    }
+    // A browser does not tell its page how a handshake was answered. A page whose handshake has failed asks here, and is
+    // answered as the handshake was, or would be: only where plank would take one is something in the way.
+    if !origin::is_allowed(headers, &state.allowed_origins) {
+        return Err(foreign_origin());
+    }
+    let address = state.peers.client(request.peer_addr(), headers);
+    let refused = address.map_or(Ok(()), |address| state.rates.refused_handshake(address));
+    refused.map_err(too_often)?;
+    drop(state.take_place(request.peer_addr(), headers, true)?);
+    who::of(&state, headers)?;
+    match request.query_string() {
+        // A page that asks makes no error in its console.
+        WHY => Ok(HttpResponse::NoContent().finish()),
+        _ => Err(no_upgrade()),
+    }
+}
+
+/// A handshake that has lost its upgrade on the way.
+fn stripped(version: Version, headers: &HeaderMap) -> Option<Problem> {
+    if !headers.contains_key(header::SEC_WEBSOCKET_KEY) {
+        return None;
+    }
+    let what = if version < Version::HTTP_11 {
+        "the request came as HTTP/1.0, which has no upgrade"
+    } else {
+        "the request has a Sec-WebSocket-Key, and no \"Upgrade: websocket\" with \"Connection: Upgrade\""
+    };
+    let mut problem = no_upgrade();
+    problem.set_detail(format!(
+        "{what}: a proxy between the client and plank does not pass the upgrade on; set it up to (in nginx: proxy_http_version 1.1, \
+         proxy_set_header Upgrade $http_upgrade, proxy_set_header Connection \"upgrade\")"
+    ));
+    Some(problem)
 }
 
 /// 403.
@@ -146,7 +189,7 @@ struct Accepted {
     /// Whether permessage-deflate is negotiated.
     deflates: bool,
     /// What its address asks for.
-    first: Option<Result<Subscribe, Refusal>>,
+    first: Vec<Result<Subscribe, Refusal>>,
     /// Whose it is; none if it has to say so first.
     viewer: Option<Viewer>,
 }
@@ -166,7 +209,11 @@ async fn check(state: &State, request: &Request) -> Result<(Accepted, Place), Pr
     if request.method() != Method::GET {
         return Err(Problem::method("GET"));
     }
-    verify_handshake(request.head()).map_err(handshake_problem)?;
+    let head = request.head();
+    if head.version < Version::HTTP_11 || !head.upgrade() {
+        return Err(stripped(head.version, &head.headers).unwrap_or_else(no_upgrade));
+    }
+    verify_handshake(head).map_err(handshake_problem)?;
     if !origin::is_allowed(request.headers(), &state.allowed_origins) {
         return Err(foreign_origin());
     }
@@ -200,7 +247,7 @@ async fn check(state: &State, request: &Request) -> Result<(Accepted, Place), Pr
     let accepted = Accepted {
         response,
         deflates,
-        first: subscription(&query),
+        first: subscription(&query).into_iter().collect(),
         viewer,
     };
     Ok((accepted, place))

@@ -47,22 +47,24 @@ pub enum Write {
     Merge,
 }
 
-/// Which versions a request accepts (`If-Match`).
+/// Which versions a request accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Expect {
-    /// Any.
-    #[default]
-    Anything,
-    /// One of these.
-    Versions(Vec<i32>),
+pub struct Expect {
+    /// One of these (`If-Match`); none for any.
+    pub only: Option<Vec<i32>>,
+    /// None of these (`If-None-Match`).
+    pub except: Vec<i32>,
+    /// None at all: there must be no row (`If-None-Match: *`).
+    pub no_row: bool,
 }
 
 impl Expect {
     fn accepts(&self, version: i32) -> bool {
-        match self {
-            Self::Anything => true,
-            Self::Versions(list) => list.contains(&version),
-        }
+        let is_one = self
+            .only
+            .as_ref()
+            .is_none_or(|list| list.contains(&version));
+        is_one && !self.no_row && !self.except.contains(&version)
     }
 }
 

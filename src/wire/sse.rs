@@ -19,6 +19,8 @@ const PONG: &str = "pong";
 pub struct Events {
     /// The message that has begun.
     open: Option<Head>,
+    /// Whether there may be several subscriptions.
+    has_many: bool,
     is_over: bool,
 }
 
@@ -32,6 +34,15 @@ fn retry(ms: u64) -> String {
 }
 
 impl Events {
+    /// Of a stream with several subscriptions. It goes on when one of them ends, says of which one it is that has caught up,
+    /// and has no `id`: each subscription has a place of its own, and an EventSource keeps one.
+    pub fn of_many() -> Self {
+        Self {
+            has_many: true,
+            ..Self::default()
+        }
+    }
+
     /// Whether nothing follows: the subscription has ended, or the server ends the stream.
     pub fn is_over(&self) -> bool {
         self.is_over
@@ -39,13 +50,13 @@ impl Events {
 
     /// Whether the message that has begun is no event.
     fn is_comment(&self) -> bool {
-        self.open.as_ref().is_some_and(|head| head.kind == PONG)
+        !self.has_many && self.open.as_ref().is_some_and(|head| head.kind == PONG)
     }
 
     /// Appends the text of a part.
     pub fn push(&mut self, part: Part, out: &mut Vec<u8>) {
         match part {
-            Part::Begin(head) if head.kind == PONG => self.open = Some(head),
+            Part::Begin(head) if head.kind == PONG && !self.has_many => self.open = Some(head),
             Part::Begin(head) => {
                 out.extend_from_slice(b"event: ");
                 out.extend_from_slice(head.kind.as_bytes());
@@ -67,12 +78,13 @@ impl Events {
                 let Some(head) = self.open.take() else {
                     return;
                 };
-                if let Some(cursor) = head.cursor.filter(|_| may_resume) {
+                if let Some(cursor) = head.cursor.filter(|_| may_resume && !self.has_many) {
                     out.extend_from_slice(format!("id: {cursor}\n").as_bytes());
                 }
                 out.push(b'\n');
                 // It had only this one subscription.
-                self.is_over |= matches!(head.kind.as_str(), "unsubscribed" | "error");
+                let is_end = matches!(head.kind.as_str(), "unsubscribed" | "error");
+                self.is_over |= is_end && !self.has_many;
             }
             Part::Ping => out.extend_from_slice(b":\n\n"),
             Part::Close(reason) => {

@@ -196,3 +196,19 @@ test("close code 4503 is final, whatever token", async () => {
   newest().cut(4503, "not for you");
   assert.equal(client.state.phase, "closed");
 });
+
+test("a clock that is wrong changes nothing: the server says how long a token lasts", async () => {
+  open(numbered);
+  await socket(1);
+  welcome();
+  for (const wrong_s of [-900, 3_600, 86_400 * 365]) {
+    const before = tokens().length;
+    newest().say({ type: "authenticated", sub: "ann", exp: Date.now() / 1000 + wrong_s, expires_in: 600 });
+    sleep(569_999);
+    await settle();
+    assert.equal(tokens().length, before, `${wrong_s}`);
+    newest().say({ type: "pong" });
+    sleep(1);
+    await eventually("it was renewed", () => tokens().length === before + 1);
+  }
+});

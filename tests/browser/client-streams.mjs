@@ -4,12 +4,15 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 import { begin, eventually, load, newest, PaperSocket, pass, settle, sleep, sockets, welcome } from "./paper.mjs";
 
 const { connect } = await load("plank.js");
+await load("stream.js");
 
 let client;
 /** Requests for streams, the newest last; and whether the server answers at all. */
 let streams;
 let is_alive;
 let livez;
+/** How the server answers `GET /ws`, that is a handshake. */
+let ws;
 
 /** A request for a stream: what is said on it comes in whatever pieces. */
 class PaperStream {
@@ -43,8 +46,13 @@ class PaperStream {
     this.write(`event: ${message.type}\ndata: ${JSON.stringify(message)}\n\n`);
   }
 
-  subscribed(cursor = "c0") {
-    this.event({ type: "subscribed", id: "url", topic: "t1", table: "public.items", key: ["id"], cursor });
+  subscribed(cursor = "c0", id = "s1", topic = "t1") {
+    this.event({ type: "subscribed", id, topic, table: "public.items", key: ["id"], cursor });
+  }
+
+  /** The subscriptions that it was asked for. */
+  get asked() {
+    return this.url.searchParams.getAll("subscribe").map((text) => JSON.parse(text));
   }
 
   end() {
@@ -60,6 +68,11 @@ function fetch(url, options) {
   if (url.pathname.endsWith("/livez")) {
     livez.push(url.href);
     return is_alive ? Promise.resolve(new Response("ok")) : Promise.reject(new TypeError("nobody"));
+  }
+  if (url.pathname.endsWith("/ws")) {
+    const { status, retry_after } = ws;
+    const headers = retry_after ? { "retry-after": `${retry_after}` } : {};
+    return is_alive ? Promise.resolve(problem(status, "about:blank", "no", headers)) : Promise.reject(new TypeError("nobody"));
   }
   streams.push(new PaperStream(url, options));
   return streams.at(-1).response;
@@ -88,6 +101,7 @@ beforeEach(() => {
   streams = [];
   livez = [];
   is_alive = true;
+  ws = { status: 426 };
 });
 
 afterEach(() => {
@@ -95,12 +109,20 @@ afterEach(() => {
   mock.timers.reset();
 });
 
+/** The server has been asked why a WebSocket failed. */
+async function judged() {
+  for (let turn = 0; turn < 5; turn += 1) await settle();
+  // The client imports it too, and was first.
+  await load("stream.js");
+  await settle();
+}
+
 /** WebSockets fail until there is a stream. */
 async function blocked() {
   for (let count = 1; count <= 3; count += 1) {
     assert.equal(sockets.length, count);
     newest().cut();
-    await settle();
+    await judged();
     sleep(10_000);
   }
   await phase("open");
@@ -121,7 +143,7 @@ test("while no server answers there is no stream", async () => {
   open();
   for (let count = 1; count <= 8; count += 1) {
     newest().cut();
-    await settle();
+    await judged();
     sleep(10_000);
     assert.equal(sockets.length, count + 1);
   }
@@ -129,7 +151,7 @@ test("while no server answers there is no stream", async () => {
   is_alive = true;
   welcome();
   newest().cut();
-  await settle();
+  await judged();
   sleep(10_000);
   assert.deepEqual([sockets.length, client.state.transport], [10, "ws"]);
 });
@@ -144,7 +166,7 @@ test("after a stream a WebSocket has its chance again, and one that fails leads 
   sleep(10_000);
   assert.deepEqual([sockets.length, client.state.transport], [4, "ws"]);
   newest().cut();
-  await settle();
+  await judged();
   sleep(10_000);
   await phase("open");
   assert.equal(client.state.transport, "sse");
@@ -155,17 +177,17 @@ test("without any WebSocket it is a stream at once", async () => {
   assert.deepEqual([client.state.transport, sockets.length], ["sse", 0]);
 });
 
-test("the address has the filter as it is written, and comes back with the cursor", async () => {
+test("the address has each subscription as a WebSocket is sent it, and comes back with the cursor", async () => {
   const { subscription } = await follow({ filter: "name=eq.a#b c&or=(a.eq.1,b.eq.%2B)", columns: ["id", "name"], snapshot: true });
-  const { pathname, search } = streams[0].url;
-  assert.deepEqual([pathname, search], ["/tools/api/stream", "?table=items&columns=id%2Cname&snapshot=1&name=eq.a%23b%20c&or=(a.eq.1,b.eq.%2B)"]);
+  const spec = { table: "items", filter: "name=eq.a#b c&or=(a.eq.1,b.eq.%2B)", columns: ["id", "name"], snapshot: true, type: "subscribe", id: "s1" };
+  assert.deepEqual([streams[0].url.pathname, streams[0].asked], ["/tools/api/stream", [spec]]);
   streams[0].begin().subscribed("c7");
   await eventually("live", () => subscription.live);
   streams[0].break();
   await phase("waiting");
   sleep(10_000);
   await stream(2);
-  assert.equal(streams[1].url.searchParams.get("since"), "c7");
+  assert.deepEqual(streams[1].asked, [{ ...spec, since: "c7" }]);
 });
 
 test("a token is a header, and one that has expired is asked for again", async () => {
@@ -186,8 +208,8 @@ test("messages are what they are on a WebSocket, wherever they are cut into piec
   streams[0].begin();
   const change = { op: "insert", key: { id: 2 }, row: { id: 2, name: "ä€😀\u2028" } };
   const messages = [
-    { type: "snapshot", id: "url", topic: "t1", cursor: "c0", rows: [{ id: 1 }], more: false },
-    { type: "subscribed", id: "url", topic: "t1", table: "public.items", key: ["id"], cursor: "c0" },
+    { type: "snapshot", id: "s1", topic: "t1", cursor: "c0", rows: [{ id: 1 }], more: false },
+    { type: "subscribed", id: "s1", topic: "t1", table: "public.items", key: ["id"], cursor: "c0" },
     { type: "changes", topic: "t1", cursor: "c1", changes: [change], last: false },
     { type: "changes", topic: "t1", cursor: "c1", changes: [], last: true },
     { type: "heartbeat", cursor: "c2" },
@@ -208,30 +230,50 @@ test("an event that was cut off is none, and an unfinished batch is thrown away"
   assert.deepEqual([told, subscription.cursor], [["live", "down"], "c0"]);
 });
 
-test("two streams may call their topics alike, and a heartbeat is of one", async () => {
+test("one stream carries all subscriptions, and one more or less makes it anew, each with its cursor", async () => {
   const { subscription, told } = await follow();
   const second = [];
   const other = client.subscribe({ table: "orders" }, { changes: ({ changes }) => second.push(changes.length) });
-  await stream(2);
-  for (const each of streams) each.begin().subscribed();
+  await judged();
+  assert.deepEqual(streams.map(({ asked }) => asked.map(({ id }) => id)), [["s1"], ["s1", "s2"]], "the first one had just begun");
+  const [, both] = streams;
+  both.begin().subscribed("c0", "s1", "t1");
+  both.subscribed("c0", "s2", "t2");
   await eventually("both are live", () => subscription.live && other.live);
-  streams[1].event({ type: "changes", topic: "t1", cursor: "c1", changes: [{ op: "delete", key: { id: 1 } }], last: true });
-  streams[1].event({ type: "heartbeat", cursor: "c9" });
+  both.event({ type: "changes", topic: "t2", cursor: "c1", changes: [{ op: "delete", key: { id: 1 } }], last: true });
+  both.event({ type: "heartbeat", cursor: "c9" });
   await eventually("the heartbeat", () => other.cursor === "c9");
-  assert.deepEqual([told, second, subscription.cursor], [["live"], [1], "c0"]);
+  assert.deepEqual([told, second, subscription.cursor, both.is_aborted], [["live"], [1], "c9", false]);
+  client.subscribe({ table: "a" });
+  client.subscribe({ table: "b" });
   other.close();
-  assert.deepEqual([streams[0].is_aborted, streams[1].is_aborted], [false, true]);
+  await stream(3);
+  await judged();
+  assert.deepEqual([both.is_aborted, streams.length], [true, 3], "they are subscribed to in one go");
+  assert.deepEqual(streams[2].asked.map(({ table, since }) => [table, since]), [["items", "c9"], ["a", undefined], ["b", undefined]]);
+  assert.deepEqual([told, client.state.phase], [["live"], "open"], "nobody is told that it was down");
 });
 
-test("one stream that is lost is the link that is lost", async () => {
-  const { subscription } = await follow();
-  client.subscribe({ table: "orders" });
-  await stream(2);
-  for (const each of streams) each.begin().subscribed();
-  await eventually("live", () => subscription.live);
+test("a hundred subscriptions are a few requests, whose topics and cursors are apart", async () => {
+  open({ WebSocket: null });
+  const all = Array.from({ length: 100 }, (_, n) => client.subscribe({ table: `t${n}`, filter: "name=eq.something-that-is-long" }));
+  await stream(3);
+  await judged();
+  assert.ok(streams.length <= 5 && streams.every(({ url }) => url.href.length < 8_000), `${streams.length}`);
+  assert.deepEqual(streams.flatMap(({ asked }) => asked.map(({ id }) => id)), all.map(({ id }) => id));
+  const [of, others] = streams.map(({ asked }) => all.find(({ id }) => id === asked[0].id));
+  for (const each of streams) each.begin().subscribed("c0", each.asked[0].id, "t1");
+  await eventually("both are live", () => of.live && others.live);
+  const batches = [];
+  of.handlers.changes = () => batches.push("of");
+  others.handlers.changes = () => batches.push("others");
+  streams[1].event({ type: "changes", topic: "t1", cursor: "c1", changes: [{ op: "delete", key: { id: 1 } }], last: true });
+  streams[1].event({ type: "heartbeat", cursor: "c9" });
+  await eventually("the heartbeat", () => others.cursor === "c9");
+  assert.deepEqual([batches, of.cursor], [["others"], "c0"]);
   streams[1].break();
   await phase("waiting");
-  assert.deepEqual([streams[0].is_aborted, client.state.close.code], [true, 1006]);
+  assert.ok(streams.every(({ is_aborted }, n) => is_aborted || n === 1), "one that is lost is the link that is lost");
 });
 
 test("a server that goes down says when to come back", async () => {
@@ -245,8 +287,7 @@ test("a server that goes down says when to come back", async () => {
 test("the end of one subscription is not that of the link", async () => {
   const { told } = await follow();
   streams[0].begin().subscribed();
-  streams[0].event({ type: "unsubscribed", id: "url" });
-  streams[0].end();
+  streams[0].event({ type: "unsubscribed", id: "s1" });
   await eventually("it has ended", () => told.includes("ended"));
   await settle();
   assert.deepEqual([told, client.state.phase], [["live", "ended"], "open"]);
@@ -254,16 +295,103 @@ test("the end of one subscription is not that of the link", async () => {
 
 const problem = (status, type, detail, headers = {}) => new Response(JSON.stringify({ type, status, detail }), { status, headers });
 
-test("a table that is not there is an error of its subscription, which can be renewed", async () => {
+test("a table that is not there is an error of its subscription, which can be renewed, and of no other", async () => {
   const { subscription, told } = await follow();
-  streams[0].answer(problem(404, "urn:plank:problem:not-found", "there is no watched table"));
-  await eventually("it was told", () => told.length === 1);
-  assert.deepEqual([told[0].code, told[0].message, client.state.phase], ["unknown_table", "there is no watched table", "open"]);
-  subscription.renew();
+  const other = client.subscribe({ table: "orders" });
   await stream(2);
-  streams[1].answer(problem(400, "urn:plank:problem:malformed", "status: no operator"));
-  await eventually("it was told", () => told.length === 2);
-  assert.equal(told[1].code, "malformed");
+  streams[1].begin().subscribed("c0", "s2");
+  streams[1].event({ type: "error", id: "s1", code: "unknown_table", message: "there is no watched table" });
+  await eventually("it was told", () => told.length === 1);
+  assert.deepEqual([told[0].code, other.live, client.state.phase], ["unknown_table", true, "open"]);
+  subscription.renew();
+  await stream(3);
+  assert.deepEqual(streams[2].asked.map(({ id, since }) => [id, since]), [["s2", "c0"], ["s1", undefined]]);
+});
+
+/** A WebSocket fails at the handshake, and the server says how it was answered. */
+async function refused(answer) {
+  ws = answer;
+  newest().cut();
+  await judged();
+}
+
+test("a refusal by a server that can be reached is none by the path, however often it comes, and says when to come back", async () => {
+  open();
+  for (let count = 1; count <= 8; count += 1) {
+    await refused({ status: count % 2 ? 429 : 503, retry_after: 7 });
+    const { phase, close, retry_at } = client.state;
+    assert.deepEqual([phase, close.code, retry_at - Date.now()], ["waiting", 1012, 7_250]);
+    sleep(7_249);
+    assert.equal(sockets.length, count);
+    sleep(1);
+    assert.deepEqual([sockets.length, client.state.transport], [count + 1, "ws"]);
+  }
+  welcome();
+  assert.equal(client.state.phase, "open");
+});
+
+test("a proxy without a server is none that would take a WebSocket", async () => {
+  open();
+  for (const status of [502, 404, 504, 200, 502, 502]) {
+    await refused({ status });
+    sleep(10_000);
+    assert.equal(client.state.transport, "ws");
+  }
+});
+
+test("three failures within a moment are not enough: a restart looks like that", async () => {
+  open({ random: () => 0.1 });
+  for (let count = 1; count <= 4; count += 1) {
+    await refused({ status: 426 });
+    sleep(500);
+    assert.equal(client.state.transport, "ws");
+  }
+});
+
+test("a page that may not connect is told so by the answer", async () => {
+  for (const [status, code] of [
+    [401, 4501],
+    [403, 4503],
+  ]) {
+    open();
+    await refused({ status });
+    assert.deepEqual([client.state.phase, client.state.close.code], ["closed", code]);
+  }
+});
+
+test("a client on a stream tries a WebSocket now and then, and goes back to it", async () => {
+  open({ auth: "secret" });
+  const subscription = client.subscribe({ table: "items" });
+  await blocked();
+  await stream(1);
+  streams[0].begin().subscribed("c5");
+  await eventually("live", () => subscription.live);
+  const silent = setInterval(() => streams[0].write(":\n\n"), 5_000);
+  const wait = async (ms) => {
+    for (; ms > 0; ms -= 5_000) {
+      sleep(Math.min(ms, 5_000));
+      await settle();
+      await settle();
+    }
+  };
+  assert.equal(sockets.length, 3);
+  await wait(60_000);
+  assert.equal(sockets.length, 4, "after a minute");
+  newest().cut();
+  await wait(115_000);
+  assert.equal(sockets.length, 4);
+  await wait(5_000);
+  assert.deepEqual([sockets.length, client.state.transport], [5, "sse"], "after two more");
+  newest().onopen();
+  assert.deepEqual(newest().sent, [{ type: "auth", token: "secret" }]);
+  newest().say({ type: "welcome", heartbeat_s: 20 });
+  clearInterval(silent);
+  assert.equal(client.state.phase, "waiting");
+  sleep(250);
+  assert.deepEqual([sockets.length, client.state.transport], [6, "ws"]);
+  welcome();
+  assert.equal(newest().sent.at(-2).since, "c5");
+  assert.deepEqual([streams[0].is_aborted, sockets[4].closed], [true, true]);
 });
 
 test("statuses about the client are close codes", async () => {
@@ -298,15 +426,12 @@ test("an answer that is none of plank's is a lost link", async () => {
   assert.equal(client.state.close.code, 1006);
 });
 
-test("a stream that is silent for two and a half heartbeats is lost, though others and the server live", async () => {
+test("a stream that is silent for two and a half heartbeats is lost, though the server lives", async () => {
   const { subscription } = await follow();
-  const other = client.subscribe({ table: "orders" });
-  await stream(2);
-  for (const each of streams) each.begin().subscribed();
-  await eventually("live", () => subscription.live && other.live);
+  streams[0].begin().subscribed();
+  await eventually("live", () => subscription.live);
   for (let passed_ms = 0; passed_ms < 45_000; passed_ms += 5_000) {
     pass(5_000);
-    streams[0].write(":\n\n");
     await settle();
     await settle();
   }

@@ -356,3 +356,24 @@ test("a tab that comes back asks whether its socket is still alive", () => {
   pass(5_000);
   assert.deepEqual([client.state.phase, socket.closed], ["waiting", true]);
 });
+
+for (const set_ms of [-3_600_000, 3_600_000]) {
+  test(`a clock that is set by ${set_ms} ms does not make the client deaf, and costs no more than a question`, () => {
+    open();
+    welcome();
+    pass(5_000);
+    const real = Date.now;
+    Date.now = () => real() + set_ms;
+    try {
+      pass(2_500);
+      assert.equal(client.state.phase, "open");
+      newest().say({ type: "pong" });
+      pass(47_500);
+      assert.equal(client.state.phase, "open");
+      pass(5_000);
+      assert.deepEqual(client.state.close, { code: 4002, reason: "nothing was heard" });
+    } finally {
+      Date.now = real;
+    }
+  });
+}

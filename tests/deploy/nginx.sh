@@ -40,6 +40,7 @@ free_port() {
 }
 port=$(free_port)
 port_of_path=$(free_port)
+port_of_careless=$(free_port)
 make_config() {
     sed -e "s|listen 80;|listen 127.0.0.1:$port;|" -e '/listen \[::\]:80;/d' -e "s|server 127.0.0.1:8080;|server $1;|" \
         -e "s|/var/log/nginx/|$tmp/|" nginx/plank.conf >"$tmp/site.conf"
@@ -48,6 +49,9 @@ make_config() {
         echo "server { listen 127.0.0.1:$port_of_path; access_log off;"
         sed -n -e '/^# Below a path/,$ s|^#    |    |p' nginx/plank.conf | sed -e "s|/var/log/nginx/|$tmp/|"
         echo "}"
+        # As nginx is by itself, but that it compresses: no upgrade, HTTP/1.0, weak tags.
+        echo "server { listen 127.0.0.1:$port_of_careless; access_log off; gzip on; gzip_proxied any; gzip_min_length 1;"
+        echo "gzip_types application/json; location / { proxy_pass http://$1; } }"
     } >>"$tmp/site.conf"
     cat >"$tmp/nginx.conf" <<CONF
 pid $tmp/nginx.pid;
@@ -74,7 +78,7 @@ echo "ok: nginx accepts nginx/plank.conf"
 
 [ -x "$plank_bin" ] || { scripts/skip.sh "nginx in front of plank" "$plank_bin is missing (make build, or cargo build)"; exit; }
 
-start_plank "$plank_bin" "$tmp"
+start_plank "$plank_bin" "$tmp" --trusted-proxy 127.0.0.1
 echo "ok: plank is live"
 
 # nginx goes to the background by itself, once it listens.
@@ -95,6 +99,10 @@ python3 tests/deploy/ws.py "$base"
 echo "ok: a WebSocket through nginx: welcome, subscribed, changes"
 
 below=http://127.0.0.1:$port_of_path/live
+location=$("${fetch[@]}" --output /dev/null --write-out '%header{location}' --header 'Content-Type: application/json' \
+    --data '{"name": "posted below a path"}' "$below/api/items")
+"${fetch[@]}" --fail --output /dev/null "http://127.0.0.1:$port_of_path$location"
+echo "ok: the Location of a 201 below a path leads there"
 python3 tests/deploy/ws.py "$below"
 "${fetch[@]}" --fail --location "$below" | grep -q '<title>'
 [ "$("${fetch[@]}" --output /dev/null --write-out '%{http_code}' "$below/metrics")" = 403 ]
@@ -102,6 +110,23 @@ python3 tests/deploy/ws.py "$below"
 "$plank_bin" doctor --json --max-connections 1 --data-dir "$tmp/data" --url "$below" >"$tmp/doctor.log"
 grep -q '"healthy": true' "$tmp/doctor.log"
 echo "ok: the same below a path, and plank doctor finds nothing wrong there"
+
+careless=http://127.0.0.1:$port_of_careless
+handshake=(--header 'Connection: Upgrade' --header 'Upgrade: websocket' --header 'Sec-WebSocket-Version: 13'
+    --header 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==')
+status=$("${fetch[@]}" --output "$tmp/answer.log" --write-out '%{http_code}' "${handshake[@]}" "$careless/ws")
+[ "$status" = 426 ] || { echo "a handshake that nginx has stripped: $status" >&2; exit 1; }
+grep -F 'does not pass the upgrade on' "$tmp/answer.log" >/dev/null
+echo "ok: a handshake whose upgrade nginx has taken out is told so"
+tag=$("${fetch[@]}" --compressed --output /dev/null --write-out '%header{etag}' "$careless/api/items/1")
+[ "$tag" = 'W/"1"' ] || { echo "nginx has not made the tag weak: $tag" >&2; exit 1; }
+status=$("${fetch[@]}" --output "$tmp/answer.log" --write-out '%{http_code}' --request PATCH --header 'Content-Type: application/json' \
+    --header "If-Match: $tag" --data '{"status": "done"}' "$careless/api/items/1")
+[ "$status" = 412 ] || { echo "a weak tag: $status" >&2; exit 1; }
+grep -F 'a proxy' "$tmp/answer.log" >/dev/null
+"$plank_bin" doctor --json --max-connections 1 --data-dir "$tmp/data" --url "$careless" >"$tmp/doctor.log" || true
+for part in 'made weak on its way' 'does not pass the upgrade on'; do grep -F "$part" "$tmp/doctor.log" >/dev/null; done
+echo "ok: a tag that nginx has made weak is refused with the reason, and plank doctor finds both"
 
 # expect_line TEXT: the next line of the stream that has it. A proxy that buffers gives none in time.
 expect_line() {

@@ -17,6 +17,7 @@ done
 
 tmp=$(mktemp -d /tmp/plank-systemd.XXXXXX)
 root=$tmp/root
+had=$tmp/had
 nspawn_pid=
 leader=
 cleanup() {
@@ -30,6 +31,7 @@ cleanup() {
     [ -z "$leader" ] || kill -KILL "$leader" 2>/dev/null || true
     [ -z "$nspawn_pid" ] || { kill "$nspawn_pid" 2>/dev/null || true; wait "$nspawn_pid" 2>/dev/null || true; }
     if mountpoint --quiet "$root" && ! umount "$root" 2>/dev/null; then umount --lazy "$root" || true; fi
+    if mountpoint --quiet "$had" && ! umount "$had" 2>/dev/null; then umount --lazy "$had" || true; fi
     [ $status -eq 0 ] || tail -n 20 "$tmp/console.log" >&2 || true
     rm -rf --one-file-system "$tmp"
     exit $status
@@ -37,15 +39,34 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
+# A machine on which somebody has tried all this before. None of it may count here.
+mkdir "$had"
+# A file system of its own: the layers of an overlay may not be within each other.
+mount -t tmpfs -o mode=755 tmpfs "$had" || { scripts/skip.sh "$what" "nothing can be mounted here"; exit; }
+mkdir -p "$had"/var/lib/plank/pgdata "$had"/etc/plank "$had"/etc/nginx/modules-enabled "$had"/etc/systemd/system "$had"/etc/postgresql-common
+chmod 700 "$had/var/lib/plank/pgdata"
+touch "$had/var/lib/plank/pgdata/is-no-cluster"
+echo 'PLANK_LISTEN=is-no-address' >"$had/etc/plank/plank.env"
+echo 'load_module /is/not/there.so;' >"$had/etc/nginx/modules-enabled/10-gone.conf"
+echo 'is no configuration' >"$had/etc/nginx/nginx.conf"
+ln -s /dev/null "$had/etc/systemd/system/plank.service"
+ln -s /dev/null "$had/etc/systemd/system/nginx.service"
+echo 'port = is-no-port' >"$had/etc/postgresql-common/createcluster.conf"
+
 # The layer takes all that is written; what is mounted elsewhere (/proc, /tmp) is not part of it.
 mkdir -p "$tmp/upper" "$tmp/work" "$root"
-if ! mount -t overlay overlay -o "lowerdir=/,upperdir=$tmp/upper,workdir=$tmp/work" "$root"; then
+if ! mount -t overlay overlay -o "lowerdir=$had:/,upperdir=$tmp/upper,workdir=$tmp/work" "$root"; then
     scripts/skip.sh "$what" "no overlay can be mounted here"
     exit
 fi
 
 # What belongs to this machine, and would be started there or hold up the boot.
 rm -f "$root"/usr/sbin/policy-rc.d "$root"/etc/systemd/system/*.wants/*
+# And what is of the programs under test, by whatever name somebody has changed it there.
+if chroot "$root" dpkg --status plank >/dev/null 2>&1; then chroot "$root" dpkg --purge plank >/dev/null 2>&1 || true; fi
+rm -rf "$root"/var/lib/plank "$root"/var/lib/private/plank "$root"/etc/plank "$root"/etc/nginx/modules-enabled/* \
+    "$root"/etc/systemd/system/plank* "$root"/etc/systemd/system/nginx* "$root"/etc/systemd/system/postgresql* \
+    "$root"/usr/lib/systemd/system/plank* "$root"/etc/postgresql-common/createcluster.conf
 # An identity of its own; with none it would be a first boot, which enables all that is installed.
 systemd-id128 new >"$root/etc/machine-id"
 mkdir -p "$root/etc/systemd/system/plank.service.d"
@@ -61,6 +82,7 @@ if [ -n "$package" ]; then
     cp "$package" "$root/root/plank.deb"
 else
     make --silent install DESTDIR="$root" BIN="$plank_bin"
+    systemd-sysusers --root="$root" plank.conf
 fi
 
 # TLS, as plank.conf shows it, and a reload that does not wait longer for old sockets than this test does.
@@ -70,7 +92,16 @@ install -D -m 600 "$tmp/key.pem" "$root/etc/ssl/plank/privkey.pem"
 install -D -m 644 "$tmp/cert.pem" "$root/etc/ssl/plank/fullchain.pem"
 sed -e 's|server_name plank.example.com;|server_name localhost;|' -e 's|#\(listen.*ssl.*;\)|\1|' -e 's|#\(ssl_certificate.*;\)|\1|' \
     nginx/plank.conf >"$root/etc/nginx/conf.d/plank.conf"
-sed -i -e 's|worker_connections [0-9]*|worker_connections 4096|' -e '1i worker_shutdown_timeout 2s;' "$root/etc/nginx/nginx.conf"
+cat >"$root/etc/nginx/nginx.conf" <<'CONF'
+user www-data;
+pid /run/nginx.pid;
+worker_shutdown_timeout 2s;
+events { worker_connections 4096; }
+http {
+    access_log off;
+    include /etc/nginx/conf.d/*.conf;
+}
+CONF
 
 # As plank.env says: the service's user is a role of the same name.
 mkdir -p "$root/etc/plank"
@@ -150,7 +181,7 @@ echo "ok: a WebSocket through nginx with TLS"
 
 # As docs/OPERATIONS.md says: as the user of the service, with its settings.
 install -m 644 "$tmp/cert.pem" "$root/etc/ssl/plank/root.pem"
-inside systemd-run --quiet --pipe --wait -p EnvironmentFile=/etc/plank/plank.env -p DynamicUser=yes -p User=plank \
+inside systemd-run --quiet --pipe --wait -p EnvironmentFile=/etc/plank/plank.env -p User=plank \
     -E SSL_CERT_FILE=/etc/ssl/plank/root.pem plank doctor --url "$base" >"$tmp/doctor.txt" || { cat "$tmp/doctor.txt" >&2; exit 1; }
 grep -q '^ok     upgrade' "$tmp/doctor.txt" && grep -q '^ok     stream ' "$tmp/doctor.txt"
 echo "ok: plank doctor finds nothing wrong"
@@ -165,7 +196,7 @@ restarts() {
 restarts NODES=
 
 for i in 2 3; do
-    inside systemd-run --quiet --unit=plank-$i -p Type=notify -p Restart=always -p RestartSec=1 -p DynamicUser=yes -p User=plank \
+    inside systemd-run --quiet --unit=plank-$i -p Type=notify -p Restart=always -p RestartSec=1 -p User=plank \
         -p EnvironmentFile=/etc/plank/plank.env plank serve --listen 127.0.0.1:$((8079 + i))
 done
 sed -i 's|^\( *\)#server 127.0.0.1:8081;|\1server 127.0.0.1:8081;\n\1server 127.0.0.1:8082;|' "$root/etc/nginx/conf.d/plank.conf"
@@ -179,3 +210,55 @@ inside systemctl stop plank.socket plank.service
 result=$(inside systemctl show --property=Result,ExecMainStatus plank.service | tr '\n' ' ')
 [ "$result" = "Result=success ExecMainStatus=0 " ] || { echo "the end of plank: $result" >&2; exit 1; }
 echo "ok: systemctl stop ends plank with 0"
+
+# A private PostgreSQL that root's plank has made by hand, where the service keeps its own. The service takes it over, also
+# back and forth; while root's plank is still there, the service says so, and takes it over when that one has ended.
+inside systemctl stop 'plank-*.service'
+rm -rf "$root/var/lib/plank"
+echo "PLANK_DEMO=1" >"$root/etc/plank/plank.env"
+service=http://127.0.0.1:8080
+hands=http://127.0.0.1:8090
+hands_pid=
+by_hand() {
+    inside plank serve --listen "${hands#http://}" >"$tmp/hands.out" 2>"$tmp/hands.log" &
+    hands_pid=$!
+    until_live "$hands" "$tmp/hands.log"
+}
+until_live() {
+    local deadline=$((SECONDS + 60))
+    until fetch --fail --output /dev/null "$1/readyz" 2>/dev/null; do
+        [ $SECONDS -lt $deadline ] || { echo "there is no plank at $1" >&2; tail -n 20 "${2:-/dev/null}" >&2; exit 1; }
+        sleep 0.1
+    done
+}
+end_by_hand() {
+    # By its name within the container; that of the service is /usr/bin/plank.
+    inside kill -TERM "$(inside pgrep --newest --full "^plank serve --listen ${hands#http://}\$")"
+    wait "$hands_pid" || { echo "plank by hand failed" >&2; tail -n 20 "$tmp/hands.log" >&2; exit 1; }
+}
+expect_items() {
+    local count
+    count=$(fetch "$2/api/items" | python3 -c 'import json, sys; print(len(json.load(sys.stdin)["items"]))')
+    [ "$count" = "$1" ] || { echo "$2, $3: $count items, not $1" >&2; exit 1; }
+}
+by_hand
+expect 201 "${json[@]}" --data '{"name": "by hand"}' "$hands/api/items"
+inside systemctl start --no-block plank.service
+deadline=$((SECONDS + 30))
+until inside journalctl --quiet --unit plank --grep 'is in use by another plank \(pid [0-9]+\); stop that one first' >/dev/null; do
+    [ $SECONDS -lt $deadline ] || { echo "the service does not say that a plank by hand is in the way" >&2; exit 1; }
+    sleep 0.2
+done
+end_by_hand
+until_live "$service"
+expect_items 1 "$service" "the service, on what root's plank has made"
+expect 201 "${json[@]}" --data '{"name": "of the service"}' "$service/api/items"
+inside systemctl stop plank.service
+by_hand
+expect_items 2 "$hands" "root's plank, on what the service has taken over"
+end_by_hand
+inside systemctl start plank.service
+until_live "$service"
+expect_items 2 "$service" "the service, after root's plank"
+inside systemctl stop plank.service
+echo "ok: the service takes over a private PostgreSQL that root's plank has made, and says when that one is in the way"

@@ -165,7 +165,8 @@ async fn key_that_is_checked_late_may_change_hands() {
         .await;
         two.batch_execute("commit").await
     });
-    (taken.unwrap(), given.unwrap());
+    taken.unwrap();
+    given.unwrap();
     for limit in [1, 100] {
         let path = format!("/api/changes?table=late&since={since}&limit={limit}");
         let (_, page) = app.request("GET", &path, None).await;

@@ -69,7 +69,20 @@ async fn a_mistake_ends_it_with_a_reason() {
     let wrong_password = good.replace("postgres@", "with_password:wrong@");
     let unknown_role = good.replace("postgres@", "nobody_here:x@");
     let no_database = good.replace(&format!("/{database}?"), "/nowhere?");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "somebody's").unwrap();
+    let file = format!("unix:{}", file.display());
     for (args, part) in [
+        (
+            vec!["--listen", &file, "--database-url", &good],
+            "is there already, and is no socket",
+        ),
+        (vec!["--database-url", ""], "is set and empty"),
+        (
+            vec!["--allowed-origin", "https://*.example.org"],
+            "wildcards are not served",
+        ),
         (
             vec!["--listen", &occupied, "--database-url", &good],
             "is in use by another program",

@@ -1,5 +1,6 @@
 //! `/api/items`: the contract of DESIGN.md section 4, and every way to get it wrong.
 
+use plank::config::Network;
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, until};
@@ -297,4 +298,112 @@ async fn without_the_database_it_is_503_and_afterwards_all_is_well() {
     })
     .await;
     create(&app, json!({"name": "after"})).await;
+}
+
+#[actix_web::test]
+async fn a_tag_that_a_proxy_has_weakened_is_refused_with_the_reason() {
+    let app = TestApp::start().await;
+    create(&app, json!({"name": "a"})).await;
+    let (_, headers, row) = send(&app, "GET", "/api/items/1", &[], "").await;
+    assert_eq!(headers["cache-control"], "no-store, no-transform");
+    for (method, body) in [("PATCH", "{}"), ("PUT", r#"{"name":"b"}"#), ("DELETE", "")] {
+        let headers = [JSON, ("if-match", "W/\"1\"")];
+        let (status, headers, problem) = send(&app, method, "/api/items/1", &headers, body).await;
+        assert_eq!((status, &headers["etag"]), (412, &"\"1\"".parse().unwrap()));
+        assert_eq!(problem["type"], "urn:plank:problem:weak-tag");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.contains("a proxy") && detail.contains("If-Match: \"1\""),
+            "{detail}"
+        );
+        assert!(!detail.contains("changed"), "nobody has: {detail}");
+    }
+    // Of another version it is true that somebody has changed it.
+    let headers = [JSON, ("if-match", "W/\"7\"")];
+    let (_, _, problem) = send(&app, "PATCH", "/api/items/1", &headers, "{}").await;
+    assert_eq!(problem["type"], "urn:plank:problem:changed");
+    // The version in the body is the condition that no proxy touches.
+    let tag = format!("W/\"9\", \"{}\"", row["version"]);
+    let headers = [JSON, ("if-match", tag.as_str())];
+    assert_eq!(
+        send(&app, "PATCH", "/api/items/1", &headers, r#"{"name":"b"}"#)
+            .await
+            .0,
+        200
+    );
+}
+
+#[actix_web::test]
+async fn if_none_match_keeps_a_write_from_what_is_there() {
+    let app = TestApp::start().await;
+    create(&app, json!({"name": "a"})).await;
+    let put = async |id: i64, headers: &[(&str, &str)]| {
+        let headers = [&[JSON][..], headers].concat();
+        let path = format!("/api/items/{id}");
+        send(&app, "PUT", &path, &headers, r#"{"name":"b"}"#).await
+    };
+    for tag in ["*", "\"1\"", "W/\"1\"", "\"7\", \"1\""] {
+        let (status, _, problem) = put(1, &[("if-none-match", tag)]).await;
+        assert_eq!(
+            (status, &problem["type"]),
+            (412, &json!("urn:plank:problem:exists")),
+            "{tag}"
+        );
+    }
+    assert_eq!(
+        put(1, &[("if-none-match", "\"1\""), ("if-match", "\"1\"")])
+            .await
+            .0,
+        412
+    );
+    // Nothing makes an item of a number that is not there.
+    assert_eq!(put(7, &[("if-none-match", "*")]).await.0, 404);
+    assert_eq!(put(1, &[("if-none-match", "b")]).await.0, 400);
+    assert_eq!(put(1, &[("if-none-match", "\"7\"")]).await.0, 200);
+    let headers = [("if-none-match", "\"2\"")];
+    assert_eq!(
+        send(&app, "DELETE", "/api/items/1", &headers, "").await.0,
+        412
+    );
+}
+
+#[actix_web::test]
+async fn a_body_with_a_content_encoding_is_415() {
+    let app = TestApp::start().await;
+    for (coding, status) in [
+        (&["gzip"][..], 415),
+        (&["br"], 415),
+        (&["identity, gzip"], 415),
+        (&["identity", "gzip"], 415),
+        (&["identity"], 201),
+        (&["Identity"], 201),
+    ] {
+        let mut headers = vec![JSON];
+        headers.extend(coding.iter().map(|coding| ("content-encoding", *coding)));
+        // What it says it is would not even matter.
+        let (got, headers, _) = send(&app, "POST", "/api/items", &headers, r#"{"name":"a"}"#).await;
+        assert_eq!(got, status, "{coding:?}");
+        assert_eq!(headers.contains_key("accept-encoding"), status == 415);
+    }
+}
+
+#[actix_web::test]
+async fn below_a_path_the_location_is_that_of_the_client_if_the_proxy_is_trusted() {
+    for (is_trusted, prefix, expected) in [
+        (true, "/live", "/live/api/items/1"),
+        (true, "/a/b/", "/a/b/api/items/1"),
+        (true, "/", "/api/items/1"),
+        (true, "//evil.example", "/api/items/1"),
+        (true, "https://evil.example", "/api/items/1"),
+        (false, "/live", "/api/items/1"),
+    ] {
+        let app = TestApp::start_with(|config| {
+            let proxies = if is_trusted { "127.0.0.1" } else { "192.0.2.1" };
+            config.trusted_proxies = vec![Network::parse("x", proxies).unwrap()];
+        })
+        .await;
+        let headers = [JSON, ("x-forwarded-prefix", prefix)];
+        let (_, headers, _) = send(&app, "POST", "/api/items", &headers, r#"{"name":"a"}"#).await;
+        assert_eq!(headers["location"], expected, "{is_trusted} {prefix}");
+    }
 }

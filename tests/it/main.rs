@@ -39,6 +39,7 @@ mod long_poll;
 mod migrate;
 mod nodes;
 mod observability;
+mod old_http;
 mod openapi;
 mod partitions;
 mod pinned;

@@ -1,7 +1,9 @@
 //! `GET /api/stream`: the same changes as Server-Sent Events.
 
+use std::collections::{HashMap, HashSet};
+
 use plank::actor::message::Drain;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::resume::{cursor, names};
 use crate::support::raw::RawClient;
@@ -397,4 +399,135 @@ async fn guarantee_5_a_stream_whose_log_is_gone_ends_with_a_word_and_whole_batch
     assert!(whole % 120 == 0 && whole < 3 * 120, "{whole}");
     let said = |c: &String| c.starts_with("4001 ");
     assert!(client.comments.iter().any(said), "{:?}", client.comments);
+}
+
+#[actix_web::test]
+async fn one_stream_carries_several_subscriptions_and_none_ends_the_others() {
+    let app = TestApp::start().await;
+    app.execute(
+        "create table a (id int primary key); create table b (id int primary key);
+         select plank.watch('a'), plank.watch('b'); insert into a values (1)",
+    )
+    .await;
+    let subscribe = |list: &[Value]| {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for one in list {
+            query.append_pair("subscribe", &one.to_string());
+        }
+        // What a polyfill adds.
+        query.append_pair("_", "1764489600").finish()
+    };
+    let query = subscribe(&[
+        json!({"id": "1", "table": "a", "snapshot": true}),
+        json!({"id": "2", "table": "nope"}),
+        json!({"type": "subscribe", "id": "3", "table": "b", "filter": "id=gt.1"}),
+        json!({"id": "4", "table": "a", "filter": "nope=eq.1"}),
+        json!({"id": "5", "table": "a", "since": "cut off"}),
+    ]);
+    let mut client = SseClient::connect(&app, &query).await;
+    let (mut cursors, mut topics) = (HashMap::new(), HashMap::new());
+    let (mut errors, mut caught_up) = (HashMap::new(), HashSet::new());
+    while cursors.len() < 2 || errors.len() < 3 || caught_up.len() < 2 {
+        let event = client.next().await.expect("it goes on");
+        assert_eq!(event.id, None, "each subscription has a place of its own");
+        let id = event.data["id"].as_str().unwrap_or_default().to_owned();
+        match event.kind.as_str() {
+            "subscribed" => {
+                topics.insert(event.data["topic"].clone(), id.clone());
+                cursors.insert(id, event.data["cursor"].clone());
+            }
+            "error" => drop(errors.insert(id, event.data["code"].clone())),
+            "pong" => drop(caught_up.insert(id)),
+            "snapshot" => assert_eq!(event.data["rows"], json!([{"id": 1}])),
+            _ => {}
+        }
+    }
+    assert_eq!(errors["2"], "unknown_table");
+    assert!(["unknown_column", "bad_filter"].contains(&errors["4"].as_str().unwrap()));
+    assert_eq!(errors["5"], "bad_cursor");
+    app.execute("insert into a values (2); insert into b values (1), (2)")
+        .await;
+    let mut seen = HashSet::new();
+    while seen.len() < 2 {
+        let event = client.expect("changes").await;
+        for change in event.data["changes"].as_array().unwrap() {
+            let id = &topics[&event.data["topic"]];
+            assert!(seen.insert(format!("{id} {}", change["key"]["id"])));
+        }
+    }
+    assert_eq!(seen, HashSet::from(["1 2".to_owned(), "3 2".to_owned()]));
+    // One of them ends.
+    app.execute("select plank.unwatch('a')").await;
+    let ended = client.expect("unsubscribed").await;
+    assert_eq!(ended.data["id"], "1");
+    app.execute("insert into b values (3)").await;
+    client.expect("changes").await;
+    // And comes back with the cursor of each.
+    let query = subscribe(&[json!({"id": "3", "table": "b", "since": cursors["3"]})]);
+    let mut client = SseClient::connect(&app, &query).await;
+    client.live().await;
+    let mut missed = Vec::new();
+    while missed.len() < 3 {
+        let event = client.next().await.expect("it goes on");
+        for change in event.data["changes"].as_array().into_iter().flatten() {
+            missed.push(change["key"]["id"].clone());
+        }
+    }
+    assert_eq!(missed, [1, 2, 3]);
+}
+
+#[actix_web::test]
+async fn a_mistake_beside_several_subscriptions_is_named() {
+    let app = TestApp::start().await;
+    let one = "subscribe=%7B%22id%22:%221%22,%22table%22:%22items%22%7D";
+    for (query, status) in [
+        (one.to_owned(), 200),
+        (format!("{one}&_=7"), 200),
+        (format!("{one}&table=items"), 400),
+        (format!("{one}&since=AAAA"), 400),
+        (format!("{one}&name=eq.a"), 400),
+        // A filter on a column of this name, which items does not have.
+        ("table=items&subscribe=eq.a".into(), 400),
+    ] {
+        let response = SseClient::request(&app, &query, None).await;
+        assert_eq!(response.status(), status, "{query}");
+    }
+}
+
+#[actix_web::test]
+async fn what_polyfills_of_event_source_send_is_taken() {
+    let app = TestApp::start().await;
+    let mut client = SseClient::connect(&app, "table=items").await;
+    let first = client.live().await.id.unwrap();
+    app.execute("insert into items (name) values ('one')").await;
+    client.changes(1).await;
+    let second = client.last_id.clone().unwrap();
+    app.execute("insert into items (name) values ('two')").await;
+    for (query, header, expected) in [
+        (format!("lastEventId={first}"), None, 2),
+        (format!("lastEventId={second}"), None, 1),
+        (format!("lastEventId={first}"), Some(""), 2),
+        (format!("lastEventId={first}&_=1764489600123"), None, 2),
+        // The header of a browser is newer than what its script wrote, and the last word than the first.
+        (format!("lastEventId={first}"), Some(second.as_str()), 1),
+        (format!("lastEventId={first}&lastEventId={second}"), None, 1),
+        (format!("since={first}&lastEventId={second}"), None, 1),
+        (format!("since={first}&lastEventId="), None, 2),
+        (format!("_=&since={second}"), Some(""), 1),
+    ] {
+        let mut client = SseClient::resume(&app, &format!("table=items&{query}"), header).await;
+        client.expect("welcome").await;
+        let mut changes = 0;
+        while changes < expected {
+            let event = client.next().await.unwrap();
+            if event.kind == "changes" {
+                changes += event.data["changes"].as_array().unwrap().len();
+            }
+        }
+        assert_eq!(changes, expected, "{query}");
+    }
+    for query in ["lastEventId=AAAA", "_=abc"] {
+        let response = SseClient::request(&app, &format!("table=items&{query}"), None).await;
+        assert_eq!(response.status(), 400, "{query}");
+    }
 }

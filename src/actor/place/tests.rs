@@ -1,6 +1,7 @@
 //! Who gets a place, and that all of them come back.
 
 use super::*;
+use crate::limits::KEEP_ALIVE;
 
 fn places(connections_max: usize, per_address_max: usize, sockets_max: usize) -> Arc<Places> {
     let bounds = Bounds {
@@ -8,6 +9,7 @@ fn places(connections_max: usize, per_address_max: usize, sockets_max: usize) ->
         per_address_max,
         per_principal_max: 2,
         sockets_max,
+        keep_alive: KEEP_ALIVE,
     };
     Places::new(bounds, Arc::default(), Arc::default())
 }
@@ -94,4 +96,79 @@ fn a_refusal_takes_nothing() {
     drop(first);
     assert!(places.open(None).is_ok());
     drop(open);
+}
+
+/// A connection on which one request has been answered.
+fn asked(places: &Arc<Places>, address: Option<IpAddr>) -> Rc<Open> {
+    let open = Rc::new(places.open(address).unwrap());
+    open.hear();
+    drop(open.clone().ask());
+    open
+}
+
+/// How long until it is closed, to the second.
+async fn closed_after(open: &Open) -> u64 {
+    let started = Instant::now();
+    open.is_late().await;
+    started.elapsed().as_secs()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_rests_longer_than_a_proxy_keeps_it() {
+    let places = places(10, 10, 100);
+    let open = asked(&places, ip("192.0.2.1"));
+    let after = closed_after(&open).await;
+    assert_eq!(after, KEEP_ALIVE.as_secs());
+    assert!(after > 60, "nginx and load balancers keep one for a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_closed_only_between_two_requests() {
+    let places = places(10, 10, 100);
+    let open = asked(&places, None);
+    let late = async { closed_after(&open).await };
+    let client = async {
+        // In the last moment the next head begins, and arrives in pieces.
+        sleep(KEEP_ALIVE - Duration::from_millis(1)).await;
+        open.hear();
+        sleep(REQUEST_HEAD_MAX - Duration::from_secs(1)).await;
+        open.hear();
+        let asking = open.clone().ask();
+        // It is answered for longer than a connection may rest.
+        sleep(2 * KEEP_ALIVE).await;
+        drop(asking);
+    };
+    let (after, ()) = tokio::join!(late, client);
+    let expected = 4 * KEEP_ALIVE + REQUEST_HEAD_MAX - Duration::from_secs(1);
+    assert!(
+        after.abs_diff(expected.as_secs()) <= 1,
+        "{after} {expected:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_has_begun_is_given_no_more_time_by_the_keep_alive() {
+    let places = places(10, 10, 100);
+    let open = asked(&places, None);
+    let (after, ()) = tokio::join!(closed_after(&open), async {
+        sleep(Duration::from_secs(1)).await;
+        open.hear();
+    });
+    assert!(
+        after <= 1 + (REQUEST_HEAD_MAX + TOLERANCE).as_secs(),
+        "{after}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_rest_make_room_when_it_gets_crowded() {
+    for (places, address) in [
+        (places(10, 9, 100), ip("192.0.2.1")),
+        (places(10, 100, 9), ip("192.0.2.1")),
+        (places(10, 1, 9), None),
+    ] {
+        let open: Vec<_> = (0..5).map(|_| asked(&places, address)).collect();
+        let after = closed_after(&open[0]).await;
+        assert_eq!(after, KEEP_ALIVE_CROWDED.as_secs());
+    }
 }

@@ -462,9 +462,7 @@ fn table(report: &mut Report, table: &TableFacts) {
             "following",
             format!("{name} can't be followed: {}", table.problem),
             "clients may miss changes of it, and get no reset",
-            format!(
-                "mend that; then, as its owner: select plank.watch({as_text})"
-            ),
+            format!("mend that; then, as its owner: select plank.watch({as_text})"),
         );
     }
     if !table.unwatched.is_empty() {

@@ -21,10 +21,12 @@ pub async fn look(report: &mut Report, address: &Address) -> Option<usize> {
     if !reach(report, address).await {
         report.skip("upgrade", "plank was not reached");
         report.skip("stream", "plank was not reached");
+        report.skip("tags", "plank was not reached");
         return None;
     }
     upgrade(report, address).await;
     stream(report, address).await;
+    tags(report, address).await;
     metrics(report, address).await
 }
 
@@ -141,13 +143,58 @@ async fn upgrade(report: &mut Report, address: &Address) {
             why,
             "the proxy has to pass the Host on as it came: proxy_set_header Host $http_host; other sites are named with --allowed-origin",
         ),
-        Ok(answer) => report.wrong(
-            "upgrade",
-            format!("a WebSocket does not get through: the answer is {}, not 101", answer.status),
-            why,
-            "nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\" (see nginx/plank.conf)",
-        ),
+        Ok(answer) => {
+            let status = answer.status;
+            let said = said(&answer.text().await);
+            report.wrong(
+                "upgrade",
+                format!("a WebSocket does not get through: the answer is {status}, not 101{said}"),
+                why,
+                "nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\" (see nginx/plank.conf)",
+            );
+        }
         Err(error) => report.wrong("upgrade", format!("a WebSocket does not get through: {error}"), why, "see nginx/plank.conf"),
+    }
+}
+
+/// What a problem of plank's says, behind what is said already.
+fn said(body: &str) -> String {
+    let problem = body.find('{').map(|start| &body[start..]);
+    let problem = problem.and_then(|text| {
+        let mut all = serde_json::Deserializer::from_str(text).into_iter::<serde_json::Value>();
+        all.next()?.ok()
+    });
+    let detail = problem
+        .as_ref()
+        .and_then(|problem| problem["detail"].as_str());
+    detail.map_or_else(String::new, |detail| format!(" ({detail})"))
+}
+
+/// Whether entity tags come as they are. A proxy that compresses makes them weak, and then no write can be bound to one.
+async fn tags(report: &mut Report, address: &Address) {
+    let json = "Accept: application/json\r\nConnection: close\r\n";
+    let items = match Answer::get(address, "/api/items?limit=1", json).await {
+        Ok(answer) if answer.status == 200 => answer.text().await,
+        _ => return report.skip("tags", "there is no item to look at"),
+    };
+    let id = items.split_once("\"id\":").map(|(_, rest)| {
+        let digits = rest.chars().take_while(char::is_ascii_digit);
+        digits.collect::<String>()
+    });
+    let Some(id) = id else {
+        return report.skip("tags", "there is no item to look at");
+    };
+    let asked = format!("{json}Accept-Encoding: gzip, br\r\n");
+    let answer = Answer::get(address, &format!("/api/items/{id}"), &asked).await;
+    match answer.as_ref().map(|answer| answer.header("etag")) {
+        Ok(Some(tag)) if tag.starts_with("W/") => report.wrong(
+            "tags",
+            format!("the entity tag of an item is made weak on its way ({tag}): the proxy compresses answers"),
+            "a write with If-Match: W/... is refused with 412, whatever the version",
+            "nginx: gzip off for /api/; or let clients send the `version` of the item in quotes",
+        ),
+        Ok(Some(_)) => report.ok("tags", "entity tags come as they are"),
+        _ => report.skip("tags", "there is no item to look at"),
     }
 }
 

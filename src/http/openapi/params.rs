@@ -91,6 +91,7 @@ params! {
             snapshot(),
             filter(),
             last.build(),
+            query("lastEventId", "The same as `Last-Event-ID`, where a polyfill can send no header.", string().pattern(Some(CURSOR_OR_NONE)).build().into(), json!(CURSOR_EXAMPLE)).build(),
         ]
     };
     /// The query of `GET /ws`.

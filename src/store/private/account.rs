@@ -25,12 +25,16 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// plank's own user; for a root plank the owner of the data, or `postgres` when there is none yet.
-    pub(super) fn of(pgdata: &Path) -> Result<Self, PrivateError> {
-        let owner = fs::metadata(pgdata)
-            .ok()
-            .map(|meta| Uid::from_raw(meta.uid()));
+    /// plank's own user. A root plank runs the server as the owner of the data; while there is none, as the owner of the
+    /// directory, so that a service to which it belongs can use the data later; and as `postgres` in one of root's own.
+    pub(super) fn of(data_dir: &Path, pgdata: &Path) -> Result<Self, PrivateError> {
+        let owner_of = |path: &Path| {
+            let meta = fs::metadata(path).ok()?;
+            Some(Uid::from_raw(meta.uid()))
+        };
         let me = geteuid();
+        let of_service = || owner_of(data_dir).filter(|owner| me.is_root() && !owner.is_root());
+        let owner = owner_of(pgdata).or_else(of_service);
         if !me.is_root() {
             if let Some(owner) = owner.filter(|owner| *owner != me) {
                 let wanted = format!("plank runs as {}", user_name(me));
@@ -56,7 +60,18 @@ impl Account {
                     wanted,
                 });
             }
-            Some(owner) => User::from_uid(owner),
+            Some(owner) => match User::from_uid(owner) {
+                Ok(None) => {
+                    return Err(PrivateError::Owner {
+                        path: pgdata.to_owned(),
+                        owner: user_name(owner),
+                        wanted: "this machine has no such user (a service with DynamicUser= has \
+                                 one only while it runs)"
+                            .to_owned(),
+                    });
+                }
+                user => user,
+            },
             None => User::from_name("postgres"),
         };
         let user = user

@@ -8,13 +8,13 @@
 //! <data_dir>/postgres.log      what the server says, postgres.log.1 what it said before
 //! ```
 //!
-//! As root everything but `pgdata` and `run` belongs to root, so that nothing that the server's user may write to
-//! can lead a root process astray. These are small, local files, touched at start: std's blocking calls will do.
+//! As root everything but `pgdata` and `run` belongs to the owner of the directory, who is root in a directory that
+//! root's plank made, so that nothing that the server's user may write to can lead a root process astray. These are small, local files, touched at start: std's blocking calls will do.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, geteuid};
@@ -56,7 +56,7 @@ impl Cluster {
             .canonicalize()
             .map_err(PrivateError::io("resolve", data_dir))?;
         let lock = lock(&data_dir)?;
-        let account = Account::of(&data_dir.join(PGDATA))?;
+        let account = Account::of(&data_dir, &data_dir.join(PGDATA))?;
         Ok(Self {
             data_dir,
             account,
@@ -156,12 +156,21 @@ pub(super) fn is_elsewhere(socket_dir: &Path) -> bool {
 }
 
 /// Opens a file that must not be a link: in somebody else's directory, that could lead a root process anywhere.
+///
+/// Root gives the file to the owner of the directory: a service that the directory belongs to opens the file later.
 pub(super) fn open_file(path: &Path, options: &mut OpenOptions) -> Result<File, PrivateError> {
-    options
+    let file = options
         .mode(0o600)
         .custom_flags(nix::libc::O_NOFOLLOW)
         .open(path)
-        .map_err(PrivateError::io("open", path))
+        .map_err(PrivateError::io("open", path))?;
+    if geteuid().is_root() {
+        let dir = path.parent().unwrap_or(path);
+        let owner = fs::metadata(dir).map_err(PrivateError::io("look at", dir))?;
+        fchown(&file, Some(owner.uid()), Some(owner.gid()))
+            .map_err(PrivateError::io("change the owner of", path))?;
+    }
+    Ok(file)
 }
 
 fn lock(data_dir: &Path) -> Result<File, PrivateError> {

@@ -72,15 +72,32 @@ impl Cluster {
         result?;
         let name = &self.account.name;
         let mut ident = format!(
-            "\n# Written by plank. map, system user, database user\nplank \"{name}\" {SUPERUSER}\n"
+            "\n# Written by plank. map, system user, database user\n{}",
+            mapping(name)
         );
         if name != "root" {
-            ident.push_str(&format!("plank root {SUPERUSER}\n"));
+            ident.push_str(&mapping("root"));
         }
         write_config(&fresh.join("postgresql.conf"), SETTINGS, false)?;
         write_config(&fresh.join("pg_hba.conf"), HBA, true)?;
         write_config(&fresh.join("pg_ident.conf"), &ident, true)?;
         sync(fresh)
+    }
+
+    /// Lets the server's user of today in, where another one made the cluster: systemd gives the directory of a service to
+    /// the service's user, with all that root's plank has made in it. To be called before the server starts.
+    pub(super) fn admit(&self) -> Result<(), PrivateError> {
+        let path = self.pgdata().join("pg_ident.conf");
+        let text = fs::read_to_string(&path).map_err(PrivateError::io("read", &path))?;
+        let name = &self.account.name;
+        if maps(&text, name) {
+            return Ok(());
+        }
+        log::info!(
+            "private postgresql taken over user={name} data_dir={}",
+            self.data_dir.display()
+        );
+        write_config(&path, &format!("\n{}", mapping(name)), false)
     }
 
     async fn run_initdb(
@@ -148,6 +165,19 @@ impl Cluster {
     }
 }
 
+/// A line of `pg_ident.conf`.
+fn mapping(name: &str) -> String {
+    format!("plank \"{name}\" {SUPERUSER}\n")
+}
+
+/// Whether a `pg_ident.conf` has that line.
+fn maps(text: &str, name: &str) -> bool {
+    text.lines().any(|line| {
+        let mut words = line.split_whitespace().map(|word| word.trim_matches('"'));
+        [words.next(), words.next(), words.next()] == [Some("plank"), Some(name), Some(SUPERUSER)]
+    })
+}
+
 fn write_config(path: &Path, text: &str, replace: bool) -> Result<(), PrivateError> {
     let mut file = open_file(
         path,
@@ -165,4 +195,25 @@ fn sync(dir: &Path) -> Result<(), PrivateError> {
     File::open(dir)
         .and_then(|dir| dir.sync_all())
         .map_err(PrivateError::io("flush to disk", dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_let_in_by_a_line_of_its_own() {
+        let text = "# plank \"who\" postgres\nplank \"o k\" postgres\nplank root\tpostgres # why\n";
+        for (name, expected) in [
+            ("root", true),
+            ("who", false),
+            ("o", false),
+            ("nobody", false),
+        ] {
+            assert_eq!(maps(text, name), expected, "{name}");
+        }
+        for name in ["plank", "www-data"] {
+            assert!(maps(&mapping(name), name), "{name}");
+        }
+    }
 }

@@ -202,6 +202,8 @@ async fn launch(cluster: &Cluster, search: &BinarySearch) -> Result<Server, Priv
             cluster.data_dir.display()
         );
         cluster.create(&binaries).await?;
+    } else {
+        cluster.admit()?;
     }
     Server::spawn(cluster, &binaries, stale.as_ref())
 }

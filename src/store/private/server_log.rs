@@ -50,7 +50,13 @@ impl ServerLog {
     fn trim_above(&self, bytes_max: u64) {
         let trim = || -> io::Result<()> {
             if fs::metadata(&self.path)?.len() > bytes_max {
-                fs::copy(&self.path, self.path.with_extension("log.1"))?;
+                let mut former = OpenOptions::new();
+                former.write(true).create(true).truncate(true);
+                let former = open_file(&self.path.with_extension("log.1"), &mut former);
+                io::copy(
+                    &mut File::open(&self.path)?,
+                    &mut former.map_err(io::Error::other)?,
+                )?;
                 open_file(&self.path, OpenOptions::new().write(true))
                     .map_err(io::Error::other)?
                     .set_len(0)?;

@@ -64,6 +64,22 @@ impl Subscribe {
         self.columns = Some(list.split(',').map(|c| c.trim().to_owned()).collect());
     }
 
+    /// Reads a message `subscribe` outside of a WebSocket, where its `type` may be missing.
+    ///
+    /// # Errors
+    /// See [`ClientMessage::parse`].
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        match ClientMessage::parse_as(text, Some("subscribe"))? {
+            ClientMessage::Subscribe(wanted) => Ok(wanted),
+            _ => Err(Refusal {
+                id: None,
+                code: "bad_message",
+                message: "type: only subscribe has a meaning here".into(),
+                field: None,
+            }),
+        }
+    }
+
     /// Bounds what waits for the hub.
     ///
     /// # Errors
@@ -134,6 +150,11 @@ impl ClientMessage {
     /// # Errors
     /// The refusal names the member that is missing or wrong.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
+        Self::parse_as(text, None)
+    }
+
+    /// The same, where a message without a `type` is of the type `default`.
+    fn parse_as(text: &str, default: Option<&str>) -> Result<Self, Refusal> {
         let refuse = |id: Option<String>, code, message: String| Refusal {
             id,
             code,
@@ -151,6 +172,7 @@ impl ClientMessage {
         let bad = |message: String| refuse(id.clone(), "bad_message", message);
         let kind = string("type", fields.kind)
             .map_err(bad)?
+            .or_else(|| default.map(str::to_owned))
             .ok_or_else(|| bad("type is missing".into()))?;
         let id_of = |id: &Option<String>| match id {
             None => Err(bad("id is missing".into())),

@@ -93,10 +93,16 @@ pub fn error(refusal: &Refusal) -> Bytes {
     )
 }
 
-/// The client is who it says it is, until `exp`, in seconds of Unix time.
-pub fn authenticated(sub: &str, exp: u64) -> Bytes {
+/// The client is who it says it is, until `exp`, in seconds of Unix time; and for how many seconds by this clock, since that of the
+/// client may be wrong.
+pub fn authenticated(sub: &str, exp: u64, expires_in_s: u64) -> Bytes {
     let sub = quoted(sub);
-    frame::text(format!(r#"{{"type":"authenticated","sub":{sub},"exp":{exp}}}"#).as_bytes())
+    frame::text(
+        format!(
+            r#"{{"type":"authenticated","sub":{sub},"exp":{exp},"expires_in":{expires_in_s}}}"#
+        )
+        .as_bytes(),
+    )
 }
 
 /// The answer to a `ping` message: at once, or, about a subscription, behind all that it has missed.

@@ -20,6 +20,8 @@ enum Fault {
     Buffers,
     /// It compresses the stream, or says so.
     Compresses,
+    /// It compresses answers, and makes their tags weak.
+    Weakens,
     /// plank is not where it looks for it.
     Gateway,
     /// It is another site.
@@ -79,6 +81,7 @@ async fn pass(mut client: TcpStream, plank: SocketAddr, fault: Fault) -> Option<
     let (answer, rest) = head(&mut server).await?;
     let is_stream = request.starts_with("GET /api/stream");
     let mut answer = changed(&answer, |line| match line.split(':').next()? {
+        "etag" if fault == Fault::Weakens => Some(line.replacen('"', "W/\"", 1)),
         "date" if fault == Fault::Date => Some("date: Sun, 06 Nov 1994 08:49:37 GMT".into()),
         _ => Some(line.into()),
     });
@@ -101,6 +104,7 @@ async fn pass(mut client: TcpStream, plank: SocketAddr, fault: Fault) -> Option<
 #[actix_web::test]
 async fn a_plank_that_does_not_know_its_name_is_found() {
     let app = TestApp::start().await;
+    app.execute("insert into items (name) values ('a')").await;
     let database = Cluster::shared().url(&app.database);
     let url = format!("http://{}", proxy(app.address, Fault::Host).await);
     let args = [
@@ -122,6 +126,8 @@ async fn what_a_proxy_gets_wrong_is_found() {
     for (fault, start, part) in [
         (Fault::None, "", ""),
         (Fault::Upgrade, "upgrade: ", "not 101"),
+        (Fault::Upgrade, "upgrade: ", "does not pass the upgrade on"),
+        (Fault::Weakens, "tags: ", "made weak on its way (W/\"1\")"),
         (Fault::Host, "upgrade: ", "own Origin is refused (403)"),
         (Fault::Buffers, "stream: ", "somebody buffers it"),
         (

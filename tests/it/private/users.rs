@@ -108,3 +108,75 @@ async fn an_ordinary_user_needs_no_root() {
     server.stop().await.unwrap();
     home.none_left().await;
 }
+
+/// Gives a directory to a user with all that is in it, as systemd does with the directory of a service.
+fn give(dir: &std::path::Path, user: u32) {
+    let status = std::process::Command::new("chown")
+        .args(["--recursive", "--no-dereference", &format!("{user}:{user}")])
+        .arg(dir)
+        .status();
+    assert!(status.unwrap().success());
+    fs::set_permissions(dir, Permissions::from_mode(0o700)).unwrap();
+}
+
+#[tokio::test]
+async fn a_cluster_that_root_made_serves_the_user_that_it_is_given_to_and_root_again() {
+    if !geteuid().is_root() {
+        return eprintln!("needs root");
+    }
+    let home = Home::new("given");
+    let program = home.0.join("program");
+    fs::copy(this_program(), &program).unwrap();
+    let server = start(&home).await;
+    add_row(&server.config()).await;
+    server.stop().await.unwrap();
+    give(&home.data(), NOBODY);
+    for turn in 1..=2 {
+        let mut command = owner_command(&program, &home.data());
+        command.uid(NOBODY).gid(NOBODY).current_dir("/");
+        let owner = Owner::start(command).await;
+        assert_eq!(rows(&owner.config).await, 2 * turn - 1);
+        add_row(&owner.config).await;
+        owner.end().await;
+        let log = home.data().join("postgres.log");
+        if turn == 1 {
+            // Root's plank may be the one that has to begin a new one.
+            fs::remove_file(&log).unwrap();
+        }
+        let server = start(&home).await;
+        assert_eq!(rows(&server.config()).await, 2 * turn);
+        add_row(&server.config()).await;
+        server.stop().await.unwrap();
+        assert_eq!(fs::metadata(&log).unwrap().uid(), NOBODY);
+    }
+    home.none_left().await;
+}
+
+#[tokio::test]
+async fn root_makes_new_data_for_the_owner_of_the_directory() {
+    if !geteuid().is_root() {
+        return eprintln!("needs root");
+    }
+    let home = Home::new("for-owner");
+    fs::create_dir(home.data()).unwrap();
+    give(&home.data(), NOBODY);
+    let server = start(&home).await;
+    assert_eq!(fs::metadata(home.pgdata()).unwrap().uid(), NOBODY);
+    server.stop().await.unwrap();
+    home.none_left().await;
+}
+
+#[tokio::test]
+async fn data_of_a_user_that_does_not_exist_is_refused_with_the_reason() {
+    if !geteuid().is_root() {
+        return eprintln!("needs root");
+    }
+    let home = Home::new("no-user");
+    start(&home).await.stop().await.unwrap();
+    // Of the numbers that systemd takes for dynamic users.
+    give(&home.data(), 61_234);
+    let (error, text) = refusal(&home.data(), &BinarySearch::from_env()).await;
+    assert!(matches!(error, PrivateError::Owner { .. }), "{text}");
+    assert!(text.contains("belongs to uid 61234"), "{text}");
+    assert!(text.contains("no such user"), "{text}");
+}

@@ -9,7 +9,7 @@ use plank::config::{Config, Database, ListenAddress, Rates, Retention};
 use plank::health::Health;
 use plank::limits::{
     BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, CONNECTIONS_PER_PRINCIPAL_MAX,
-    MESSAGE_BYTES_MAX, RETENTION, RETENTION_ROWS_MAX,
+    KEEP_ALIVE, MESSAGE_BYTES_MAX, RETENTION, RETENTION_ROWS_MAX,
 };
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -62,6 +62,7 @@ pub fn config(database: tokio_postgres::Config) -> Config {
         compression: true,
         stringify_wide_numbers: false,
         body_bytes_max: BODY_BYTES_MAX,
+        keep_alive: KEEP_ALIVE,
         retention: Retention {
             keep: RETENTION,
             rows_max: RETENTION_ROWS_MAX,

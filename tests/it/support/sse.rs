@@ -44,7 +44,7 @@ impl SseClient {
         let (status, headers) = (response.status(), response.headers().clone());
         assert_eq!(status, 200, "{}", response.text().await.unwrap());
         assert_eq!(headers["content-type"], "text/event-stream");
-        assert_eq!(headers["cache-control"], "no-store");
+        assert_eq!(headers["cache-control"], "no-store, no-transform");
         assert_eq!(headers["x-accel-buffering"], "no");
         Self {
             response,
