@@ -21,10 +21,12 @@ begin
   for thing in
     select case c.relkind when 'S' then 'sequence' when 'v' then 'view' else 'table' end as kind, c.oid::regclass::text as name
       from pg_class c where c.relnamespace = 'plank'::regnamespace and c.relkind in ('r', 'p', 'S', 'v') and c.relowner <> 'plank_owner'::regrole
+      and plank.is_made('r', c.relname)
       and not exists (select from pg_depend d where d.objid = c.oid and d.deptype in ('a', 'i') and c.relkind = 'S')
     union all
     select 'function', p.oid::regprocedure::text
       from pg_proc p where p.pronamespace = 'plank'::regnamespace and p.proowner <> 'plank_owner'::regrole
+      and plank.is_made('f', p.proname)
   loop
     execute format('alter %s %s owner to plank_owner', thing.kind, thing.name);
   end loop;

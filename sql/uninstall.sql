@@ -1,18 +1,38 @@
--- Takes plank out of a database: the triggers, rights and policies on watched tables, then the schema with the log. Rows
--- of watched tables stay as they are; so does public.items if it has any.
+-- Takes plank out of a database: the triggers, rights and policies on watched tables, then the log and all else that plank has
+-- made. Rows of watched tables stay as they are; so does public.items if it has any, and so does what others have put into the
+-- schema plank.
 do $$
 declare
   owner oid := (select nspowner from pg_namespace where nspname = 'plank');
+  thing record;
 begin
-  if to_regprocedure('plank.unwatch_all()') is null then
-    raise exception 'plank: the schema plank is not there, or not of this version' using hint = 'run plank migrate first', errcode = 'undefined_object';
+  if to_regprocedure('plank.is_made(text, name)') is null then
+    raise exception 'plank: the schema plank is not there, or of another version' using hint = 'run plank migrate first, or uninstall with the version that made it', errcode = 'undefined_object';
   end if;
   -- Every listener holds it shared.
   if not pg_try_advisory_xact_lock(7012, 4) then
     raise exception 'plank: a server is running on this database' using hint = 'stop it first; it would install the schema again', errcode = 'object_in_use';
   end if;
   perform plank.unwatch_all();
-  drop schema plank cascade;
+  for thing in
+    select c.relname as name, case c.relkind when 'v' then 'view' when 'S' then 'sequence' else 'table' end as kind from pg_class c
+    where c.relnamespace = 'plank'::regnamespace and c.relkind in ('r', 'p', 'v', 'S') and plank.is_made('r', c.relname)
+    order by c.relkind = 'S', c.relkind = 'r' and not c.relispartition, c.relkind
+  loop
+    execute format('drop %s if exists plank.%I cascade', thing.kind, thing.name);
+  end loop;
+  for thing in
+    select p.oid::regprocedure as name from pg_proc p where p.pronamespace = 'plank'::regnamespace and plank.is_made('f', p.proname)
+    order by p.proname = 'is_made'
+  loop
+    execute format('drop function %s cascade', thing.name);
+  end loop;
+  begin
+    drop schema plank;
+  exception when dependent_objects_still_exist then
+    raise notice 'plank: the schema plank stays, for it has objects that plank has not made';
+    execute format('alter schema plank owner to %I', current_user);
+  end;
   if to_regclass('public.items') is not null and exists (select from pg_proc where proname = 'items_touch' and pronamespace = 'public'::regnamespace) then
     begin
       execute 'do $i$ begin if not exists (select from public.items) then drop table public.items; drop function public.items_touch(); end if; end $i$';

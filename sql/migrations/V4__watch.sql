@@ -313,6 +313,11 @@ begin
     execute format('drop trigger %I on %s', own.name, t);
   end loop;
   for i in 1..cardinality(wanted) by 2 loop
+    -- One that is there needs no lock, and keeps no writer waiting.
+    continue when exists (
+      select from pg_trigger g join pg_proc p on p.oid = g.tgfoid
+      where g.tgrelid = t and g.tgname = wanted[i] and g.tgenabled = 'A' and p.pronamespace = 'plank'::regnamespace
+        and wanted[i + 1] like '%execute function plank.' || p.proname || '()');
     execute format('create or replace trigger %I %s', wanted[i], wanted[i + 1]);
     -- ALWAYS: also where session_replication_role is replica.
     execute format('alter table %s enable always trigger %I', t, wanted[i]);
@@ -421,7 +426,8 @@ end $$;
 
 -- Brings triggers, members and description of a watched table up to date, with locks: what follows is captured in that way.
 -- patient: whether a missing right is only noted, and no error. whole: whether nothing was missed; null if that is not known.
-create function plank.look_at(t regclass, patient boolean default false, whole boolean default null) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+-- parts: which members; null for all that there are now.
+create function plank.look_at(t regclass, patient boolean default false, whole boolean default null, parts regclass[] default null) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   w plank.watched := (select x from plank.watched x where x.rel = t);
   part record;
@@ -440,6 +446,7 @@ begin
       or m.watched = t and exists (select from plank.triggers_of(m.rel) g where g.enabled <> 'A' and g.name like '%\_' || t::oid));
   end if;
   for part in select m.rel::regclass as rel, m.columns, c.relkind from plank.members_of(t) m join pg_class c on c.oid = m.rel
+    where parts is null or m.rel = any (parts)
     order by m.rel <> t, c.relkind = 'r', m.rel
   loop
     new_problem := null;
@@ -455,7 +462,8 @@ begin
       new_problem := sqlerrm;
     end;
     insert into plank.member (rel, watched, columns, state, problem) values (part.rel, t, part.columns, plank.member_state(part.rel), new_problem)
-      on conflict (rel, watched) do update set columns = excluded.columns, state = excluded.state, problem = excluded.problem;
+      on conflict (rel, watched) do update set columns = excluded.columns, problem = excluded.problem,
+        state = case when parts is null then excluded.state else member.state end;
   end loop;
   -- After the triggers: they wait for the writers, and the description has to be of after that.
   update plank.watched x set key = plank.key_of(t),
@@ -552,17 +560,22 @@ create function plank.follow_table(t regclass) returns void language plpgsql set
 declare
   w plank.watched := (select x from plank.watched x where x.rel = t);
   before json := w.described;
-  facts json := plank.facts(t);
+  seen record;
+  facts json;
+  parts regclass[];
   exact record;
   part record;
   has_rows boolean;
   is_void boolean := false;     -- also for those who resume from before
   is_untold boolean := false;   -- from here on
 begin
+  -- What is noted at the end is what was seen at the beginning: if the table is altered in between, the next look finds that.
+  select plank.fingerprint(t) as fingerprint, plank.facts(t) as facts, plank.describe(t) as described into seen;
+  facts := seen.facts;
   -- The description, so far as clients see it.
   is_void := exists (
     select from json_array_elements(before->'columns') o where not exists (
-      select from json_array_elements(plank.describe(t)->'columns') n
+      select from json_array_elements(seen.described->'columns') n
       where n->>'number' = o->>'number' and n->>'name' = o->>'name' and n->>'type' = o->>'type'));
   is_void := is_void or exists (
     select f from json_array_elements_text(w.facts->'forms') f except select f from json_array_elements_text(facts->'forms') f);
@@ -580,15 +593,18 @@ begin
     select m.rel, c.oid is not null as is_there from plank.member m left join pg_class c on c.oid = m.rel
     where m.watched = t and not exists (select from plank.members_of(t) x where x.rel = m.rel)
   loop
+    -- Its state is that of a table which stands alone, or is a part of another one.
     delete from plank.member where rel = part.rel and watched = t;
     if part.is_there then perform plank.detach(part.rel, t); end if;
     is_untold := true;
   end loop;
   for part in
-    select x.rel::regclass as rel, m.rel is not null as is_known, c.relkind from plank.members_of(t) x join pg_class c on c.oid = x.rel
-      left join plank.member m on m.rel = x.rel and m.watched = t
-    where x.rel <> t and m.state is distinct from plank.member_state(x.rel)
+    select x.rel::regclass as rel, m.rel is not null as is_known, c.relkind, plank.member_state(x.rel) as state, m.state as known_state
+    from plank.members_of(t) x join pg_class c on c.oid = x.rel left join plank.member m on m.rel = x.rel and m.watched = t
   loop
+    parts := parts || part.rel;
+    continue when part.rel = t or part.is_known and part.state is not distinct from part.known_state;
+    update plank.member set state = part.state where rel = part.rel and watched = t;
     begin
       execute format('select exists (select from only %s)', part.rel) into has_rows;
     exception when insufficient_privilege then
@@ -605,11 +621,9 @@ begin
     is_untold := is_untold or exact.level <> w.level;
     update plank.watched set level = exact.level, why = exact.why where rel = t;
   end if;
-  perform plank.look_at(t, true);
-  if is_void then
-    update plank.watched set since = pg_current_xact_id() where rel = t;
-    update plank.watched set described = plank.describe(t) where rel = t;
-  end if;
+  perform plank.look_at(t, true, null, parts);
+  if is_void then update plank.watched set since = pg_current_xact_id() where rel = t; end if;
+  update plank.watched set described = seen.described, facts = seen.facts, fingerprint = seen.fingerprint where rel = t;
   perform plank.announce(t, 'W');
   -- A description with another beginning resets clients by itself.
   if is_untold and not is_void then perform plank.announce(t, 'R'); end if;

@@ -336,4 +336,21 @@ begin
   return null;
 end $$;
 
+-- Whether plank has made a relation (kind r) or function (kind f) of the schema plank. Others may be in it: the search path of a
+-- role named plank begins with it. What is not plank's is never dropped, and keeps its owner.
+create function plank.is_made(kind text, name name) returns boolean language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select name::text = any (string_to_array(translate(case kind when 'r' then '
+    began bell canary closings horizon leaf log log_0 log_1 log_2 log_3 log_4 log_5 log_6 log_7 log_8 lower_case mark
+    member meta migrations oldest packed permitted policies policy revoked seq slot tables ticket truncating unlisted
+    watched' else '
+    allow announce as_parent attach beat begin_policy bell_awake bell_sleep capture_begin capture_delete
+    capture_delete_any capture_insert capture_insert_any capture_row capture_row_any capture_truncate
+    capture_truncate_begin capture_truncate_part capture_unlisted capture_update capture_update_any check_rows
+    close_if_full collation_of count_packed cursor decode_word deny describe detach empty_leaf facts fingerprint
+    follow_table follow_tables forms has_claim identity is_made is_plain is_wide keep_nothing key_of leave_mark
+    letters level_of log_size look_at member_state members_of next_xid open_leaf permit pin prune prune_marks pruned
+    reached read_filter read_operation read_quoted refusal rename_log renew renew_policies renew_policy reopen revoke
+    sees_all set_slot statement_began triggers_of unpin unwatch unwatch_all varint watch watched_above' end, E'\n', ' '), ' '))
+$$;
+
 revoke all on all functions in schema plank from public;

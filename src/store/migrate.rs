@@ -190,10 +190,17 @@ fn migration_error(error: &refinery::Error, config: &Config) -> ConnectError {
         }
         source = cause.source();
     }
-    ConnectError::Fatal(format!(
-        "the schema can't be migrated: {}; it may be of a newer plank: use that one, or restore a backup",
-        chain(error)
-    ))
+    let database = config.get_dbname().unwrap_or_default();
+    ConnectError::Fatal(match error.kind() {
+        refinery::error::Kind::DivergentVersion(..) => format!(
+            "the schema plank of database {database:?} was made by a development version, and there is no way from it to this \
+             version; run `plank migrate --uninstall` with the version that made it (your tables keep their rows), then start this one"
+        ),
+        _ => format!(
+            "the schema of database {database:?} can't be migrated: {}; it may be of a newer plank: use that one, or restore a backup",
+            chain(error)
+        ),
+    })
 }
 
 fn migration_failed(error: &tokio_postgres::Error, config: &Config) -> ConnectError {

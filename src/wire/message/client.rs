@@ -59,9 +59,35 @@ pub struct Subscribe {
 }
 
 impl Subscribe {
-    /// The columns as a query string lists them, with commas.
+    /// The columns as a query string lists them, with commas. A name with a comma, a quote or outer blanks is written in double
+    /// quotes, with `""` for a quote.
     pub fn set_columns(&mut self, list: &str) {
-        self.columns = Some(list.split(',').map(|c| c.trim().to_owned()).collect());
+        let (mut names, mut name, mut is_quoted) = (Vec::new(), String::new(), false);
+        let mut was_quoted = false;
+        let mut letters = list.chars().peekable();
+        let end = |name: &mut String, was_quoted: &mut bool| {
+            let name = std::mem::take(name);
+            match std::mem::take(was_quoted) {
+                true => name,
+                false => name.trim().to_owned(),
+            }
+        };
+        while let Some(letter) = letters.next() {
+            match letter {
+                '"' if is_quoted && letters.next_if_eq(&'"').is_some() => name.push('"'),
+                '"' if is_quoted => is_quoted = false,
+                '"' if name.trim().is_empty() && !was_quoted => {
+                    name.clear();
+                    (is_quoted, was_quoted) = (true, true);
+                }
+                ',' if !is_quoted => names.push(end(&mut name, &mut was_quoted)),
+                // Blanks between a quoted name and the comma.
+                ' ' if was_quoted && !is_quoted => {}
+                letter => name.push(letter),
+            }
+        }
+        names.push(end(&mut name, &mut was_quoted));
+        self.columns = Some(names);
     }
 
     /// Reads a message `subscribe` outside of a WebSocket, where its `type` may be missing.
@@ -277,6 +303,22 @@ mod tests {
     fn refused(text: &str) -> (Option<String>, &'static str, String) {
         let refusal = ClientMessage::parse(text).unwrap_err();
         (refusal.id, refusal.code, refusal.message)
+    }
+
+    #[test]
+    fn columns_of_an_address_may_be_quoted() {
+        for (list, names) in [
+            ("id, name ,v", vec!["id", "name", "v"]),
+            ("\"a,b\",c", vec!["a,b", "c"]),
+            (" \" outer \" ,x", vec![" outer ", "x"]),
+            ("\"say \"\"hi\"\"\"", vec!["say \"hi\""]),
+            ("say \"hi\"", vec!["say \"hi\""]),
+            ("", vec![""]),
+        ] {
+            let mut wanted = Subscribe::default();
+            wanted.set_columns(list);
+            assert_eq!(wanted.columns.unwrap(), names, "{list}");
+        }
     }
 
     #[test]
