@@ -262,32 +262,66 @@ async fn all_that_the_migrations_make_is_on_the_list() {
     let missing = "select coalesce(string_agg(name, ' '), '') from (
         select relname::text as name from pg_class where relnamespace = 'plank'::regnamespace and relkind in ('r', 'p', 'v', 'S') and not plank.is_made('r', relname)
         union all select proname::text from pg_proc where pronamespace = 'plank'::regnamespace and not plank.is_made('f', proname)) x";
-    assert_eq!(sql.query_one(missing, &[]).await.unwrap().get::<_, String>(0), "");
+    assert_eq!(
+        sql.query_one(missing, &[])
+            .await
+            .unwrap()
+            .get::<_, String>(0),
+        ""
+    );
 }
 
 /// The search path of a role named plank leads into the schema plank.
 #[actix_web::test]
 async fn what_others_put_into_the_schema_stays() {
     let database = Cluster::shared().database().await;
-    let (url, sql) = (Cluster::shared().url(&database), connect(&Cluster::shared().config(&database)).await);
-    sql.batch_execute("create table plank.orders (id int primary key); insert into plank.orders values (1)").await.unwrap();
-    let refused = sql.batch_execute("select plank.watch('plank.orders')").await.unwrap_err();
-    let hint = refused.as_db_error().unwrap().hint().unwrap_or_default().to_owned();
+    let (url, sql) = (
+        Cluster::shared().url(&database),
+        connect(&Cluster::shared().config(&database)).await,
+    );
+    sql.batch_execute(
+        "create table plank.orders (id int primary key); insert into plank.orders values (1)",
+    )
+    .await
+    .unwrap();
+    let refused = sql
+        .batch_execute("select plank.watch('plank.orders')")
+        .await
+        .unwrap_err();
+    let hint = refused
+        .as_db_error()
+        .unwrap()
+        .hint()
+        .unwrap_or_default()
+        .to_owned();
     assert!(hint.contains("set schema public"), "{hint}");
-    let (status, out, err) = crate::support::program::run(&["migrate", "--uninstall", "--yes", "--database-url", &url]).await;
+    let (status, out, err) =
+        crate::support::program::run(&["migrate", "--uninstall", "--yes", "--database-url", &url])
+            .await;
     assert_eq!(status, 0, "{out} {err}");
     let left = "select count(*) from plank.orders";
     assert_eq!(sql.query_one(left, &[]).await.unwrap().get::<_, i64>(0), 1);
     let others = "select count(*) from pg_class where relnamespace = 'plank'::regnamespace and relkind in ('r', 'p', 'v', 'S')";
-    assert_eq!(sql.query_one(others, &[]).await.unwrap().get::<_, i64>(0), 1);
+    assert_eq!(
+        sql.query_one(others, &[]).await.unwrap().get::<_, i64>(0),
+        1
+    );
 }
 
 #[actix_web::test]
 async fn schema_of_a_development_version_is_refused_with_what_to_do() {
     let database = Cluster::shared().database().await;
-    let (url, sql) = (Cluster::shared().url(&database), connect(&Cluster::shared().config(&database)).await);
-    sql.batch_execute("update plank.migrations set checksum = '1' where version = 3").await.unwrap();
+    let (url, sql) = (
+        Cluster::shared().url(&database),
+        connect(&Cluster::shared().config(&database)).await,
+    );
+    sql.batch_execute("update plank.migrations set checksum = '1' where version = 3")
+        .await
+        .unwrap();
     let (status, _, err) = crate::support::program::run(&["migrate", "--database-url", &url]).await;
     assert_eq!(status, 1);
-    assert!(err.contains("development version") && err.contains("plank migrate --uninstall"), "{err}");
+    assert!(
+        err.contains("development version") && err.contains("plank migrate --uninstall"),
+        "{err}"
+    );
 }

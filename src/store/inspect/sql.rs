@@ -60,7 +60,7 @@ pub(super) const TABLES: &str = "select coalesce(format('%I.%I', n.nspname, c.re
 
 /// Tables that have policies. Of one that is gone there is no description.
 pub(super) const POLICIES: &str = "select d.text from (select plank.describe(w.rel::oid)::text as text from plank.watched w \
-    where w.rel = w.root and exists (select from plank.policy p where p.rel = w.rel) order by w.rel::text) d where d.text is not null";
+    where exists (select from plank.policy p where p.rel = w.rel) order by w.rel::text) d where d.text is not null";
 
 /// See [`super::OpenTransaction`]. A prepared transaction has no process that could end.
 pub(super) const TRANSACTIONS: &str = "select format('process %s of %s%s in database %s (%s)', a.pid, coalesce(a.usename::text, 'nobody'), \
