@@ -35,7 +35,7 @@ build: ## target/release/plank
 	cargo build --release --locked
 
 # Stops at the first part that fails; with --keep-going the others still run, and it fails at the end.
-test: test-needs test-rust test-model test-versions test-schema test-autobahn test-browser test-deploy ## everything: unit, integration, models, PostgreSQL 18, API, WebSocket, browser, deploy; installs what is missing
+test: test-needs test-rust test-model test-versions test-schema test-autobahn test-browser test-deploy ## everything: unit, integration, models, PostgreSQL 14 and 18, API, WebSocket, browser, deploy; installs what is missing
 
 test-needs:
 	@scripts/need.sh cargo cc postgresql
@@ -49,7 +49,7 @@ test-rust: ## unit and integration tests
 test-model: ## the doorbell and the replay as models, checked with Spin
 	tests/model/run.sh
 
-test-versions: ## capture, cursor and doorbell on PostgreSQL 18, from the npm registry
+test-versions: ## capture, cursor and doorbell on PostgreSQL 14 and 18, from the npm registry
 	cargo test $(CARGO_FLAGS) --no-run
 	tests/versions/run.sh
 
@@ -68,7 +68,8 @@ autobahn: ## the same, all of it; some minutes (CASES="1.* 12.1.*" for some)
 	cargo build --release --locked --example ws_echo
 	tests/autobahn/run.sh
 
-stress: ## the doorbell with 200,000 transactions (TRANSACTIONS=n for more)
+stress: ## the doorbell with 200,000 transactions (TRANSACTIONS=n), capture with 2,000 random schemas (SCHEMAS=n, SEED=n)
+	PLANK_RANDOM_SCHEMAS=$(or $(SCHEMAS),2000) PLANK_RANDOM_SEED=$(or $(SEED),1) cargo test $(CARGO_FLAGS) --test it -- --nocapture capture_random::clients
 	PLANK_STRESS_TRANSACTIONS=$(or $(TRANSACTIONS),200000) cargo test $(CARGO_FLAGS) --test it -- --nocapture doorbell::stress
 
 # Builds all of plank once more, instrumented; that takes some minutes.

@@ -419,7 +419,7 @@ async fn clients_have_exactly_the_table_whichever_way_rows_change() {
         .get(0);
     let (first, schemas) = (
         from_env("PLANK_RANDOM_SEED", 1),
-        from_env("PLANK_RANDOM_SCHEMAS", 200),
+        from_env("PLANK_RANDOM_SCHEMAS", 180),
     );
     let (mut name, mut all) = (0, Counts::default());
     for seed in first..first + schemas {
