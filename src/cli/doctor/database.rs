@@ -454,7 +454,7 @@ fn table(report: &mut Report, table: &TableFacts) {
             "triggers",
             format!("{name}: {} not enabled for every writer", some.join(", ")),
             "they fire or not by session_replication_role: a restore, or a replication tool, changes rows that nobody sees",
-            again,
+            format!("select plank.watch({as_text})"),
         );
     }
     if !table.problem.is_empty() {

@@ -122,6 +122,7 @@ async fn a_plank_that_does_not_know_its_name_is_found() {
 async fn what_a_proxy_gets_wrong_is_found() {
     // As the proxy calls it that changes the name.
     let app = TestApp::start_with(|config| config.allowed_hosts = vec!["plank".into()]).await;
+    app.execute("insert into items (name) values ('a')").await;
     let database = Cluster::shared().url(&app.database);
     for (fault, start, part) in [
         (Fault::None, "", ""),

@@ -104,7 +104,7 @@ async fn read(
     let mut transactions = HashMap::new();
     while let Some(row) = reading.next().await.unwrap() {
         transactions.insert(row.xid, row.at_us);
-        assert!(account.seen.insert(row.seq), "twice: {row:?}");
+        assert!(account.seen.insert(row.number()), "twice: {row:?}");
         let Some(text) = &row.row else { continue };
         let json: Value = serde_json::from_str(text).unwrap();
         assert!(
