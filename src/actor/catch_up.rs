@@ -288,8 +288,8 @@ impl CatchUp {
                     return Ok(());
                 }
             }
-            let count = encoder.count();
-            for frame in encoder.finish(is_news)? {
+            let (frames, count) = encoder.finish(is_news)?;
+            for frame in frames {
                 self.say(frame)?;
             }
             self.local.metrics.deliveries.inc_by(count as u64);

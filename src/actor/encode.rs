@@ -64,11 +64,6 @@ impl Encoder {
         self.render(|renderer, out| renderer.settle(out))
     }
 
-    /// Changes so far.
-    pub fn count(&self) -> usize {
-        self.count + self.open.count()
-    }
-
     /// Takes the next row; gives the frames that are full.
     ///
     /// # Errors
@@ -77,16 +72,18 @@ impl Encoder {
         self.render(|renderer, out| renderer.push(row, out))
     }
 
-    /// The batch ends: its last messages, if it has any. `is_news`: that it has ended is worth a message without changes.
+    /// The batch ends: its last messages, if it has any, and how many changes all of its messages have. `is_news`: that it has
+    /// ended is worth a message without changes.
     ///
     /// # Errors
     /// See [`Renderer::finish`].
-    pub fn finish(mut self, is_news: bool) -> Result<Vec<Bytes>, Unfit> {
+    pub fn finish(mut self, is_news: bool) -> Result<(Vec<Bytes>, usize), Unfit> {
         let mut frames = self.render(|renderer, out| renderer.finish(out))?;
+        let count = self.count + self.open.count();
         if self.has_begun() || is_news {
             frames.push(self.open.finish(true));
         }
-        Ok(frames)
+        Ok((frames, count))
     }
 
     fn render(
@@ -164,7 +161,7 @@ mod tests {
             for row in &all {
                 frames.extend(encoder.push(row.clone()).unwrap());
             }
-            frames.extend(encoder.finish(false).unwrap());
+            frames.extend(encoder.finish(false).unwrap().0);
             let (seqs, lasts) = shown(&frames);
             let left: Vec<i64> = all[sent..].iter().map(|row| row.seq).collect();
             assert_eq!((seqs, lasts), (left, vec![true]), "{sent} had been sent");

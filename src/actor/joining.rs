@@ -93,8 +93,8 @@ impl Local {
         for row in rows {
             frames.extend(encoder.push(row)?);
         }
-        let count = encoder.count();
-        frames.extend(encoder.finish(false)?);
+        let (last, count) = encoder.finish(false)?;
+        frames.extend(last);
         for frame in frames {
             self.reply(conn, frame);
         }

@@ -320,7 +320,7 @@ async fn a_constraint_of_the_operator_is_the_clients_matter() {
     };
     assert_eq!(post("a").await.0, 201);
     for (name, status, part) in [
-        ("a", 409, "items_name"),
+        ("a", 409, "only once"),
         ("x", 422, "no_x"),
         ("sunday", 422, "closed on Sundays"),
     ] {

@@ -476,8 +476,5 @@ async fn what_it_says_to_do_works_whatever_the_names() {
     )
     .await;
     let sql = todo(&findings, "not enabled for every writer");
-    assert_eq!(
-        sql,
-        r#"select plank.watch('"a''s"."B ""c"')"#
-    );
+    assert_eq!(sql, r#"select plank.watch('"a''s"."B ""c"')"#);
 }
