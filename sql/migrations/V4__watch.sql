@@ -605,12 +605,14 @@ begin
     parts := parts || part.rel;
     continue when part.rel = t or part.is_known and part.state is not distinct from part.known_state;
     update plank.member set state = part.state where rel = part.rel and watched = t;
+    -- Another server is not asked for the rows of a foreign table.
+    has_rows := false;
     begin
-      execute format('select exists (select from only %s)', part.rel) into has_rows;
+      if part.relkind in ('r', 'p') then execute format('select exists (select from only %s)', part.rel) into has_rows; end if;
     exception when insufficient_privilege then
       has_rows := true;
     end;
-    is_untold := is_untold or part.is_known or has_rows and part.relkind in ('r', 'p');
+    is_untold := is_untold or part.is_known or has_rows;
   end loop;
   is_untold := is_untold or exists (select from plank.unlisted where watched = t);
   delete from plank.unlisted where watched = t;
