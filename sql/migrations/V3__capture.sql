@@ -48,7 +48,7 @@ $$;
 
 -- STATEMENT LEVEL: capture_insert, capture_update, capture_delete.
 --
--- A statement of a few rows writes a log row for each change. One of more rows writes packed log rows, which cost a third:
+-- A statement of a few rows writes a log row for each change. One of more rows writes packed log rows, which cost less:
 -- lists of at most 512 rows and about 256 KiB, old and new rows paired by their position. One row is the common case: it
 -- takes one INSERT whose plan must stay small (hence the LIMITs), because a session keeps the plan of its first statement,
 -- and after one of 400,000 rows PostgreSQL would compile the plan of every later one with JIT, for 65 ms.
