@@ -48,8 +48,10 @@ pub struct ChangeBuilder {
 struct Pending {
     /// By transaction; of a table whose key is checked late all in one, for there a transaction does not wait for another.
     statements: HashMap<u64, Statement>,
-    /// Their transactions, the oldest first.
+    /// Transactions in the order of their statements. Those that have ended are passed by.
     oldest: VecDeque<u64>,
+    /// The same for statements that have something that waits.
+    waiting: VecDeque<u64>,
     /// The transaction that holds a change of a key.
     holders: HashMap<Arc<str>, u64>,
     /// Bytes of all rows that wait.
@@ -253,6 +255,9 @@ impl Pending {
                 None => {
                     self.bytes += half.bytes;
                     self.holders.insert(key, xid);
+                    if statement.waiting.is_empty() {
+                        self.waiting.push_back(xid);
+                    }
                     statement.waiting.push(half);
                 }
             }
@@ -268,12 +273,18 @@ impl Pending {
 
     /// Lets the oldest statement go out that still waits, or the older half of `current`; what was told is remembered.
     fn make_room(&mut self, current: u64, out: &mut Vec<Built>) -> Result<(), BuildError> {
-        let waits = |xid: &&u64| {
-            self.statements
-                .get(xid)
+        let oldest = loop {
+            let Some(xid) = self.waiting.pop_front() else {
+                return Err(BuildError::Unclear);
+            };
+            if self
+                .statements
+                .get(&xid)
                 .is_some_and(|s| !s.waiting.is_empty())
+            {
+                break xid;
+            }
         };
-        let oldest = self.oldest.iter().find(waits).copied().unwrap_or(current);
         let Some(statement) = self.statements.get_mut(&oldest) else {
             return Err(BuildError::Unclear);
         };
@@ -288,6 +299,9 @@ impl Pending {
             std::mem::swap(&mut gone, &mut kept);
         }
         statement.waiting = kept;
+        if !statement.waiting.is_empty() {
+            self.waiting.push_front(oldest);
+        }
         for waiting in &gone {
             self.bytes -= waiting.bytes;
             if let Some(key) = &waiting.change.key {
@@ -310,9 +324,12 @@ impl Pending {
 
     /// Forgets what was told of the oldest statement, or of `current` if there is no other.
     fn forget_keys(&mut self, current: u64, out: &mut Vec<Built>) -> Result<(), BuildError> {
-        if let Some(other) = self.oldest.iter().find(|xid| **xid != current).copied() {
+        let is_other = |xid: &u64| *xid != current && self.statements.contains_key(xid);
+        let other = std::iter::from_fn(|| self.oldest.pop_front()).find(is_other);
+        if let Some(other) = other {
             let began = self.statements.get(&other).map(|s| s.began);
             self.forgotten = self.forgotten.max(began);
+            self.oldest.push_back(current);
             return self.release(other, out);
         }
         if let Some(statement) = self.statements.get_mut(&current) {
@@ -327,7 +344,6 @@ impl Pending {
         let Some(statement) = self.statements.remove(&xid) else {
             return Ok(());
         };
-        self.oldest.retain(|other| *other != xid);
         self.keys -= statement.told.len();
         for waiting in &statement.waiting {
             self.bytes -= waiting.bytes;

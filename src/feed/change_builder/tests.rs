@@ -288,9 +288,9 @@ fn key_change_is_two_changes_with_numbers_of_their_own() {
 #[test]
 fn changes_of_many_transactions_stay_in_the_order_of_the_log() {
     let rows =
-        (0..20_000).map(|i: i64| log(40_000 - i as u64, i, i, Some((i, i)), Some((-i - 1, i))));
+        (0..200_000).map(|i: i64| log(400_000 - i as u64, i, i, Some((i, i)), Some((-i - 1, i))));
     let changes = built(rows, &of_rel(1)).unwrap();
-    assert!(changes.is_sorted_by_key(|c| c.seq) && changes.len() == 40_000);
+    assert!(changes.is_sorted_by_key(|c| c.seq) && changes.len() == 400_000);
 }
 
 /// A statement that is larger than what may wait.
