@@ -51,6 +51,7 @@ class Client(threading.Thread):
         self.cursor = None
         self.batch = []
         self.returns = 0
+        self.live = False
         self.trouble = None
 
     def run(self):
@@ -59,6 +60,7 @@ class Client(threading.Thread):
             try:
                 self.follow()
             except (OSError, Closed, http.client.HTTPException):
+                self.live = False
                 self.returns += 1
                 time.sleep(random.uniform(0.05, 0.5))
             except Exception as error:  # noqa: BLE001: shown by the main thread
@@ -71,6 +73,7 @@ class Client(threading.Thread):
         if kind in ("subscribed", "heartbeat"):
             assert not self.batch, "a cursor in the middle of a batch"
             self.cursor = message["cursor"]
+            self.live = True
         if kind == "changes":
             self.batch += message["changes"]
             if message["last"]:
@@ -240,6 +243,8 @@ def main():
     prober.start()
     settle(writer, clients, "the start")
     for what, event, ends_all in EVENTS:
+        # A client that is on its way back waits for the next plank in the socket's backlog, and nothing cuts it off.
+        wait_for(f"before {what}: every client is connected", lambda: all(c.live or c.trouble for c in clients))
         before, returns, refused = writer.written, {c: c.returns for c in clients}, prober.refused
         # Under load, before and after.
         wait_for("writes before", lambda: writer.written >= before + 20)
