@@ -6,8 +6,8 @@
 -- Log row numbers. CACHE 1 is required: a cached block of numbers would break the order per key across sessions.
 create sequence plank.seq cache 1;
 
--- Counts the rows in packed log rows, in steps of 4. plank.seq plus this sequence estimates the number of changes.
-create sequence plank.packed increment by 4 minvalue 0 start 0 cache 1;
+-- Counts the rows in packed log rows, in steps of 16. plank.seq plus this sequence estimates the number of changes.
+create sequence plank.packed increment by 16 minvalue 0 start 0 cache 1;
 
 -- The doorbell. 1: a listener may be asleep, so writers ring. 0: all listeners poll. It is a sequence and not a row,
 -- because a REPEATABLE READ writer must see the current value.
@@ -19,6 +19,18 @@ create sequence plank.slot minvalue 0 maxvalue 8 start 0;
 -- Holds, for each session by itself (currval), the number that the log had reached when its last UPDATE or DELETE began. A
 -- sequence, since a session can't change it, as it can a setting.
 create sequence plank.began minvalue 0 start 0 cache 1;
+
+-- Holds, for each session by itself, what lastval() gives a writer: see V3. Everybody may read it.
+create sequence plank.last minvalue -9223372036854775808 start 1 cache 1;
+grant usage on sequence plank.last to public;
+
+-- Only sessions read these two, each its own value. So they need no WAL, where PostgreSQL (15 and later) has such sequences.
+do $$ begin
+  if current_setting('server_version_num')::int >= 150000 then
+    alter sequence plank.began set unlogged;
+    alter sequence plank.last set unlogged;
+  end if;
+end $$;
 
 -- The number of the oldest log row that is kept.
 create sequence plank.oldest minvalue 0 start 0;

@@ -37,6 +37,22 @@ begin
     pg_catalog.set_config('extra_float_digits', theirs[5], true), pg_catalog.set_config('jit', theirs[6], true);
 end $$;
 
+-- LASTVAL: a writer may ask for the value of its own sequence, as PDO::lastInsertId does. The log's numbers come from a sequence
+-- as well, so each function keeps what lastval() gives and sets it again. plank.last holds it for each session by itself;
+-- everybody may read that sequence. An assignment costs less than PERFORM, and the block costs half a microsecond.
+--
+-- @keep@ and @give_back@ are these two pieces of the functions below.
+create function plank.with_lastval(body text) returns text language sql as $$
+  select replace(replace(body, '@keep@', $keep$begin
+    lastval := pg_catalog.lastval();
+  exception when object_not_in_prerequisite_state or insufficient_privilege then
+    null;   -- no sequence was used in this session, or one that plank may not read
+  end;$keep$), '@give_back@', $give$if lastval is not null then
+    number := pg_catalog.nextval('plank.last');
+    number := pg_catalog.setval('plank.last', lastval);
+  end if;$give$)
+$$;
+
 -- A leaf is named by a constant, since going through the partitioned table costs 3 microseconds a row. This writes
 -- statements nine times, once for each leaf, and is dropped when the functions are made.
 create function plank.on_leaf(statements text) returns text language sql as $$
@@ -48,10 +64,13 @@ $$;
 
 -- STATEMENT LEVEL: capture_insert, capture_update, capture_delete.
 --
--- A statement of a few rows writes a log row for each change. One of more rows writes packed log rows, which cost less:
--- lists of at most 512 rows and about 256 KiB, old and new rows paired by their position. One row is the common case: it
+-- The first 8 rows of an INSERT or DELETE, and the only row of an UPDATE, get a log row each. One row is the common case: it
 -- takes one INSERT whose plan must stay small (hence the LIMITs), because a session keeps the plan of its first statement,
 -- and after one of 400,000 rows PostgreSQL would compile the plan of every later one with JIT, for 65 ms.
+--
+-- All further rows are packed, which costs less: lists of at most 512 rows and about 256 KiB, old and new rows paired by their
+-- position. Up to 16,384 rows each list is read from its offset; beyond that one pass groups the rows, for an offset is
+-- reached by counting.
 --
 -- ROW LEVEL: capture_row. One call for each row, in the order of the changes. The watched tables that a row belongs to are
 -- looked up, since a partition or a child table may belong to several. A table that is not listed yet was made a moment
@@ -65,21 +84,28 @@ declare
     or pg_catalog.current_setting('bytea_output') operator(pg_catalog.<>) 'hex'
     or pg_catalog.current_setting('extra_float_digits') operator(pg_catalog.<>) '1'$$;
 
-  -- The rows of a transition table as lists of `size` rows each, and one by one.
-  lists constant text := $$(
-        select q.piece, pg_catalog.json_agg(q.whole) as r
-        from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece from %s r) q
-        group by q.piece)$$;
+  -- A SELECT of lists of `size` rows each, and their numbers from 0. @new@ and @old@ are the lists of a transition table's
+  -- rows behind the first `logged` ones.
+  from_offsets constant text := $$ from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece);$$;
+  at_offset constant text := $$(
+          select pg_catalog.json_agg(r.*)
+          from (select * from %s offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r)$$;
+  grouped constant text := $$(
+          select p.piece, pg_catalog.json_agg(p.whole) as r
+          from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
+            from (select * from %s offset logged) r) p
+          group by p.piece)$$;
+  -- Each row by itself.
   singles constant text := '(select pg_catalog.row_to_json(r.*) as r, pg_catalog.row_number() over () as piece from %s r)';
+  -- FULL JOIN: transition tables have no statistics, and an inner join would be planned as a nested loop.
+  paired constant text := ' from %s n full join %s o on n.piece operator(pg_catalog.=) o.piece order by coalesce(n.piece, o.piece);';
 
   insert_few constant text := $$
       insert into @leaf@ (slot, rel, op, row)
-        select @slot@, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n
-        where not exists (select from new_rows offset 8) limit 8;$$;
+        select @slot@, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;$$;
   delete_few constant text := $$
       insert into @leaf@ (slot, rel, op, old, began)
-        select @slot@, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o
-        where not exists (select from old_rows offset 8) limit 8;$$;
+        select @slot@, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;$$;
   update_one constant text := $$
       insert into @leaf@ (slot, rel, op, row, old, began)
         select @slot@, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
@@ -88,98 +114,123 @@ declare
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
             operator(pg_catalog.<) 262144
         limit 1;$$;
-  insert_many constant text := $$
-      insert into @leaf@ (slot, rel, op, row, piece)
-        select @slot@, tg_relid, 'i', n.r, n.piece from $$ || format(lists, 'new_rows') || $$ n order by n.piece;$$;
-  delete_many constant text := $$
-      insert into @leaf@ (slot, rel, op, old, piece, began)
-        select @slot@, tg_relid, 'd', o.r, o.piece, began from $$ || format(lists, 'old_rows') || $$ o order by o.piece;$$;
-  -- FULL JOIN: transition tables have no statistics, and an inner join would be planned as a nested loop.
-  update_many constant text := $$
-      insert into @leaf@ (slot, rel, op, row, old, piece, began)
-        select @slot@, tg_relid, 'u', n.r, o.r, coalesce(n.piece, o.piece), began
-        from $$ || format(lists, 'new_rows') || $$ n full join $$ || format(lists, 'old_rows') || $$ o on n.piece operator(pg_catalog.=) o.piece
-        order by coalesce(n.piece, o.piece);$$;
-  -- The same, with a log row for each pair.
-  update_large constant text := replace(replace(replace(update_many, '''u''', '''U'''), format(lists, 'new_rows'), format(singles, 'new_rows')),
-    format(lists, 'old_rows'), format(singles, 'old_rows'));
+
+  inserts constant text := 'insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, ''i'', ';
+  deletes constant text := 'insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, ''d'', ';
+  updates constant text := 'insert into plank.log (slot, rel, op, row, old, piece, began) select slot, tg_relid, ''u'', ';
+  insert_many constant text := 'if rows operator(pg_catalog.<=) 16384 then '
+    || inserts || format(at_offset, 'new_rows') || ', q.piece' || from_offsets || ' else '
+    || inserts || 'n.r, n.piece from ' || format(grouped, 'new_rows') || ' n order by n.piece; end if;';
+  delete_many constant text := 'if rows operator(pg_catalog.<=) 16384 then '
+    || deletes || format(at_offset, 'old_rows') || ', q.piece, began' || from_offsets || ' else '
+    || deletes || 'o.r, o.piece, began from ' || format(grouped, 'old_rows') || ' o order by o.piece; end if;';
+  pair constant text := 'n.r, o.r, coalesce(n.piece, o.piece), began';
+  -- size 0: rows so large that each pair gets a log row. -1: so large that two don't fit into one, which holds 1 GB: a
+  -- delete and an insert.
+  update_many constant text := 'if size operator(pg_catalog.>) 0 and rows operator(pg_catalog.<=) 16384 then '
+    || updates || format(at_offset, 'new_rows') || ', ' || format(at_offset, 'old_rows') || ', q.piece, began' || from_offsets
+    || ' elsif size operator(pg_catalog.>) 0 then '
+    || updates || pair || format(paired, format(grouped, 'new_rows'), format(grouped, 'old_rows'))
+    || ' elsif size operator(pg_catalog.=) 0 then '
+    || replace(updates, '''u''', '''U''') || pair || format(paired, format(singles, 'new_rows'), format(singles, 'old_rows'))
+    || ' else size := 1; ' || delete_many || insert_many || ' end if;';
 
   largest constant text := '(select pg_catalog.max(pg_catalog.pg_column_size(r.*)) from %s r)';
   longest constant text := 'coalesce((select pg_catalog.max(pg_catalog.octet_length(pg_catalog.row_to_json(r.*)::pg_catalog.text)) from %s r), 0)';
-  -- How many rows there are, and how many a piece has, by the largest row as it is stored.
+  -- How many rows there are behind the first ones, and how many a list has, by the largest row as it is stored.
   size_of constant text := $$
-    select pg_catalog.max(pg_catalog.pg_column_size(r.*)), pg_catalog.count(*) into size, rows from %s r;
-    size := pg_catalog.int8larger(1, pg_catalog.int8smaller(512, 262144 operator(pg_catalog./) size));$$;
-  -- 0: rows so large that each pair gets a log row. -1: so large that two don't fit into one, which holds 1 GB: a delete and
-  -- an insert.
+      select pg_catalog.max(pg_catalog.pg_column_size(r.*)), pg_catalog.count(*) operator(pg_catalog.-) logged into size, rows from %s r;
+      size := pg_catalog.int8larger(1, pg_catalog.int8smaller(512, 262144 operator(pg_catalog./) size));$$;
   size_of_pair constant text := $$
-    select pg_catalog.max(pg_catalog.pg_column_size(r.*)), pg_catalog.count(*) into size, rows from new_rows r;
-    size := size operator(pg_catalog.+) $$ || format(largest, 'old_rows') || $$;
-    if size operator(pg_catalog.<) 262144 then
-      size := pg_catalog.int8larger(1, pg_catalog.int8smaller(512, 262144 operator(pg_catalog./) size));
-    elsif size is not null then
-      size := case when $$ || format(longest, 'new_rows') || ' operator(pg_catalog.+) ' || format(longest, 'old_rows') || $$ operator(pg_catalog.>) 500000000
-        then -1 else 0 end;
-    end if;$$;
+      select pg_catalog.max(pg_catalog.pg_column_size(r.*)), pg_catalog.count(*) into size, rows from new_rows r;
+      size := size operator(pg_catalog.+) $$ || format(largest, 'old_rows') || $$;
+      if size operator(pg_catalog.<) 262144 then
+        size := pg_catalog.int8larger(1, pg_catalog.int8smaller(512, 262144 operator(pg_catalog./) size));
+      else
+        size := case when $$ || format(longest, 'new_rows') || ' operator(pg_catalog.+) ' || format(longest, 'old_rows') || $$ operator(pg_catalog.>) 500000000
+          then -1 else 0 end;
+      end if;$$;
 
-  -- %1: what a few rows need. %2: the size of pieces. %3: what many rows need. Leaf 8 takes no rows.
+  -- @first@: how many log rows the first INSERT makes where there may be more rows. @began@: see plank.capture_begin.
   statement_level constant text := $$
 #variable_conflict use_variable
 declare
   slot pg_catalog.int8 := coalesce(pg_catalog.pg_sequence_last_value('plank.slot'), 0);
   theirs pg_catalog.text[];
+  lastval pg_catalog.int8;
+  logged pg_catalog.int8;
   rows pg_catalog.int8;
   size pg_catalog.int8;
-  is_logged pg_catalog.bool;
-  began pg_catalog.int8%5$s;
+  number pg_catalog.int8;
+  began pg_catalog.int8;
 begin
-  if %4$s then theirs := plank.pin(); end if;
-  %1$s
-  is_logged := found;
-  if is_logged then
-    if pg_catalog.currval('plank.seq') operator(pg_catalog.%%) 4096 operator(pg_catalog.=) 0 then perform plank.close_if_full(); end if;
-  elsif slot operator(pg_catalog.<) 8 then
-    if theirs is null then theirs := plank.pin(); end if;
-    %2$s
-    if size is not null then
-      %3$s
-      is_logged := true;
-      perform plank.count_packed(rows), plank.close_if_full();
+  @keep@
+  @began@
+  if @differ@ then theirs := plank.pin(); end if;
+  @few@
+  get diagnostics logged = row_count;
+  if logged operator(pg_catalog.>) 0 and pg_catalog.currval('plank.seq') operator(pg_catalog.%) 4096 operator(pg_catalog.<) logged then
+    perform plank.close_if_full();
+  end if;
+  -- Two conditions, as a query in the first one would cost every statement a microsecond.
+  if logged operator(pg_catalog.=) @first@ and slot operator(pg_catalog.<) 8 then
+    if exists (select from @transition@ offset logged) then
+      if theirs is null then theirs := plank.pin(); end if;
+      @size@
+      @many@
+      number := plank.count_packed(rows);
+      if number operator(pg_catalog.%) 4096 operator(pg_catalog.<) rows then perform plank.close_if_full(); end if;
+      logged := logged operator(pg_catalog.+) rows;
     end if;
   end if;
-  if is_logged and (pg_catalog.pg_sequence_last_value('plank.bell') is null or pg_catalog.pg_sequence_last_value('plank.bell') operator(pg_catalog.<>) 0) then
+  if logged operator(pg_catalog.>) 0 and coalesce(pg_catalog.pg_sequence_last_value('plank.bell'), 1) operator(pg_catalog.<>) 0 then
     perform pg_catalog.pg_notify('plank', '');
   end if;
   if theirs is not null then perform plank.unpin(theirs); end if;
+  @give_back@
   return null;
 end $$;
+
+  -- What plank.capture_begin noted, once: the statement that noted it is the innermost one, and this one if the table agrees.
+  began constant text := $$begin
+    began := pg_catalog.currval('plank.began');
+    number := pg_catalog.setval('plank.began', 0);
+    began := case when began operator(pg_catalog.%) 1048576 operator(pg_catalog.=) (tg_relid::pg_catalog.int8 operator(pg_catalog.%) 1048576)
+      then began operator(pg_catalog./) 1048576 end;
+  exception when object_not_in_prerequisite_state then
+    null;   -- the trigger before the statement is not there: no reason for a writer to fail
+  end;$$;
 
   row_level constant text := $$
 #variable_conflict use_variable
 declare
   slot pg_catalog.int8 := coalesce(pg_catalog.pg_sequence_last_value('plank.slot'), 0);
   theirs pg_catalog.text[];
+  lastval pg_catalog.int8;
+  number pg_catalog.int8;
 begin
-  if %1$s then theirs := plank.pin(); end if;
+  @keep@
+  if @differ@ then theirs := plank.pin(); end if;
   if tg_op operator(pg_catalog.=) 'UPDATE' and pg_catalog.pg_column_size(new) operator(pg_catalog.+) pg_catalog.pg_column_size(old)
       operator(pg_catalog.>=) 262144 and pg_catalog.octet_length(pg_catalog.row_to_json(new)::pg_catalog.text)
       operator(pg_catalog.+) pg_catalog.octet_length(pg_catalog.row_to_json(old)::pg_catalog.text) operator(pg_catalog.>) 500000000 then
     -- Two rows that don't fit into one log row.
-    %2$s
+    @halves@
   else
-    %3$s
+    @whole@
   end if;
   if not found and slot operator(pg_catalog.<) 8 then
     perform plank.capture_unlisted(tg_relid, tg_op, case when tg_op operator(pg_catalog.<>) 'DELETE' then pg_catalog.row_to_json(new) end,
       case when tg_op operator(pg_catalog.<>) 'INSERT' then pg_catalog.row_to_json(old) end,
       case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end, case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end);
-  elsif slot operator(pg_catalog.<) 8 and pg_catalog.currval('plank.seq') operator(pg_catalog.%%) 4096 operator(pg_catalog.=) 0 then
+  elsif slot operator(pg_catalog.<) 8 and pg_catalog.currval('plank.seq') operator(pg_catalog.%) 4096 operator(pg_catalog.=) 0 then
     perform plank.close_if_full();
   end if;
-  if pg_catalog.pg_sequence_last_value('plank.bell') is null or pg_catalog.pg_sequence_last_value('plank.bell') operator(pg_catalog.<>) 0 then
+  if coalesce(pg_catalog.pg_sequence_last_value('plank.bell'), 1) operator(pg_catalog.<>) 0 then
     perform pg_catalog.pg_notify('plank', '');
   end if;
   if theirs is not null then perform plank.unpin(theirs); end if;
+  @give_back@
   return null;
 end $$;
   row_whole constant text := $$
@@ -199,26 +250,31 @@ end $$;
         select @slot@, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;$$;
 
-  any_update constant text := 'if size operator(pg_catalog.>) 0 then ' || plank.on_leaf(update_many)
-    || ' elsif size operator(pg_catalog.=) 0 then ' || plank.on_leaf(update_large)
-    || ' else size := 1; ' || plank.on_leaf(delete_many) || plank.on_leaf(insert_many) || ' end if;';
-  few text[] := array[insert_few, update_one, delete_few];
-  sizes text[] := array[format(size_of, 'new_rows'), size_of_pair, format(size_of, 'old_rows')];
-  many text[] := array[plank.on_leaf(insert_many), any_update, plank.on_leaf(delete_many)];
-  names text[] := array['insert', 'update', 'delete'];
+  names constant text[] := array['insert', 'update', 'delete'];
+  few constant text[] := array[insert_few, update_one, delete_few];
+  sizes constant text[] := array[format(size_of, 'new_rows'), size_of_pair, format(size_of, 'old_rows')];
+  many constant text[] := array[insert_many, update_many, delete_many];
+  pinned constant text := 'set search_path = pg_catalog, pg_temp set timezone = ''UTC'' set datestyle = ''ISO''
+    set intervalstyle = ''postgres'' set bytea_output = ''hex'' set extra_float_digits = 1 set lc_monetary = ''C''
+    set quote_all_identifiers = off set jit = off';
   form record;
+  body text;
 begin
-  for form in values ('', '', differ), ('_any', 'set search_path = pg_catalog, pg_temp set timezone = ''UTC'' set datestyle = ''ISO''
-      set intervalstyle = ''postgres'' set bytea_output = ''hex'' set extra_float_digits = 1 set lc_monetary = ''C''
-      set quote_all_identifiers = off set jit = off', 'false')
-  loop
+  for form in values ('', '', differ), ('_any', pinned, 'false') loop
     for i in 1..3 loop
-      execute format('create function plank.capture_%s%s() returns trigger language plpgsql security definer %s as %L', names[i], form.column1,
-        form.column2, format(statement_level, plank.on_leaf(few[i]), sizes[i], many[i], form.column3,
-          case names[i] when 'insert' then '' else ' := plank.statement_began(tg_relid)' end));
+      body := plank.with_lastval(statement_level);
+      body := replace(body, '@began@', case names[i] when 'insert' then '' else began end);
+      body := replace(body, '@differ@', form.column3);
+      body := replace(body, '@few@', plank.on_leaf(few[i]));
+      body := replace(body, '@first@', case names[i] when 'update' then '0' else '8' end);
+      body := replace(body, '@transition@', case names[i] when 'delete' then 'old_rows' else 'new_rows' end);
+      body := replace(replace(body, '@size@', sizes[i]), '@many@', many[i]);
+      execute format('create function plank.capture_%s%s() returns trigger language plpgsql security definer %s as %L',
+        names[i], form.column1, form.column2, body);
     end loop;
-    execute format('create function plank.capture_row%s() returns trigger language plpgsql security definer %s as %L', form.column1, form.column2,
-      format(row_level, form.column3, plank.on_leaf(row_halves), plank.on_leaf(row_whole)));
+    body := replace(plank.with_lastval(row_level), '@differ@', form.column3);
+    body := replace(replace(body, '@halves@', plank.on_leaf(row_halves)), '@whole@', plank.on_leaf(row_whole));
+    execute format('create function plank.capture_row%s() returns trigger language plpgsql security definer %s as %L', form.column1, form.column2, body);
   end loop;
 end $make$;
 drop function plank.on_leaf(text);
@@ -228,30 +284,23 @@ drop function plank.on_leaf(text);
 -- statements within others only the innermost is known; it is null otherwise, as for one whose note was overwritten by
 -- another table's. The low bits are the table.
 create function plank.capture_begin() returns trigger language plpgsql security definer as $$
+declare
+  noted pg_catalog.int8;
 begin
-  perform pg_catalog.setval('plank.began', coalesce(pg_catalog.pg_sequence_last_value('plank.seq'), 0) operator(pg_catalog.*) 1048576
+  noted := pg_catalog.setval('plank.began', coalesce(pg_catalog.pg_sequence_last_value('plank.seq'), 0) operator(pg_catalog.*) 1048576
     operator(pg_catalog.+) (tg_relid::pg_catalog.int8 operator(pg_catalog.%) 1048576));
   return null;
 end $$;
 
-create function plank.statement_began(t oid) returns bigint language plpgsql as $$
+-- Counts the rows of a packed statement, in steps of 16: the new count. plank.seq counts one for each of its pieces.
+create function plank.count_packed(rows bigint) returns bigint language plpgsql as $$
 declare
-  noted pg_catalog.int8;
+  counted pg_catalog.int8;
 begin
-  begin
-    noted := pg_catalog.currval('plank.began');
-  exception when object_not_in_prerequisite_state then
-    return null;   -- the trigger before the statement is not there: no reason for a writer to fail
-  end;
-  perform pg_catalog.setval('plank.began', 0);
-  if noted operator(pg_catalog.%) 1048576 operator(pg_catalog.<>) (t::pg_catalog.int8 operator(pg_catalog.%) 1048576) then return null; end if;
-  return noted operator(pg_catalog./) 1048576;
-end $$;
-
--- Counts the rows of a packed statement. plank.seq counts one for each of its pieces.
-create function plank.count_packed(rows bigint) returns void language plpgsql as $$
-begin
-  perform pg_catalog.nextval('plank.packed') from pg_catalog.generate_series(1, rows operator(pg_catalog./) 4);
+  for i in 1..(rows operator(pg_catalog.+) 15) operator(pg_catalog./) 16 loop
+    counted := pg_catalog.nextval('plank.packed');
+  end loop;
+  return counted;
 end $$;
 
 -- A row of a child table as its parent has it: without the child's own columns. Null columns: the row as it is.
@@ -271,15 +320,6 @@ begin
   insert into plank.unlisted (rel, watched) select t, a.watched from plank.watched_above(t) a;
 end $$;
 
--- TRUNCATE of a table that stands alone.
-create function plank.capture_truncate() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  insert into plank.log (slot, rel, op) values (coalesce(pg_sequence_last_value('plank.slot'), 0), tg_relid, 'T');
-  delete from plank.truncating where xid = pg_current_xact_id() and watched = tg_relid;
-  if pg_sequence_last_value('plank.bell') is distinct from 0 then perform pg_notify('plank', ''); end if;
-  return null;
-end $$;
-
 -- TRUNCATE of a partitioned table truncates its partitions as well. PostgreSQL fires the BEFORE triggers of all of them first,
 -- its own before theirs. This one notes it in a table that writers can't write, so that the partitions log nothing.
 create function plank.capture_truncate_begin() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -288,12 +328,31 @@ begin
   return null;
 end $$;
 
--- TRUNCATE of one table of several that clients see as one: each of its own rows is logged as deleted.
-create function plank.capture_truncate_part() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+do $make$
+declare
+  -- TRUNCATE of a table that stands alone.
+  truncate_whole constant text := $$
+declare
+  lastval bigint;
+  number bigint;
+begin
+  @keep@
+  insert into plank.log (slot, rel, op) values (coalesce(pg_sequence_last_value('plank.slot'), 0), tg_relid, 'T');
+  delete from plank.truncating where xid = pg_current_xact_id() and watched = tg_relid;
+  if coalesce(pg_sequence_last_value('plank.bell'), 1) <> 0 then perform pg_notify('plank', ''); end if;
+  @give_back@
+  return null;
+end $$;
+
+  -- TRUNCATE of one table of several that clients see as one: each of its own rows is logged as deleted.
+  truncate_part constant text := $$
 declare
   above record;
   theirs text[] := plank.pin();
+  lastval bigint;
+  number bigint;
 begin
+  @keep@
   for above in
     select m.watched, m.columns from plank.member m
     where m.rel = tg_relid and not exists (select from plank.truncating t where t.xid = pg_current_xact_id() and t.watched = m.watched)
@@ -308,11 +367,19 @@ begin
       -- Without the right to read the rows: the servers learn that the table can't be followed through this.
       insert into plank.log (slot, rel, op) values (coalesce(pg_sequence_last_value('plank.slot'), 0), above.watched, 'R');
     end;
-    if pg_sequence_last_value('plank.bell') is distinct from 0 then perform pg_notify('plank', ''); end if;
+    if coalesce(pg_sequence_last_value('plank.bell'), 1) <> 0 then perform pg_notify('plank', ''); end if;
   end loop;
   perform plank.unpin(theirs);
+  @give_back@
   return null;
 end $$;
+begin
+  execute format('create function plank.capture_truncate() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
+    plank.with_lastval(truncate_whole));
+  execute format('create function plank.capture_truncate_part() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
+    plank.with_lastval(truncate_part));
+end $make$;
+drop function plank.with_lastval(text);
 
 -- Whether this schema's owner sees all rows of a table. Row security does not refuse, it hides; a hidden row must not be
 -- taken for one that is gone.

@@ -243,13 +243,29 @@ $$;
 
 -- RIGHTS
 
--- Lets the owner of this schema read a table, for snapshots. Where row-level security hides rows, one more policy shows them
--- all to that role, which nobody can log in as.
+-- The sequences that columns of t take their values from.
+create function plank.sequences_of(t oid) returns setof regclass language sql stable set search_path = pg_catalog, pg_temp as $$
+  select c.oid::regclass from pg_depend d join pg_class c on c.oid = d.objid
+    where c.relkind = 'S' and d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = t
+      and d.refobjsubid > 0 and d.deptype in ('a', 'i')
+  union
+  select c.oid::regclass from pg_attrdef a join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = a.oid
+    join pg_class c on c.oid = d.refobjid where d.refclassid = 'pg_class'::regclass and c.relkind = 'S' and a.adrelid = t
+$$;
+
+-- Lets the owner of this schema read a table, for snapshots, and the sequences of its columns, for lastval(). Where row-level
+-- security hides rows, one more policy shows them all to that role, which nobody can log in as.
 create function plank.permit(t regclass) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   owner name := (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'plank');
   in_schema regnamespace := (select relnamespace from pg_class where oid = t);
+  seq regclass;
 begin
+  for seq in select s from plank.sequences_of(t) s
+    where not has_sequence_privilege(owner, s, 'select') and has_sequence_privilege(s, 'select with grant option')
+  loop
+    execute format('grant select on sequence %s to %I', seq, owner);
+  end loop;
   if not has_schema_privilege(owner, in_schema::oid, 'usage') then execute format('grant usage on schema %s to %I', in_schema, owner); end if;
   if not has_table_privilege(owner, t, 'select') then execute format('grant select on %s to %I', t, owner); end if;
   if (select relrowsecurity from pg_class where oid = t) and not (select rolcanlogin from pg_roles where rolname = owner)
@@ -345,6 +361,12 @@ begin
   if (select relowner <> owner from pg_class where oid = t) then
     execute format('revoke select on %s from %s', t, owner::regrole);
   end if;
+  for own in select c.oid::regclass as seq from plank.sequences_of(t) s join pg_class c on c.oid = s
+    where c.relowner <> owner and has_sequence_privilege(s, 'select with grant option')
+      and not exists (select from plank.member m where s in (select plank.sequences_of(m.rel)))
+  loop
+    execute format('revoke select on sequence %s from %s', own.seq, owner::regrole);
+  end loop;
   if not exists (select from plank.member m join pg_class c on c.oid = m.rel where c.relnamespace = in_schema and m.rel <> t)
     and exists (select from pg_namespace n, aclexplode(n.nspacl) a where n.oid = in_schema and a.grantee = owner) then
     execute format('revoke usage on schema %s from %s', in_schema, owner::regrole);

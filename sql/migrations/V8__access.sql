@@ -340,7 +340,7 @@ end $$;
 -- role named plank begins with it. What is not plank's is never dropped, and keeps its owner.
 create function plank.is_made(kind text, name name) returns boolean language sql immutable set search_path = pg_catalog, pg_temp as $$
   select name::text = any (string_to_array(translate(case kind when 'r' then '
-    began bell canary closings horizon leaf log log_0 log_1 log_2 log_3 log_4 log_5 log_6 log_7 log_8 lower_case mark
+    began bell canary closings horizon last leaf log log_0 log_1 log_2 log_3 log_4 log_5 log_6 log_7 log_8 lower_case mark
     member meta migrations oldest packed permitted policies policy revoked seq slot tables ticket truncating unlisted
     watched' else '
     allow announce as_parent attach beat begin_policy bell_awake bell_sleep capture_begin capture_delete
@@ -350,7 +350,7 @@ create function plank.is_made(kind text, name name) returns boolean language sql
     follow_table follow_tables forms has_claim identity is_made is_plain is_wide keep_nothing key_of leave_mark
     letters level_of log_size look_at member_state members_of next_xid open_leaf permit pin prune prune_marks pruned
     reached read_filter read_operation read_quoted refusal rename_log renew renew_policies renew_policy reopen revoke
-    sees_all set_slot statement_began triggers_of unpin unwatch unwatch_all varint watch watched_above' end, E'\n', ' '), ' '))
+    sees_all sequences_of set_slot triggers_of unpin unwatch unwatch_all varint watch watched_above' end, E'\n', ' '), ' '))
 $$;
 
 revoke all on all functions in schema plank from public;

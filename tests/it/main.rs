@@ -66,3 +66,4 @@ mod ui;
 mod watch_cli;
 mod weather;
 mod wide_numbers;
+mod writer_session;
