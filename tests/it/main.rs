@@ -66,4 +66,5 @@ mod ui;
 mod watch_cli;
 mod weather;
 mod wide_numbers;
+mod wraparound;
 mod writer_session;

@@ -38,7 +38,7 @@ pub(super) const LOG: &str = "select extract(epoch from m.keep)::float8, m.rows_
 
 /// See [`super::TableFacts`]. Row security does not refuse, it hides: the role that is not held by it is a superuser, one with
 /// BYPASSRLS, the owner unless it is forced, or one with a policy of plank.
-pub(super) const TABLES: &str = "select coalesce(format('%I.%I', n.nspname, c.relname), m.rel::oid::text), c.oid is not null, \
+pub(super) const TABLES: &str = "select case when c.oid is null then m.rel::oid::text else format('%I.%I', n.nspname, c.relname) end, c.oid is not null, \
     coalesce(c.relkind, 'r')::text, m.rel = m.watched, w.level, t.names, t.states, coalesce(c.relpersistence = 'u', false), \
     not exists (select from pg_inherits h where h.inhrelid = m.rel or h.inhparent = m.rel), \
     coalesce(has_table_privilege(o.oid, c.oid, 'select') and has_schema_privilege(o.oid, c.relnamespace, 'usage'), true), \

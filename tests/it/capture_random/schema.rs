@@ -165,6 +165,12 @@ fn create(rng: &mut Rng, table: &Table, others: &[Table]) -> Vec<String> {
             setup.push(format!(
                 "create table {name}_2b partition of {name}_2 default"
             ));
+            if rng.u8(..3) == 0 {
+                setup.push(format!(
+                    "do $d$ begin create role other_owner; exception when duplicate_object then null; end $d$;
+                     alter table {name}_1 owner to other_owner; alter table {name}_2a owner to other_owner"
+                ));
+            }
         }
     }
     // Foreign keys need a unique column to point to; one table may point to another twice, or to itself.

@@ -111,7 +111,7 @@ fn statement(rng: &mut Rng, tables: &[Table], has_merge: bool) -> String {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    match rng.u8(..20) {
+    match rng.u8(..21) {
         0..=3 => format!("insert into {into} (id, k, r, t) values {} on conflict do nothing", rows(rng)),
         4 => format!("insert into {into} (id, k, r, t) values {}", rows(rng)),
         5 => match table.arbiter() {
@@ -138,8 +138,22 @@ fn statement(rng: &mut Rng, tables: &[Table], has_merge: bool) -> String {
             "with u as (update {target} set {} where {} returning 1) insert into {} (id, k, r, t) values {} on conflict do nothing",
             assignment(rng, table), condition(rng), table.name, rows(rng)
         ),
+        19 => copy(rng, into),
         _ => format!("update {} set id = id + 1 where k = {}; update {} set id = id - 1 where k = {}", table.name, 1, table.name, 1),
     }
+}
+
+/// COPY, of a few rows or of more than capture logs one by one. The server runs the program.
+fn copy(rng: &mut Rng, into: &str) -> String {
+    let (first, count) = (rng.u8(..10), one_of_two(rng, 2, 12));
+    let rows = (first..first + count)
+        .map(|id| format!(r"{id}\t{}\tcopied\n", 1 + id % 3))
+        .collect::<String>();
+    format!("copy {into} (id, k, t) from program 'printf \"{rows}\"'")
+}
+
+fn one_of_two(rng: &mut Rng, one: u8, other: u8) -> u8 {
+    if rng.bool() { one } else { other }
 }
 
 fn merge(rng: &mut Rng, table: &Table, from: &str) -> String {

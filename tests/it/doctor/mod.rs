@@ -247,6 +247,22 @@ async fn tables_that_are_not_captured_or_not_seen_are_found() {
 }
 
 #[actix_web::test]
+async fn tables_that_were_dropped_while_plank_was_stopped_are_no_error() {
+    let findings = with_fault(
+        "create table gone (id int primary key); create table parts (id int primary key) partition by range (id);
+         create table parts_1 partition of parts for values from (0) to (10); create table parts_2 (id int primary key);
+         create schema leaves; create table leaves.also (id int primary key);
+         select plank.watch('gone'), plank.watch('parts'), plank.watch('parts_2'), plank.watch('leaves.also');
+         select plank.allow('gone', 'clerk'), plank.allow('leaves.also', 'clerk', 'id=gt.1');
+         insert into gone values (1); insert into parts values (1);
+         drop table gone; drop table parts_1; drop schema leaves cascade;
+         alter table parts_2 rename to other",
+    )
+    .await;
+    assert_eq!(wrongs(&findings), [""; 0], "{findings:#?}");
+}
+
+#[actix_web::test]
 async fn a_log_that_is_full_or_short_is_found() {
     let findings = with_fault("select setval('plank.slot', 8)").await;
     expect_one(&findings, "log: ", "full and closed");
