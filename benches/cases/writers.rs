@@ -1,8 +1,8 @@
 //! `writers`: what many writers at once pay for being watched.
 //!
-//! The same table three times: nobody watches it; plank does, with a client that is connected; a row trigger puts each row
-//! into a NOTIFY, with a client that listens. NOTIFY makes commits wait for each other, with the disk's flush in it, so all
-//! of it is measured on a disk that takes long as well.
+//! The same table several times: nothing follows it; plank does, by statements or row by row, with a client that is connected;
+//! a row trigger puts each row into a NOTIFY, with a client that listens; and an earlier plank, where there is one. NOTIFY
+//! makes commits wait for each other, with the disk's flush in it, so all of it is measured on a disk that takes long as well.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -48,7 +48,9 @@ struct Cell {
     write: Write,
     clients: usize,
     /// By [`Variant::index`], one figure a round.
-    tps: [Vec<f64>; 3],
+    tps: [Vec<f64>; Variant::COUNT],
+    /// The same of PostgreSQL's processor time for each transaction, in microseconds.
+    cpu_us: [Vec<f64>; Variant::COUNT],
 }
 
 impl Cell {
@@ -61,12 +63,37 @@ impl Cell {
         median_ratio(self.of(Variant::Plank), self.of(variant))
     }
 
+    fn head() -> Vec<String> {
+        let measured = Variant::measured();
+        let others = measured.iter().filter(|v| **v != Variant::Plank);
+        let rates = measured.iter().map(|v| v.title().to_owned());
+        let cpu = measured.iter().map(|v| format!("{} µs", v.title()));
+        let ratios = others.map(|v| format!("plank/{}", v.title()));
+        let first = ["".to_owned(), "clients".to_owned()];
+        first
+            .into_iter()
+            .chain(rates)
+            .chain(ratios)
+            .chain(cpu)
+            .collect()
+    }
+
     fn row(&self) -> Vec<String> {
-        let rates = Variant::ALL.map(|variant| format!("{:.0}", median(self.of(variant))));
-        let ratios = [Variant::Unwatched, Variant::Notify]
-            .map(|variant| format!("{:.2}", self.ratio_to(variant)));
+        let measured = Variant::measured();
+        let others = measured.iter().filter(|v| **v != Variant::Plank);
+        let rates = measured
+            .iter()
+            .map(|v| format!("{:.0}", median(self.of(*v))));
+        let cpu = measured
+            .iter()
+            .map(|v| format!("{:.1}", median(&self.cpu_us[v.index()])));
+        let ratios = others.map(|v| format!("{:.2}", self.ratio_to(*v)));
         let name = [self.to_string(), self.clients.to_string()];
-        [&name[..], &rates[..], &ratios[..]].concat()
+        name.into_iter()
+            .chain(rates)
+            .chain(ratios)
+            .chain(cpu)
+            .collect()
     }
 
     fn verdicts(&self) -> Vec<Verdict> {
@@ -137,6 +164,7 @@ async fn measure(bed: &Bed, fsync: Fsync, rounds: u32, duration: Duration) -> Ou
             write,
             clients,
             tps: Default::default(),
+            cpu_us: Default::default(),
         }));
     }
     for round in 1..=rounds {
@@ -152,13 +180,22 @@ async fn measure(bed: &Bed, fsync: Fsync, rounds: u32, duration: Duration) -> Ou
                 let script = script(bed, variant, cell.write)?;
                 let database = url(bed, &variants, variant).await?;
                 variants.tidy(variant, cell.write).await?;
+                let cpu_us = bed.postgres_proc().family_cpu_us()?;
                 let tps = pgbench.tps(&database, &script, load).await?;
+                let cpu_us = bed.postgres_proc().family_cpu_us()? - cpu_us;
                 cell.tps[variant.index()].push(tps);
+                cell.cpu_us[variant.index()]
+                    .push(cpu_us as f64 / (tps * load.duration.as_secs_f64()));
             }
-            let last = Variant::ALL.map(|v| cell.of(v).last().copied().unwrap_or_default());
+            let last = |v: &Variant| {
+                let tps = cell.of(*v).last().copied().unwrap_or_default();
+                format!("{} {tps:.0}", v.title())
+            };
+            let last: Vec<String> = Variant::measured().iter().map(last).collect();
             eprintln!(
-                "load: writers, round {round} of {rounds}, {cell}, {} clients: {:.0}, with plank {:.0}, with NOTIFY {:.0} tps",
-                cell.clients, last[0], last[1], last[2]
+                "load: writers, round {round} of {rounds}, {cell}, {} clients: {} transactions/s",
+                cell.clients,
+                last.join(", ")
             );
         }
     }
@@ -185,31 +222,23 @@ fn script(bed: &Bed, variant: Variant, write: Write) -> Outcome<PathBuf> {
 }
 
 fn report(rounds: u32, seconds: u64, cells: &[Cell], facts: Vec<(&'static str, String)>) -> Report {
-    let head = [
-        "",
-        "clients",
-        "unwatched",
-        "plank",
-        "NOTIFY",
-        "plank/unwatched",
-        "plank/NOTIFY",
-    ];
     let rows = cells.iter().map(Cell::row);
     let judged = cells.iter().filter(|cell| cell.clients == JUDGED_CLIENTS);
     Report {
         method: format!(
             "Transactions per second of one-row statements, each its own transaction: `pgbench -M prepared`, {seconds} s for \
-             each figure, {rounds} rounds; the three variants directly after one another, in random order; medians of the \
-             figures, and of the ratios within a round. Each variant has tables of its own, with the columns of `items` and \
+             each figure, {rounds} rounds; the variants directly after one another, in random order; medians of the \
+             figures, and of the ratios within a round. µs: processor time of all of PostgreSQL for each transaction. Each variant has tables of its own, with the columns of `items` and \
              no index but the primary key; UPDATEs take one of {ROWS} rows at random. plank: the release binary, with a \
-             WebSocket client that gets every change. NOTIFY: a row trigger with the row in `pg_notify`, and a client that \
+             WebSocket client that gets every change. Row level: the same, with `level => 'row'`, as partitioned tables need it. \
+             Before (where `PLANK_BENCH_BEFORE` names a program): an earlier plank, in a database of its own. NOTIFY: a row trigger with the row in `pg_notify`, and a client that \
              listens. Before each figure everybody has caught up, plank sleeps, the table is emptied (INSERT) or vacuumed \
              (UPDATE), and a checkpoint is made. pgbench, the clients and plank share the processors with PostgreSQL. Slow \
-             disk: each `fdatasync` takes {:.1} ms longer. Takes about twelve minutes.",
+             disk: each `fdatasync` takes {:.1} ms longer. Takes about twenty minutes.",
             SLOW_BY.as_secs_f64() * 1e3
         ),
         facts,
-        table: [vec![head.map(str::to_owned).to_vec()], rows.collect()].concat(),
+        table: [vec![Cell::head()], rows.collect()].concat(),
         plot: None,
         verdicts: judged.flat_map(Cell::verdicts).collect(),
     }

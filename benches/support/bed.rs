@@ -7,6 +7,7 @@ use plank::store::private::PrivatePostgres;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::fsync::{self, Fsync};
+use super::proc::Proc;
 use super::program::Plank;
 use super::temp_dir::TempDir;
 use super::{Outcome, SOON, within};
@@ -115,6 +116,11 @@ impl Bed {
     pub fn url(&self, database: &str) -> String {
         let own = format!("/{DATABASE}?");
         self.postgres.url().replace(&own, &format!("/{database}?"))
+    }
+
+    /// The first process of its PostgreSQL.
+    pub fn postgres_proc(&self) -> Proc {
+        Proc(self.postgres.pid())
     }
 
     /// Where the programs of this PostgreSQL are.

@@ -31,7 +31,21 @@ impl Plank {
     /// # Errors
     /// If it does not come to that; with what it has written to `log`.
     pub async fn start(database_url: &str, args: &[&str], log: &Path) -> Outcome<Self> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_plank"))
+        let program = Path::new(env!("CARGO_BIN_EXE_plank"));
+        Self::start_program(program, database_url, args, log).await
+    }
+
+    /// The same with another program than the one that was built along with the benchmarks.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_program(
+        program: &Path,
+        database_url: &str,
+        args: &[&str],
+        log: &Path,
+    ) -> Outcome<Self> {
+        let mut child = Command::new(program)
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(args)
             // Only what is said here: a setting of the person at the terminal must not change the figures.

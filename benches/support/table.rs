@@ -53,6 +53,13 @@ pub fn insert_rows(table: &str, rows: usize) -> String {
     )
 }
 
+/// Inserts many in one statement, with a text in each that compression does not make smaller.
+pub fn insert_random_rows(table: &str, rows: usize) -> String {
+    format!(
+        "insert into {table} (name, description, data) select 'row ' || i, {RANDOM}, {DATA} from generate_series(1, {rows}) i"
+    )
+}
+
 /// Inserts one for each row of `from_sql`.
 pub fn insert_select(table: &str, name_sql: &str, from_sql: &str) -> String {
     format!(
@@ -67,6 +74,15 @@ pub fn update(table: &str, condition: &str) -> String {
     )
 }
 
+/// Changes rows in one statement, and gives each a text that compression does not make smaller.
+pub fn update_randomly(table: &str, condition: &str) -> String {
+    format!(
+        "update {table} set description = {RANDOM}, version = version + 1, updated_at = now() where {condition}"
+    )
+}
+
+/// 64 random digits of 16.
+const RANDOM: &str = "md5(random()::text) || md5(random()::text)";
 const DESCRIPTION: &str = "'a row as it occurs in practice'";
 const DATA: &str = r#"'{"priority": 3}'::jsonb"#;
 
@@ -75,9 +91,25 @@ const DATA: &str = r#"'{"priority": 3}'::jsonb"#;
 /// # Errors
 /// If that is refused, or takes too long.
 pub async fn watch(client: &Client, address: SocketAddr, name: &str) -> Outcome<Subscriber> {
+    watch_at(client, address, name, None).await
+}
+
+/// The same, captured at a level that is not plank's choice.
+///
+/// # Errors
+/// As [`watch`].
+pub async fn watch_at(
+    client: &Client,
+    address: SocketAddr,
+    name: &str,
+    level: Option<&str>,
+) -> Outcome<Subscriber> {
     /// plank hears of it by the doorbell.
     const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
-    let sql = format!("select plank.watch('{name}')");
+    let sql = match level {
+        Some(level) => format!("select plank.watch('{name}', level => '{level}')"),
+        None => format!("select plank.watch('{name}')"),
+    };
     within(SOON, "plank.watch", client.batch_execute(&sql)).await?;
     let watched = Instant::now();
     loop {
