@@ -19,6 +19,7 @@ mod cli;
 mod conflate;
 mod crowd;
 mod deflate;
+mod docs;
 mod doctor;
 mod doorbell;
 mod drain;
