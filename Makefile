@@ -1,7 +1,7 @@
 # The front door of plank, thin over cargo. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-autobahn test-browser test-deploy autobahn stress fuzz lint bench deb soak weather install clean
+.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-autobahn test-browser test-deploy autobahn stress fuzz schema lint bench deb soak weather install clean
 # The parts of `make test` share the processors and target/: one after the other, also under -j.
 .NOTPARALLEL:
 
@@ -71,6 +71,9 @@ autobahn: ## the same, all of it; some minutes (CASES="1.* 12.1.*" for some)
 stress: ## the doorbell with 200,000 transactions (TRANSACTIONS=n), capture with 2,000 random schemas (SCHEMAS=n, SEED=n)
 	PLANK_RANDOM_SCHEMAS=$(or $(SCHEMAS),2000) PLANK_RANDOM_SEED=$(or $(SEED),1) cargo test $(CARGO_FLAGS) --test it -- --nocapture capture_random::clients
 	PLANK_STRESS_TRANSACTIONS=$(or $(TRANSACTIONS),200000) cargo test $(CARGO_FLAGS) --test it -- --nocapture doorbell::stress
+
+schema: ## writes sql/schema.sql, what the migrations make, as pg_dump of PostgreSQL 15 says it
+	PLANK_WRITE_SCHEMA=1 cargo test $(CARGO_FLAGS) --test it -- schema::
 
 # Builds all of plank once more, instrumented; that takes some minutes.
 fuzz: ## the parsers, guided by coverage (FUZZ_SECONDS=60 for each, FUZZ_TARGETS="frames filter" for some)

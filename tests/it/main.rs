@@ -53,6 +53,7 @@ mod replay;
 mod resume;
 mod retention;
 mod rows;
+mod schema;
 mod seam;
 mod slow;
 mod snapshot;

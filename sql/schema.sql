@@ -1,0 +1,4612 @@
+--
+-- PostgreSQL database dump
+--
+
+
+
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+
+--
+-- Name: plank; Type: SCHEMA; Schema: -; Owner: plank_owner
+--
+
+CREATE SCHEMA plank;
+
+
+ALTER SCHEMA plank OWNER TO plank_owner;
+
+--
+-- Name: allow(regclass, text, text, text[], text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.allow(t regclass, role text, rows text DEFAULT NULL::text, ops text[] DEFAULT '{select}'::text[], name text DEFAULT 'default'::text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  changed text[];
+begin
+  perform plank.begin_policy(t, role, ops);
+  if name is null or name = '' or length(name) > 63 then
+    raise exception 'plank: name has to have 1 to 63 characters' using errcode = 'invalid_parameter_value';
+  end if;
+  if rows = '' then
+    raise exception 'plank: rows is empty' using hint = 'leave it out for all rows', errcode = 'invalid_parameter_value';
+  end if;
+  if length(rows) > 4096 then
+    raise exception 'plank: rows has more than 4096 characters' using errcode = 'invalid_parameter_value';
+  end if;
+  if rows is not null and 'select' = any (ops) and not (select w.old_rows from plank.watched w where w.rel = t) then
+    raise exception 'plank: % logs no old rows, and without them nobody knows when a row has left what a client may see', t
+      using hint = 'call plank.watch with old_rows, or allow all rows', errcode = 'object_not_in_prerequisite_state';
+  end if;
+  if rows is not null then perform plank.check_rows(t, rows); end if;
+  with given as (
+    insert into plank.policy as p (rel, role, op, rows, name) select distinct t, allow.role, o, allow.rows, allow.name from unnest(ops) o
+      on conflict on constraint policy_pkey do update set rows = excluded.rows where p.rows is distinct from excluded.rows
+      returning p.op)
+  select array_agg(given.op) into changed from given;
+  if changed is null then return; end if;
+  if exists (select from plank.policy p where p.rel = t and p.role = allow.role group by p.op having count(*) > 32) then
+    raise exception 'plank: % has more than 32 policies for one op of %', quote_literal(role), t
+      using hint = 'join some with or=(...)', errcode = 'program_limit_exceeded';
+  end if;
+  perform plank.renew_policy(t, role, changed);
+  perform plank.announce(t, 'W');
+end $$;
+
+
+ALTER FUNCTION plank.allow(t regclass, role text, rows text, ops text[], name text) OWNER TO plank_owner;
+
+--
+-- Name: announce(oid, "char"); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.announce(t oid, op "char") RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  insert into plank.log (slot, rel, op, row) values (coalesce(pg_sequence_last_value('plank.slot'), 0), t, announce.op, plank.describe(t));
+  if pg_sequence_last_value('plank.bell') is distinct from 0 then perform pg_notify('plank', ''); end if;
+end $$;
+
+
+ALTER FUNCTION plank.announce(t oid, op "char") OWNER TO plank_owner;
+
+--
+-- Name: as_parent(json, name[]); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.as_parent(r json, columns name[]) RETURNS json
+    LANGUAGE sql STABLE
+    AS $$
+  select case when columns is null or r is null then r else (
+    select pg_catalog.json_object_agg(e.key, e.value) from pg_catalog.json_each(r) e where e.key operator(pg_catalog.=) any (columns::pg_catalog.text[])) end
+$$;
+
+
+ALTER FUNCTION plank.as_parent(r json, columns name[]) OWNER TO plank_owner;
+
+--
+-- Name: attach(regclass, regclass, text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.attach(t regclass, w regclass, level text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  kind "char" := (select relkind from pg_class where oid = t);
+  form text := case when (select bool_and(plank.is_plain(atttypid)) from pg_attribute where attrelid = t and attnum > 0 and not attisdropped) then '' else '_any' end;
+  mine text := '_' || w::oid;
+  wanted text[] := '{}';   -- name and what it is, pair by pair
+  own record;
+begin
+  -- A table has one trigger at row level, whatever number of watched tables it belongs to: the function looks them up. One
+  -- that PostgreSQL has copied from the table above comes before its own.
+  if level = 'row' and exists (
+      select from pg_trigger g join pg_proc p on p.oid = g.tgfoid
+      where g.tgrelid = t and g.tgparentid <> 0 and p.pronamespace = 'plank'::regnamespace) then
+    for own in select g.name from plank.triggers_of(t) g where g.function like 'capture\_row%' loop
+      execute format('drop trigger %I on %s', own.name, t);
+    end loop;
+  elsif level = 'row' and exists (select from plank.triggers_of(t) g where g.function like 'capture\_row%' and g.name <> 'plank_row' || mine) then
+    null;
+  elsif level = 'row' then
+    wanted := wanted || array['plank_row' || mine, format('after insert or update or delete on %s for each row execute function plank.capture_row%s()', t, form)];
+  else
+    wanted := wanted || array[
+      'plank_insert' || mine, format('after insert on %s referencing new table as new_rows for each statement execute function plank.capture_insert%s()', t, form),
+      'plank_update' || mine, format('after update on %s referencing old table as old_rows new table as new_rows for each statement execute function plank.capture_update%s()', t, form),
+      'plank_begin' || mine, format('before update or delete on %s for each statement execute function plank.capture_begin()', t),
+      'plank_delete' || mine, format('after delete on %s referencing old table as old_rows for each statement execute function plank.capture_delete%s()', t, form)];
+  end if;
+  if t = w and (kind = 'p' or level = 'statement' or not exists (select from pg_inherits where inhrelid = t or inhparent = t)) then
+    wanted := wanted || array['plank_truncate' || mine, format('after truncate on %s for each statement execute function plank.capture_truncate()', t)];
+    if kind = 'p' then
+      wanted := wanted || array['plank_truncate_begin' || mine, format('before truncate on %s for each statement execute function plank.capture_truncate_begin()', t)];
+    end if;
+  elsif kind = 'r' and not exists (select from plank.triggers_of(t) g where g.function = 'capture_truncate_part' and g.name <> 'plank_truncate_part' || mine) then
+    wanted := wanted || array['plank_truncate_part' || mine, format('before truncate on %s for each statement execute function plank.capture_truncate_part()', t)];
+  end if;
+
+  for own in select g.name from plank.triggers_of(t) g where g.name like '%' || mine and not g.name = any (wanted) loop
+    execute format('drop trigger %I on %s', own.name, t);
+  end loop;
+  for i in 1..cardinality(wanted) by 2 loop
+    -- One that is there needs no lock, and keeps no writer waiting.
+    continue when exists (
+      select from pg_trigger g join pg_proc p on p.oid = g.tgfoid
+      where g.tgrelid = t and g.tgname = wanted[i] and g.tgenabled = 'A' and p.pronamespace = 'plank'::regnamespace
+        and wanted[i + 1] like '%execute function plank.' || p.proname || '()');
+    execute format('create or replace trigger %I %s', wanted[i], wanted[i + 1]);
+    -- ALWAYS: also where session_replication_role is replica.
+    execute format('alter table %s enable always trigger %I', t, wanted[i]);
+  end loop;
+end $$;
+
+
+ALTER FUNCTION plank.attach(t regclass, w regclass, level text) OWNER TO plank_owner;
+
+--
+-- Name: beat(uuid, bigint); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.beat(node uuid, beat bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  delete from plank.canary c where c.at < now() - interval '1 day';
+  insert into plank.canary as c (node, beat) values (beat.node, beat.beat)
+    on conflict on constraint canary_pkey do update set beat = excluded.beat, at = excluded.at;
+end $$;
+
+
+ALTER FUNCTION plank.beat(node uuid, beat bigint) OWNER TO plank_owner;
+
+--
+-- Name: begin_policy(regclass, text, text[]); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.begin_policy(t regclass, role text, ops text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  unknown text;
+begin
+  if role is null or role = '' then
+    raise exception 'plank: role is empty' using hint = 'it is the claim "role" of those who are to be allowed', errcode = 'invalid_parameter_value';
+  end if;
+  if ops is null or ops = '{}' then
+    raise exception 'plank: ops is empty' using hint = 'they are select, insert, update and delete', errcode = 'invalid_parameter_value';
+  end if;
+  select o into unknown from unnest(ops) o where o is null or o not in ('select', 'insert', 'update', 'delete') limit 1;
+  if found then
+    raise exception 'plank: there is no op %', coalesce(unknown, 'null') using hint = 'they are select, insert, update and delete', errcode = 'invalid_parameter_value';
+  end if;
+  if not (select pg_has_role(c.relowner, 'usage') from pg_class c where c.oid = t) then
+    raise exception 'plank: % belongs to somebody else', t using hint = 'who may see a table is for its owner to say', errcode = 'insufficient_privilege';
+  end if;
+  update plank.watched set since = since where rel = t;
+  if not found then
+    raise exception 'plank: % is not watched', t using hint = 'call plank.watch first', errcode = 'undefined_object';
+  end if;
+end $$;
+
+
+ALTER FUNCTION plank.begin_policy(t regclass, role text, ops text[]) OWNER TO plank_owner;
+
+--
+-- Name: bell_awake(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.bell_awake() RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if not pg_try_advisory_xact_lock(7012, 1) then return false; end if;
+  perform setval('plank.bell', 0);
+  return true;
+end $$;
+
+
+ALTER FUNCTION plank.bell_awake() OWNER TO plank_owner;
+
+--
+-- Name: bell_sleep(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.bell_sleep() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform pg_advisory_lock_shared(7012, 1);
+  perform setval('plank.bell', 1);
+end $$;
+
+
+ALTER FUNCTION plank.bell_sleep() OWNER TO plank_owner;
+
+--
+-- Name: capture_begin(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.capture_begin() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    AS $$
+declare
+  noted pg_catalog.int8;
+begin
+  noted := pg_catalog.setval('plank.began', coalesce(pg_catalog.pg_sequence_last_value('plank.seq'), 0) operator(pg_catalog.*) 1048576
+    operator(pg_catalog.+) (tg_relid::pg_catalog.int8 operator(pg_catalog.%) 1048576));
+  return null;
+end $$;
+
+
+ALTER FUNCTION plank.capture_begin() OWNER TO plank_owner;
+
+--
+-- Name: capture_delete(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.capture_delete() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    AS $$
+#variable_conflict use_variable
+declare
+  slot pg_catalog.int8 := coalesce(pg_catalog.pg_sequence_last_value('plank.slot'), 0);
+  theirs pg_catalog.text[];
+  lastval pg_catalog.int8;
+  logged pg_catalog.int8;
+  rows pg_catalog.int8;
+  size pg_catalog.int8;
+  number pg_catalog.int8;
+  began pg_catalog.int8;
+begin
+  begin
+    lastval := pg_catalog.lastval();
+  exception when object_not_in_prerequisite_state or insufficient_privilege then
+    null;   -- no sequence was used in this session, or one that plank may not read
+  end;
+  begin
+    began := pg_catalog.currval('plank.began');
+    number := pg_catalog.setval('plank.began', 0);
+    began := case when began operator(pg_catalog.%) 1048576 operator(pg_catalog.=) (tg_relid::pg_catalog.int8 operator(pg_catalog.%) 1048576)
+      then began operator(pg_catalog./) 1048576 end;
+  exception when object_not_in_prerequisite_state then
+    null;   -- the trigger before the statement is not there: no reason for a writer to fail
+  end;
+  if 
+    pg_catalog.current_setting('timezone') operator(pg_catalog.<>) 'UTC' and pg_catalog.current_setting('timezone') operator(pg_catalog.<>) 'Etc/UTC'
+    or pg_catalog.left(pg_catalog.current_setting('datestyle'), 3) operator(pg_catalog.<>) 'ISO'
+    or pg_catalog.current_setting('intervalstyle') operator(pg_catalog.<>) 'postgres'
+    or pg_catalog.current_setting('bytea_output') operator(pg_catalog.<>) 'hex'
+    or pg_catalog.current_setting('extra_float_digits') operator(pg_catalog.<>) '1' then theirs := plank.pin(); end if;
+  if slot operator(pg_catalog.=) 0 then 
+      insert into plank.log_0 (slot, rel, op, old, began)
+        select 0, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  elsif slot operator(pg_catalog.=) 1 then 
+      insert into plank.log_1 (slot, rel, op, old, began)
+        select 1, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  elsif slot operator(pg_catalog.=) 2 then 
+      insert into plank.log_2 (slot, rel, op, old, began)
+        select 2, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  elsif slot operator(pg_catalog.=) 3 then 
+      insert into plank.log_3 (slot, rel, op, old, began)
+        select 3, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  elsif slot operator(pg_catalog.=) 4 then 
+      insert into plank.log_4 (slot, rel, op, old, began)
+        select 4, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  elsif slot operator(pg_catalog.=) 5 then 
+      insert into plank.log_5 (slot, rel, op, old, began)
+        select 5, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  elsif slot operator(pg_catalog.=) 6 then 
+      insert into plank.log_6 (slot, rel, op, old, began)
+        select 6, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  elsif slot operator(pg_catalog.=) 7 then 
+      insert into plank.log_7 (slot, rel, op, old, began)
+        select 7, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  elsif slot operator(pg_catalog.=) 8 then 
+      insert into plank.log_8 (slot, rel, op, old, began)
+        select 8, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  end if;
+
+  get diagnostics logged = row_count;
+  if logged operator(pg_catalog.>) 0 and pg_catalog.currval('plank.seq') operator(pg_catalog.%) 4096 operator(pg_catalog.<) logged then
+    perform plank.close_if_full();
+  end if;
+  -- Two conditions, as a query in the first one would cost every statement a microsecond.
+  if logged operator(pg_catalog.=) 8 and slot operator(pg_catalog.<) 8 then
+    if exists (select from old_rows offset logged) then
+      if theirs is null then theirs := plank.pin(); end if;
+      
+      select pg_catalog.max(pg_catalog.pg_column_size(r.*)), pg_catalog.count(*) operator(pg_catalog.-) logged into size, rows from old_rows r;
+      size := pg_catalog.int8larger(1, pg_catalog.int8smaller(512, 262144 operator(pg_catalog./) size));
+      if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', (
+          select pg_catalog.json_agg(r.*)
+          from (select * from old_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece, began from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); else insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', o.r, o.piece, began from (
+          select p.piece, pg_catalog.json_agg(p.whole) as r
+          from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
+            from (select * from old_rows offset logged) r) p
+          group by p.piece) o order by o.piece; end if;
+      number := plank.count_packed(rows);
+      if number operator(pg_catalog.%) 4096 operator(pg_catalog.<) rows then perform plank.close_if_full(); end if;
+      logged := logged operator(pg_catalog.+) rows;
+    end if;
+  end if;
+  if logged operator(pg_catalog.>) 0 and coalesce(pg_catalog.pg_sequence_last_value('plank.bell'), 1) operator(pg_catalog.<>) 0 then
+    perform pg_catalog.pg_notify('plank', '');
+  end if;
+  if theirs is not null then perform plank.unpin(theirs); end if;
+  if lastval is not null then
+    number := pg_catalog.nextval('plank.last');
+    number := pg_catalog.setval('plank.last', lastval);
+  end if;
+  return null;
+end $$;
+
+
+ALTER FUNCTION plank.capture_delete() OWNER TO plank_owner;
+
+--
+-- Name: capture_delete_any(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.capture_delete_any() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO'
+    SET "IntervalStyle" TO 'postgres'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    SET lc_monetary TO 'C'
+    SET quote_all_identifiers TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_variable
+declare
+  slot pg_catalog.int8 := coalesce(pg_catalog.pg_sequence_last_value('plank.slot'), 0);
+  theirs pg_catalog.text[];
+  lastval pg_catalog.int8;
+  logged pg_catalog.int8;
+  rows pg_catalog.int8;
+  size pg_catalog.int8;
+  number pg_catalog.int8;
+  began pg_catalog.int8;
+begin
+  begin
+    lastval := pg_catalog.lastval();
+  exception when object_not_in_prerequisite_state or insufficient_privilege then
+    null;   -- no sequence was used in this session, or one that plank may not read
+  end;
+  begin
+    began := pg_catalog.currval('plank.began');
+    number := pg_catalog.setval('plank.began', 0);
+    began := case when began operator(pg_catalog.%) 1048576 operator(pg_catalog.=) (tg_relid::pg_catalog.int8 operator(pg_catalog.%) 1048576)
+      then began operator(pg_catalog./) 1048576 end;
+  exception when object_not_in_prerequisite_state then
+    null;   -- the trigger before the statement is not there: no reason for a writer to fail
+  end;
+  if false then theirs := plank.pin(); end if;
+  if slot operator(pg_catalog.=) 0 then 
+      insert into plank.log_0 (slot, rel, op, old, began)
+        select 0, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  elsif slot operator(pg_catalog.=) 1 then 
+      insert into plank.log_1 (slot, rel, op, old, began)
+        select 1, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  elsif slot operator(pg_catalog.=) 2 then 
+      insert into plank.log_2 (slot, rel, op, old, began)
+        select 2, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  elsif slot operator(pg_catalog.=) 3 then 
+      insert into plank.log_3 (slot, rel, op, old, began)
+        select 3, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  elsif slot operator(pg_catalog.=) 4 then 
+      insert into plank.log_4 (slot, rel, op, old, began)
+        select 4, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  elsif slot operator(pg_catalog.=) 5 then 
+      insert into plank.log_5 (slot, rel, op, old, began)
+        select 5, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  elsif slot operator(pg_catalog.=) 6 then 
+      insert into plank.log_6 (slot, rel, op, old, began)
+        select 6, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  elsif slot operator(pg_catalog.=) 7 then 
+      insert into plank.log_7 (slot, rel, op, old, began)
+        select 7, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  elsif slot operator(pg_catalog.=) 8 then 
+      insert into plank.log_8 (slot, rel, op, old, began)
+        select 8, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+  end if;
+
+  get diagnostics logged = row_count;
+  if logged operator(pg_catalog.>) 0 and pg_catalog.currval('plank.seq') operator(pg_catalog.%) 4096 operator(pg_catalog.<) logged then
+    perform plank.close_if_full();
+  end if;
+  -- Two conditions, as a query in the first one would cost every statement a microsecond.
+  if logged operator(pg_catalog.=) 8 and slot operator(pg_catalog.<) 8 then
+    if exists (select from old_rows offset logged) then
+      if theirs is null then theirs := plank.pin(); end if;
+      
+      select pg_catalog.max(pg_catalog.pg_column_size(r.*)), pg_catalog.count(*) operator(pg_catalog.-) logged into size, rows from old_rows r;
+      size := pg_catalog.int8larger(1, pg_catalog.int8smaller(512, 262144 operator(pg_catalog./) size));
+      if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', (
+          select pg_catalog.json_agg(r.*)
+          from (select * from old_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece, began from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); else insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', o.r, o.piece, began from (
+          select p.piece, pg_catalog.json_agg(p.whole) as r
+          from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
+            from (select * from old_rows offset logged) r) p
+          group by p.piece) o order by o.piece; end if;
+      number := plank.count_packed(rows);
+      if number operator(pg_catalog.%) 4096 operator(pg_catalog.<) rows then perform plank.close_if_full(); end if;
+      logged := logged operator(pg_catalog.+) rows;
+    end if;
+  end if;
+  if logged operator(pg_catalog.>) 0 and coalesce(pg_catalog.pg_sequence_last_value('plank.bell'), 1) operator(pg_catalog.<>) 0 then
+    perform pg_catalog.pg_notify('plank', '');
+  end if;
+  if theirs is not null then perform plank.unpin(theirs); end if;
+  if lastval is not null then
+    number := pg_catalog.nextval('plank.last');
+    number := pg_catalog.setval('plank.last', lastval);
+  end if;
+  return null;
+end $$;
+
+
+ALTER FUNCTION plank.capture_delete_any() OWNER TO plank_owner;
+
+--
+-- Name: capture_insert(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.capture_insert() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    AS $$
+#variable_conflict use_variable
+declare
+  slot pg_catalog.int8 := coalesce(pg_catalog.pg_sequence_last_value('plank.slot'), 0);
+  theirs pg_catalog.text[];
+  lastval pg_catalog.int8;
+  logged pg_catalog.int8;
+  rows pg_catalog.int8;
+  size pg_catalog.int8;
+  number pg_catalog.int8;
+  began pg_catalog.int8;
+begin
+  begin
+    lastval := pg_catalog.lastval();
+  exception when object_not_in_prerequisite_state or insufficient_privilege then
+    null;   -- no sequence was used in this session, or one that plank may not read
+  end;
+  
+  if 
+    pg_catalog.current_setting('timezone') operator(pg_catalog.<>) 'UTC' and pg_catalog.current_setting('timezone') operator(pg_catalog.<>) 'Etc/UTC'
+    or pg_catalog.left(pg_catalog.current_setting('datestyle'), 3) operator(pg_catalog.<>) 'ISO'
+    or pg_catalog.current_setting('intervalstyle') operator(pg_catalog.<>) 'postgres'
+    or pg_catalog.current_setting('bytea_output') operator(pg_catalog.<>) 'hex'
+    or pg_catalog.current_setting('extra_float_digits') operator(pg_catalog.<>) '1' then theirs := plank.pin(); end if;
+  if slot operator(pg_catalog.=) 0 then 
+      insert into plank.log_0 (slot, rel, op, row)
+        select 0, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  elsif slot operator(pg_catalog.=) 1 then 
+      insert into plank.log_1 (slot, rel, op, row)
+        select 1, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  elsif slot operator(pg_catalog.=) 2 then 
+      insert into plank.log_2 (slot, rel, op, row)
+        select 2, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  elsif slot operator(pg_catalog.=) 3 then 
+      insert into plank.log_3 (slot, rel, op, row)
+        select 3, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  elsif slot operator(pg_catalog.=) 4 then 
+      insert into plank.log_4 (slot, rel, op, row)
+        select 4, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  elsif slot operator(pg_catalog.=) 5 then 
+      insert into plank.log_5 (slot, rel, op, row)
+        select 5, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  elsif slot operator(pg_catalog.=) 6 then 
+      insert into plank.log_6 (slot, rel, op, row)
+        select 6, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  elsif slot operator(pg_catalog.=) 7 then 
+      insert into plank.log_7 (slot, rel, op, row)
+        select 7, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  elsif slot operator(pg_catalog.=) 8 then 
+      insert into plank.log_8 (slot, rel, op, row)
+        select 8, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  end if;
+
+  get diagnostics logged = row_count;
+  if logged operator(pg_catalog.>) 0 and pg_catalog.currval('plank.seq') operator(pg_catalog.%) 4096 operator(pg_catalog.<) logged then
+    perform plank.close_if_full();
+  end if;
+  -- Two conditions, as a query in the first one would cost every statement a microsecond.
+  if logged operator(pg_catalog.=) 8 and slot operator(pg_catalog.<) 8 then
+    if exists (select from new_rows offset logged) then
+      if theirs is null then theirs := plank.pin(); end if;
+      
+      select pg_catalog.max(pg_catalog.pg_column_size(r.*)), pg_catalog.count(*) operator(pg_catalog.-) logged into size, rows from new_rows r;
+      size := pg_catalog.int8larger(1, pg_catalog.int8smaller(512, 262144 operator(pg_catalog./) size));
+      if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, 'i', (
+          select pg_catalog.json_agg(r.*)
+          from (select * from new_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); else insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, 'i', n.r, n.piece from (
+          select p.piece, pg_catalog.json_agg(p.whole) as r
+          from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
+            from (select * from new_rows offset logged) r) p
+          group by p.piece) n order by n.piece; end if;
+      number := plank.count_packed(rows);
+      if number operator(pg_catalog.%) 4096 operator(pg_catalog.<) rows then perform plank.close_if_full(); end if;
+      logged := logged operator(pg_catalog.+) rows;
+    end if;
+  end if;
+  if logged operator(pg_catalog.>) 0 and coalesce(pg_catalog.pg_sequence_last_value('plank.bell'), 1) operator(pg_catalog.<>) 0 then
+    perform pg_catalog.pg_notify('plank', '');
+  end if;
+  if theirs is not null then perform plank.unpin(theirs); end if;
+  if lastval is not null then
+    number := pg_catalog.nextval('plank.last');
+    number := pg_catalog.setval('plank.last', lastval);
+  end if;
+  return null;
+end $$;
+
+
+ALTER FUNCTION plank.capture_insert() OWNER TO plank_owner;
+
+--
+-- Name: capture_insert_any(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.capture_insert_any() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO'
+    SET "IntervalStyle" TO 'postgres'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    SET lc_monetary TO 'C'
+    SET quote_all_identifiers TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_variable
+declare
+  slot pg_catalog.int8 := coalesce(pg_catalog.pg_sequence_last_value('plank.slot'), 0);
+  theirs pg_catalog.text[];
+  lastval pg_catalog.int8;
+  logged pg_catalog.int8;
+  rows pg_catalog.int8;
+  size pg_catalog.int8;
+  number pg_catalog.int8;
+  began pg_catalog.int8;
+begin
+  begin
+    lastval := pg_catalog.lastval();
+  exception when object_not_in_prerequisite_state or insufficient_privilege then
+    null;   -- no sequence was used in this session, or one that plank may not read
+  end;
+  
+  if false then theirs := plank.pin(); end if;
+  if slot operator(pg_catalog.=) 0 then 
+      insert into plank.log_0 (slot, rel, op, row)
+        select 0, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  elsif slot operator(pg_catalog.=) 1 then 
+      insert into plank.log_1 (slot, rel, op, row)
+        select 1, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  elsif slot operator(pg_catalog.=) 2 then 
+      insert into plank.log_2 (slot, rel, op, row)
+        select 2, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  elsif slot operator(pg_catalog.=) 3 then 
+      insert into plank.log_3 (slot, rel, op, row)
+        select 3, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  elsif slot operator(pg_catalog.=) 4 then 
+      insert into plank.log_4 (slot, rel, op, row)
+        select 4, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  elsif slot operator(pg_catalog.=) 5 then 
+      insert into plank.log_5 (slot, rel, op, row)
+        select 5, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  elsif slot operator(pg_catalog.=) 6 then 
+      insert into plank.log_6 (slot, rel, op, row)
+        select 6, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  elsif slot operator(pg_catalog.=) 7 then 
+      insert into plank.log_7 (slot, rel, op, row)
+        select 7, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  elsif slot operator(pg_catalog.=) 8 then 
+      insert into plank.log_8 (slot, rel, op, row)
+        select 8, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+  end if;
+
+  get diagnostics logged = row_count;
+  if logged operator(pg_catalog.>) 0 and pg_catalog.currval('plank.seq') operator(pg_catalog.%) 4096 operator(pg_catalog.<) logged then
+    perform plank.close_if_full();
+  end if;
+  -- Two conditions, as a query in the first one would cost every statement a microsecond.
+  if logged operator(pg_catalog.=) 8 and slot operator(pg_catalog.<) 8 then
+    if exists (select from new_rows offset logged) then
+      if theirs is null then theirs := plank.pin(); end if;
+      
+      select pg_catalog.max(pg_catalog.pg_column_size(r.*)), pg_catalog.count(*) operator(pg_catalog.-) logged into size, rows from new_rows r;
+      size := pg_catalog.int8larger(1, pg_catalog.int8smaller(512, 262144 operator(pg_catalog./) size));
+      if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, 'i', (
+          select pg_catalog.json_agg(r.*)
+          from (select * from new_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); else insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, 'i', n.r, n.piece from (
+          select p.piece, pg_catalog.json_agg(p.whole) as r
+          from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
+            from (select * from new_rows offset logged) r) p
+          group by p.piece) n order by n.piece; end if;
+      number := plank.count_packed(rows);
+      if number operator(pg_catalog.%) 4096 operator(pg_catalog.<) rows then perform plank.close_if_full(); end if;
+      logged := logged operator(pg_catalog.+) rows;
+    end if;
+  end if;
+  if logged operator(pg_catalog.>) 0 and coalesce(pg_catalog.pg_sequence_last_value('plank.bell'), 1) operator(pg_catalog.<>) 0 then
+    perform pg_catalog.pg_notify('plank', '');
+  end if;
+  if theirs is not null then perform plank.unpin(theirs); end if;
+  if lastval is not null then
+    number := pg_catalog.nextval('plank.last');
+    number := pg_catalog.setval('plank.last', lastval);
+  end if;
+  return null;
+end $$;
+
+
+ALTER FUNCTION plank.capture_insert_any() OWNER TO plank_owner;
+
+--
+-- Name: capture_row(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.capture_row() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    AS $$
+#variable_conflict use_variable
+declare
+  slot pg_catalog.int8 := coalesce(pg_catalog.pg_sequence_last_value('plank.slot'), 0);
+  theirs pg_catalog.text[];
+  lastval pg_catalog.int8;
+  number pg_catalog.int8;
+begin
+  begin
+    lastval := pg_catalog.lastval();
+  exception when object_not_in_prerequisite_state or insufficient_privilege then
+    null;   -- no sequence was used in this session, or one that plank may not read
+  end;
+  if 
+    pg_catalog.current_setting('timezone') operator(pg_catalog.<>) 'UTC' and pg_catalog.current_setting('timezone') operator(pg_catalog.<>) 'Etc/UTC'
+    or pg_catalog.left(pg_catalog.current_setting('datestyle'), 3) operator(pg_catalog.<>) 'ISO'
+    or pg_catalog.current_setting('intervalstyle') operator(pg_catalog.<>) 'postgres'
+    or pg_catalog.current_setting('bytea_output') operator(pg_catalog.<>) 'hex'
+    or pg_catalog.current_setting('extra_float_digits') operator(pg_catalog.<>) '1' then theirs := plank.pin(); end if;
+  if tg_op operator(pg_catalog.=) 'UPDATE' and pg_catalog.pg_column_size(new) operator(pg_catalog.+) pg_catalog.pg_column_size(old)
+      operator(pg_catalog.>=) 262144 and pg_catalog.octet_length(pg_catalog.row_to_json(new)::pg_catalog.text)
+      operator(pg_catalog.+) pg_catalog.octet_length(pg_catalog.row_to_json(old)::pg_catalog.text) operator(pg_catalog.>) 500000000 then
+    -- Two rows that don't fit into one log row.
+    if slot operator(pg_catalog.=) 0 then 
+      insert into plank.log_0 (slot, rel, op, old, leaf, old_at)
+        select 0, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_0 (slot, rel, op, row, leaf, row_at)
+        select 0, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 1 then 
+      insert into plank.log_1 (slot, rel, op, old, leaf, old_at)
+        select 1, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_1 (slot, rel, op, row, leaf, row_at)
+        select 1, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 2 then 
+      insert into plank.log_2 (slot, rel, op, old, leaf, old_at)
+        select 2, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_2 (slot, rel, op, row, leaf, row_at)
+        select 2, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 3 then 
+      insert into plank.log_3 (slot, rel, op, old, leaf, old_at)
+        select 3, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_3 (slot, rel, op, row, leaf, row_at)
+        select 3, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 4 then 
+      insert into plank.log_4 (slot, rel, op, old, leaf, old_at)
+        select 4, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_4 (slot, rel, op, row, leaf, row_at)
+        select 4, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 5 then 
+      insert into plank.log_5 (slot, rel, op, old, leaf, old_at)
+        select 5, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_5 (slot, rel, op, row, leaf, row_at)
+        select 5, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 6 then 
+      insert into plank.log_6 (slot, rel, op, old, leaf, old_at)
+        select 6, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_6 (slot, rel, op, row, leaf, row_at)
+        select 6, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 7 then 
+      insert into plank.log_7 (slot, rel, op, old, leaf, old_at)
+        select 7, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_7 (slot, rel, op, row, leaf, row_at)
+        select 7, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 8 then 
+      insert into plank.log_8 (slot, rel, op, old, leaf, old_at)
+        select 8, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_8 (slot, rel, op, row, leaf, row_at)
+        select 8, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  end if;
+
+  else
+    if slot operator(pg_catalog.=) 0 then 
+      insert into plank.log_0 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 0, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 1 then 
+      insert into plank.log_1 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 1, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 2 then 
+      insert into plank.log_2 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 2, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 3 then 
+      insert into plank.log_3 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 3, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 4 then 
+      insert into plank.log_4 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 4, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 5 then 
+      insert into plank.log_5 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 5, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 6 then 
+      insert into plank.log_6 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 6, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 7 then 
+      insert into plank.log_7 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 7, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 8 then 
+      insert into plank.log_8 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 8, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  end if;
+
+  end if;
+  if not found and slot operator(pg_catalog.<) 8 then
+    perform plank.capture_unlisted(tg_relid, tg_op, case when tg_op operator(pg_catalog.<>) 'DELETE' then pg_catalog.row_to_json(new) end,
+      case when tg_op operator(pg_catalog.<>) 'INSERT' then pg_catalog.row_to_json(old) end,
+      case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end, case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end);
+  elsif slot operator(pg_catalog.<) 8 and pg_catalog.currval('plank.seq') operator(pg_catalog.%) 4096 operator(pg_catalog.=) 0 then
+    perform plank.close_if_full();
+  end if;
+  if coalesce(pg_catalog.pg_sequence_last_value('plank.bell'), 1) operator(pg_catalog.<>) 0 then
+    perform pg_catalog.pg_notify('plank', '');
+  end if;
+  if theirs is not null then perform plank.unpin(theirs); end if;
+  if lastval is not null then
+    number := pg_catalog.nextval('plank.last');
+    number := pg_catalog.setval('plank.last', lastval);
+  end if;
+  return null;
+end $$;
+
+
+ALTER FUNCTION plank.capture_row() OWNER TO plank_owner;
+
+--
+-- Name: capture_row_any(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.capture_row_any() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO'
+    SET "IntervalStyle" TO 'postgres'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    SET lc_monetary TO 'C'
+    SET quote_all_identifiers TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_variable
+declare
+  slot pg_catalog.int8 := coalesce(pg_catalog.pg_sequence_last_value('plank.slot'), 0);
+  theirs pg_catalog.text[];
+  lastval pg_catalog.int8;
+  number pg_catalog.int8;
+begin
+  begin
+    lastval := pg_catalog.lastval();
+  exception when object_not_in_prerequisite_state or insufficient_privilege then
+    null;   -- no sequence was used in this session, or one that plank may not read
+  end;
+  if false then theirs := plank.pin(); end if;
+  if tg_op operator(pg_catalog.=) 'UPDATE' and pg_catalog.pg_column_size(new) operator(pg_catalog.+) pg_catalog.pg_column_size(old)
+      operator(pg_catalog.>=) 262144 and pg_catalog.octet_length(pg_catalog.row_to_json(new)::pg_catalog.text)
+      operator(pg_catalog.+) pg_catalog.octet_length(pg_catalog.row_to_json(old)::pg_catalog.text) operator(pg_catalog.>) 500000000 then
+    -- Two rows that don't fit into one log row.
+    if slot operator(pg_catalog.=) 0 then 
+      insert into plank.log_0 (slot, rel, op, old, leaf, old_at)
+        select 0, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_0 (slot, rel, op, row, leaf, row_at)
+        select 0, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 1 then 
+      insert into plank.log_1 (slot, rel, op, old, leaf, old_at)
+        select 1, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_1 (slot, rel, op, row, leaf, row_at)
+        select 1, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 2 then 
+      insert into plank.log_2 (slot, rel, op, old, leaf, old_at)
+        select 2, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_2 (slot, rel, op, row, leaf, row_at)
+        select 2, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 3 then 
+      insert into plank.log_3 (slot, rel, op, old, leaf, old_at)
+        select 3, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_3 (slot, rel, op, row, leaf, row_at)
+        select 3, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 4 then 
+      insert into plank.log_4 (slot, rel, op, old, leaf, old_at)
+        select 4, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_4 (slot, rel, op, row, leaf, row_at)
+        select 4, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 5 then 
+      insert into plank.log_5 (slot, rel, op, old, leaf, old_at)
+        select 5, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_5 (slot, rel, op, row, leaf, row_at)
+        select 5, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 6 then 
+      insert into plank.log_6 (slot, rel, op, old, leaf, old_at)
+        select 6, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_6 (slot, rel, op, row, leaf, row_at)
+        select 6, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 7 then 
+      insert into plank.log_7 (slot, rel, op, old, leaf, old_at)
+        select 7, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_7 (slot, rel, op, row, leaf, row_at)
+        select 7, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 8 then 
+      insert into plank.log_8 (slot, rel, op, old, leaf, old_at)
+        select 8, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+      insert into plank.log_8 (slot, rel, op, row, leaf, row_at)
+        select 8, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  end if;
+
+  else
+    if slot operator(pg_catalog.=) 0 then 
+      insert into plank.log_0 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 0, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 1 then 
+      insert into plank.log_1 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 1, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 2 then 
+      insert into plank.log_2 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 2, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 3 then 
+      insert into plank.log_3 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 3, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 4 then 
+      insert into plank.log_4 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 4, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 5 then 
+      insert into plank.log_5 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 5, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 6 then 
+      insert into plank.log_6 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 6, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 7 then 
+      insert into plank.log_7 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 7, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  elsif slot operator(pg_catalog.=) 8 then 
+      insert into plank.log_8 (slot, rel, op, row, old, leaf, row_at, old_at)
+        select 8, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          tg_relid,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
+        from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
+  end if;
+
+  end if;
+  if not found and slot operator(pg_catalog.<) 8 then
+    perform plank.capture_unlisted(tg_relid, tg_op, case when tg_op operator(pg_catalog.<>) 'DELETE' then pg_catalog.row_to_json(new) end,
+      case when tg_op operator(pg_catalog.<>) 'INSERT' then pg_catalog.row_to_json(old) end,
+      case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end, case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end);
+  elsif slot operator(pg_catalog.<) 8 and pg_catalog.currval('plank.seq') operator(pg_catalog.%) 4096 operator(pg_catalog.=) 0 then
+    perform plank.close_if_full();
+  end if;
+  if coalesce(pg_catalog.pg_sequence_last_value('plank.bell'), 1) operator(pg_catalog.<>) 0 then
+    perform pg_catalog.pg_notify('plank', '');
+  end if;
+  if theirs is not null then perform plank.unpin(theirs); end if;
+  if lastval is not null then
+    number := pg_catalog.nextval('plank.last');
+    number := pg_catalog.setval('plank.last', lastval);
+  end if;
+  return null;
+end $$;
+
+
+ALTER FUNCTION plank.capture_row_any() OWNER TO plank_owner;
+
+--
+-- Name: capture_truncate(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.capture_truncate() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  lastval bigint;
+  number bigint;
+begin
+  begin
+    lastval := pg_catalog.lastval();
+  exception when object_not_in_prerequisite_state or insufficient_privilege then
+    null;   -- no sequence was used in this session, or one that plank may not read
+  end;
+  insert into plank.log (slot, rel, op) values (coalesce(pg_sequence_last_value('plank.slot'), 0), tg_relid, 'T');
+  delete from plank.truncating where xid = pg_current_xact_id() and watched = tg_relid;
+  if coalesce(pg_sequence_last_value('plank.bell'), 1) <> 0 then perform pg_notify('plank', ''); end if;
+  if lastval is not null then
+    number := pg_catalog.nextval('plank.last');
+    number := pg_catalog.setval('plank.last', lastval);
+  end if;
+  return null;
+end $$;
+
+
+ALTER FUNCTION plank.capture_truncate() OWNER TO plank_owner;
+
+--
+-- Name: capture_truncate_begin(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.capture_truncate_begin() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  insert into plank.truncating (xid, watched) values (pg_current_xact_id(), tg_relid);
+  return null;
+end $$;
+
+
+ALTER FUNCTION plank.capture_truncate_begin() OWNER TO plank_owner;
+
+--
+-- Name: capture_truncate_part(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.capture_truncate_part() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  above record;
+  theirs text[] := plank.pin();
+  lastval bigint;
+  number bigint;
+begin
+  begin
+    lastval := pg_catalog.lastval();
+  exception when object_not_in_prerequisite_state or insufficient_privilege then
+    null;   -- no sequence was used in this session, or one that plank may not read
+  end;
+  for above in
+    select m.watched, m.columns from plank.member m
+    where m.rel = tg_relid and not exists (select from plank.truncating t where t.xid = pg_current_xact_id() and t.watched = m.watched)
+  loop
+    begin
+      if not plank.sees_all(tg_relid) then raise insufficient_privilege; end if;
+      -- began: all else that was logged of the table comes before or after all of this. Places in it are given out again.
+      execute format('insert into plank.log (slot, rel, op, old, leaf, old_at, began)
+        select coalesce(pg_sequence_last_value(''plank.slot''), 0), $1, ''D'', plank.as_parent(row_to_json(x.*), $2), $3, x.ctid, $4 from only %s x',
+        tg_relid::regclass) using above.watched, above.columns, tg_relid, coalesce(pg_sequence_last_value('plank.seq'), 0);
+    exception when insufficient_privilege then
+      -- Without the right to read the rows: the servers learn that the table can't be followed through this.
+      insert into plank.log (slot, rel, op) values (coalesce(pg_sequence_last_value('plank.slot'), 0), above.watched, 'R');
+    end;
+    if coalesce(pg_sequence_last_value('plank.bell'), 1) <> 0 then perform pg_notify('plank', ''); end if;
+  end loop;
+  perform plank.unpin(theirs);
+  if lastval is not null then
+    number := pg_catalog.nextval('plank.last');
+    number := pg_catalog.setval('plank.last', lastval);
+  end if;
+  return null;
+end $_$;
+
+
+ALTER FUNCTION plank.capture_truncate_part() OWNER TO plank_owner;
+
+--
+-- Name: capture_unlisted(oid, text, json, json, tid, tid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.capture_unlisted(t oid, op text, r json, o json, r_at tid, o_at tid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  insert into plank.log (slot, rel, op, row, old, leaf, row_at, old_at)
+    select coalesce(pg_sequence_last_value('plank.slot'), 0), a.watched, left(capture_unlisted.op, 1)::"char",
+      plank.as_parent(r, a.columns), plank.as_parent(o, a.columns), t, r_at, o_at
+    from plank.watched_above(t) a;
+  insert into plank.unlisted (rel, watched) select t, a.watched from plank.watched_above(t) a;
+end $$;
+
+
+ALTER FUNCTION plank.capture_unlisted(t oid, op text, r json, o json, r_at tid, o_at tid) OWNER TO plank_owner;
+
+--
+-- Name: capture_update(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.capture_update() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    AS $$
+#variable_conflict use_variable
+declare
+  slot pg_catalog.int8 := coalesce(pg_catalog.pg_sequence_last_value('plank.slot'), 0);
+  theirs pg_catalog.text[];
+  lastval pg_catalog.int8;
+  logged pg_catalog.int8;
+  rows pg_catalog.int8;
+  size pg_catalog.int8;
+  number pg_catalog.int8;
+  began pg_catalog.int8;
+begin
+  begin
+    lastval := pg_catalog.lastval();
+  exception when object_not_in_prerequisite_state or insufficient_privilege then
+    null;   -- no sequence was used in this session, or one that plank may not read
+  end;
+  begin
+    began := pg_catalog.currval('plank.began');
+    number := pg_catalog.setval('plank.began', 0);
+    began := case when began operator(pg_catalog.%) 1048576 operator(pg_catalog.=) (tg_relid::pg_catalog.int8 operator(pg_catalog.%) 1048576)
+      then began operator(pg_catalog./) 1048576 end;
+  exception when object_not_in_prerequisite_state then
+    null;   -- the trigger before the statement is not there: no reason for a writer to fail
+  end;
+  if 
+    pg_catalog.current_setting('timezone') operator(pg_catalog.<>) 'UTC' and pg_catalog.current_setting('timezone') operator(pg_catalog.<>) 'Etc/UTC'
+    or pg_catalog.left(pg_catalog.current_setting('datestyle'), 3) operator(pg_catalog.<>) 'ISO'
+    or pg_catalog.current_setting('intervalstyle') operator(pg_catalog.<>) 'postgres'
+    or pg_catalog.current_setting('bytea_output') operator(pg_catalog.<>) 'hex'
+    or pg_catalog.current_setting('extra_float_digits') operator(pg_catalog.<>) '1' then theirs := plank.pin(); end if;
+  if slot operator(pg_catalog.=) 0 then 
+      insert into plank.log_0 (slot, rel, op, row, old, began)
+        select 0, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  elsif slot operator(pg_catalog.=) 1 then 
+      insert into plank.log_1 (slot, rel, op, row, old, began)
+        select 1, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  elsif slot operator(pg_catalog.=) 2 then 
+      insert into plank.log_2 (slot, rel, op, row, old, began)
+        select 2, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  elsif slot operator(pg_catalog.=) 3 then 
+      insert into plank.log_3 (slot, rel, op, row, old, began)
+        select 3, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  elsif slot operator(pg_catalog.=) 4 then 
+      insert into plank.log_4 (slot, rel, op, row, old, began)
+        select 4, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  elsif slot operator(pg_catalog.=) 5 then 
+      insert into plank.log_5 (slot, rel, op, row, old, began)
+        select 5, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  elsif slot operator(pg_catalog.=) 6 then 
+      insert into plank.log_6 (slot, rel, op, row, old, began)
+        select 6, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  elsif slot operator(pg_catalog.=) 7 then 
+      insert into plank.log_7 (slot, rel, op, row, old, began)
+        select 7, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  elsif slot operator(pg_catalog.=) 8 then 
+      insert into plank.log_8 (slot, rel, op, row, old, began)
+        select 8, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  end if;
+
+  get diagnostics logged = row_count;
+  if logged operator(pg_catalog.>) 0 and pg_catalog.currval('plank.seq') operator(pg_catalog.%) 4096 operator(pg_catalog.<) logged then
+    perform plank.close_if_full();
+  end if;
+  -- Two conditions, as a query in the first one would cost every statement a microsecond.
+  if logged operator(pg_catalog.=) 0 and slot operator(pg_catalog.<) 8 then
+    if exists (select from new_rows offset logged) then
+      if theirs is null then theirs := plank.pin(); end if;
+      
+      select pg_catalog.max(pg_catalog.pg_column_size(r.*)), pg_catalog.count(*) into size, rows from new_rows r;
+      size := size operator(pg_catalog.+) (select pg_catalog.max(pg_catalog.pg_column_size(r.*)) from old_rows r);
+      if size operator(pg_catalog.<) 262144 then
+        size := pg_catalog.int8larger(1, pg_catalog.int8smaller(512, 262144 operator(pg_catalog./) size));
+      else
+        size := case when coalesce((select pg_catalog.max(pg_catalog.octet_length(pg_catalog.row_to_json(r.*)::pg_catalog.text)) from new_rows r), 0) operator(pg_catalog.+) coalesce((select pg_catalog.max(pg_catalog.octet_length(pg_catalog.row_to_json(r.*)::pg_catalog.text)) from old_rows r), 0) operator(pg_catalog.>) 500000000
+          then -1 else 0 end;
+      end if;
+      if size operator(pg_catalog.>) 0 and rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, row, old, piece, began) select slot, tg_relid, 'u', (
+          select pg_catalog.json_agg(r.*)
+          from (select * from new_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), (
+          select pg_catalog.json_agg(r.*)
+          from (select * from old_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece, began from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); elsif size operator(pg_catalog.>) 0 then insert into plank.log (slot, rel, op, row, old, piece, began) select slot, tg_relid, 'u', n.r, o.r, coalesce(n.piece, o.piece), began from (
+          select p.piece, pg_catalog.json_agg(p.whole) as r
+          from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
+            from (select * from new_rows offset logged) r) p
+          group by p.piece) n full join (
+          select p.piece, pg_catalog.json_agg(p.whole) as r
+          from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
+            from (select * from old_rows offset logged) r) p
+          group by p.piece) o on n.piece operator(pg_catalog.=) o.piece order by coalesce(n.piece, o.piece); elsif size operator(pg_catalog.=) 0 then insert into plank.log (slot, rel, op, row, old, piece, began) select slot, tg_relid, 'U', n.r, o.r, coalesce(n.piece, o.piece), began from (select pg_catalog.row_to_json(r.*) as r, pg_catalog.row_number() over () as piece from new_rows r) n full join (select pg_catalog.row_to_json(r.*) as r, pg_catalog.row_number() over () as piece from old_rows r) o on n.piece operator(pg_catalog.=) o.piece order by coalesce(n.piece, o.piece); else size := 1; if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', (
+          select pg_catalog.json_agg(r.*)
+          from (select * from old_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece, began from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); else insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', o.r, o.piece, began from (
+          select p.piece, pg_catalog.json_agg(p.whole) as r
+          from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
+            from (select * from old_rows offset logged) r) p
+          group by p.piece) o order by o.piece; end if;if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, 'i', (
+          select pg_catalog.json_agg(r.*)
+          from (select * from new_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); else insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, 'i', n.r, n.piece from (
+          select p.piece, pg_catalog.json_agg(p.whole) as r
+          from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
+            from (select * from new_rows offset logged) r) p
+          group by p.piece) n order by n.piece; end if; end if;
+      number := plank.count_packed(rows);
+      if number operator(pg_catalog.%) 4096 operator(pg_catalog.<) rows then perform plank.close_if_full(); end if;
+      logged := logged operator(pg_catalog.+) rows;
+    end if;
+  end if;
+  if logged operator(pg_catalog.>) 0 and coalesce(pg_catalog.pg_sequence_last_value('plank.bell'), 1) operator(pg_catalog.<>) 0 then
+    perform pg_catalog.pg_notify('plank', '');
+  end if;
+  if theirs is not null then perform plank.unpin(theirs); end if;
+  if lastval is not null then
+    number := pg_catalog.nextval('plank.last');
+    number := pg_catalog.setval('plank.last', lastval);
+  end if;
+  return null;
+end $$;
+
+
+ALTER FUNCTION plank.capture_update() OWNER TO plank_owner;
+
+--
+-- Name: capture_update_any(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.capture_update_any() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO'
+    SET "IntervalStyle" TO 'postgres'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    SET lc_monetary TO 'C'
+    SET quote_all_identifiers TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_variable
+declare
+  slot pg_catalog.int8 := coalesce(pg_catalog.pg_sequence_last_value('plank.slot'), 0);
+  theirs pg_catalog.text[];
+  lastval pg_catalog.int8;
+  logged pg_catalog.int8;
+  rows pg_catalog.int8;
+  size pg_catalog.int8;
+  number pg_catalog.int8;
+  began pg_catalog.int8;
+begin
+  begin
+    lastval := pg_catalog.lastval();
+  exception when object_not_in_prerequisite_state or insufficient_privilege then
+    null;   -- no sequence was used in this session, or one that plank may not read
+  end;
+  begin
+    began := pg_catalog.currval('plank.began');
+    number := pg_catalog.setval('plank.began', 0);
+    began := case when began operator(pg_catalog.%) 1048576 operator(pg_catalog.=) (tg_relid::pg_catalog.int8 operator(pg_catalog.%) 1048576)
+      then began operator(pg_catalog./) 1048576 end;
+  exception when object_not_in_prerequisite_state then
+    null;   -- the trigger before the statement is not there: no reason for a writer to fail
+  end;
+  if false then theirs := plank.pin(); end if;
+  if slot operator(pg_catalog.=) 0 then 
+      insert into plank.log_0 (slot, rel, op, row, old, began)
+        select 0, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  elsif slot operator(pg_catalog.=) 1 then 
+      insert into plank.log_1 (slot, rel, op, row, old, began)
+        select 1, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  elsif slot operator(pg_catalog.=) 2 then 
+      insert into plank.log_2 (slot, rel, op, row, old, began)
+        select 2, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  elsif slot operator(pg_catalog.=) 3 then 
+      insert into plank.log_3 (slot, rel, op, row, old, began)
+        select 3, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  elsif slot operator(pg_catalog.=) 4 then 
+      insert into plank.log_4 (slot, rel, op, row, old, began)
+        select 4, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  elsif slot operator(pg_catalog.=) 5 then 
+      insert into plank.log_5 (slot, rel, op, row, old, began)
+        select 5, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  elsif slot operator(pg_catalog.=) 6 then 
+      insert into plank.log_6 (slot, rel, op, row, old, began)
+        select 6, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  elsif slot operator(pg_catalog.=) 7 then 
+      insert into plank.log_7 (slot, rel, op, row, old, began)
+        select 7, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  elsif slot operator(pg_catalog.=) 8 then 
+      insert into plank.log_8 (slot, rel, op, row, old, began)
+        select 8, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        from new_rows n
+        where not exists (select from new_rows offset 1)
+          and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
+            operator(pg_catalog.<) 262144
+        limit 1;
+  end if;
+
+  get diagnostics logged = row_count;
+  if logged operator(pg_catalog.>) 0 and pg_catalog.currval('plank.seq') operator(pg_catalog.%) 4096 operator(pg_catalog.<) logged then
+    perform plank.close_if_full();
+  end if;
+  -- Two conditions, as a query in the first one would cost every statement a microsecond.
+  if logged operator(pg_catalog.=) 0 and slot operator(pg_catalog.<) 8 then
+    if exists (select from new_rows offset logged) then
+      if theirs is null then theirs := plank.pin(); end if;
+      
+      select pg_catalog.max(pg_catalog.pg_column_size(r.*)), pg_catalog.count(*) into size, rows from new_rows r;
+      size := size operator(pg_catalog.+) (select pg_catalog.max(pg_catalog.pg_column_size(r.*)) from old_rows r);
+      if size operator(pg_catalog.<) 262144 then
+        size := pg_catalog.int8larger(1, pg_catalog.int8smaller(512, 262144 operator(pg_catalog./) size));
+      else
+        size := case when coalesce((select pg_catalog.max(pg_catalog.octet_length(pg_catalog.row_to_json(r.*)::pg_catalog.text)) from new_rows r), 0) operator(pg_catalog.+) coalesce((select pg_catalog.max(pg_catalog.octet_length(pg_catalog.row_to_json(r.*)::pg_catalog.text)) from old_rows r), 0) operator(pg_catalog.>) 500000000
+          then -1 else 0 end;
+      end if;
+      if size operator(pg_catalog.>) 0 and rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, row, old, piece, began) select slot, tg_relid, 'u', (
+          select pg_catalog.json_agg(r.*)
+          from (select * from new_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), (
+          select pg_catalog.json_agg(r.*)
+          from (select * from old_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece, began from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); elsif size operator(pg_catalog.>) 0 then insert into plank.log (slot, rel, op, row, old, piece, began) select slot, tg_relid, 'u', n.r, o.r, coalesce(n.piece, o.piece), began from (
+          select p.piece, pg_catalog.json_agg(p.whole) as r
+          from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
+            from (select * from new_rows offset logged) r) p
+          group by p.piece) n full join (
+          select p.piece, pg_catalog.json_agg(p.whole) as r
+          from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
+            from (select * from old_rows offset logged) r) p
+          group by p.piece) o on n.piece operator(pg_catalog.=) o.piece order by coalesce(n.piece, o.piece); elsif size operator(pg_catalog.=) 0 then insert into plank.log (slot, rel, op, row, old, piece, began) select slot, tg_relid, 'U', n.r, o.r, coalesce(n.piece, o.piece), began from (select pg_catalog.row_to_json(r.*) as r, pg_catalog.row_number() over () as piece from new_rows r) n full join (select pg_catalog.row_to_json(r.*) as r, pg_catalog.row_number() over () as piece from old_rows r) o on n.piece operator(pg_catalog.=) o.piece order by coalesce(n.piece, o.piece); else size := 1; if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', (
+          select pg_catalog.json_agg(r.*)
+          from (select * from old_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece, began from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); else insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', o.r, o.piece, began from (
+          select p.piece, pg_catalog.json_agg(p.whole) as r
+          from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
+            from (select * from old_rows offset logged) r) p
+          group by p.piece) o order by o.piece; end if;if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, 'i', (
+          select pg_catalog.json_agg(r.*)
+          from (select * from new_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); else insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, 'i', n.r, n.piece from (
+          select p.piece, pg_catalog.json_agg(p.whole) as r
+          from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
+            from (select * from new_rows offset logged) r) p
+          group by p.piece) n order by n.piece; end if; end if;
+      number := plank.count_packed(rows);
+      if number operator(pg_catalog.%) 4096 operator(pg_catalog.<) rows then perform plank.close_if_full(); end if;
+      logged := logged operator(pg_catalog.+) rows;
+    end if;
+  end if;
+  if logged operator(pg_catalog.>) 0 and coalesce(pg_catalog.pg_sequence_last_value('plank.bell'), 1) operator(pg_catalog.<>) 0 then
+    perform pg_catalog.pg_notify('plank', '');
+  end if;
+  if theirs is not null then perform plank.unpin(theirs); end if;
+  if lastval is not null then
+    number := pg_catalog.nextval('plank.last');
+    number := pg_catalog.setval('plank.last', lastval);
+  end if;
+  return null;
+end $$;
+
+
+ALTER FUNCTION plank.capture_update_any() OWNER TO plank_owner;
+
+--
+-- Name: check_rows(regclass, text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.check_rows(t regclass, rows text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  leaf record;
+  attribute record;
+  value text;
+begin
+  for leaf in select * from plank.read_filter(rows) loop
+    select a.attname, y.oid as type, y.typname, y.typtype, y.typnamespace = 'pg_catalog'::regnamespace as is_builtin,
+      w.columns is null or a.attname = any (w.columns) as is_shown
+      into attribute
+      from pg_attribute a join pg_type y on y.oid = a.atttypid join plank.watched w on w.rel = t
+      where a.attrelid = t and a.attname = leaf.col and a.attnum > 0 and not a.attisdropped;
+    if not found then
+      raise exception 'plank: % has no column %', t, quote_ident(leaf.col) using errcode = 'undefined_column';
+    end if;
+    if not attribute.is_shown then
+      raise exception 'plank: the column % of % is hidden', quote_ident(leaf.col), t
+        using hint = 'a policy compares what is watched: call plank.watch with this column, or leave it out here', errcode = 'invalid_parameter_value';
+    end if;
+    if leaf.op = 'is' then
+      if leaf.list[1] <> 'null' and attribute.typname <> 'bool' then
+        raise exception 'plank: is.% is for boolean columns, and % is none', leaf.list[1], quote_ident(leaf.col) using errcode = 'invalid_parameter_value';
+      end if;
+      continue;
+    end if;
+    foreach value in array leaf.list loop
+      continue when plank.has_claim(value);
+      if attribute.typtype = 'e' then
+        if not exists (select from pg_enum e where e.enumtypid = attribute.type and e.enumlabel = value) then
+          raise exception 'plank: % does not fit the column %', quote_literal(value), quote_ident(leaf.col) using errcode = 'invalid_parameter_value';
+        end if;
+      -- Only what PostgreSQL itself reads: a type of somebody else's may run a function of his.
+      elsif attribute.is_builtin and attribute.typname in ('int2', 'int4', 'int8', 'numeric', 'float4', 'float8', 'bool', 'date', 'time', 'timestamp',
+        'timestamptz', 'uuid') and leaf.op not in ('like', 'ilike') then
+        begin
+          execute format('select %L::pg_catalog.%I', value, attribute.typname);
+        exception when data_exception then
+          raise exception 'plank: % does not fit the column %', quote_literal(value), quote_ident(leaf.col) using errcode = 'invalid_parameter_value';
+        end;
+      end if;
+    end loop;
+  end loop;
+end $$;
+
+
+ALTER FUNCTION plank.check_rows(t regclass, rows text) OWNER TO plank_owner;
+
+--
+-- Name: close_if_full(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.close_if_full() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if (select plank.reached() - o.last_value > 2 * m.rows_max from plank.oldest o, plank.meta m) then
+    -- Until it stays: a pruner that looked before may be setting it.
+    for i in 1..100 loop
+      perform nextval('plank.closings'), setval('plank.slot', 8), nextval('plank.closings');
+      exit when (select last_value from plank.slot) = 8;
+    end loop;
+  end if;
+end $$;
+
+
+ALTER FUNCTION plank.close_if_full() OWNER TO plank_owner;
+
+--
+-- Name: collation_of(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.collation_of(c oid, OUT "collation" text, OUT letters text) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select
+    case
+      when not l.is_deterministic then 'other'
+      when getdatabaseencoding() = 'UTF8' and (l.provider = 'b' or l.provider = 'c' and l.collates in ('C', 'POSIX')) then 'bytes'
+      else 'deterministic' end,
+    case
+      when getdatabaseencoding() <> 'UTF8' then null
+      when l.provider = 'c' and l.types in ('C', 'POSIX') or l.provider = 'b' and l.locale = 'C' then 'ascii'
+      when c = 100 then 'default' end
+  from pg_database d, lateral (select to_jsonb(d) as d) j, lateral (
+    select coalesce(j.d->>'datlocprovider', 'c') as provider, j.d->>'datcollate' as collates, j.d->>'datctype' as types,
+      coalesce(j.d->>'datlocale', j.d->>'daticulocale') as locale, true as is_deterministic where c = 100
+    union all
+    select k.c->>'collprovider', k.c->>'collcollate', k.c->>'collctype', k.c->>'colllocale', (k.c->>'collisdeterministic')::boolean
+    from (select to_jsonb(p) as c from pg_collation p where p.oid = collation_of.c and p.oid <> 100) k) l
+  where d.datname = current_database()
+$$;
+
+
+ALTER FUNCTION plank.collation_of(c oid, OUT "collation" text, OUT letters text) OWNER TO plank_owner;
+
+--
+-- Name: count_packed(bigint); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.count_packed(rows bigint) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+  counted pg_catalog.int8;
+begin
+  for i in 1..(rows operator(pg_catalog.+) 15) operator(pg_catalog./) 16 loop
+    counted := pg_catalog.nextval('plank.packed');
+  end loop;
+  return counted;
+end $$;
+
+
+ALTER FUNCTION plank.count_packed(rows bigint) OWNER TO plank_owner;
+
+--
+-- Name: cursor(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.cursor() RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  now pg_snapshot := pg_current_snapshot();
+  newest bigint := (select greatest((select xid from plank.log order by xid desc limit 1), prune_xid, max_xid)::text::bigint from plank.horizon);
+  xmax bigint := least(pg_snapshot_xmax(now)::text::bigint, plank.next_xid(coalesce(newest, 0)));
+  previous bigint := xmax;
+  running bigint[];
+  x bigint;
+  body bytea;
+begin
+  select coalesce(array_agg(distinct id order by id desc), '{}') into running from (
+    select pg_snapshot_xip(now)::text::bigint union all select pg_current_xact_id_if_assigned()::text::bigint) r(id) where id < xmax;
+  body := '\x01'::bytea || substr(sha256(convert_to(plank.identity(), 'utf8')), 1, 8) || plank.varint(xmax) || plank.varint(cardinality(running));
+  foreach x in array running loop
+    body := body || plank.varint(previous - x);
+    previous := x;
+  end loop;
+  return translate(encode(body || substr(sha256(body), 1, 4), 'base64'), E'+/=\n', '-_');
+end $$;
+
+
+ALTER FUNCTION plank.cursor() OWNER TO plank_owner;
+
+--
+-- Name: decode_word(text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.decode_word(word text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  bytes bytea;
+begin
+  word := replace(word, '+', ' ');
+  if position('%' in word) = 0 then return word; end if;
+  select decode(string_agg(case when m[1] ~ '^%[0-9a-fA-F]{2}$' then substr(m[1], 2) else encode(convert_to(m[1], 'UTF8'), 'hex') end, ''), 'hex')
+    into bytes from regexp_matches(word, '%[0-9a-fA-F]{2}|.', 'gs') m;
+  return convert_from(bytes, 'UTF8');
+exception when others then
+  raise exception 'plank: % is not percent-decoded to a text', quote_literal(word) using errcode = 'invalid_parameter_value';
+end $_$;
+
+
+ALTER FUNCTION plank.decode_word(word text) OWNER TO plank_owner;
+
+--
+-- Name: deny(regclass, text, text[], text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.deny(t regclass, role text, ops text[] DEFAULT '{select,insert,update,delete}'::text[], name text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  changed text[];
+begin
+  perform plank.begin_policy(t, role, ops);
+  with gone as (
+    delete from plank.policy p where p.rel = t and p.role = deny.role and p.op = any (ops) and p.name = coalesce(deny.name, p.name)
+      returning p.op)
+  select array_agg(gone.op) into changed from gone;
+  if changed is null then return; end if;
+  perform plank.renew_policy(t, role, changed);
+  perform plank.announce(t, 'W');
+end $$;
+
+
+ALTER FUNCTION plank.deny(t regclass, role text, ops text[], name text) OWNER TO plank_owner;
+
+--
+-- Name: describe(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.describe(t oid) RETURNS json
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with recursive base as (
+    select a.attnum, a.atttypid as type, a.attcollation as collation
+    from pg_attribute a where a.attrelid = t and a.attnum > 0 and not a.attisdropped
+    union all
+    select b.attnum, y.typbasetype, b.collation from base b join pg_type y on y.oid = b.type where y.typtype = 'd')
+  select json_build_object(
+    'rel', w.rel::oid::bigint, 'schema', n.nspname, 'name', c.relname,
+    'quoted', format('%I.%I', n.nspname, c.relname), 'since', w.since::text::bigint,
+    'key', w.key, 'late_key', w.late_key, 'old_rows', w.old_rows, 'narrowed', w.columns is not null,
+    'columns', (
+      select coalesce(json_agg(json_build_object(
+        'name', a.attname, 'number', a.attnum, 'type', format_type(a.atttypid, a.atttypmod), 'base', format_type(y.oid, null),
+        'collation', l.collation, 'letters', l.letters, 'wide', plank.is_wide(a.atttypid),
+        'labels', case when y.typtype = 'e' then (select json_agg(enumlabel order by enumsortorder) from pg_enum where enumtypid = y.oid) end
+        ) order by a.attnum), '[]')
+      from pg_attribute a join base b on b.attnum = a.attnum join pg_type y on y.oid = b.type and y.typtype <> 'd'
+        left join lateral plank.collation_of(b.collation) l on b.collation <> 0
+      where a.attrelid = w.rel and a.attnum > 0 and not a.attisdropped and (w.columns is null or a.attname = any (w.columns))),
+    'policies', (
+      select coalesce(json_agg(json_build_object('role', p.role, 'op', p.op, 'rows', p.rows, 'since', p.since::text::bigint) order by p.role, p.op), '[]')
+      from plank.policy p where p.rel = w.rel))
+  from plank.watched w join pg_class c on c.oid = w.rel join pg_namespace n on n.oid = c.relnamespace
+  where w.rel = t
+$$;
+
+
+ALTER FUNCTION plank.describe(t oid) OWNER TO plank_owner;
+
+--
+-- Name: detach(regclass, oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.detach(t regclass, w oid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  own record;
+  owner oid := (select nspowner from pg_namespace where nspname = 'plank');
+  in_schema regnamespace := (select relnamespace from pg_class where oid = t);
+begin
+  for own in select g.name from plank.triggers_of(t) g where g.name like '%\_' || w loop
+    execute format('drop trigger %I on %s', own.name, t);
+  end loop;
+  delete from plank.member m where m.rel = t and m.watched = w;
+  if exists (select from plank.member m where m.rel = t) then return; end if;
+  if exists (select from plank.permitted p join pg_policy y on y.polrelid = p.rel and y.polname = p.policy where p.rel = t) then
+    execute format('drop policy plank_reads on %s', t);
+  end if;
+  delete from plank.permitted where rel = t;
+  -- A role that can log in may have been given the right by somebody else.
+  if (select rolcanlogin from pg_roles where oid = owner) then return; end if;
+  if (select relowner <> owner from pg_class where oid = t) then
+    execute format('revoke select on %s from %s', t, owner::regrole);
+  end if;
+  for own in select c.oid::regclass as seq from plank.sequences_of(t) s join pg_class c on c.oid = s
+    where c.relowner <> owner and has_sequence_privilege(s, 'select with grant option')
+      and not exists (select from plank.member m where s in (select plank.sequences_of(m.rel)))
+  loop
+    execute format('revoke select on sequence %s from %s', own.seq, owner::regrole);
+  end loop;
+  if not exists (select from plank.member m join pg_class c on c.oid = m.rel where c.relnamespace = in_schema and m.rel <> t)
+    and exists (select from pg_namespace n, aclexplode(n.nspacl) a where n.oid = in_schema and a.grantee = owner) then
+    execute format('revoke usage on schema %s from %s', in_schema, owner::regrole);
+  end if;
+end $$;
+
+
+ALTER FUNCTION plank.detach(t regclass, w oid) OWNER TO plank_owner;
+
+--
+-- Name: empty_leaf(integer); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.empty_leaf(which integer) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  newest xid8;
+begin
+  perform set_config('lock_timeout', '50ms', true);
+  begin
+    execute format('lock table only plank.log_%s in access exclusive mode', which);
+    execute format('select xid from plank.log_%s order by xid desc limit 1', which) into newest;
+    if newest is not null then
+      update plank.horizon set prune_xid = pg_current_xact_id(), max_xid = greatest(max_xid, newest);
+      execute format('truncate only plank.log_%s', which);
+    end if;
+  exception when lock_not_available then
+    return false;
+  end;
+  update plank.leaf set opened = null, first_seq = null, first_packed = null where slot = which;
+  return true;
+end $$;
+
+
+ALTER FUNCTION plank.empty_leaf(which integer) OWNER TO plank_owner;
+
+--
+-- Name: facts(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.facts(t oid) RETURNS json
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select json_build_object(
+    'columns', (select coalesce(json_object_agg(a.attnum, json_build_object('xmin', a.xmin, 'is', md5(to_json(a.*)::text))), '{}')
+      from pg_attribute a where a.attrelid = t and a.attnum > 0 and not a.attisdropped),
+    'files', (select json_object_agg(m.rel, c.relfilenode) from plank.members_of(t) m join pg_class c on c.oid = m.rel),
+    'forms', plank.forms(t))
+$$;
+
+
+ALTER FUNCTION plank.facts(t oid) OWNER TO plank_owner;
+
+--
+-- Name: fingerprint(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.fingerprint(t oid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select md5(concat_ws('|', c.relname, c.relnamespace::regnamespace, c.relkind, c.relispartition, c.relrowsecurity, plank.facts(t),
+    (select concat_ws(' ', i.indkey, i.indnkeyatts, i.indimmediate) from pg_index i where i.indrelid = t and i.indisprimary),
+    (select string_agg(concat_ws(' ', m.rel, plank.member_state(m.rel)), ',' order by m.rel) from plank.members_of(t) m),
+    (select exists (select from pg_subscription_rel s where s.srrelid = t))))
+  from pg_class c where c.oid = t
+$$;
+
+
+ALTER FUNCTION plank.fingerprint(t oid) OWNER TO plank_owner;
+
+--
+-- Name: follow_table(regclass); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.follow_table(t regclass) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  w plank.watched := (select x from plank.watched x where x.rel = t);
+  before json := w.described;
+  seen record;
+  facts json;
+  parts regclass[];
+  exact record;
+  part record;
+  has_rows boolean;
+  is_void boolean := false;     -- also for those who resume from before
+  is_untold boolean := false;   -- from here on
+begin
+  -- What is noted at the end is what was seen at the beginning: if the table is altered in between, the next look finds that.
+  select plank.fingerprint(t) as fingerprint, plank.facts(t) as facts, plank.describe(t) as described into seen;
+  facts := seen.facts;
+  -- The description, so far as clients see it.
+  is_void := exists (
+    select from json_array_elements(before->'columns') o where not exists (
+      select from json_array_elements(seen.described->'columns') n
+      where n->>'number' = o->>'number' and n->>'name' = o->>'name' and n->>'type' = o->>'type'));
+  is_void := is_void or exists (
+    select f from json_array_elements_text(w.facts->'forms') f except select f from json_array_elements_text(facts->'forms') f);
+  -- Values were converted: the rows were written anew, and a column was altered.
+  is_void := is_void or exists (
+      select from json_each_text(w.facts->'files') o join json_each_text(facts->'files') n on n.key = o.key where n.value <> o.value)
+    and exists (
+      select from json_each(w.facts->'columns') o join json_each(facts->'columns') n on n.key = o.key where n.value->>'xmin' <> o.value->>'xmin');
+  -- Each column was altered, and is as it was: attached and detached again, or the like.
+  is_void := is_void or exists (select from json_each(w.facts->'columns')) and not exists (
+    select from json_each(w.facts->'columns') o left join json_each(facts->'columns') n on n.key = o.key
+    where n.key is null or n.value->>'xmin' = o.value->>'xmin' or n.value->>'is' <> o.value->>'is');
+
+  for part in
+    select m.rel, c.oid is not null as is_there from plank.member m left join pg_class c on c.oid = m.rel
+    where m.watched = t and not exists (select from plank.members_of(t) x where x.rel = m.rel)
+  loop
+    -- Its state is that of a table which stands alone, or is a part of another one.
+    delete from plank.member where rel = part.rel and watched = t;
+    if part.is_there then perform plank.detach(part.rel, t); end if;
+    is_untold := true;
+  end loop;
+  for part in
+    select x.rel::regclass as rel, m.rel is not null as is_known, c.relkind, plank.member_state(x.rel) as state, m.state as known_state
+    from plank.members_of(t) x join pg_class c on c.oid = x.rel left join plank.member m on m.rel = x.rel and m.watched = t
+  loop
+    parts := parts || part.rel;
+    continue when part.rel = t or part.is_known and part.state is not distinct from part.known_state;
+    update plank.member set state = part.state where rel = part.rel and watched = t;
+    -- Another server is not asked for the rows of a foreign table.
+    has_rows := false;
+    begin
+      if part.relkind in ('r', 'p') then execute format('select exists (select from only %s)', part.rel) into has_rows; end if;
+    exception when insufficient_privilege then
+      has_rows := true;
+    end;
+    is_untold := is_untold or part.is_known or has_rows;
+  end loop;
+  is_untold := is_untold or exists (select from plank.unlisted where watched = t);
+  delete from plank.unlisted where watched = t;
+
+  select * into exact from plank.level_of(t);
+  if w.asked = 'row' then exact := row('row', 'asked for'); end if;
+  if (exact.level, exact.why) is distinct from (w.level, w.why) then
+    is_untold := is_untold or exact.level <> w.level;
+    update plank.watched set level = exact.level, why = exact.why where rel = t;
+  end if;
+  perform plank.look_at(t, true, null, parts);
+  if is_void then update plank.watched set since = pg_current_xact_id() where rel = t; end if;
+  update plank.watched set described = seen.described, facts = seen.facts, fingerprint = seen.fingerprint where rel = t;
+  perform plank.announce(t, 'W');
+  -- A description with another beginning resets clients by itself.
+  if is_untold and not is_void then perform plank.announce(t, 'R'); end if;
+end $$;
+
+
+ALTER FUNCTION plank.follow_table(t regclass) OWNER TO plank_owner;
+
+--
+-- Name: follow_tables(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.follow_tables() RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  altered record;
+  said text;
+  done boolean := false;
+begin
+  if not exists (
+      select from plank.watched w left join pg_class c on c.oid = w.rel
+      where c.oid is null or w.fingerprint is distinct from plank.fingerprint(w.rel) or exists (select from plank.unlisted u where u.watched = w.rel)) then
+    return false;
+  end if;
+  if not pg_try_advisory_xact_lock(7012, 3) then return false; end if;
+  perform set_config('lock_timeout', '50ms', true);
+  for altered in
+    select w.rel, c.oid is not null as is_there from plank.watched w left join pg_class c on c.oid = w.rel
+    where c.oid is null or w.fingerprint is distinct from plank.fingerprint(w.rel) or exists (select from plank.unlisted u where u.watched = w.rel)
+  loop
+    begin
+      if altered.is_there then
+        perform plank.follow_table(altered.rel);
+      else
+        -- A table that was dropped had no trigger that could have said so.
+        delete from plank.watched where rel = altered.rel;
+        delete from plank.unlisted where watched = altered.rel;
+        perform plank.announce(altered.rel, 'X');
+      end if;
+      done := true;
+    exception when lock_not_available or deadlock_detected then
+      null;   -- the next time
+    when others then
+      get stacked diagnostics said = message_text;
+      update plank.member set problem = said where watched = altered.rel and rel = altered.rel and problem is distinct from said;
+    end;
+  end loop;
+  return done;
+end $$;
+
+
+ALTER FUNCTION plank.follow_tables() OWNER TO plank_owner;
+
+--
+-- Name: forms(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.forms(t oid) RETURNS text[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with recursive types as (
+    select a.atttypid as type from pg_attribute a where a.attrelid = t and a.attnum > 0 and not a.attisdropped
+    union
+    select part from types s join pg_type y on y.oid = s.type, lateral (
+      select y.typbasetype as part where y.typtype = 'd'
+      union all select y.typelem where y.typcategory = 'A'
+      union all select r.rngsubtype from pg_range r where r.rngtypid = y.oid or r.rngmultitypid = y.oid
+      union all select b.atttypid from pg_attribute b where b.attrelid = y.typrelid and y.typtype = 'c' and b.attnum > 0 and not b.attisdropped) p
+    where part <> 0)
+  select coalesce(array_agg(line order by line), '{}') from (
+    select format('label %s %s', e.oid, e.enumlabel) as line from types s join pg_enum e on e.enumtypid = s.type
+    union all
+    select format('type %s %s %s', y.oid, y.typname,
+      (select string_agg(format('%s %s %s', b.attnum, b.attname, b.atttypid), ',' order by b.attnum)
+        from pg_attribute b where b.attrelid = y.typrelid and b.attnum > 0 and not b.attisdropped))
+    from types s join pg_type y on y.oid = s.type where y.typtype = 'c') l
+$$;
+
+
+ALTER FUNCTION plank.forms(t oid) OWNER TO plank_owner;
+
+--
+-- Name: has_claim(text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.has_claim(value text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  place text;
+  found_one boolean := false;
+begin
+  for place in select m[1] from regexp_matches(value, '\{([[:alnum:]_.:/-]+)\}', 'g') m loop
+    if place not in ('sub', 'role') and place !~ '^claim\..' then
+      raise exception 'plank: there is no {%}', place
+        using hint = 'a policy may have {sub}, {role} and {claim.NAME}', errcode = 'invalid_parameter_value';
+    end if;
+    found_one := true;
+  end loop;
+  if regexp_replace(value, '\{[[:alnum:]_.:/-]+\}', '', 'g') ~ '[{}]' then
+    raise exception 'plank: % has a brace that is of no {sub}, {role} or {claim.NAME}', quote_literal(left(value, 40))
+      using hint = 'a policy may have {sub}, {role} and {claim.NAME}', errcode = 'invalid_parameter_value';
+  end if;
+  return found_one;
+end $$;
+
+
+ALTER FUNCTION plank.has_claim(value text) OWNER TO plank_owner;
+
+--
+-- Name: identity(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.identity() RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select log_id || '/' || (select system_identifier from pg_control_system()) || '/' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)
+  from plank.meta
+$$;
+
+
+ALTER FUNCTION plank.identity() OWNER TO plank_owner;
+
+--
+-- Name: is_made(text, name); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.is_made(kind text, name name) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select name::text = any (string_to_array(translate(case kind when 'r' then '
+    began bell canary closings horizon last leaf log log_0 log_1 log_2 log_3 log_4 log_5 log_6 log_7 log_8 lower_case mark
+    member meta migrations oldest packed permitted policies policy revoked seq slot tables ticket truncating unlisted
+    watched' else '
+    allow announce as_parent attach beat begin_policy bell_awake bell_sleep capture_begin capture_delete
+    capture_delete_any capture_insert capture_insert_any capture_row capture_row_any capture_truncate
+    capture_truncate_begin capture_truncate_part capture_unlisted capture_update capture_update_any check_rows
+    close_if_full collation_of count_packed cursor decode_word deny describe detach empty_leaf facts fingerprint
+    follow_table follow_tables forms has_claim identity is_made is_plain is_wide keep_nothing key_of leave_mark
+    letters level_of log_size look_at member_state members_of next_xid open_leaf permit pin prune prune_marks pruned
+    reached read_filter read_operation read_quoted refusal rename_log renew renew_policies renew_policy reopen revoke
+    sees_all sequences_of set_slot triggers_of unpin unwatch unwatch_all varint watch watched_above' end, E'\n', ' '), ' '))
+$$;
+
+
+ALTER FUNCTION plank.is_made(kind text, name name) OWNER TO plank_owner;
+
+--
+-- Name: is_plain(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.is_plain(t oid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with recursive parts as (
+    select t as type
+    union
+    select case when y.typtype = 'd' then y.typbasetype else y.typelem end from parts p join pg_type y on y.oid = p.type
+    where y.typtype = 'd' or y.typcategory = 'A')
+  select bool_and(y.typtype = 'd' or y.typcategory = 'A' or y.typnamespace = 'pg_catalog'::regnamespace and y.oid < 16384
+    and y.typtype in ('b', 'r', 'm') and y.oid <> 'money'::regtype and y.typname not like 'reg%' and y.typname not like 'pg\_%')
+  from parts p join pg_type y on y.oid = p.type
+$$;
+
+
+ALTER FUNCTION plank.is_plain(t oid) OWNER TO plank_owner;
+
+--
+-- Name: is_wide(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.is_wide(t oid) RETURNS json
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  y pg_type := (select p from pg_type p where p.oid = t);
+  members json;
+begin
+  if y.typtype = 'd' then return plank.is_wide(y.typbasetype); end if;
+  if y.typcategory = 'A' and y.typelem <> 0 then return plank.is_wide(y.typelem); end if;
+  if t in ('bigint'::regtype, 'numeric'::regtype) then return 'true'; end if;
+  if y.typtype = 'c' then
+    select json_object_agg(a.attname, plank.is_wide(a.atttypid)) into members from pg_attribute a
+      where a.attrelid = y.typrelid and a.attnum > 0 and not a.attisdropped and plank.is_wide(a.atttypid) is not null;
+    return members;
+  end if;
+  return null;
+end $$;
+
+
+ALTER FUNCTION plank.is_wide(t oid) OWNER TO plank_owner;
+
+--
+-- Name: keep_nothing(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.keep_nothing() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return null;
+end $$;
+
+
+ALTER FUNCTION plank.keep_nothing() OWNER TO plank_owner;
+
+--
+-- Name: key_of(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.key_of(t oid) RETURNS name[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select coalesce(array_agg(a.attname order by k.at), '{}')
+  from pg_index i, unnest(i.indkey::int2[]) with ordinality k(attnum, at), pg_attribute a
+  where i.indrelid = t and i.indisprimary and k.at <= i.indnkeyatts and a.attrelid = t and a.attnum = k.attnum
+$$;
+
+
+ALTER FUNCTION plank.key_of(t oid) OWNER TO plank_owner;
+
+--
+-- Name: leave_mark(bigint, pg_snapshot, bigint); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.leave_mark(upto bigint, place pg_snapshot, apart bigint) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  insert into plank.mark (seq, snapshot, reached)
+    select upto, place, plank.reached() where not exists (select from plank.mark where reached > plank.reached() - apart)
+    on conflict do nothing
+$$;
+
+
+ALTER FUNCTION plank.leave_mark(upto bigint, place pg_snapshot, apart bigint) OWNER TO plank_owner;
+
+--
+-- Name: letters(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.letters() RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  here jsonb := (select to_jsonb(d) from pg_database d where datname = current_database());
+  this_version text := concat_ws('/', current_setting('server_version_num'), here->>'datlocprovider', here->>'datctype', here->>'datlocale', pg_collation_actual_version(100));
+  found text := (select pairs from plank.lower_case where version = this_version);
+begin
+  if found is not null then return found; end if;
+  if coalesce(here->>'datlocprovider', 'c') not in ('c', 'b') or here->>'datlocale' not in ('C', 'C.UTF-8') or getdatabaseencoding() <> 'UTF8' then return null; end if;
+  select coalesce(string_agg(chr(n) || lower(chr(n)), ''), '') into found from generate_series(1, 1114111) n
+    where n not between 55296 and 57343 and lower(chr(n)) <> chr(n);
+  insert into plank.lower_case values (this_version, found) on conflict do nothing;
+  return found;
+end $$;
+
+
+ALTER FUNCTION plank.letters() OWNER TO plank_owner;
+
+--
+-- Name: level_of(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.level_of(t oid, OUT level text, OUT why text) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select case when reason is null then 'statement' else 'row' end, coalesce(reason, 'a table that stands alone')
+  from (select case
+    when (select c.relkind = 'p' from pg_class c where c.oid = t) then 'it is partitioned'
+    when (select c.relispartition from pg_class c where c.oid = t) then 'it is a partition'
+    when exists (select from pg_inherits where inhparent = t) then 'other tables inherit from it'
+    when exists (select from pg_inherits where inhrelid = t) then 'it inherits from another table'
+    when exists (select from pg_index where indrelid = t and indisprimary and not indimmediate) then 'its primary key is deferrable'
+    when exists (select from pg_subscription_rel where srrelid = t) then 'logical replication writes it'
+    end as reason) r
+$$;
+
+
+ALTER FUNCTION plank.level_of(t oid, OUT level text, OUT why text) OWNER TO plank_owner;
+
+--
+-- Name: log_size(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.log_size(OUT rows_estimated bigint, OUT bytes bigint) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select plank.reached() - (select min(first_seq + first_packed) from plank.leaf) + 1,
+    (select sum(pg_total_relation_size('plank.log_' || i)) from generate_series(0, 7) i)::bigint
+$$;
+
+
+ALTER FUNCTION plank.log_size(OUT rows_estimated bigint, OUT bytes bigint) OWNER TO plank_owner;
+
+--
+-- Name: look_at(regclass, boolean, boolean, regclass[]); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.look_at(t regclass, patient boolean DEFAULT false, whole boolean DEFAULT NULL::boolean, parts regclass[] DEFAULT NULL::regclass[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  w plank.watched := (select x from plank.watched x where x.rel = t);
+  part record;
+  is_new boolean := not exists (select from plank.member where watched = t);
+  is_whole boolean := coalesce(whole, true);
+  new_problem text;
+begin
+  -- Something may have been missed where a trigger is not there, or not enabled.
+  if not is_new and whole is null then
+    is_whole := not exists (
+      select from plank.member m join pg_class c on c.oid = m.rel
+      where m.watched = t and m.problem is null and (c.relkind = 'r' or m.rel = t) and not exists (
+        select from pg_trigger g join pg_proc p on p.oid = g.tgfoid
+        where g.tgrelid = m.rel and g.tgenabled = 'A' and p.pronamespace = 'plank'::regnamespace
+          and p.proname like 'capture\_%' and p.proname not like 'capture\_truncate%')
+      or m.watched = t and exists (select from plank.triggers_of(m.rel) g where g.enabled <> 'A' and g.name like '%\_' || t::oid));
+  end if;
+  for part in select m.rel::regclass as rel, m.columns, c.relkind from plank.members_of(t) m join pg_class c on c.oid = m.rel
+    where parts is null or m.rel = any (parts)
+    order by m.rel <> t, c.relkind = 'r', m.rel
+  loop
+    new_problem := null;
+    begin
+      if part.relkind in ('r', 'p') then
+        perform plank.permit(part.rel);
+        perform plank.attach(part.rel, t, w.level);
+      else
+        new_problem := 'what changes in a foreign table can''t be known';
+      end if;
+    exception when insufficient_privilege or duplicate_object then
+      if not patient then raise; end if;
+      new_problem := sqlerrm;
+    end;
+    insert into plank.member (rel, watched, columns, state, problem) values (part.rel, t, part.columns, plank.member_state(part.rel), new_problem)
+      on conflict (rel, watched) do update set columns = excluded.columns, problem = excluded.problem,
+        state = case when parts is null then excluded.state else member.state end;
+  end loop;
+  -- After the triggers: they wait for the writers, and the description has to be of after that.
+  update plank.watched x set key = plank.key_of(t),
+    late_key = exists (select from pg_index where indrelid = t and indisprimary and not indimmediate),
+    since = case when x.key = plank.key_of(t) and is_whole and not is_new then x.since else pg_current_xact_id() end,
+    columns = (select array_agg(distinct c) from unnest(x.columns || plank.key_of(t)) c where x.columns is not null)
+    where rel = t;
+  update plank.watched x set described = plank.describe(t), facts = plank.facts(t), fingerprint = plank.fingerprint(t) where rel = t;
+end $$;
+
+
+ALTER FUNCTION plank.look_at(t regclass, patient boolean, whole boolean, parts regclass[]) OWNER TO plank_owner;
+
+--
+-- Name: member_state(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.member_state(t oid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select concat_ws(' ', (select string_agg(concat_ws('-', h.inhparent, h.xmin), ',' order by h.inhparent) from pg_inherits h where h.inhrelid = t))
+$$;
+
+
+ALTER FUNCTION plank.member_state(t oid) OWNER TO plank_owner;
+
+--
+-- Name: members_of(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.members_of(t oid) RETURNS TABLE(rel oid, columns name[])
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with recursive below as (
+    select t as rel
+    union
+    select h.inhrelid from pg_inherits h join below b on h.inhparent = b.rel)
+  select b.rel, case when b.rel <> t and not c.relispartition then (
+    select array_agg(a.attname) from pg_attribute a where a.attrelid = t and a.attnum > 0 and not a.attisdropped) end
+  from below b join pg_class c on c.oid = b.rel
+$$;
+
+
+ALTER FUNCTION plank.members_of(t oid) OWNER TO plank_owner;
+
+--
+-- Name: next_xid(bigint); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.next_xid(n bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select n + 1 + case when (n + 1) % 4294967296 < 3 then 3 - (n + 1) % 4294967296 else 0 end
+$$;
+
+
+ALTER FUNCTION plank.next_xid(n bigint) OWNER TO plank_owner;
+
+--
+-- Name: open_leaf(integer); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.open_leaf(which integer) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  update plank.leaf set opened = clock_timestamp(), first_seq = (select last_value from plank.seq),
+    first_packed = (select last_value from plank.packed)
+  where slot = which
+$$;
+
+
+ALTER FUNCTION plank.open_leaf(which integer) OWNER TO plank_owner;
+
+--
+-- Name: permit(regclass); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.permit(t regclass) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  owner name := (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'plank');
+  in_schema regnamespace := (select relnamespace from pg_class where oid = t);
+  seq regclass;
+begin
+  for seq in select s from plank.sequences_of(t) s
+    where not has_sequence_privilege(owner, s, 'select') and has_sequence_privilege(s, 'select with grant option')
+  loop
+    execute format('grant select on sequence %s to %I', seq, owner);
+  end loop;
+  if not has_schema_privilege(owner, in_schema::oid, 'usage') then execute format('grant usage on schema %s to %I', in_schema, owner); end if;
+  if not has_table_privilege(owner, t, 'select') then execute format('grant select on %s to %I', t, owner); end if;
+  if (select relrowsecurity from pg_class where oid = t) and not (select rolcanlogin from pg_roles where rolname = owner)
+      and not exists (select from plank.permitted p join pg_policy y on y.polrelid = p.rel and y.polname = p.policy where p.rel = t) then
+    if exists (select from pg_policy where polrelid = t and polname = 'plank_reads') then
+      raise exception 'plank: % has a policy plank_reads that plank has not made', t
+        using hint = 'rename it: alter policy plank_reads on ' || t || ' rename to another_name', errcode = 'duplicate_object';
+    end if;
+    execute format('create policy plank_reads on %s for select to %I using (true)', t, owner);
+    insert into plank.permitted values (t, 'plank_reads') on conflict (rel) do nothing;
+  end if;
+end $$;
+
+
+ALTER FUNCTION plank.permit(t regclass) OWNER TO plank_owner;
+
+--
+-- Name: pin(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.pin() RETURNS text[]
+    LANGUAGE plpgsql
+    AS $$
+declare
+  theirs pg_catalog.text[] := array[
+    pg_catalog.current_setting('timezone'), pg_catalog.current_setting('datestyle'), pg_catalog.current_setting('intervalstyle'),
+    pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('jit')];
+begin
+  perform pg_catalog.set_config('timezone', 'UTC', true), pg_catalog.set_config('datestyle', 'ISO', true),
+    pg_catalog.set_config('intervalstyle', 'postgres', true), pg_catalog.set_config('bytea_output', 'hex', true),
+    pg_catalog.set_config('extra_float_digits', '1', true), pg_catalog.set_config('jit', 'off', true);
+  return theirs;
+end $$;
+
+
+ALTER FUNCTION plank.pin() OWNER TO plank_owner;
+
+--
+-- Name: prune(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.prune() RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  current int;
+  next int;
+  reached bigint;
+  rule plank.meta;
+  mine plank.leaf;
+  done boolean := false;
+  old record;
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'plank: prune() needs the isolation level read committed'
+      using hint = 'an older snapshot does not show what has to be noted before it is thrown away', errcode = 'invalid_transaction_state';
+  end if;
+  if not pg_try_advisory_xact_lock(7012, 2) then return false; end if;
+  -- Only behind the lock: another node may just have turned the ring.
+  current := (select last_value from plank.slot);
+  next := (current + 1) % 8;
+  reached := plank.reached();
+  select * into rule from plank.meta;
+  -- A closed log is opened first.
+  if current = 8 then return false; end if;
+  for old in
+    select slot from (
+      select slot, opened, first_seq, first_seq + first_packed as first, lead(opened) over (order by first_seq, opened) as closed
+      from plank.leaf where opened is not null) l
+    where slot <> current and (closed + rule.keep <= clock_timestamp() or reached - first > rule.rows_max)
+    order by first_seq, opened
+  loop
+    exit when not plank.empty_leaf(old.slot);
+    done := true;
+  end loop;
+
+  select * into mine from plank.leaf where slot = current;
+  if mine.opened + rule.keep / 7 <= clock_timestamp() or reached - mine.first_seq - mine.first_packed >= greatest(rule.rows_max / 7, 1) then
+    if plank.empty_leaf(next) then
+      perform plank.open_leaf(next);
+      -- Last, since it is seen at once: writers of the new leaf wait for the end of this transaction.
+      perform plank.set_slot(next);
+      done := true;
+    end if;
+  end if;
+  if done then perform setval('plank.oldest', (select min(first_seq + first_packed) from plank.leaf)); end if;
+  return done;
+end $$;
+
+
+ALTER FUNCTION plank.prune() OWNER TO plank_owner;
+
+--
+-- Name: prune_marks(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.prune_marks() RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  delete from plank.mark where seq < (select min(first_seq) from plank.leaf)
+$$;
+
+
+ALTER FUNCTION plank.prune_marks() OWNER TO plank_owner;
+
+--
+-- Name: pruned(pg_snapshot); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.pruned(c pg_snapshot) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select exists (
+    select from plank.horizon
+    where max_xid is not null and not pg_visible_in_snapshot(prune_xid, c)
+      and (max_xid >= pg_snapshot_xmax(c) or exists (select from pg_snapshot_xip(c) x where x <= max_xid)))
+$$;
+
+
+ALTER FUNCTION plank.pruned(c pg_snapshot) OWNER TO plank_owner;
+
+--
+-- Name: reached(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.reached() RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select s.last_value + p.last_value from plank.seq s, plank.packed p
+$$;
+
+
+ALTER FUNCTION plank.reached() OWNER TO plank_owner;
+
+--
+-- Name: read_filter(text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.read_filter(rows text) RETURNS TABLE(col text, op text, list text[])
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  member text;
+  rest text;
+  word text;
+  depth int;
+  size int;
+  conditions int := 0;
+begin
+  foreach member in array string_to_array(rows, '&') loop
+    continue when member = '';
+    word := plank.decode_word(split_part(member, '=', 1));
+    rest := plank.decode_word(case when position('=' in member) > 0 then substr(member, position('=' in member) + 1) else '' end);
+    if word not in ('and', 'or', 'not.and', 'not.or') then
+      col := word;
+      select o.op, o.list, o.taken into op, list, size from plank.read_operation(rest, false) o;
+      if size < length(rest) then
+        raise exception 'plank: there is more behind the end of the condition on %', quote_ident(col) using errcode = 'invalid_parameter_value';
+      end if;
+      conditions := conditions + 1;
+      return next;
+      continue;
+    end if;
+    if left(rest, 1) <> '(' then
+      raise exception 'plank: ( is missing behind %=', word
+        using hint = 'write or=(column.operator.value,...)', errcode = 'invalid_parameter_value';
+    end if;
+    depth := 1;
+    rest := substr(rest, 2);
+    loop
+      word := substring(rest from '^(?:not\.)?(?:and|or)\(');
+      if word is not null then
+        depth := depth + 1;
+        if depth > 10 then
+          raise exception 'plank: groups are nested more than 10 deep' using errcode = 'invalid_parameter_value';
+        end if;
+        rest := substr(rest, length(word) + 1);
+        continue;
+      end if;
+      if left(rest, 1) = '"' then
+        select q.value, q.taken into col, size from plank.read_quoted(rest) q;
+      else
+        col := substring(rest from '^[^.,()]*');
+        size := length(col);
+      end if;
+      if col = '' or substr(rest, size + 1, 1) <> '.' then
+        raise exception 'plank: a condition is missing at %', quote_literal(left(rest, 40))
+          using hint = 'write column.operator.value, with and(...) and or(...) around several', errcode = 'invalid_parameter_value';
+      end if;
+      rest := substr(rest, size + 2);
+      select o.op, o.list, o.taken into op, list, size from plank.read_operation(rest, true) o;
+      rest := substr(rest, size + 1);
+      conditions := conditions + 1;
+      return next;
+      while depth > 0 and left(rest, 1) = ')' loop
+        depth := depth - 1;
+        rest := substr(rest, 2);
+      end loop;
+      exit when depth = 0;
+      if left(rest, 1) <> ',' then
+        raise exception 'plank: , or ) is missing at %', quote_literal(left(rest, 40)) using errcode = 'invalid_parameter_value';
+      end if;
+      rest := substr(rest, 2);
+    end loop;
+    if rest <> '' then
+      raise exception 'plank: there is more behind the end of a group: %', quote_literal(left(rest, 40)) using errcode = 'invalid_parameter_value';
+    end if;
+  end loop;
+  if conditions = 0 then
+    raise exception 'plank: rows has no condition' using hint = 'leave it out for all rows', errcode = 'invalid_parameter_value';
+  end if;
+  if conditions > 100 then
+    raise exception 'plank: rows has more than 100 conditions' using errcode = 'invalid_parameter_value';
+  end if;
+end $$;
+
+
+ALTER FUNCTION plank.read_filter(rows text) OWNER TO plank_owner;
+
+--
+-- Name: read_operation(text, boolean); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.read_operation(rest text, is_nested boolean, OUT op text, OUT list text[], OUT taken integer) RETURNS record
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  head text := substring(rest from '^(?:not\.)?[^.,()]*');
+  part text;
+  size int;
+begin
+  op := regexp_replace(head, '^not\.', '');
+  if op not in ('eq', 'neq', 'gt', 'gte', 'lt', 'lte', 'like', 'ilike', 'in', 'is') then
+    raise exception 'plank: there is no operator %', quote_literal(left(op, 40))
+      using hint = 'write column=operator.value with one of eq, neq, gt, gte, lt, lte, like, ilike, in, is', errcode = 'invalid_parameter_value';
+  end if;
+  taken := length(head);
+  if substr(rest, taken + 1, 1) <> '.' then
+    raise exception 'plank: a dot and a value are missing behind %', op using errcode = 'invalid_parameter_value';
+  end if;
+  taken := taken + 1;
+  list := '{}';
+  if op = 'in' then
+    if substr(rest, taken + 1, 1) <> '(' then
+      raise exception 'plank: ( is missing behind in' using hint = 'write column=in.(a,b)', errcode = 'invalid_parameter_value';
+    end if;
+    taken := taken + 1;
+    if substr(rest, taken + 1, 1) = ')' then
+      taken := taken + 1;
+      return;
+    end if;
+    loop
+      if substr(rest, taken + 1, 1) = '"' then
+        select q.value, q.taken into part, size from plank.read_quoted(substr(rest, taken + 1)) q;
+      else
+        part := substring(substr(rest, taken + 1) from '^[^,)]*');
+        size := length(part);
+      end if;
+      list := list || part;
+      taken := taken + size + 1;
+      case substr(rest, taken, 1)
+        when ')' then return;
+        when ',' then
+          if cardinality(list) >= 1000 then
+            raise exception 'plank: in has more than 1000 values' using errcode = 'invalid_parameter_value';
+          end if;
+        else raise exception 'plank: , or ) is missing in a list of values' using errcode = 'invalid_parameter_value';
+      end case;
+    end loop;
+  end if;
+  if not is_nested then
+    part := substr(rest, taken + 1);
+    size := length(part);
+  elsif substr(rest, taken + 1, 1) = '"' then
+    select q.value, q.taken into part, size from plank.read_quoted(substr(rest, taken + 1)) q;
+  else
+    part := substring(substr(rest, taken + 1) from '^[^,)]*');
+    size := length(part);
+  end if;
+  if op = 'is' and part not in ('null', 'true', 'false') then
+    raise exception 'plank: is takes null, true or false, and not %', quote_literal(left(part, 40)) using errcode = 'invalid_parameter_value';
+  end if;
+  list := array[part];
+  taken := taken + size;
+end $$;
+
+
+ALTER FUNCTION plank.read_operation(rest text, is_nested boolean, OUT op text, OUT list text[], OUT taken integer) OWNER TO plank_owner;
+
+--
+-- Name: read_quoted(text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.read_quoted(rest text, OUT value text, OUT taken integer) RETURNS record
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  found_text text := substring(rest from '^"(?:[^"\\]|\\.)*"');
+begin
+  if found_text is null then
+    raise exception 'plank: the quote is never closed in %', quote_literal(left(rest, 40)) using errcode = 'invalid_parameter_value';
+  end if;
+  taken := length(found_text);
+  value := regexp_replace(substr(found_text, 2, taken - 2), '\\(.)', '\1', 'g');
+end $$;
+
+
+ALTER FUNCTION plank.read_quoted(rest text, OUT value text, OUT taken integer) OWNER TO plank_owner;
+
+--
+-- Name: refusal(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.refusal(t oid, OUT reason text, OUT hint text) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  c pg_class := (select p from pg_class p where p.oid = t);
+  bad record;
+begin
+  if c.oid is null or c.relkind not in ('r', 'p') then
+    reason := format('%s is not a table', t::regclass); hint := 'views, foreign tables and sequences can''t be watched';
+  elsif c.relpersistence = 't' then
+    reason := format('%s is a temporary table', t::regclass); hint := 'only its own session sees its rows';
+  elsif c.relnamespace = 'plank'::regnamespace then
+    reason := format('%s belongs to plank itself', t::regclass);
+    hint := 'a table of your own that is in the schema plank must move: alter table ... set schema public';
+  else
+    for bad in select p.oid::regclass as rel, p.relkind from plank.members_of(t) m join pg_class p on p.oid = m.rel where p.relkind not in ('r', 'p') loop
+      reason := format('%s has the rows of %s, which is a foreign table', t::regclass, bad.rel);
+      hint := 'nobody can tell what changes there; watch the tables that are stored here';
+    end loop;
+  end if;
+end $$;
+
+
+ALTER FUNCTION plank.refusal(t oid, OUT reason text, OUT hint text) OWNER TO plank_owner;
+
+--
+-- Name: rename_log(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.rename_log() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update plank.meta set log_id = gen_random_uuid();
+  insert into plank.log (slot, rel, op) select s.last_value, 0, 'N' from plank.slot s;
+  if pg_sequence_last_value('plank.bell') is distinct from 0 then perform pg_notify('plank', ''); end if;
+end $$;
+
+
+ALTER FUNCTION plank.rename_log() OWNER TO plank_owner;
+
+--
+-- Name: renew(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.renew() RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  cluster bigint := (select system_identifier from pg_control_system());
+  here oid := (select oid from pg_database where datname = current_database());
+  current int;
+  one record;
+  own record;
+begin
+  if exists (select from plank.meta where system_id = cluster and database = here and own_oid = 'plank.meta'::regclass) then return false; end if;
+  -- What holds the log holds this up, and not the writers behind it.
+  perform set_config('lock_timeout', '1s', true);
+  truncate plank.log, plank.mark, plank.unlisted, plank.truncating;
+  current := (select last_value from plank.slot);
+  update plank.horizon set prune_xid = null, max_xid = null;
+  update plank.leaf set opened = null, first_seq = null, first_packed = null;
+  perform plank.open_leaf(current), setval('plank.oldest', plank.reached());
+  for one in select m.rel, m.watched from plank.member m join pg_class c on c.oid = m.rel join pg_class d on d.oid = m.watched loop
+    for own in select g.name from plank.triggers_of(one.rel) g where g.name !~ ('_' || one.watched::oid || '$')
+        and not exists (select from plank.member m where m.rel = one.rel and g.name ~ ('_' || m.watched::oid || '$')) loop
+      execute format('drop trigger %I on %s', own.name, one.rel);
+    end loop;
+  end loop;
+  for one in select w.rel from plank.watched w join pg_class c on c.oid = w.rel loop
+    begin
+      perform plank.look_at(one.rel, true);
+    exception when insufficient_privilege then null;   -- plank.tables says which
+    end;
+  end loop;
+  update plank.watched set since = '0';   -- capture has begun before any cursor of this log
+  update plank.watched set described = plank.describe(rel);
+  update plank.meta set log_id = gen_random_uuid(), system_id = cluster, database = here, own_oid = 'plank.meta'::regclass;
+  return true;
+end $_$;
+
+
+ALTER FUNCTION plank.renew() OWNER TO plank_owner;
+
+--
+-- Name: renew_policies(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.renew_policies() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update plank.policy set since = '0';
+  update plank.revoked set version = '0';
+  return null;
+end $$;
+
+
+ALTER FUNCTION plank.renew_policies() OWNER TO plank_owner;
+
+--
+-- Name: renew_policy(regclass, text, text[]); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.renew_policy(t regclass, for_role text, for_ops text[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  update plank.policy set since = pg_current_xact_id() where rel = t and role = for_role and op = any (for_ops)
+$$;
+
+
+ALTER FUNCTION plank.renew_policy(t regclass, for_role text, for_ops text[]) OWNER TO plank_owner;
+
+--
+-- Name: reopen(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.reopen() RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  is_closed boolean := (select last_value = 8 from plank.slot);
+  fence xid8 := (select reopened from plank.meta);
+begin
+  if not is_closed and fence is null then return false; end if;
+  if not pg_try_advisory_xact_lock(7012, 2) then return true; end if;
+  is_closed := (select last_value = 8 from plank.slot);
+  fence := (select reopened from plank.meta);
+  if is_closed and fence is distinct from '0' then
+    update plank.meta set reopened = '0';
+  elsif is_closed then
+    -- Without what is too much, or the next writer would close it again.
+    perform plank.empty_leaf(0);
+    perform plank.open_leaf(0);
+    perform setval('plank.oldest', plank.reached());
+    perform setval('plank.slot', 0);
+    perform plank.rename_log();
+  elsif fence = '0' then
+    update plank.meta set reopened = pg_current_xact_id();
+  elsif pg_snapshot_xmin(pg_current_snapshot()) > fence then
+    update plank.meta set reopened = null;
+    perform plank.rename_log();
+  end if;
+  return true;
+end $$;
+
+
+ALTER FUNCTION plank.reopen() OWNER TO plank_owner;
+
+--
+-- Name: revoke(text, timestamp with time zone); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.revoke(sub text, issued_before timestamp with time zone DEFAULT now()) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if sub is null or sub = '' then
+    raise exception 'plank: sub is empty' using hint = 'it is the claim "sub" of the tokens', errcode = 'invalid_parameter_value';
+  end if;
+  if issued_before is null or not isfinite(issued_before) then
+    raise exception 'plank: issued_before has to be a time' using errcode = 'invalid_parameter_value';
+  end if;
+  insert into plank.revoked as r (sub, before) values (revoke.sub, issued_before)
+    on conflict on constraint revoked_pkey do update set before = greatest(r.before, excluded.before), version = pg_current_xact_id();
+end $$;
+
+
+ALTER FUNCTION plank.revoke(sub text, issued_before timestamp with time zone) OWNER TO plank_owner;
+
+--
+-- Name: sees_all(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.sees_all(t oid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select not row_security_active(t)
+    or (exists (select from pg_policy where polrelid = t and polname = 'plank_reads') and not exists (select from pg_policy where polrelid = t and not polpermissive))
+$$;
+
+
+ALTER FUNCTION plank.sees_all(t oid) OWNER TO plank_owner;
+
+--
+-- Name: sequences_of(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.sequences_of(t oid) RETURNS SETOF regclass
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select c.oid::regclass from pg_depend d join pg_class c on c.oid = d.objid
+    where c.relkind = 'S' and d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = t
+      and d.refobjsubid > 0 and d.deptype in ('a', 'i')
+  union
+  select c.oid::regclass from pg_attrdef a join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = a.oid
+    join pg_class c on c.oid = d.refobjid where d.refclassid = 'pg_class'::regclass and c.relkind = 'S' and a.adrelid = t
+$$;
+
+
+ALTER FUNCTION plank.sequences_of(t oid) OWNER TO plank_owner;
+
+--
+-- Name: set_slot(integer); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.set_slot(which integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  before bigint := (select last_value from plank.closings);
+begin
+  if (select last_value from plank.slot) = 8 then return; end if;
+  perform setval('plank.slot', which);
+  if (select last_value from plank.closings) <> before then perform setval('plank.slot', 8); end if;
+end $$;
+
+
+ALTER FUNCTION plank.set_slot(which integer) OWNER TO plank_owner;
+
+--
+-- Name: triggers_of(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.triggers_of(t oid) RETURNS TABLE(name name, enabled "char", function text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select g.tgname, g.tgenabled, p.proname::text from pg_trigger g join pg_proc p on p.oid = g.tgfoid
+  where g.tgrelid = t and not g.tgisinternal and g.tgparentid = 0 and p.pronamespace = 'plank'::regnamespace
+$$;
+
+
+ALTER FUNCTION plank.triggers_of(t oid) OWNER TO plank_owner;
+
+--
+-- Name: unpin(text[]); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.unpin(theirs text[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform pg_catalog.set_config('timezone', theirs[1], true), pg_catalog.set_config('datestyle', theirs[2], true),
+    pg_catalog.set_config('intervalstyle', theirs[3], true), pg_catalog.set_config('bytea_output', theirs[4], true),
+    pg_catalog.set_config('extra_float_digits', theirs[5], true), pg_catalog.set_config('jit', theirs[6], true);
+end $$;
+
+
+ALTER FUNCTION plank.unpin(theirs text[]) OWNER TO plank_owner;
+
+--
+-- Name: unwatch(regclass); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.unwatch(t regclass) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  parts regclass[] := array(select m.rel from plank.member m join pg_class c on c.oid = m.rel where m.watched = t order by m.rel <> t);
+  part regclass;
+  other record;
+begin
+  if not exists (select from plank.watched where rel = t) then
+    raise exception 'plank: % is not watched', t using hint = 'select * from plank.tables shows what is', errcode = 'undefined_object';
+  end if;
+  foreach part in array parts loop
+    perform plank.detach(part, t);
+  end loop;
+  delete from plank.watched where rel = t;
+  perform plank.announce(t, 'X');
+  -- Other watched tables may have shared its triggers. Nobody writes in between.
+  for other in select distinct m.watched from plank.member m where m.rel = any (parts) loop
+    perform plank.look_at(other.watched, whole => true);
+  end loop;
+end $$;
+
+
+ALTER FUNCTION plank.unwatch(t regclass) OWNER TO plank_owner;
+
+--
+-- Name: unwatch_all(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.unwatch_all() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  one record;
+begin
+  for one in select w.rel from plank.watched w join pg_class c on c.oid = w.rel loop
+    perform plank.unwatch(one.rel);
+  end loop;
+end $$;
+
+
+ALTER FUNCTION plank.unwatch_all() OWNER TO plank_owner;
+
+--
+-- Name: varint(bigint); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.varint(n bigint) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  rest bigint := n;
+  bytes bytea := '';
+begin
+  while rest >= 128 loop
+    bytes := bytes || set_byte('\x00', 0, (rest % 128)::int | 128);
+    rest := rest / 128;
+  end loop;
+  return bytes || set_byte('\x00', 0, rest::int);
+end $$;
+
+
+ALTER FUNCTION plank.varint(n bigint) OWNER TO plank_owner;
+
+--
+-- Name: watch(regclass, name[], boolean, text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.watch(t regclass, columns name[] DEFAULT NULL::name[], old_rows boolean DEFAULT true, level text DEFAULT 'auto'::text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  refused record;
+  exact record;
+  missing name;
+begin
+  select * into refused from plank.refusal(t);
+  if refused.reason is not null then
+    raise exception 'plank: %', refused.reason using hint = coalesce(refused.hint, ''), errcode = 'wrong_object_type';
+  end if;
+  if level is null or level not in ('auto', 'statement', 'row') then
+    raise exception 'plank: level is %, it has to be auto, statement or row', level using errcode = 'invalid_parameter_value';
+  end if;
+  if old_rows is null then
+    raise exception 'plank: old_rows is null, it has to be true or false' using errcode = 'invalid_parameter_value';
+  end if;
+  if columns = '{}' then
+    raise exception 'plank: columns is empty' using hint = 'leave it out for all columns', errcode = 'invalid_parameter_value';
+  end if;
+  select c into missing from unnest(columns) c
+    where not exists (select from pg_attribute where attrelid = t and attname = c and attnum > 0 and not attisdropped) limit 1;
+  if missing is not null then
+    raise exception 'plank: % has no column %', t, quote_ident(missing) using errcode = 'undefined_column';
+  end if;
+  select * into exact from plank.level_of(t);
+  if level = 'statement' and exact.level = 'row' then
+    raise exception 'plank: % can''t be captured by statements: %', t, exact.why using hint = 'leave level out: plank captures it row by row', errcode = 'feature_not_supported';
+  end if;
+
+  insert into plank.watched (rel, key, columns, old_rows, asked, level, why)
+    values (t, '{}', columns, watch.old_rows, watch.level,
+      case watch.level when 'row' then 'row' else exact.level end, case watch.level when 'row' then 'asked for' else exact.why end)
+    on conflict (rel) do update set columns = excluded.columns, old_rows = excluded.old_rows, asked = excluded.asked,
+      level = excluded.level, why = excluded.why;
+  perform plank.look_at(t);
+  perform plank.announce(t, 'W');
+end $$;
+
+
+ALTER FUNCTION plank.watch(t regclass, columns name[], old_rows boolean, level text) OWNER TO plank_owner;
+
+--
+-- Name: watched_above(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.watched_above(t oid) RETURNS TABLE(watched oid, columns name[])
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with recursive above as (
+    select t as rel
+    union
+    select h.inhparent from pg_inherits h join above a on h.inhrelid = a.rel)
+  select w.rel::oid, m.columns from plank.watched w join above a on a.rel = w.rel, lateral (
+    select x.columns from plank.members_of(w.rel) x where x.rel = t) m
+$$;
+
+
+ALTER FUNCTION plank.watched_above(t oid) OWNER TO plank_owner;
+
+--
+-- Name: began; Type: SEQUENCE; Schema: plank; Owner: plank_owner
+--
+
+CREATE UNLOGGED SEQUENCE plank.began
+    START WITH 0
+    INCREMENT BY 1
+    MINVALUE 0
+    NO MAXVALUE
+    CACHE 1;
+
+
+ALTER TABLE plank.began OWNER TO plank_owner;
+
+--
+-- Name: bell; Type: SEQUENCE; Schema: plank; Owner: plank_owner
+--
+
+CREATE SEQUENCE plank.bell
+    START WITH 1
+    INCREMENT BY 1
+    MINVALUE 0
+    MAXVALUE 1
+    CACHE 1;
+
+
+ALTER TABLE plank.bell OWNER TO plank_owner;
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: canary; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.canary (
+    node uuid NOT NULL,
+    beat bigint NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+
+ALTER TABLE plank.canary OWNER TO plank_owner;
+
+--
+-- Name: closings; Type: SEQUENCE; Schema: plank; Owner: plank_owner
+--
+
+CREATE SEQUENCE plank.closings
+    START WITH 0
+    INCREMENT BY 1
+    MINVALUE 0
+    NO MAXVALUE
+    CACHE 1;
+
+
+ALTER TABLE plank.closings OWNER TO plank_owner;
+
+--
+-- Name: horizon; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.horizon (
+    one boolean DEFAULT true NOT NULL,
+    prune_xid xid8,
+    max_xid xid8,
+    CONSTRAINT horizon_one_check CHECK (one)
+);
+
+
+ALTER TABLE plank.horizon OWNER TO plank_owner;
+
+--
+-- Name: last; Type: SEQUENCE; Schema: plank; Owner: plank_owner
+--
+
+CREATE UNLOGGED SEQUENCE plank.last
+    START WITH 1
+    INCREMENT BY 1
+    MINVALUE -9223372036854775808
+    NO MAXVALUE
+    CACHE 1;
+
+
+ALTER TABLE plank.last OWNER TO plank_owner;
+
+--
+-- Name: leaf; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.leaf (
+    slot smallint NOT NULL,
+    opened timestamp with time zone,
+    first_seq bigint,
+    first_packed bigint
+);
+
+
+ALTER TABLE plank.leaf OWNER TO plank_owner;
+
+--
+-- Name: seq; Type: SEQUENCE; Schema: plank; Owner: plank_owner
+--
+
+CREATE SEQUENCE plank.seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+
+ALTER TABLE plank.seq OWNER TO plank_owner;
+
+--
+-- Name: log; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.log (
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    seq bigint DEFAULT nextval('plank.seq'::regclass) NOT NULL,
+    slot smallint NOT NULL,
+    rel oid NOT NULL,
+    op "char" NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    statement timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    "row" json,
+    old json,
+    piece integer,
+    began bigint,
+    leaf oid,
+    row_at tid,
+    old_at tid
+)
+PARTITION BY LIST (slot);
+
+
+ALTER TABLE plank.log OWNER TO plank_owner;
+
+--
+-- Name: log_0; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.log_0 (
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    seq bigint DEFAULT nextval('plank.seq'::regclass) NOT NULL,
+    slot smallint NOT NULL,
+    rel oid NOT NULL,
+    op "char" NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    statement timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    "row" json,
+    old json,
+    piece integer,
+    began bigint,
+    leaf oid,
+    row_at tid,
+    old_at tid
+)
+WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
+ALTER TABLE ONLY plank.log_0 ALTER COLUMN "row" SET COMPRESSION lz4;
+ALTER TABLE ONLY plank.log_0 ALTER COLUMN old SET COMPRESSION lz4;
+
+
+ALTER TABLE plank.log_0 OWNER TO plank_owner;
+
+--
+-- Name: log_1; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.log_1 (
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    seq bigint DEFAULT nextval('plank.seq'::regclass) NOT NULL,
+    slot smallint NOT NULL,
+    rel oid NOT NULL,
+    op "char" NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    statement timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    "row" json,
+    old json,
+    piece integer,
+    began bigint,
+    leaf oid,
+    row_at tid,
+    old_at tid
+)
+WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
+ALTER TABLE ONLY plank.log_1 ALTER COLUMN "row" SET COMPRESSION lz4;
+ALTER TABLE ONLY plank.log_1 ALTER COLUMN old SET COMPRESSION lz4;
+
+
+ALTER TABLE plank.log_1 OWNER TO plank_owner;
+
+--
+-- Name: log_2; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.log_2 (
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    seq bigint DEFAULT nextval('plank.seq'::regclass) NOT NULL,
+    slot smallint NOT NULL,
+    rel oid NOT NULL,
+    op "char" NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    statement timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    "row" json,
+    old json,
+    piece integer,
+    began bigint,
+    leaf oid,
+    row_at tid,
+    old_at tid
+)
+WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
+ALTER TABLE ONLY plank.log_2 ALTER COLUMN "row" SET COMPRESSION lz4;
+ALTER TABLE ONLY plank.log_2 ALTER COLUMN old SET COMPRESSION lz4;
+
+
+ALTER TABLE plank.log_2 OWNER TO plank_owner;
+
+--
+-- Name: log_3; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.log_3 (
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    seq bigint DEFAULT nextval('plank.seq'::regclass) NOT NULL,
+    slot smallint NOT NULL,
+    rel oid NOT NULL,
+    op "char" NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    statement timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    "row" json,
+    old json,
+    piece integer,
+    began bigint,
+    leaf oid,
+    row_at tid,
+    old_at tid
+)
+WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
+ALTER TABLE ONLY plank.log_3 ALTER COLUMN "row" SET COMPRESSION lz4;
+ALTER TABLE ONLY plank.log_3 ALTER COLUMN old SET COMPRESSION lz4;
+
+
+ALTER TABLE plank.log_3 OWNER TO plank_owner;
+
+--
+-- Name: log_4; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.log_4 (
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    seq bigint DEFAULT nextval('plank.seq'::regclass) NOT NULL,
+    slot smallint NOT NULL,
+    rel oid NOT NULL,
+    op "char" NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    statement timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    "row" json,
+    old json,
+    piece integer,
+    began bigint,
+    leaf oid,
+    row_at tid,
+    old_at tid
+)
+WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
+ALTER TABLE ONLY plank.log_4 ALTER COLUMN "row" SET COMPRESSION lz4;
+ALTER TABLE ONLY plank.log_4 ALTER COLUMN old SET COMPRESSION lz4;
+
+
+ALTER TABLE plank.log_4 OWNER TO plank_owner;
+
+--
+-- Name: log_5; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.log_5 (
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    seq bigint DEFAULT nextval('plank.seq'::regclass) NOT NULL,
+    slot smallint NOT NULL,
+    rel oid NOT NULL,
+    op "char" NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    statement timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    "row" json,
+    old json,
+    piece integer,
+    began bigint,
+    leaf oid,
+    row_at tid,
+    old_at tid
+)
+WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
+ALTER TABLE ONLY plank.log_5 ALTER COLUMN "row" SET COMPRESSION lz4;
+ALTER TABLE ONLY plank.log_5 ALTER COLUMN old SET COMPRESSION lz4;
+
+
+ALTER TABLE plank.log_5 OWNER TO plank_owner;
+
+--
+-- Name: log_6; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.log_6 (
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    seq bigint DEFAULT nextval('plank.seq'::regclass) NOT NULL,
+    slot smallint NOT NULL,
+    rel oid NOT NULL,
+    op "char" NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    statement timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    "row" json,
+    old json,
+    piece integer,
+    began bigint,
+    leaf oid,
+    row_at tid,
+    old_at tid
+)
+WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
+ALTER TABLE ONLY plank.log_6 ALTER COLUMN "row" SET COMPRESSION lz4;
+ALTER TABLE ONLY plank.log_6 ALTER COLUMN old SET COMPRESSION lz4;
+
+
+ALTER TABLE plank.log_6 OWNER TO plank_owner;
+
+--
+-- Name: log_7; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.log_7 (
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    seq bigint DEFAULT nextval('plank.seq'::regclass) NOT NULL,
+    slot smallint NOT NULL,
+    rel oid NOT NULL,
+    op "char" NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    statement timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    "row" json,
+    old json,
+    piece integer,
+    began bigint,
+    leaf oid,
+    row_at tid,
+    old_at tid
+)
+WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
+ALTER TABLE ONLY plank.log_7 ALTER COLUMN "row" SET COMPRESSION lz4;
+ALTER TABLE ONLY plank.log_7 ALTER COLUMN old SET COMPRESSION lz4;
+
+
+ALTER TABLE plank.log_7 OWNER TO plank_owner;
+
+--
+-- Name: log_8; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.log_8 (
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    seq bigint DEFAULT nextval('plank.seq'::regclass) NOT NULL,
+    slot smallint NOT NULL,
+    rel oid NOT NULL,
+    op "char" NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    statement timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    "row" json,
+    old json,
+    piece integer,
+    began bigint,
+    leaf oid,
+    row_at tid,
+    old_at tid
+)
+WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
+ALTER TABLE ONLY plank.log_8 ALTER COLUMN "row" SET COMPRESSION lz4;
+ALTER TABLE ONLY plank.log_8 ALTER COLUMN old SET COMPRESSION lz4;
+
+
+ALTER TABLE plank.log_8 OWNER TO plank_owner;
+
+--
+-- Name: lower_case; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.lower_case (
+    version text NOT NULL,
+    pairs text NOT NULL
+);
+
+
+ALTER TABLE plank.lower_case OWNER TO plank_owner;
+
+--
+-- Name: mark; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.mark (
+    seq bigint NOT NULL,
+    snapshot pg_snapshot NOT NULL,
+    reached bigint NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+
+ALTER TABLE plank.mark OWNER TO plank_owner;
+
+--
+-- Name: member; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.member (
+    rel regclass NOT NULL,
+    watched regclass NOT NULL,
+    columns name[],
+    state text,
+    problem text
+);
+
+
+ALTER TABLE plank.member OWNER TO plank_owner;
+
+--
+-- Name: meta; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.meta (
+    one boolean DEFAULT true NOT NULL,
+    log_id uuid DEFAULT gen_random_uuid() NOT NULL,
+    system_id bigint DEFAULT (pg_control_system()).system_identifier NOT NULL,
+    database oid NOT NULL,
+    own_oid oid NOT NULL,
+    keep interval DEFAULT '24:00:00'::interval NOT NULL,
+    rows_max bigint DEFAULT 10000000 NOT NULL,
+    reopened xid8,
+    CONSTRAINT meta_keep_check CHECK ((keep > '00:00:00'::interval)),
+    CONSTRAINT meta_one_check CHECK (one),
+    CONSTRAINT meta_rows_max_check CHECK ((rows_max > 0))
+);
+
+
+ALTER TABLE plank.meta OWNER TO plank_owner;
+
+--
+-- Name: migrations; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.migrations (
+    version integer NOT NULL,
+    name character varying(255),
+    applied_on character varying(255),
+    checksum character varying(255)
+);
+
+
+ALTER TABLE plank.migrations OWNER TO plank_owner;
+
+--
+-- Name: oldest; Type: SEQUENCE; Schema: plank; Owner: plank_owner
+--
+
+CREATE SEQUENCE plank.oldest
+    START WITH 0
+    INCREMENT BY 1
+    MINVALUE 0
+    NO MAXVALUE
+    CACHE 1;
+
+
+ALTER TABLE plank.oldest OWNER TO plank_owner;
+
+--
+-- Name: packed; Type: SEQUENCE; Schema: plank; Owner: plank_owner
+--
+
+CREATE SEQUENCE plank.packed
+    START WITH 0
+    INCREMENT BY 16
+    MINVALUE 0
+    NO MAXVALUE
+    CACHE 1;
+
+
+ALTER TABLE plank.packed OWNER TO plank_owner;
+
+--
+-- Name: permitted; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.permitted (
+    rel regclass NOT NULL,
+    policy name NOT NULL
+);
+
+
+ALTER TABLE plank.permitted OWNER TO plank_owner;
+
+--
+-- Name: policy; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.policy (
+    rel regclass NOT NULL,
+    role text NOT NULL,
+    op text NOT NULL,
+    rows text,
+    since xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    name text DEFAULT 'default'::text NOT NULL,
+    CONSTRAINT policy_name_check CHECK (((length(name) >= 1) AND (length(name) <= 63))),
+    CONSTRAINT policy_op_check CHECK ((op = ANY (ARRAY['select'::text, 'insert'::text, 'update'::text, 'delete'::text]))),
+    CONSTRAINT policy_role_check CHECK ((role <> ''::text)),
+    CONSTRAINT policy_rows_check CHECK (((length(rows) >= 1) AND (length(rows) <= 4096)))
+);
+
+
+ALTER TABLE plank.policy OWNER TO plank_owner;
+
+--
+-- Name: policies; Type: VIEW; Schema: plank; Owner: plank_owner
+--
+
+CREATE VIEW plank.policies AS
+ SELECT p.rel AS "table",
+    p.role,
+    p.rows,
+    array_agg(p.op ORDER BY (array_position('{select,insert,update,delete}'::text[], p.op))) AS ops,
+    p.name
+   FROM (plank.policy p
+     JOIN pg_class c ON ((c.oid = (p.rel)::oid)))
+  GROUP BY p.rel, p.role, p.name, p.rows;
+
+
+ALTER TABLE plank.policies OWNER TO plank_owner;
+
+--
+-- Name: revoked; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.revoked (
+    sub text NOT NULL,
+    before timestamp with time zone NOT NULL,
+    version xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    CONSTRAINT revoked_sub_check CHECK ((sub <> ''::text))
+);
+
+
+ALTER TABLE plank.revoked OWNER TO plank_owner;
+
+--
+-- Name: slot; Type: SEQUENCE; Schema: plank; Owner: plank_owner
+--
+
+CREATE SEQUENCE plank.slot
+    START WITH 0
+    INCREMENT BY 1
+    MINVALUE 0
+    MAXVALUE 8
+    CACHE 1;
+
+
+ALTER TABLE plank.slot OWNER TO plank_owner;
+
+--
+-- Name: watched; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.watched (
+    rel regclass NOT NULL,
+    key name[] NOT NULL,
+    columns name[],
+    old_rows boolean NOT NULL,
+    asked text NOT NULL,
+    level text NOT NULL,
+    why text NOT NULL,
+    late_key boolean DEFAULT false NOT NULL,
+    since xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    described json,
+    facts json,
+    fingerprint text,
+    CONSTRAINT watched_asked_check CHECK ((asked = ANY (ARRAY['auto'::text, 'statement'::text, 'row'::text]))),
+    CONSTRAINT watched_level_check CHECK ((level = ANY (ARRAY['statement'::text, 'row'::text])))
+);
+
+
+ALTER TABLE plank.watched OWNER TO plank_owner;
+
+--
+-- Name: tables; Type: VIEW; Schema: plank; Owner: plank_owner
+--
+
+CREATE VIEW plank.tables AS
+ SELECT w.rel AS "table",
+    w.key,
+    w.columns,
+    w.old_rows,
+    w.level,
+    w.why,
+    w.since,
+    ( SELECT string_agg(format('%s: %s'::text, m.rel, m.problem), '; '::text) AS string_agg
+           FROM plank.member m
+          WHERE (((m.watched)::oid = (w.rel)::oid) AND (m.problem IS NOT NULL))) AS problem
+   FROM (plank.watched w
+     JOIN pg_class c ON ((c.oid = (w.rel)::oid)));
+
+
+ALTER TABLE plank.tables OWNER TO plank_owner;
+
+--
+-- Name: ticket; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE UNLOGGED TABLE plank.ticket (
+    hash bytea NOT NULL,
+    principal json NOT NULL,
+    expires timestamp with time zone NOT NULL
+);
+
+
+ALTER TABLE plank.ticket OWNER TO plank_owner;
+
+--
+-- Name: truncating; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.truncating (
+    xid xid8 NOT NULL,
+    watched oid NOT NULL
+);
+
+
+ALTER TABLE plank.truncating OWNER TO plank_owner;
+
+--
+-- Name: unlisted; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.unlisted (
+    rel oid NOT NULL,
+    watched oid NOT NULL
+);
+
+
+ALTER TABLE plank.unlisted OWNER TO plank_owner;
+
+--
+-- Name: log_0; Type: TABLE ATTACH; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.log ATTACH PARTITION plank.log_0 FOR VALUES IN ('0');
+
+
+--
+-- Name: log_1; Type: TABLE ATTACH; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.log ATTACH PARTITION plank.log_1 FOR VALUES IN ('1');
+
+
+--
+-- Name: log_2; Type: TABLE ATTACH; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.log ATTACH PARTITION plank.log_2 FOR VALUES IN ('2');
+
+
+--
+-- Name: log_3; Type: TABLE ATTACH; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.log ATTACH PARTITION plank.log_3 FOR VALUES IN ('3');
+
+
+--
+-- Name: log_4; Type: TABLE ATTACH; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.log ATTACH PARTITION plank.log_4 FOR VALUES IN ('4');
+
+
+--
+-- Name: log_5; Type: TABLE ATTACH; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.log ATTACH PARTITION plank.log_5 FOR VALUES IN ('5');
+
+
+--
+-- Name: log_6; Type: TABLE ATTACH; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.log ATTACH PARTITION plank.log_6 FOR VALUES IN ('6');
+
+
+--
+-- Name: log_7; Type: TABLE ATTACH; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.log ATTACH PARTITION plank.log_7 FOR VALUES IN ('7');
+
+
+--
+-- Name: log_8; Type: TABLE ATTACH; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.log ATTACH PARTITION plank.log_8 FOR VALUES IN ('8');
+
+
+--
+-- Name: canary canary_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.canary
+    ADD CONSTRAINT canary_pkey PRIMARY KEY (node);
+
+
+--
+-- Name: horizon horizon_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.horizon
+    ADD CONSTRAINT horizon_pkey PRIMARY KEY (one);
+
+
+--
+-- Name: leaf leaf_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.leaf
+    ADD CONSTRAINT leaf_pkey PRIMARY KEY (slot);
+
+
+--
+-- Name: lower_case lower_case_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.lower_case
+    ADD CONSTRAINT lower_case_pkey PRIMARY KEY (version);
+
+
+--
+-- Name: mark mark_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.mark
+    ADD CONSTRAINT mark_pkey PRIMARY KEY (seq);
+
+
+--
+-- Name: member member_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.member
+    ADD CONSTRAINT member_pkey PRIMARY KEY (rel, watched);
+
+
+--
+-- Name: meta meta_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.meta
+    ADD CONSTRAINT meta_pkey PRIMARY KEY (one);
+
+
+--
+-- Name: migrations migrations_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.migrations
+    ADD CONSTRAINT migrations_pkey PRIMARY KEY (version);
+
+
+--
+-- Name: permitted permitted_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.permitted
+    ADD CONSTRAINT permitted_pkey PRIMARY KEY (rel);
+
+
+--
+-- Name: policy policy_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.policy
+    ADD CONSTRAINT policy_pkey PRIMARY KEY (rel, role, op, name);
+
+
+--
+-- Name: revoked revoked_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.revoked
+    ADD CONSTRAINT revoked_pkey PRIMARY KEY (sub);
+
+
+--
+-- Name: ticket ticket_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.ticket
+    ADD CONSTRAINT ticket_pkey PRIMARY KEY (hash);
+
+
+--
+-- Name: watched watched_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.watched
+    ADD CONSTRAINT watched_pkey PRIMARY KEY (rel);
+
+
+--
+-- Name: log_0_xid_seq; Type: INDEX; Schema: plank; Owner: plank_owner
+--
+
+CREATE INDEX log_0_xid_seq ON plank.log_0 USING btree (xid, seq);
+
+
+--
+-- Name: log_1_xid_seq; Type: INDEX; Schema: plank; Owner: plank_owner
+--
+
+CREATE INDEX log_1_xid_seq ON plank.log_1 USING btree (xid, seq);
+
+
+--
+-- Name: log_2_xid_seq; Type: INDEX; Schema: plank; Owner: plank_owner
+--
+
+CREATE INDEX log_2_xid_seq ON plank.log_2 USING btree (xid, seq);
+
+
+--
+-- Name: log_3_xid_seq; Type: INDEX; Schema: plank; Owner: plank_owner
+--
+
+CREATE INDEX log_3_xid_seq ON plank.log_3 USING btree (xid, seq);
+
+
+--
+-- Name: log_4_xid_seq; Type: INDEX; Schema: plank; Owner: plank_owner
+--
+
+CREATE INDEX log_4_xid_seq ON plank.log_4 USING btree (xid, seq);
+
+
+--
+-- Name: log_5_xid_seq; Type: INDEX; Schema: plank; Owner: plank_owner
+--
+
+CREATE INDEX log_5_xid_seq ON plank.log_5 USING btree (xid, seq);
+
+
+--
+-- Name: log_6_xid_seq; Type: INDEX; Schema: plank; Owner: plank_owner
+--
+
+CREATE INDEX log_6_xid_seq ON plank.log_6 USING btree (xid, seq);
+
+
+--
+-- Name: log_7_xid_seq; Type: INDEX; Schema: plank; Owner: plank_owner
+--
+
+CREATE INDEX log_7_xid_seq ON plank.log_7 USING btree (xid, seq);
+
+
+--
+-- Name: log_8_xid_seq; Type: INDEX; Schema: plank; Owner: plank_owner
+--
+
+CREATE INDEX log_8_xid_seq ON plank.log_8 USING btree (xid, seq);
+
+
+--
+-- Name: revoked_version_idx; Type: INDEX; Schema: plank; Owner: plank_owner
+--
+
+CREATE INDEX revoked_version_idx ON plank.revoked USING btree (version);
+
+
+--
+-- Name: ticket_expires_idx; Type: INDEX; Schema: plank; Owner: plank_owner
+--
+
+CREATE INDEX ticket_expires_idx ON plank.ticket USING btree (expires);
+
+
+--
+-- Name: log_8 keep_nothing; Type: TRIGGER; Schema: plank; Owner: plank_owner
+--
+
+CREATE TRIGGER keep_nothing BEFORE INSERT ON plank.log_8 FOR EACH ROW EXECUTE FUNCTION plank.keep_nothing();
+
+ALTER TABLE plank.log_8 ENABLE ALWAYS TRIGGER keep_nothing;
+
+
+--
+-- Name: canary plank_insert; Type: TRIGGER; Schema: plank; Owner: plank_owner
+--
+
+CREATE TRIGGER plank_insert AFTER INSERT ON plank.canary REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION plank.capture_insert();
+
+ALTER TABLE plank.canary ENABLE ALWAYS TRIGGER plank_insert;
+
+
+--
+-- Name: canary plank_update; Type: TRIGGER; Schema: plank; Owner: plank_owner
+--
+
+CREATE TRIGGER plank_update AFTER UPDATE ON plank.canary REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION plank.capture_update();
+
+ALTER TABLE plank.canary ENABLE ALWAYS TRIGGER plank_update;
+
+
+--
+-- Name: meta renew_policies; Type: TRIGGER; Schema: plank; Owner: plank_owner
+--
+
+CREATE TRIGGER renew_policies AFTER UPDATE OF log_id ON plank.meta FOR EACH STATEMENT EXECUTE FUNCTION plank.renew_policies();
+
+
+--
+-- Name: member member_watched_fkey; Type: FK CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.member
+    ADD CONSTRAINT member_watched_fkey FOREIGN KEY (watched) REFERENCES plank.watched(rel) ON DELETE CASCADE;
+
+
+--
+-- Name: policy policy_rel_fkey; Type: FK CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.policy
+    ADD CONSTRAINT policy_rel_fkey FOREIGN KEY (rel) REFERENCES plank.watched(rel) ON DELETE CASCADE;
+
+
+--
+-- Name: FUNCTION allow(t regclass, role text, rows text, ops text[], name text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.allow(t regclass, role text, rows text, ops text[], name text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION announce(t oid, op "char"); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.announce(t oid, op "char") FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION as_parent(r json, columns name[]); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.as_parent(r json, columns name[]) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION attach(t regclass, w regclass, level text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.attach(t regclass, w regclass, level text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION beat(node uuid, beat bigint); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.beat(node uuid, beat bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION begin_policy(t regclass, role text, ops text[]); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.begin_policy(t regclass, role text, ops text[]) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION bell_awake(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.bell_awake() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION bell_sleep(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.bell_sleep() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION capture_begin(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.capture_begin() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION capture_delete(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.capture_delete() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION capture_delete_any(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.capture_delete_any() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION capture_insert(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.capture_insert() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION capture_insert_any(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.capture_insert_any() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION capture_row(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.capture_row() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION capture_row_any(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.capture_row_any() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION capture_truncate(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.capture_truncate() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION capture_truncate_begin(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.capture_truncate_begin() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION capture_truncate_part(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.capture_truncate_part() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION capture_unlisted(t oid, op text, r json, o json, r_at tid, o_at tid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.capture_unlisted(t oid, op text, r json, o json, r_at tid, o_at tid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION capture_update(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.capture_update() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION capture_update_any(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.capture_update_any() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION check_rows(t regclass, rows text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.check_rows(t regclass, rows text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION close_if_full(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.close_if_full() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION collation_of(c oid, OUT "collation" text, OUT letters text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.collation_of(c oid, OUT "collation" text, OUT letters text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION count_packed(rows bigint); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.count_packed(rows bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION cursor(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.cursor() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION decode_word(word text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.decode_word(word text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION deny(t regclass, role text, ops text[], name text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.deny(t regclass, role text, ops text[], name text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION describe(t oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.describe(t oid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION detach(t regclass, w oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.detach(t regclass, w oid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION empty_leaf(which integer); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.empty_leaf(which integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION facts(t oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.facts(t oid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION fingerprint(t oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.fingerprint(t oid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION follow_table(t regclass); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.follow_table(t regclass) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION follow_tables(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.follow_tables() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION forms(t oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.forms(t oid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION has_claim(value text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.has_claim(value text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION identity(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.identity() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION is_made(kind text, name name); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.is_made(kind text, name name) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION is_plain(t oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.is_plain(t oid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION is_wide(t oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.is_wide(t oid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION keep_nothing(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.keep_nothing() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION key_of(t oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.key_of(t oid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION leave_mark(upto bigint, place pg_snapshot, apart bigint); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.leave_mark(upto bigint, place pg_snapshot, apart bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION letters(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.letters() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION level_of(t oid, OUT level text, OUT why text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.level_of(t oid, OUT level text, OUT why text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION log_size(OUT rows_estimated bigint, OUT bytes bigint); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.log_size(OUT rows_estimated bigint, OUT bytes bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION look_at(t regclass, patient boolean, whole boolean, parts regclass[]); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.look_at(t regclass, patient boolean, whole boolean, parts regclass[]) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION member_state(t oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.member_state(t oid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION members_of(t oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.members_of(t oid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION next_xid(n bigint); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.next_xid(n bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION open_leaf(which integer); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.open_leaf(which integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION permit(t regclass); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.permit(t regclass) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION pin(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.pin() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION prune(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.prune() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION prune_marks(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.prune_marks() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION pruned(c pg_snapshot); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.pruned(c pg_snapshot) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION reached(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.reached() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION read_filter(rows text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.read_filter(rows text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION read_operation(rest text, is_nested boolean, OUT op text, OUT list text[], OUT taken integer); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.read_operation(rest text, is_nested boolean, OUT op text, OUT list text[], OUT taken integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION read_quoted(rest text, OUT value text, OUT taken integer); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.read_quoted(rest text, OUT value text, OUT taken integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION refusal(t oid, OUT reason text, OUT hint text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.refusal(t oid, OUT reason text, OUT hint text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION rename_log(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.rename_log() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION renew(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.renew() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION renew_policies(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.renew_policies() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION renew_policy(t regclass, for_role text, for_ops text[]); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.renew_policy(t regclass, for_role text, for_ops text[]) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION reopen(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.reopen() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION revoke(sub text, issued_before timestamp with time zone); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.revoke(sub text, issued_before timestamp with time zone) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION sees_all(t oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.sees_all(t oid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION sequences_of(t oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.sequences_of(t oid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION set_slot(which integer); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.set_slot(which integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION triggers_of(t oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.triggers_of(t oid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION unpin(theirs text[]); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.unpin(theirs text[]) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION unwatch(t regclass); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.unwatch(t regclass) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION unwatch_all(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.unwatch_all() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION varint(n bigint); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.varint(n bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION watch(t regclass, columns name[], old_rows boolean, level text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.watch(t regclass, columns name[], old_rows boolean, level text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION watched_above(t oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.watched_above(t oid) FROM PUBLIC;
+
+
+--
+-- Name: SEQUENCE last; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT USAGE ON SEQUENCE plank.last TO PUBLIC;
+
+
+--
+-- PostgreSQL database dump complete
+--
