@@ -1,7 +1,7 @@
 # The front door of plank, thin over cargo. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-autobahn test-browser test-deploy autobahn stress fuzz schema lint bench deb soak weather install clean
+.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-autobahn test-clients test-browser test-deploy autobahn stress fuzz schema lint bench deb soak weather install clean
 # The parts of `make test` share the processors and target/: one after the other, also under -j.
 .NOTPARALLEL:
 
@@ -35,7 +35,7 @@ build: ## target/release/plank
 	cargo build --release --locked
 
 # Stops at the first part that fails; with --keep-going the others still run, and it fails at the end.
-test: test-needs test-rust test-model test-versions test-schema test-autobahn test-browser test-deploy ## everything: unit, integration, models, PostgreSQL 14 and 18, API, WebSocket, browser, deploy; installs what is missing
+test: test-needs test-rust test-model test-versions test-schema test-autobahn test-clients test-browser test-deploy ## everything: unit, integration, models, PostgreSQL 14 and 18, API, WebSocket, browser, deploy; installs what is missing
 
 test-needs:
 	@scripts/need.sh cargo cc postgresql
@@ -79,6 +79,10 @@ schema: ## writes sql/schema.sql, what the migrations make, as pg_dump of Postgr
 fuzz: ## the parsers, guided by coverage (FUZZ_SECONDS=60 for each, FUZZ_TARGETS="frames filter" for some)
 	@scripts/need.sh cargo cc
 	fuzz/run.sh
+
+test-clients: ## the Python client, as a package, against a real plank
+	cargo test $(CARGO_FLAGS) --no-run
+	tests/clients/python.sh
 
 # --no-run builds target/debug/plank just as `cargo test` does, so after test-rust it is there already.
 test-browser: ## the dashboard in a real Chromium, and its client

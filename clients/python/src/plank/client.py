@@ -1,0 +1,328 @@
+"""The connection: one WebSocket that comes back, and the subscriptions on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import json
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect as dial
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
+
+from . import retry
+from .cursors import CursorStore
+from .errors import ConnectionRefused, PlankError, SessionClosed
+from .http import Http, Rows
+from .messages import Row, reader
+from .subscription import Subscription
+
+Token = str | Callable[[], "str | None | Awaitable[str | None]"] | None
+Phase = Literal["connecting", "open", "waiting", "closed"]
+
+REQUEST_S = 30.0
+"""For one HTTP request."""
+MESSAGE_BYTES_MAX = 1 << 30
+"""One change is never cut, so a message is as large as the largest row."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the connection does now."""
+
+    phase: Phase
+    attempt: int = 0
+    """How many connections in a row have failed."""
+    retry_in_s: float | None = None
+    """When it is tried again, in the phase `waiting`."""
+    why: str | None = None
+    """Why it is not open."""
+
+
+def connect(
+    url: str,
+    *,
+    token: Token = None,
+    numbers: Literal["decimal", "float"] = "decimal",
+    on_state: Callable[[State], None] | None = None,
+) -> Client:
+    """A client of the plank at `url` (`http://HOST:PORT`, also `https`, `ws`, `wss`, and below a path).
+
+    `token` is a bearer token, or a function (or coroutine function) that gets one; it is called before each connection and
+    half a minute before the token ends. `numbers` says what numeric values with a fraction become.
+    """
+    return Client(url, token=token, numbers=numbers, on_state=on_state)
+
+
+class Client:
+    """See `connect`. Use it with `async with`, or call `close`."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: Token,
+        numbers: Literal["decimal", "float"],
+        on_state: Callable[[State], None] | None,
+    ) -> None:
+        self._ws_url, http_url = _urls(url)
+        self._token = token
+        self._read = reader(numbers)
+        self._on_state = on_state
+        self.state = State("connecting")
+        self._subscriptions: dict[str, Subscription] = {}
+        self._next_id = 0
+        self._socket: ClientConnection | None = None
+        self._heard_at = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._ended: PlankError | None = None
+        self._pongs: dict[str, asyncio.Future[None]] = {}
+        self._http = Http(http_url, self._bearer, self._read)
+
+    # --- what a program calls
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends all subscriptions and the connection."""
+        for subscription in list(self._subscriptions.values()):
+            await subscription.close()
+        task, self._task = self._task, None
+        if task:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, PlankError):
+                await task
+        await self._http.close()
+        self._set(State("closed"))
+
+    def subscribe(
+        self,
+        table: str,
+        *,
+        filter: str | None = None,
+        columns: Sequence[str] | None = None,
+        since: str | None = None,
+        snapshot: bool = False,
+        conflate: bool = False,
+        order: str | None = None,
+        limit: int | None = None,
+        store: CursorStore | None = None,
+    ) -> Subscription:
+        """The changes of a table, from now on, since a cursor, or behind a snapshot of its rows.
+
+        `filter` is in PostgREST's words (`status=eq.open&total=gt.100`). `store` keeps the cursor between two runs.
+        """
+        optional = {
+            "filter": filter,
+            "columns": list(columns) if columns is not None else None,
+            "since": since,
+            "snapshot": snapshot or None,
+            "conflate": conflate or None,
+            "order": order,
+            "limit": limit,
+        }
+        request = {name: value for name, value in optional.items() if value is not None}
+        self._next_id += 1
+        return Subscription(self, f"s{self._next_id}", table, request, store)
+
+    async def rows(
+        self,
+        table: str,
+        *,
+        filter: str | None = None,
+        columns: Sequence[str] | None = None,
+        order: str | None = None,
+        limit: int | None = None,
+    ) -> Rows:
+        """Rows of one moment, and its cursor: `subscribe(since=rows.cursor)` goes on from there without a seam."""
+        return await self._http.rows(table, filter=filter, columns=columns, order=order, limit=limit)
+
+    async def insert(self, table: str, row: Row | Sequence[Row]) -> list[Row]:
+        """Inserts one row or several in one statement; the rows as they are stored."""
+        return await self._http.write("POST", table, None, row)
+
+    async def upsert(self, table: str, row: Row | Sequence[Row], *, on_conflict: str | None = None) -> list[Row]:
+        """Inserts rows, or replaces the values of those whose key is there."""
+        return await self._http.write("POST", table, None, row, on_conflict=on_conflict, is_upsert=True)
+
+    async def update(self, table: str, filter: str, values: Row) -> list[Row]:
+        """Changes the rows of a filter; the rows as they are stored."""
+        return await self._http.write("PATCH", table, filter, values)
+
+    async def delete(self, table: str, filter: str) -> list[Row]:
+        """Deletes the rows of a filter; the rows as they were."""
+        return await self._http.write("DELETE", table, filter, None)
+
+    # --- subscriptions
+
+    async def _subscribe(self, subscription: Subscription) -> None:
+        if self._ended:
+            raise self._ended
+        self._subscriptions[subscription.id] = subscription
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="plank client")
+        await self._send(subscription._message())
+
+    async def _unsubscribe(self, subscription: Subscription) -> None:
+        if self._subscriptions.pop(subscription.id, None):
+            await self._send({"type": "unsubscribe", "id": subscription.id})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        """Without a connection nothing is lost: subscriptions are sent when there is one."""
+        if self._socket and self.state.phase == "open":
+            with contextlib.suppress(ConnectionClosed):
+                await self._socket.send(json.dumps(message))
+
+    # --- the connection
+
+    def _set(self, state: State) -> None:
+        if state != self.state:
+            self.state = state
+            if self._on_state:
+                self._on_state(state)
+
+    async def _bearer(self) -> str | None:
+        token = self._token() if callable(self._token) else self._token
+        return await token if inspect.isawaitable(token) else token
+
+    async def _run(self) -> None:
+        attempt, is_renewed = 0, False
+        while True:
+            self._set(State("connecting", attempt))
+            began = time.monotonic()
+            error, asked_s = await self._connection()
+            if isinstance(error, SessionClosed) and error.code in (4501, 4502) and callable(self._token) and not is_renewed:
+                # Another token may help, once.
+                is_renewed = True
+            elif isinstance(error, PlankError):
+                await self._end(error)
+                return
+            else:
+                is_renewed = is_renewed and time.monotonic() - began < retry.STABLE_S
+            attempt = 0 if time.monotonic() - began >= retry.STABLE_S else attempt
+            wait_s = retry.wait_s(attempt, asked_s)
+            attempt += 1
+            self._set(State("waiting", attempt, wait_s, str(error)))
+            await asyncio.sleep(wait_s)
+
+    async def _end(self, error: PlankError) -> None:
+        self._ended = error
+        self._set(State("closed", why=str(error)))
+        for subscription in list(self._subscriptions.values()):
+            await subscription._batches.put(error)
+        self._subscriptions.clear()
+
+    async def _connection(self) -> tuple[Exception | str, float | None]:
+        """One connection from its beginning to its end: why it ended, and how long the server asks to stay away."""
+        try:
+            token = await self._bearer()
+            async with dial(self._ws_url, open_timeout=retry.WELCOME_MAX_S, max_size=MESSAGE_BYTES_MAX, ping_interval=None) as socket:
+                if token:
+                    await socket.send(json.dumps({"type": "auth", "token": token}))
+                self._socket = socket
+                return await self._serve(socket, token)
+        except InvalidStatus as error:
+            return _refused(error)
+        except InvalidURI as error:
+            return PlankError(str(error)), None
+        except (OSError, InvalidHandshake, InvalidMessage, TimeoutError, httpx.HTTPError) as error:
+            return f"no connection: {error or type(error).__name__}", None
+        finally:
+            self._socket = None
+            for subscription in self._subscriptions.values():
+                subscription._forget()
+
+    async def _serve(self, socket: ClientConnection, token: str | None) -> tuple[Exception | str, float | None]:
+        silence_s = retry.WELCOME_MAX_S
+        renewal: asyncio.Task[None] | None = None
+        try:
+            while True:
+                try:
+                    text = await self._next(socket, silence_s)
+                except TimeoutError:
+                    return "nothing was heard", None
+                try:
+                    message = self._read(text)
+                    kind = message["type"]
+                except (ValueError, KeyError, TypeError):
+                    return "a message that is no JSON object with a type", None
+                if kind == "welcome":
+                    silence_s = 2.5 * message["heartbeat_s"]
+                    self._set(State("open"))
+                    for subscription in list(self._subscriptions.values()):
+                        await self._send(subscription._message())
+                elif kind == "authenticated" and callable(self._token) and "expires_in" in message:
+                    if renewal:
+                        renewal.cancel()
+                    renewal = asyncio.create_task(self._renew(message["expires_in"]))
+                else:
+                    await self._dispatch(message)
+        except ConnectionClosed as closed:
+            frame = closed.rcvd
+            code, reason = (frame.code, frame.reason) if frame else (1006, "")
+            if retry.is_final(code):
+                return SessionClosed(code, reason), None
+            return f"the connection was lost ({code})", retry.hint_s(code, reason)
+        finally:
+            if renewal:
+                renewal.cancel()
+
+    async def _next(self, socket: ClientConnection, silence_s: float) -> str | bytes:
+        """The next message. In half of the silence the server is asked whether it is there."""
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(socket.recv(), silence_s / 2)
+        await socket.send('{"type":"ping"}')
+        return await asyncio.wait_for(socket.recv(), silence_s / 2)
+
+    async def _renew(self, expires_in_s: float) -> None:
+        await asyncio.sleep(max(expires_in_s / 2, expires_in_s - 30))
+        token = await self._bearer()
+        if token:
+            await self._send({"type": "auth", "token": token})
+
+    async def _dispatch(self, message: dict[str, Any]) -> None:
+        id = message.get("id")
+        if message["type"] in ("changes", "heartbeat"):
+            for subscription in list(self._subscriptions.values()):
+                await subscription._hear(message)
+        elif id in self._subscriptions:
+            subscription = self._subscriptions[id]
+            if message["type"] in ("unsubscribed", "error"):
+                del self._subscriptions[id]
+            await subscription._hear(message)
+
+
+def _urls(url: str) -> tuple[str, str]:
+    """The address of the WebSocket and of HTTP. `/ws` at the end of a path is plank's own and may be there."""
+    parts = urlsplit(url)
+    secure = {"http": False, "ws": False, "https": True, "wss": True}.get(parts.scheme)
+    if secure is None or not parts.netloc:
+        raise PlankError(f"{url!r} is no address of a plank: write http://HOST:PORT")
+    path = parts.path.removesuffix("/").removesuffix("/ws")
+    ws = urlunsplit(("wss" if secure else "ws", parts.netloc, f"{path}/ws", parts.query, ""))
+    http = urlunsplit(("https" if secure else "http", parts.netloc, path, "", ""))
+    return ws, http
+
+
+def _refused(error: InvalidStatus) -> tuple[Exception | str, float | None]:
+    response = error.response
+    status = response.status_code
+    if status in (408, 425, 429) or status >= 500:
+        after = response.headers.get("Retry-After", "")
+        return f"the server refuses with {status}", float(after) if after.isdigit() else None
+    body = (response.body or b"").decode("utf-8", "replace")
+    try:
+        detail = json.loads(body)["detail"]
+    except (ValueError, KeyError, TypeError):
+        detail = body.strip()[:200] or "no detail was given"
+    return ConnectionRefused(status, detail), None

@@ -1,0 +1,143 @@
+"""One subscription: it takes messages, and hands out whole batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from .cursors import CursorStore
+from .errors import PlankError, SubscriptionError
+from .messages import Batch, Change, Row
+
+if TYPE_CHECKING:
+    from .client import Client
+
+BATCHES_MAX = 64
+"""Batches that wait for the program. Beyond it nothing more is read from the socket; the server bounds the rest."""
+
+
+class Subscription:
+    """The batches of a table, as an asynchronous iterator. `cursor` is the position behind the last one that was received."""
+
+    def __init__(self, client: Client, id: str, table: str, request: dict[str, Any], store: CursorStore | None) -> None:
+        self.id = id
+        self.table = table
+        self.key: list[str] = []
+        self.cursor: str | None = None
+        self.is_live = False
+        self._client = client
+        self._request = request
+        self._store = store
+        self._topic: str | None = None
+        self._unfinished: list[Change] = []
+        self._pieces: list[Row] | None = None
+        self._batches: asyncio.Queue[Batch | PlankError | None] = asyncio.Queue(BATCHES_MAX)
+        self._applied: Batch | None = None
+        self._is_over = False
+        self._is_asked = False
+
+    def __aiter__(self) -> AsyncIterator[Batch]:
+        return self
+
+    async def __anext__(self) -> Batch:
+        await self._start()
+        await self._save()
+        if self._is_over and self._batches.empty():
+            raise StopAsyncIteration
+        item = await self._batches.get()
+        if isinstance(item, Batch):
+            self._applied = item
+            return item
+        self._is_over = True
+        if item is None:
+            raise StopAsyncIteration
+        raise item
+
+    async def close(self) -> None:
+        """Ends it. The batch before has been applied, so its cursor is saved."""
+        await self._save()
+        if not self._is_over:
+            self._is_over = True
+            await self._client._unsubscribe(self)
+            self._abandon()
+
+    async def __aenter__(self) -> Subscription:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _start(self) -> None:
+        if self._is_asked:
+            return
+        self._is_asked = True
+        self.cursor = self._request.pop("since", None)
+        if self.cursor is None and self._store:
+            self.cursor = await self._store.load()
+        await self._client._subscribe(self)
+
+    async def _save(self) -> None:
+        applied, self._applied = self._applied, None
+        if self._store and applied and applied.cursor:
+            await self._store.save(applied.cursor)
+
+    def _message(self) -> dict[str, Any]:
+        message = {"type": "subscribe", "id": self.id, "table": self.table, **self._request}
+        return message if self.cursor is None else {**message, "since": self.cursor}
+
+    def _forget(self) -> None:
+        """What is unfinished comes again, on this connection or the next one."""
+        self.is_live = False
+        self._topic = None
+        self._unfinished = []
+        self._pieces = None
+
+    def _abandon(self) -> None:
+        """Nothing more is handed out, also to another task that waits for it."""
+        while not self._batches.empty():
+            self._batches.get_nowait()
+        self._batches.put_nowait(None)
+
+    async def _hear(self, message: dict[str, Any]) -> None:
+        kind = message["type"]
+        if kind == "changes":
+            await self._changes(message)
+        elif kind == "heartbeat":
+            if self.is_live:
+                self.cursor = message["cursor"]
+        elif kind == "snapshot":
+            self._pieces = [*(self._pieces or []), *message["rows"]]
+        elif kind == "subscribed":
+            await self._subscribed(message)
+        elif kind == "reset":
+            self._forget()
+            self.cursor = None
+            await self._batches.put(Batch("reset", None, reason=message["reason"]))
+        elif kind == "unsubscribed":
+            self._forget()
+            await self._batches.put(None)
+        elif kind == "error":
+            self._forget()
+            error = SubscriptionError(self.table, message["code"], message["message"])
+            await self._batches.put(error)
+
+    async def _changes(self, message: dict[str, Any]) -> None:
+        if message["topic"] != self._topic:
+            return
+        self._unfinished += map(Change.of, message["changes"])
+        if not message["last"]:
+            return
+        changes, self._unfinished = self._unfinished, []
+        self.cursor = message["cursor"]
+        if changes:
+            await self._batches.put(Batch("changes", self.cursor, changes))
+
+    async def _subscribed(self, message: dict[str, Any]) -> None:
+        self.is_live = True
+        self.key = message["key"]
+        self.cursor = message["cursor"]
+        self._topic = message["topic"]
+        pieces, self._pieces = self._pieces, None
+        if pieces is not None:
+            await self._batches.put(Batch("snapshot", self.cursor, rows=pieces))

@@ -1,0 +1,144 @@
+"""Against servers that misbehave: a typed error or a wait that is shown, never a silent stop and never a busy loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+import plank
+from conftest import run
+
+WELCOME = json.dumps({"type": "welcome", "protocol": "plank.v1", "session": "s", "server": "plank/9", "heartbeat_s": 25})
+Serve = Callable[[ServerConnection], Awaitable[None]]
+
+
+@asynccontextmanager
+async def fake(handler: Serve, **options):
+    """A WebSocket server that does what a test says."""
+    async with serve(handler, "127.0.0.1", 0, **options) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@asynccontextmanager
+async def answering(head: str, body: str = ""):
+    """An HTTP server that answers every request with this."""
+    asked = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.append(asyncio.get_running_loop().time())
+        writer.write(f"HTTP/1.1 {head}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "status"),
+    [
+        ("401 Unauthorized", '{"detail":"the token is expired"}', 401),
+        ("403 Forbidden", "", 403),
+        ("404 Not Found", "<html>nginx</html>", 404),
+        ("426 Upgrade Required", "", 426),
+        ("200 OK", "<html>a page of a proxy</html>", 200),
+    ],
+)
+def test_refusal_that_stays_is_an_error(head: str, body: str, status: int) -> None:
+    async def ask() -> None:
+        async with answering(head, body) as (url, _), plank.connect(url) as db:
+            with pytest.raises(plank.ConnectionRefused) as refused:
+                await anext(db.subscribe("t"))
+            assert refused.value.status == status
+            assert db.state.phase == "closed"
+
+    run(ask())
+
+
+@pytest.mark.parametrize("head", ["429 Too Many\r\nRetry-After: 1", "503 Unavailable\r\nRetry-After: 1", "502 Bad Gateway"])
+def test_refusal_that_passes_is_waited_for(head: str) -> None:
+    async def ask() -> None:
+        states = []
+        async with answering(head) as (url, asked), plank.connect(url, on_state=states.append) as db:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(db.subscribe("t")), 1.6)
+            assert any(state.phase == "waiting" and state.why for state in states)
+            if "Retry-After" in head:
+                assert len(asked) <= 2, "it is believed when to come back"
+            assert len(asked) < 12, "no busy loop"
+
+    run(ask())
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", "1", '{"no":"type"}'])
+def test_message_that_is_none_is_a_lost_connection(text: str) -> None:
+    async def ask() -> None:
+        connections = 0
+
+        async def handler(socket: ServerConnection) -> None:
+            nonlocal connections
+            connections += 1
+            await socket.send(WELCOME)
+            await socket.recv()
+            if connections == 1:
+                await socket.send(text)
+            subscribed = {"type": "subscribed", "id": "s1", "topic": "t", "table": "t", "key": ["id"], "cursor": "c"}
+            await socket.send(json.dumps({"type": "unheard_of"}))
+            await socket.send(json.dumps(subscribed))
+            change = {"op": "insert", "key": {"id": 1}, "row": {"id": 1}, "seq": 1, "xid": "1", "at": "now", "more": "later"}
+            await socket.send(json.dumps({"type": "changes", "topic": "t", "cursor": "d", "changes": [change], "last": True}))
+            await socket.wait_closed()
+
+        async with fake(handler) as url, plank.connect(url) as db:
+            batch = await anext(db.subscribe("t"))
+            assert (batch.cursor, connections) == ("d", 2)
+
+    run(ask())
+
+
+def test_close_codes_that_stay_are_errors() -> None:
+    async def ask() -> None:
+        async def handler(socket: ServerConnection) -> None:
+            await socket.send(WELCOME)
+            await socket.close(4503, "a claim does not fit")
+
+        async with fake(handler) as url, plank.connect(url) as db:
+            with pytest.raises(plank.SessionClosed) as closed:
+                await anext(db.subscribe("t"))
+            assert closed.value.code == 4503
+            # Later subscriptions say so as well.
+            with pytest.raises(plank.SessionClosed):
+                await anext(db.subscribe("t"))
+
+    run(ask())
+
+
+def test_expired_token_is_renewed_once() -> None:
+    async def ask() -> None:
+        tokens = iter(["old", "new", "newer"])
+
+        async def handler(socket: ServerConnection) -> None:
+            token = json.loads(await socket.recv())["token"]
+            await socket.close(4502, f"{token} is over")
+
+        async with fake(handler) as url, plank.connect(url, token=lambda: next(tokens)) as db:
+            with pytest.raises(plank.SessionClosed) as closed:
+                await anext(db.subscribe("t"))
+            assert closed.value.reason == "new is over"
+
+    run(ask())
+
+
+def test_address_that_is_none() -> None:
+    for url in ["", "localhost:8080", "ftp://x", "http://"]:
+        with pytest.raises(plank.PlankError):
+            plank.connect(url)
