@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::super::change::RowId;
 use super::*;
+use crate::limits::STATEMENT_BYTES_MAX;
 
 fn of_rel(rel: Oid) -> Arc<Table> {
     Arc::new(Table::of_paper(rel, "public", "t"))
