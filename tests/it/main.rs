@@ -53,6 +53,7 @@ mod resume;
 mod retention;
 mod rows;
 mod seam;
+mod shared_reads;
 mod slow;
 mod snapshot;
 mod stop;
