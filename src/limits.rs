@@ -286,6 +286,25 @@ pub const MARK_BYTES: usize = 16 * 1024 * 1024;
 /// Clients that read the log at a time because the window does not reach back far enough for them. The others wait.
 pub const REPLAYS_MAX: usize = 4;
 
+/// Bytes of a read of the log that many clients share: as far as from one mark to the next. A larger one is read for each.
+pub const SHARED_READ_BYTES_MAX: usize = 20 * 1024 * 1024;
+/// And of all that are in memory. Beyond it the oldest are forgotten, and while clients still have those, nothing more is shared.
+pub const SHARED_READS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// For how long they are kept for those that come back a little later.
+pub const SHARED_READ_KEPT: Duration = Duration::from_secs(120);
+/// Such reads of one place, each of other tables, before the next one is of all tables.
+pub const SHARED_READS_MAX: usize = 2;
+
+/// Requests for changes that came within [`LOOKS_MEMORY`] while others waited for a look at the log, up to which each may cause a look
+/// of its own. Beyond it they are a crowd: for each such request there are [`LOOKS_APART`] between two looks.
+pub const LOOKS_FREE: f64 = 4.0;
+/// See [`LOOKS_FREE`].
+pub const LOOKS_MEMORY: Duration = Duration::from_secs(10);
+/// See [`LOOKS_FREE`].
+pub const LOOKS_APART: Duration = Duration::from_millis(20);
+/// The longest time between two looks while a crowd waits.
+pub const LOOKS_APART_MAX: Duration = Duration::from_secs(1);
+
 /// Clients that load a snapshot at a time. The others wait.
 pub const SNAPSHOTS_MAX: usize = 4;
 

@@ -111,6 +111,8 @@ pub struct Metrics {
     pub resumes: Family<ResumeLabel, Counter>,
     pub catching_up: Gauge,
     pub window_bytes: Gauge,
+    pub shared_read_bytes: Gauge,
+    pub shared_reads: Counter,
     pub log_rows: Gauge,
     pub log_bytes: Gauge,
     pub backlog_bytes: Gauge,
@@ -153,6 +155,8 @@ impl Default for Metrics {
             resumes: Family::default(),
             catching_up: Gauge::default(),
             window_bytes: Gauge::default(),
+            shared_read_bytes: Gauge::default(),
+            shared_reads: Counter::default(),
             log_rows: Gauge::default(),
             log_bytes: Gauge::default(),
             backlog_bytes: Gauge::default(),
@@ -244,6 +248,16 @@ impl Default for Metrics {
             "plank_window_bytes",
             "Recent changes kept in memory for clients that come back",
             m.window_bytes.clone(),
+        );
+        r.register(
+            "plank_shared_read_bytes",
+            "Changes read from the log that are kept in memory for others that come back from nearby",
+            m.shared_read_bytes.clone(),
+        );
+        r.register(
+            "plank_shared_reads",
+            "Times a client found in memory what another one had read from the log",
+            m.shared_reads.clone(),
         );
         r.register(
             "plank_log_rows",

@@ -16,6 +16,7 @@ use crate::feed::catalog::Oid;
 use crate::feed::window::Piece;
 use crate::feed::{Cursor, Newest, Rest, Shown, TopicId, View};
 use crate::limits::{CATCH_UP_RETRY, RECONNECT_LONGEST, REPLAY_HOLD_MAX, REPLAY_PAUSE_MAX};
+use crate::store::history::Goal;
 use crate::wire::close::CloseCode;
 use crate::wire::message::{Refusal, ResetReason};
 
@@ -202,7 +203,7 @@ impl CatchUp {
                 Next::Gone => return Err(Stop::Gone),
                 Next::Broken(reason) => return Err(Stop::Broken(reason)),
                 Next::Rows(piece, view) => self.take(piece, view)?,
-                Next::Log(rels, view) => match self.read_log(&rels, view).await {
+                Next::Log(rels, view, known) => match self.read_log(&rels, view, known).await {
                     Err(Stop::Away(why)) => {
                         log::warn!("replay interrupted reason=\"{why}\"");
                         sleep(delay).await;
@@ -299,14 +300,20 @@ impl CatchUp {
     }
 
     /// Reads a step of the log, or a part of it: a client that is slow gives its place to others, and goes on later.
-    async fn read_log(&mut self, rels: &[Oid], view: View) -> Result<(), Stop> {
+    async fn read_log(
+        &mut self,
+        rels: &[Oid],
+        view: View,
+        known: Option<Arc<Cursor>>,
+    ) -> Result<(), Stop> {
         self.result = "log";
         let rest = self.open.as_ref().map(|(rest, _)| rest);
         let history = &self.local.history;
         let held = view.held.as_ref();
-        let mut replay = history.replay(&self.from, rest, rels, held).await??;
+        let replay = history.replay(&self.from, rest, rels, held, known.as_ref());
+        let mut replay = replay.await??;
         // A step that nothing of was for the client may have taken long. It must not be taken again.
-        let mut is_news = !replay.is_to_now();
+        let mut is_news = replay.goal() == Goal::Mark;
         let held_until = Instant::now() + REPLAY_HOLD_MAX;
         let end = replay.end().clone();
         // Also without a row: what was looked at is an end of a batch from now on.

@@ -24,11 +24,13 @@ mod batch;
 mod budget;
 mod follow;
 mod index;
+mod recent;
 mod resume;
 mod topics;
 mod turns;
 
 use batch::Batch;
+use recent::Looks;
 use resume::Pending;
 use topics::Topics;
 use turns::Work;
@@ -60,6 +62,7 @@ pub struct Hub {
     nudge: Arc<Nudge>,
     /// How many of these questions the last whole batch has answered.
     answered: u64,
+    looks: Looks,
     /// What came while the listener was away, or in the middle of a batch, or is ahead of the hub.
     pending: VecDeque<Pending>,
 }
@@ -75,6 +78,7 @@ impl Hub {
         Self {
             nudge,
             answered: 0,
+            looks: Looks::default(),
             window: Window::new(WINDOW_BYTES_MAX),
             metrics,
             health,
@@ -256,6 +260,7 @@ impl Handler<Lost> for Hub {
 
     fn handle(&mut self, _: Lost, _: &mut Self::Context) {
         self.live = false;
+        self.release_recent();
     }
 }
 

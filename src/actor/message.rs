@@ -131,8 +131,9 @@ pub struct Replay {
 pub enum Next {
     /// These rows.
     Rows(Piece, View),
-    /// What the window does not have: the log of these tables.
-    Log(Vec<Oid>, View),
+    /// What the window does not have: the log of these tables. The hub stands at this cursor, and knows up to there what
+    /// the view may show.
+    Log(Vec<Oid>, View, Option<Arc<Cursor>>),
     /// Nothing: it has joined the topic. The rest, if any, has been sent with [`Joined`].
     Joined,
     /// It has to begin anew.
@@ -150,6 +151,34 @@ pub struct Find {
     pub wanted: Wanted,
     /// Who asks.
     pub viewer: Viewer,
+}
+
+/// Asks what the window has behind a cursor, for a request over HTTP. The answer comes with the number of the question that was
+/// asked for it.
+#[derive(Debug, Message)]
+#[rtype(result = "(Recently, u64)")]
+pub struct Recent {
+    /// What it has.
+    pub from: Arc<Cursor>,
+    /// In the middle of which batch.
+    pub rest: Option<Rest>,
+    /// What it may see of which table.
+    pub view: View,
+    /// About how many bytes of rows it takes at a time.
+    pub bytes_max: usize,
+    /// The question of its first turn, see [`super::nudge::Nudge`]; 0 when none was asked yet.
+    pub asked: u64,
+}
+
+/// What the window has.
+#[derive(Debug)]
+pub enum Recently {
+    /// These rows, and whether nothing more had been committed when the request came.
+    Rows(Piece, bool),
+    /// Not that: the log has it. The hub stands at this cursor; none when it does not follow the table.
+    Log(Option<Arc<Cursor>>),
+    /// The cursor can't be served.
+    Lost(ResetReason),
 }
 
 /// Looks a watched table up by its name, whoever may see it. The outer none before the listener was live for the first time.

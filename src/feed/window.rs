@@ -120,6 +120,12 @@ impl Window {
         }
     }
 
+    /// How many batches that are kept somebody at `from` has not got.
+    pub fn batches_behind(&self, from: &Snapshot) -> usize {
+        let has = |batch: &Batch| from.covers(&batch.end.snapshot);
+        self.batches.len() - self.batches.partition_point(has)
+    }
+
     /// What comes next for somebody who stands at `from`, or in the middle of the batch `rest`: rows of the tables that
     /// `is_wanted` names, of about `bytes_max` bytes. None when the window does not reach back that far.
     ///

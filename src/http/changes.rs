@@ -23,6 +23,7 @@ use super::query::{self, refused};
 use super::who::Who;
 
 mod page;
+mod step;
 
 use page::Page;
 
@@ -63,15 +64,14 @@ pub async fn history(
         return Ok(answer().body(body));
     };
     let is_served = |xid| since.snapshot.sees(xid);
-    if is_served(found.view.table.since) && is_served(found.since) {
-        state.metrics.resumed("log");
-    } else {
+    if !is_served(found.view.table.since) || !is_served(found.since) {
         state.metrics.resumed("reset");
         return Err(gone(ResetReason::Schema));
     }
-    let page = Page::new(&state.history, found, since, limit);
+    let metrics = state.metrics.clone();
+    let page = Page::new(state, found, since, limit);
     let (pieces, body) = pieces::channel();
-    actix_rt::spawn(page.write(pieces, state.metrics.clone()));
+    actix_rt::spawn(page.write(pieces, metrics));
     Ok(answer().streaming(body.begun().await?))
 }
 

@@ -1,5 +1,6 @@
 //! Reads on behalf of clients that come back: the log behind their cursor, and whole tables. On connections of its own,
-//! few of them, so that ten thousand clients that come back at once are no ten thousand queries.
+//! few of them, and shared where clients stand near each other, so that ten thousand clients that come back at once are no
+//! ten thousand queries.
 
 use std::sync::Arc;
 
@@ -7,25 +8,30 @@ use tokio_postgres::types::ToSql;
 
 use crate::config::Server;
 use crate::feed::catalog::Oid;
-use crate::feed::{Cursor, Epoch, Held, LogRow, Rest, Snapshot};
+use crate::feed::{Cursor, Epoch, Held, Rest, Snapshot};
 use crate::limits::{CATCH_UP_READ_MAX, PAGES_MAX, REPLAYS_MAX, SNAPSHOT_MAX, SNAPSHOTS_MAX};
+use crate::metrics::Metrics;
 
 use super::connect::{self, ConnectError};
 use super::log::decode::Xid8;
-use super::log::read::{
-    self, Explain, NOW, PRUNED, READ_TABLE, READ_TABLE_REST, Reading, SETTINGS,
-};
+use super::log::read::{self, Explain, NOW, READ_TABLE, READ_TABLE_REST, Reading, SETTINGS};
 use super::policy;
 use super::session::Session;
 
 mod pace;
+mod replay;
 mod select;
+mod shared;
 mod slot;
 mod sorts;
+mod stretch;
 mod table;
 
 pub use pace::{Pace, Unpaced};
+use replay::Stream;
+pub use replay::{Goal, Replay};
 pub use select::{Select, Sort};
+use shared::{Shared, Want};
 use slot::{Slot, pool};
 pub use table::TableSnapshot;
 
@@ -83,6 +89,8 @@ pub struct History {
     snapshots: deadpool_postgres::Pool,
     /// Of tables too, but only a part of one: short, so they don't wait behind whole ones.
     pages: deadpool_postgres::Pool,
+    /// What was read of the log for many.
+    shared: Arc<Shared>,
     explain: Explain,
 }
 
@@ -91,7 +99,7 @@ impl History {
     ///
     /// # Errors
     /// If there are no roots to check its certificate with.
-    pub fn new(server: &Server) -> Result<Self, String> {
+    pub fn new(server: &Server, metrics: Arc<Metrics>) -> Result<Self, String> {
         let replay = Session {
             more: SETTINGS,
             ..Session::UNLIMITED
@@ -105,21 +113,50 @@ impl History {
             replays: pool(server, "plank replay", REPLAYS_MAX, replay)?,
             pages: pool(server, "plank page", PAGES_MAX, snapshot)?,
             snapshots: pool(server, "plank snapshot", SNAPSHOTS_MAX, snapshot)?,
+            shared: Arc::new(Shared::new(metrics)),
             explain: Explain::new(server.config.clone()),
         })
     }
 
-    /// Begins to read what comes behind `from`, of the tables `rels`: up to the next mark, or to now. Waits for its turn.
+    /// Begins to read what comes behind `from`, of the tables `rels`. With `known`, the place up to which the hub knows what
+    /// may be seen, it goes up to the next mark or to there, and is shared with others that come back. Without, or when it
+    /// is too large for that, it is a read of its own: up to the next mark, or to now. Waits for its turn.
     ///
     /// # Errors
     /// See [`HistoryError`].
     pub async fn replay(
         &self,
+        from: &Arc<Cursor>,
+        rest: Option<&Rest>,
+        rels: &[Oid],
+        held: Option<&Held>,
+        known: Option<&Arc<Cursor>>,
+    ) -> Result<Result<Replay, Lost>, HistoryError> {
+        if let Some(known) = known {
+            let want = Want {
+                from: from.clone(),
+                rest: rest.cloned(),
+                rels: rels.to_vec(),
+                known: known.clone(),
+            };
+            match self.stretch(&want).await? {
+                Ok(Some(stretch)) => return Ok(Ok(Replay::shared(want, stretch))),
+                Ok(None) => {}
+                Err(lost) => return Ok(Err(lost)),
+            }
+        }
+        let replay = self.stream(from, rest, rels, held).await?;
+        Ok(replay.map(Replay::from))
+    }
+
+    /// A read of the log for one client.
+    async fn stream(
+        &self,
         from: &Cursor,
         rest: Option<&Rest>,
         rels: &[Oid],
         held: Option<&Held>,
-    ) -> Result<Result<Replay, Lost>, HistoryError> {
+    ) -> Result<Result<Stream, Lost>, HistoryError> {
         let slot = Slot::take(&self.replays).await?;
         let place = from.snapshot.to_string();
         if !self.holds(&slot, held).await? {
@@ -154,7 +191,7 @@ impl History {
         if rest.is_none() && !reading.end().snapshot.covers(&from.snapshot) {
             return Ok(Err(Lost::Foreign));
         }
-        Ok(Ok(Replay {
+        Ok(Ok(Stream {
             slot,
             reading,
             place,
@@ -248,57 +285,4 @@ async fn now(client: &tokio_postgres::Client, explain: &Explain) -> Result<Curso
         epoch: Epoch::of(row.get(2)),
         snapshot,
     })
-}
-
-/// A step through the log that is under way. The server waits while nobody takes its rows.
-pub struct Replay {
-    slot: Slot,
-    reading: Reading,
-    /// Where it began.
-    place: String,
-    is_to_now: bool,
-    /// By which its rows may be seen, from the beginning to the end.
-    held: Option<Held>,
-    explain: Explain,
-}
-
-impl Replay {
-    /// The cursor after it, once it has been finished.
-    pub fn end(&self) -> &Arc<Cursor> {
-        self.reading.end()
-    }
-
-    /// Whether it goes up to now, and not to a mark or the end of an older read.
-    pub fn is_to_now(&self) -> bool {
-        self.is_to_now
-    }
-
-    /// The next row.
-    ///
-    /// # Errors
-    /// If the connection is lost.
-    pub async fn next(&mut self) -> Result<Option<LogRow>, HistoryError> {
-        Ok(self.reading.next().await?)
-    }
-
-    /// After the last row: whether all of them were still there. Only this makes what was read a step.
-    ///
-    /// # Errors
-    /// If the connection is lost.
-    pub async fn finish(self) -> Result<Result<(), Lost>, HistoryError> {
-        let client = self.slot.client();
-        let ask = async {
-            let statement = client.prepare_cached(PRUNED).await?;
-            client.query_one(&statement, &[&self.place]).await
-        };
-        let ask = async { ask.await.map_err(|e| self.explain.error(&e)) };
-        let is_pruned: bool = connect::soon("pruned", ask).await?.get(0);
-        let holds = holds(&self.slot, self.held.as_ref(), &self.explain).await?;
-        self.slot.done();
-        Ok(match (is_pruned, holds) {
-            (true, _) => Err(Lost::Pruned),
-            (_, false) => Err(Lost::Revoked),
-            _ => Ok(()),
-        })
-    }
 }

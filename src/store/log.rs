@@ -162,6 +162,15 @@ impl LogReader {
         connect::soon("mark", mark).await.map(|_| ())
     }
 
+    /// Leaves a mark where the log is now, unless there is one nearby: reads for clients that come back later begin there.
+    ///
+    /// # Errors
+    /// If the connection is lost.
+    pub async fn leave_first_mark(&self, place: &Snapshot) -> Result<(), ConnectError> {
+        let reached = connect::soon("mark", self.one("select last_value from plank.seq")).await?;
+        self.leave_mark(reached.get(0), place).await
+    }
+
     /// Where a reader stands that wants everything from now on. What is read from here on is of this log.
     ///
     /// # Errors

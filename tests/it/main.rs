@@ -55,6 +55,7 @@ mod retention;
 mod rows;
 mod schema;
 mod seam;
+mod shared_reads;
 mod slow;
 mod snapshot;
 mod stop;

@@ -16,10 +16,11 @@ pub(super) enum Pending {
     Subscribe(Subscribe, u64),
     Replay(Replay, u64, oneshot::Sender<Next>),
     Find(Find, u64, oneshot::Sender<Result<Found, Refusal>>),
+    Recent(Recent, u64, oneshot::Sender<(Recently, u64)>),
 }
 
 /// Where a cursor is.
-enum Place {
+pub(super) enum Place {
     /// Of another log, or of a future that this one never had.
     Nowhere,
     /// Not behind the hub. The listener has been asked to look; the number of the question.
@@ -62,13 +63,16 @@ impl Hub {
                 Some(Pending::Find(find, asked, answer)) if !answer.is_closed() => {
                     self.answer_find(find, asked, answer);
                 }
-                Some(Pending::Replay(..) | Pending::Find(..)) | None => {}
+                Some(Pending::Recent(recent, asked, answer)) if !answer.is_closed() => {
+                    self.answer_recent(recent, asked, answer);
+                }
+                Some(Pending::Replay(..) | Pending::Find(..) | Pending::Recent(..)) | None => {}
             }
         }
     }
 
     /// Where `cursor` is. `asked` is the question that was asked for its sake before, or 0.
-    fn place(&self, cursor: &Cursor, asked: u64) -> Place {
+    pub(super) fn place(&self, cursor: &Cursor, asked: u64) -> Place {
         match &self.cursor {
             Some(own) if own.epoch != cursor.epoch => Place::Nowhere,
             Some(own) if own.snapshot.covers(&cursor.snapshot) => Place::Known,
@@ -231,7 +235,7 @@ impl Hub {
                 return Err(asked);
             }
             let rels = vec![view.table.rel];
-            return Ok(Next::Log(rels, view));
+            return Ok(Next::Log(rels, view, self.cursor.clone()));
         };
         let is_all =
             piece.is_last && replay.rest.is_none() && Some(&piece.end) == self.cursor.as_ref();

@@ -111,8 +111,10 @@ impl Follower {
         let resumed = before.filter(|_| broken.is_none());
         let cursor = resumed.clone().unwrap_or(now);
         self.go_live(&reader, cursor, broken).await?;
-        if resumed.is_some() {
-            self.metrics.listener_reconnects.inc();
+        match (&resumed, &self.place.cursor) {
+            (Some(_), _) => drop(self.metrics.listener_reconnects.inc()),
+            (None, Some(cursor)) => reader.leave_first_mark(&cursor.snapshot).await?,
+            (None, None) => {}
         }
         self.read(&reader, CATCH_UP_READ_MAX).await?;
         self.metrics.listener_up.set(1);

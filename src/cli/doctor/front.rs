@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::tail::{Address, Target};
 use super::http::Answer;
+use super::proxy;
 use super::report::{Report, time};
 
 /// For the first event of a stream. It comes with the head, unless somebody keeps it.
@@ -22,11 +23,18 @@ pub async fn look(report: &mut Report, address: &Address) -> Option<usize> {
         report.skip("upgrade", "plank was not reached");
         report.skip("stream", "plank was not reached");
         report.skip("tags", "plank was not reached");
+        report.skip("forwarded", "plank was not reached");
+        report.skip("keep-alive", "plank was not reached");
         return None;
     }
+    // Takes its time, and the others go on.
+    let resting = address.clone();
+    let rested = actix_rt::spawn(async move { proxy::rest(&resting).await });
     upgrade(report, address).await;
     stream(report, address).await;
     tags(report, address).await;
+    proxy::forwarded(report, address, UPGRADE).await;
+    proxy::keep_alive(report, rested.await.unwrap_or(proxy::Rested::Unknown));
     metrics(report, address).await
 }
 

@@ -95,6 +95,20 @@ impl Answer {
         is_there(&self.body)
     }
 
+    /// Waits for the end of the connection, for at most `patience` and whatever comes meanwhile; after how long it came.
+    pub async fn closes_within(&mut self, patience: Duration) -> Option<Duration> {
+        let begun = Instant::now();
+        let deadline = begun + patience;
+        loop {
+            self.body.clear();
+            match timeout_at(deadline, self.io.read_buf(&mut self.body)).await {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0) | Err(_)) => return Some(begun.elapsed()),
+                Err(_) => return None,
+            }
+        }
+    }
+
     /// The same with all of a short body.
     pub async fn text(mut self) -> String {
         self.has("\u{0}", Duration::from_secs(2)).await;

@@ -1,7 +1,7 @@
 //! `plank doctor`: says what is wrong, why it matters and what to do. It changes nothing.
 //!
 //! - [`database`]: the judgement of what the database says; no I/O.
-//! - [`front`]: a running plank through whatever stands in front of it.
+//! - [`front`], [`proxy`]: a running plank through whatever stands in front of it.
 //! - [`report`]: how it is said.
 
 use std::io::Write as _;
@@ -21,6 +21,7 @@ mod database;
 mod front;
 mod http;
 mod policies;
+mod proxy;
 mod report;
 
 use report::Report;

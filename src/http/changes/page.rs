@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actix_web::web;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
@@ -11,11 +12,11 @@ use crate::feed::render::Unfit;
 use crate::feed::{Cursor, LogRow, Renderer, Rest};
 use crate::limits::{CHANGES_BYTES_MAX, PIECE_BYTES, REPLAY_HOLD_MAX, REPLAY_PAUSE_MAX};
 use crate::metrics::Metrics;
-use crate::store::History;
-use crate::store::history::Replay;
 
+use super::super::State;
 use super::super::pieces::{Gone, Pieces};
 use super::super::problem::Problem;
+use super::step::{Source, Step};
 
 /// Why nothing more is written.
 enum Stop {
@@ -31,8 +32,7 @@ impl<T: Into<Problem>> From<T> for Stop {
 
 /// An answer that is being written.
 pub struct Page {
-    history: History,
-    found: Found,
+    source: Source,
     since: Arc<Cursor>,
     /// Where what has been written ends.
     from: Arc<Cursor>,
@@ -46,12 +46,11 @@ pub struct Page {
 
 impl Page {
     /// Of what was `found`, from `since` on.
-    pub fn new(history: &History, found: Found, since: Cursor, limit: usize) -> Self {
+    pub fn new(state: web::Data<State>, found: Found, since: Cursor, limit: usize) -> Self {
         let since = Arc::new(since);
         Self {
-            history: history.clone(),
             renderer: Renderer::new(found.view.clone()),
-            found,
+            source: Source::new(state, found, limit),
             from: since.clone(),
             since,
             limit,
@@ -89,34 +88,36 @@ impl Page {
     /// Writes step by step until there are enough; whether there are more.
     async fn steps(&mut self, pieces: &Pieces) -> Result<bool, Stop> {
         loop {
-            let mut replay = self.replay(None).await?;
+            let mut step = self.source.step(&self.from, None).await?;
             if self.count >= self.limit {
                 // Only to see whether there is one more.
-                let is_more = replay.next().await?.is_some();
-                if is_more || replay.is_to_now() {
+                let is_more = step.next(&mut self.source).await?.is_some();
+                if is_more || step.is_to_now() {
                     return Ok(is_more);
                 }
-                let end = replay.end().clone();
-                replay.finish().await??;
+                let end = step.end().clone();
+                step.finish().await?;
                 // Nothing of this table up to there.
                 self.from = end;
                 continue;
             }
-            let (end, is_to_now) = (replay.end().clone(), replay.is_to_now());
+            let end = step.end().clone();
             let (mut rows, mut bytes) = (Vec::new(), 0);
             while bytes < CHANGES_BYTES_MAX
-                && let Some(row) = replay.next().await?
+                && let Some(row) = step.next(&mut self.source).await?
             {
                 bytes += row.bytes();
                 rows.push(row);
             }
+            // Of a step in pieces only the last one tells.
+            let is_to_now = step.is_to_now();
             if bytes >= CHANGES_BYTES_MAX {
-                self.stream(pieces, replay, rows, &end).await?;
+                self.stream(pieces, step, rows, &end).await?;
             } else {
-                replay.finish().await??;
+                step.finish().await?;
                 // Where keys are checked late, a transaction need not wait for another on its key, so the log's order
                 // is not that of the commits: a step ends only where a reader has stood.
-                let limit = match self.found.view.table.late_key {
+                let limit = match self.source.found().view.table.late_key {
                     true => usize::MAX,
                     false => self.limit - self.count,
                 };
@@ -147,25 +148,12 @@ impl Page {
         }
     }
 
-    async fn replay(&self, rest: Option<&Rest>) -> Result<Replay, Stop> {
-        let replay = self
-            .history
-            .replay(
-                &self.from,
-                rest,
-                &self.found.rels,
-                self.found.view.held.as_ref(),
-            )
-            .await;
-        Ok(replay??)
-    }
-
     /// A step that is too large to look for a place in it where it could end: all of it. A client that takes its time
     /// gives its place to others, and goes on behind them.
     async fn stream(
         &mut self,
         pieces: &Pieces,
-        mut replay: Replay,
+        mut step: Step,
         rows: Vec<LogRow>,
         end: &Arc<Cursor>,
     ) -> Result<(), Stop> {
@@ -175,10 +163,10 @@ impl Page {
         loop {
             let row = match waiting.next() {
                 Some(row) => Some(row),
-                None => replay.next().await?,
+                None => step.next(&mut self.source).await?,
             };
             let Some(row) = row else {
-                replay.finish().await??;
+                step.finish().await?;
                 let text = &mut self.text;
                 self.renderer.finish(|change| push(text, change))?;
                 return self.reach(pieces, end.clone()).await;
@@ -202,14 +190,17 @@ impl Page {
             if text.is_empty() {
                 continue;
             }
-            drop(replay);
+            drop(step);
             send(pieces, text).await?;
             for row in waiting.by_ref() {
                 self.put(row)?;
             }
             self.hand_on(pieces).await?;
             let end = end.clone();
-            replay = self.replay(Some(&Rest { end, seq })).await?;
+            step = self
+                .source
+                .step(&self.from, Some(&Rest { end, seq }))
+                .await?;
             held_until = Instant::now() + REPLAY_HOLD_MAX;
         }
     }

@@ -9,6 +9,7 @@ use crate::support::program::{Dir, command, run};
 use crate::support::{Cluster, TestApp, within};
 
 mod front;
+mod nginx;
 
 /// What it says, as JSON, and whether its exit status goes with it.
 pub async fn doctor(args: &[&str]) -> Vec<Value> {
