@@ -165,7 +165,7 @@ pub async fn build_on(
         ))
     }) {
         Ok(_) => {}
-        Err(ConnectError::Fatal(why) | ConnectError::Broken(why)) => {
+        Err(ConnectError::Fatal(why) | ConnectError::Data(why) | ConnectError::Broken(why)) => {
             if let Some(postgres) = postgres {
                 let _ = postgres.stop().await;
             }

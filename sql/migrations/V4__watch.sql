@@ -685,7 +685,7 @@ begin
   end loop;
   update plank.watched set since = '0';   -- capture has begun before any cursor of this log
   update plank.watched set described = plank.describe(rel);
-  update plank.meta set log_id = gen_random_uuid(), system_id = cluster, database = here, own_oid = 'plank.meta'::regclass;
+  update plank.meta set log_id = gen_random_uuid(), secret = default, system_id = cluster, database = here, own_oid = 'plank.meta'::regclass;
   return true;
 end $$;
 

@@ -347,7 +347,7 @@ create function plank.is_made(kind text, name name) returns boolean language sql
     capture_delete_any capture_insert capture_insert_any capture_row capture_row_any capture_truncate
     capture_truncate_begin capture_truncate_part capture_unlisted capture_update capture_update_any check_rows
     close_if_full collation_of count_packed cursor decode_word deny describe detach empty_leaf facts fingerprint
-    follow_table follow_tables forms has_claim identity is_made is_plain is_wide keep_nothing key_of leave_mark
+    follow_table follow_tables forms has_claim hmac identity is_made is_plain is_wide keep_nothing key_of leave_mark
     letters level_of log_size look_at member_state members_of next_xid open_leaf permit pin prune prune_marks pruned
     reached read_filter read_operation read_quoted refusal rename_log renew renew_policies renew_policy reopen revoke
     sees_all sequences_of set_slot triggers_of unpin unwatch unwatch_all varint watch watched_above' end, E'\n', ' '), ' '))

@@ -46,6 +46,9 @@ pub enum HistoryError {
     /// The database is away: try again.
     #[error("{0}")]
     Away(String),
+    /// The database can't make anything of the place in the log: trying again does not help, and the client begins anew.
+    #[error("{0}")]
+    Unservable(String),
     /// The table can't be read: a code for programs, and why.
     #[error("{1}")]
     Denied(&'static str, String),
@@ -61,7 +64,10 @@ pub enum HistoryError {
 
 impl From<ConnectError> for HistoryError {
     fn from(error: ConnectError) -> Self {
-        Self::Away(error.to_string())
+        match error {
+            ConnectError::Data(why) => Self::Unservable(why),
+            error => Self::Away(error.to_string()),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod browser;
+mod cursors;
 mod dear;
 mod explain;
 mod jwks_url;
