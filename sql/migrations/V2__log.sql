@@ -127,6 +127,38 @@ create table plank.mark (
   at       timestamptz not null default now()
 );
 
+-- LOCKS between servers are tables that hold nothing, since advisory locks can be taken by all roles that may connect.
+create table plank.pruning ();     -- throwing away a part of the log, or opening it again
+create table plank.following ();   -- looking for altered tables
+
+-- Takes one of these for the rest of the transaction; false if another server has it.
+create function plank.try_lock(name text) returns boolean language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  execute format('lock table plank.%I in exclusive mode nowait', name);
+  return true;
+exception when lock_not_available then
+  return false;
+end $$;
+
+-- The servers that follow the log: their listening connections, and which of them rely on the doorbell.
+create table plank.listener (
+  pid    int         primary key,
+  began  timestamptz not null,        -- of the connection: numbers of processes are used again
+  sleeps boolean     not null
+);
+
+-- The listeners that are connected. A row of one that has ended without saying so counts as long as its number is used by a
+-- connection of a role whose beginning can't be seen.
+create function plank.listeners() returns setof plank.listener language sql volatile set search_path = pg_catalog, pg_temp as $$
+  select l.* from plank.listener l, pg_stat_get_activity(l.pid) a where coalesce(a.backend_start = l.began, true)
+$$;
+
+-- Says that this connection listens. Called once for each, before it reads.
+create function plank.listen() returns void language sql volatile set search_path = pg_catalog, pg_temp as $$
+  delete from plank.listener l where l.pid = pg_backend_pid() or not exists (select from plank.listeners() x where x.pid = l.pid);
+  insert into plank.listener select a.pid, a.backend_start, false from pg_stat_get_activity(pg_backend_pid()) a
+$$;
+
 -- CURSORS
 
 -- The log that a cursor belongs to: this log, in this cluster, on this timeline. The timeline comes from the position in
@@ -224,7 +256,7 @@ $$;
 -- GROWTH. Nobody prunes while plank is down. A writer that finds twice the rows that the log may have closes it: changes
 -- then go to the leaf that keeps nothing. A full disk would fail every write of the database; a closed log only costs
 -- clients a new start, which most of them would need anyway. Writers call this about once in 4,096 log rows.
-create function plank.close_if_full() returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+create function plank.close_if_full() returns void language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if (select plank.reached() - o.last_value > 2 * m.rows_max from plank.oldest o, plank.meta m) then
     -- Until it stays: a pruner that looked before may be setting it.
@@ -264,7 +296,7 @@ declare
   fence xid8 := (select reopened from plank.meta);
 begin
   if not is_closed and fence is null then return false; end if;
-  if not pg_try_advisory_xact_lock(7012, 2) then return true; end if;
+  if not plank.try_lock('pruning') then return true; end if;
   is_closed := (select last_value = 8 from plank.slot);
   fence := (select reopened from plank.meta);
   if is_closed and fence is distinct from '0' then
@@ -334,7 +366,7 @@ begin
     raise exception 'plank: prune() needs the isolation level read committed'
       using hint = 'an older snapshot does not show what has to be noted before it is thrown away', errcode = 'invalid_transaction_state';
   end if;
-  if not pg_try_advisory_xact_lock(7012, 2) then return false; end if;
+  if not plank.try_lock('pruning') then return false; end if;
   -- Only behind the lock: another node may just have turned the ring.
   current := (select last_value from plank.slot);
   next := (current + 1) % 8;

@@ -302,7 +302,7 @@ impl CatchUp {
     async fn read_log(&mut self, rels: &[Oid], view: View) -> Result<(), Stop> {
         self.result = "log";
         let rest = self.open.as_ref().map(|(rest, _)| rest);
-        let history = &self.local.history;
+        let history = self.local.history.of(self.conn.asker());
         let held = view.held.as_ref();
         let mut replay = history.replay(&self.from, rest, rels, held).await??;
         // A step that nothing of was for the client may have taken long. It must not be taken again.

@@ -116,7 +116,8 @@ impl Cursor {
                 }
                 (body, Proof::Missing(*check))
             }
-            other if other > VERSION => return Err(CursorError::Version(other)),
+            // Beyond that it is rather some other text than a cursor.
+            newer if (VERSION..16).contains(&newer) => return Err(CursorError::Version(newer)),
             _ => return Err(malformed),
         };
         let body = body.get(1..).ok_or(malformed)?;

@@ -73,7 +73,7 @@ pub async fn history(
         state.metrics.resumed("reset");
         return Err(gone(ResetReason::Schema));
     }
-    let page = Page::new(&state.history, found, since, limit);
+    let page = Page::new(&state.history_for(&request, &who.0), found, since, limit);
     let (pieces, body) = pieces::channel();
     actix_rt::spawn(page.write(pieces, state.metrics.clone()));
     Ok(answer().streaming(body.begun().await?))

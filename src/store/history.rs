@@ -8,7 +8,10 @@ use tokio_postgres::types::ToSql;
 use crate::config::Server;
 use crate::feed::catalog::Oid;
 use crate::feed::{Cursor, Epoch, Held, LogRow, Rest, Snapshot};
-use crate::limits::{CATCH_UP_READ_MAX, PAGES_MAX, REPLAYS_MAX, SNAPSHOT_MAX, SNAPSHOTS_MAX};
+use crate::limits::{
+    CATCH_UP_READ_MAX, LOOKS_MAX, PAGES_MAX, REPLAYS_MAX, SNAPSHOT_MAX, SNAPSHOTS_MAX,
+};
+use crate::metrics::Metrics;
 
 use super::connect::{self, ConnectError};
 use super::log::decode::Xid8;
@@ -19,15 +22,19 @@ use super::policy;
 use super::session::Session;
 
 mod pace;
+mod reader;
 mod select;
 mod slot;
 mod sorts;
 mod table;
+mod turns;
 
 pub use pace::{Pace, Unpaced};
 pub use select::{Select, Sort};
 use slot::{Slot, pool};
 pub use table::TableSnapshot;
+pub use turns::Asker;
+use turns::Turns;
 
 /// Marks that are looked at for the end of a step. The first one behind the cursor nearly always does.
 const MARKS: &str = "select snapshot::text from plank.mark \
@@ -89,7 +96,20 @@ pub struct History {
     snapshots: deadpool_postgres::Pool,
     /// Of tables too, but only a part of one: short, so they don't wait behind whole ones.
     pages: deadpool_postgres::Pool,
+    /// For questions that take a moment, so that they wait behind none of these.
+    looks: deadpool_postgres::Pool,
+    turns: Arc<Places>,
+    /// For whom it reads.
+    asker: Asker,
     explain: Explain,
+}
+
+/// The places of each kind.
+#[derive(Debug)]
+struct Places {
+    replays: Arc<Turns>,
+    snapshots: Arc<Turns>,
+    pages: Arc<Turns>,
 }
 
 impl History {
@@ -97,7 +117,7 @@ impl History {
     ///
     /// # Errors
     /// If there are no roots to check its certificate with.
-    pub fn new(server: &Server) -> Result<Self, String> {
+    pub fn new(server: &Server, metrics: &Arc<Metrics>) -> Result<Self, String> {
         let replay = Session {
             more: SETTINGS,
             ..Session::UNLIMITED
@@ -111,8 +131,23 @@ impl History {
             replays: pool(server, "plank replay", REPLAYS_MAX, replay)?,
             pages: pool(server, "plank page", PAGES_MAX, snapshot)?,
             snapshots: pool(server, "plank snapshot", SNAPSHOTS_MAX, snapshot)?,
+            looks: pool(server, "plank look", LOOKS_MAX, replay)?,
+            turns: Arc::new(Places {
+                replays: Turns::new("replay", REPLAYS_MAX, metrics.clone()),
+                snapshots: Turns::new("snapshot", SNAPSHOTS_MAX, metrics.clone()),
+                pages: Turns::new("page", PAGES_MAX, metrics.clone()),
+            }),
+            asker: Asker::Anyone,
             explain: Explain::new(server.config.clone()),
         })
+    }
+
+    /// The same, for somebody: what is read takes one of the places that are shared among all who ask.
+    pub fn of(&self, asker: Asker) -> Self {
+        Self {
+            asker,
+            ..self.clone()
+        }
     }
 
     /// Begins to read what comes behind `from`, of the tables `rels`: up to the next mark, or to now. Waits for its turn.
@@ -126,7 +161,7 @@ impl History {
         rels: &[Oid],
         held: Option<&Held>,
     ) -> Result<Result<Replay, Lost>, HistoryError> {
-        let slot = Slot::take(&self.replays).await?;
+        let slot = Slot::take(&self.replays, &self.turns.replays, &self.asker).await?;
         let place = from.snapshot.to_string();
         if !self.holds(&slot, held).await? {
             slot.done();
@@ -222,7 +257,7 @@ impl History {
     /// # Errors
     /// See [`HistoryError`].
     pub async fn now(&self) -> Result<Cursor, HistoryError> {
-        let slot = Slot::take(&self.replays).await?;
+        let slot = Slot::look(&self.looks).await?;
         let cursor = connect::soon("now", now(slot.client(), &self.explain)).await?;
         slot.done();
         Ok(cursor)
@@ -233,6 +268,7 @@ impl History {
         self.replays.close();
         self.snapshots.close();
         self.pages.close();
+        self.looks.close();
     }
 }
 

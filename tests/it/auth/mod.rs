@@ -14,6 +14,7 @@ mod rates;
 mod refused_policies;
 mod revoke;
 mod revoked;
+mod rights;
 mod secrets;
 mod sessions;
 mod several;
