@@ -8,6 +8,7 @@ mod explain;
 mod jwks_url;
 mod key_files;
 mod keys;
+mod objects;
 mod policies;
 mod random;
 mod rates;
