@@ -216,8 +216,17 @@ CREATE FUNCTION plank.bell_awake() RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+  is_alone boolean := true;
 begin
-  if not pg_try_advisory_xact_lock(7012, 1) then return false; end if;
+  begin
+    lock table plank.listener in share row exclusive mode nowait;
+  exception when lock_not_available then
+    is_alone := false;
+  end;
+  update plank.listener set sleeps = false where pid = pg_backend_pid() and sleeps;
+  if not is_alone then return false; end if;
+  if exists (select from plank.listeners() l where l.sleeps and l.pid <> pg_backend_pid()) then return false; end if;
   perform setval('plank.bell', 0);
   return true;
 end $$;
@@ -234,7 +243,11 @@ CREATE FUNCTION plank.bell_sleep() RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  perform pg_advisory_lock_shared(7012, 1);
+  lock table plank.listener in share row exclusive mode;
+  update plank.listener set sleeps = true where pid = pg_backend_pid();
+  if not found then
+    insert into plank.listener select a.pid, a.backend_start, true from pg_stat_get_activity(pg_backend_pid()) a;
+  end if;
   perform setval('plank.bell', 1);
 end $$;
 
@@ -242,7 +255,7 @@ end $$;
 ALTER FUNCTION plank.bell_sleep() OWNER TO plank_owner;
 
 --
--- Name: capture_begin(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+-- Name: capture_begin(); Type: FUNCTION; Schema: plank; Owner: plank_capture
 --
 
 CREATE FUNCTION plank.capture_begin() RETURNS trigger
@@ -257,10 +270,10 @@ begin
 end $$;
 
 
-ALTER FUNCTION plank.capture_begin() OWNER TO plank_owner;
+ALTER FUNCTION plank.capture_begin() OWNER TO plank_capture;
 
 --
--- Name: capture_delete(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+-- Name: capture_delete(); Type: FUNCTION; Schema: plank; Owner: plank_capture
 --
 
 CREATE FUNCTION plank.capture_delete() RETURNS trigger
@@ -298,31 +311,31 @@ begin
     or pg_catalog.current_setting('extra_float_digits') operator(pg_catalog.<>) '1' then theirs := plank.pin(); end if;
   if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, old, began)
-        select 0, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 0, tg_relid, 'D', plank.json_of(o.*), began from old_rows o limit 8;
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, old, began)
-        select 1, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 1, tg_relid, 'D', plank.json_of(o.*), began from old_rows o limit 8;
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, old, began)
-        select 2, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 2, tg_relid, 'D', plank.json_of(o.*), began from old_rows o limit 8;
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, old, began)
-        select 3, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 3, tg_relid, 'D', plank.json_of(o.*), began from old_rows o limit 8;
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, old, began)
-        select 4, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 4, tg_relid, 'D', plank.json_of(o.*), began from old_rows o limit 8;
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, old, began)
-        select 5, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 5, tg_relid, 'D', plank.json_of(o.*), began from old_rows o limit 8;
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, old, began)
-        select 6, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 6, tg_relid, 'D', plank.json_of(o.*), began from old_rows o limit 8;
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, old, began)
-        select 7, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 7, tg_relid, 'D', plank.json_of(o.*), began from old_rows o limit 8;
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, old, began)
-        select 8, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 8, tg_relid, 'D', plank.json_of(o.*), began from old_rows o limit 8;
   end if;
 
   get diagnostics logged = row_count;
@@ -337,9 +350,9 @@ begin
       select pg_catalog.max(pg_catalog.pg_column_size(r.*)), pg_catalog.count(*) operator(pg_catalog.-) logged into size, rows from old_rows r;
       size := pg_catalog.int8larger(1, pg_catalog.int8smaller(512, 262144 operator(pg_catalog./) size));
       if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', (
-          select pg_catalog.json_agg(r.*)
+          select plank.json_list(pg_catalog.array_agg(r.*))
           from (select * from old_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece, began from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); else insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', o.r, o.piece, began from (
-          select p.piece, pg_catalog.json_agg(p.whole) as r
+          select p.piece, plank.json_list(pg_catalog.array_agg(p.whole)) as r
           from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
             from (select * from old_rows offset logged) r) p
           group by p.piece) o order by o.piece; end if;
@@ -360,10 +373,10 @@ begin
 end $$;
 
 
-ALTER FUNCTION plank.capture_delete() OWNER TO plank_owner;
+ALTER FUNCTION plank.capture_delete() OWNER TO plank_capture;
 
 --
--- Name: capture_delete_any(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+-- Name: capture_delete_any(); Type: FUNCTION; Schema: plank; Owner: plank_capture
 --
 
 CREATE FUNCTION plank.capture_delete_any() RETURNS trigger
@@ -377,6 +390,7 @@ CREATE FUNCTION plank.capture_delete_any() RETURNS trigger
     SET lc_monetary TO 'C'
     SET quote_all_identifiers TO 'off'
     SET jit TO 'off'
+    SET exit_on_error TO 'off'
     AS $$
 #variable_conflict use_variable
 declare
@@ -405,31 +419,31 @@ begin
   if false then theirs := plank.pin(); end if;
   if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, old, began)
-        select 0, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 0, tg_relid, 'D', plank.json_of_any(o.*), began from old_rows o limit 8;
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, old, began)
-        select 1, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 1, tg_relid, 'D', plank.json_of_any(o.*), began from old_rows o limit 8;
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, old, began)
-        select 2, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 2, tg_relid, 'D', plank.json_of_any(o.*), began from old_rows o limit 8;
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, old, began)
-        select 3, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 3, tg_relid, 'D', plank.json_of_any(o.*), began from old_rows o limit 8;
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, old, began)
-        select 4, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 4, tg_relid, 'D', plank.json_of_any(o.*), began from old_rows o limit 8;
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, old, began)
-        select 5, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 5, tg_relid, 'D', plank.json_of_any(o.*), began from old_rows o limit 8;
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, old, began)
-        select 6, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 6, tg_relid, 'D', plank.json_of_any(o.*), began from old_rows o limit 8;
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, old, began)
-        select 7, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 7, tg_relid, 'D', plank.json_of_any(o.*), began from old_rows o limit 8;
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, old, began)
-        select 8, tg_relid, 'D', pg_catalog.row_to_json(o.*), began from old_rows o limit 8;
+        select 8, tg_relid, 'D', plank.json_of_any(o.*), began from old_rows o limit 8;
   end if;
 
   get diagnostics logged = row_count;
@@ -444,9 +458,9 @@ begin
       select pg_catalog.max(pg_catalog.pg_column_size(r.*)), pg_catalog.count(*) operator(pg_catalog.-) logged into size, rows from old_rows r;
       size := pg_catalog.int8larger(1, pg_catalog.int8smaller(512, 262144 operator(pg_catalog./) size));
       if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', (
-          select pg_catalog.json_agg(r.*)
+          select pg_catalog.json_agg(plank.json_of_any(r.*))
           from (select * from old_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece, began from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); else insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', o.r, o.piece, began from (
-          select p.piece, pg_catalog.json_agg(p.whole) as r
+          select p.piece, pg_catalog.json_agg(plank.json_of_any(p.whole)) as r
           from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
             from (select * from old_rows offset logged) r) p
           group by p.piece) o order by o.piece; end if;
@@ -467,10 +481,10 @@ begin
 end $$;
 
 
-ALTER FUNCTION plank.capture_delete_any() OWNER TO plank_owner;
+ALTER FUNCTION plank.capture_delete_any() OWNER TO plank_capture;
 
 --
--- Name: capture_insert(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+-- Name: capture_insert(); Type: FUNCTION; Schema: plank; Owner: plank_capture
 --
 
 CREATE FUNCTION plank.capture_insert() RETURNS trigger
@@ -501,31 +515,31 @@ begin
     or pg_catalog.current_setting('extra_float_digits') operator(pg_catalog.<>) '1' then theirs := plank.pin(); end if;
   if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, row)
-        select 0, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 0, tg_relid, 'I', plank.json_of(n.*) from new_rows n limit 8;
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, row)
-        select 1, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 1, tg_relid, 'I', plank.json_of(n.*) from new_rows n limit 8;
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, row)
-        select 2, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 2, tg_relid, 'I', plank.json_of(n.*) from new_rows n limit 8;
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, row)
-        select 3, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 3, tg_relid, 'I', plank.json_of(n.*) from new_rows n limit 8;
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, row)
-        select 4, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 4, tg_relid, 'I', plank.json_of(n.*) from new_rows n limit 8;
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, row)
-        select 5, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 5, tg_relid, 'I', plank.json_of(n.*) from new_rows n limit 8;
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, row)
-        select 6, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 6, tg_relid, 'I', plank.json_of(n.*) from new_rows n limit 8;
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, row)
-        select 7, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 7, tg_relid, 'I', plank.json_of(n.*) from new_rows n limit 8;
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, row)
-        select 8, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 8, tg_relid, 'I', plank.json_of(n.*) from new_rows n limit 8;
   end if;
 
   get diagnostics logged = row_count;
@@ -540,9 +554,9 @@ begin
       select pg_catalog.max(pg_catalog.pg_column_size(r.*)), pg_catalog.count(*) operator(pg_catalog.-) logged into size, rows from new_rows r;
       size := pg_catalog.int8larger(1, pg_catalog.int8smaller(512, 262144 operator(pg_catalog./) size));
       if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, 'i', (
-          select pg_catalog.json_agg(r.*)
+          select plank.json_list(pg_catalog.array_agg(r.*))
           from (select * from new_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); else insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, 'i', n.r, n.piece from (
-          select p.piece, pg_catalog.json_agg(p.whole) as r
+          select p.piece, plank.json_list(pg_catalog.array_agg(p.whole)) as r
           from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
             from (select * from new_rows offset logged) r) p
           group by p.piece) n order by n.piece; end if;
@@ -563,10 +577,10 @@ begin
 end $$;
 
 
-ALTER FUNCTION plank.capture_insert() OWNER TO plank_owner;
+ALTER FUNCTION plank.capture_insert() OWNER TO plank_capture;
 
 --
--- Name: capture_insert_any(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+-- Name: capture_insert_any(); Type: FUNCTION; Schema: plank; Owner: plank_capture
 --
 
 CREATE FUNCTION plank.capture_insert_any() RETURNS trigger
@@ -580,6 +594,7 @@ CREATE FUNCTION plank.capture_insert_any() RETURNS trigger
     SET lc_monetary TO 'C'
     SET quote_all_identifiers TO 'off'
     SET jit TO 'off'
+    SET exit_on_error TO 'off'
     AS $$
 #variable_conflict use_variable
 declare
@@ -601,31 +616,31 @@ begin
   if false then theirs := plank.pin(); end if;
   if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, row)
-        select 0, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 0, tg_relid, 'I', plank.json_of_any(n.*) from new_rows n limit 8;
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, row)
-        select 1, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 1, tg_relid, 'I', plank.json_of_any(n.*) from new_rows n limit 8;
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, row)
-        select 2, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 2, tg_relid, 'I', plank.json_of_any(n.*) from new_rows n limit 8;
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, row)
-        select 3, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 3, tg_relid, 'I', plank.json_of_any(n.*) from new_rows n limit 8;
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, row)
-        select 4, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 4, tg_relid, 'I', plank.json_of_any(n.*) from new_rows n limit 8;
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, row)
-        select 5, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 5, tg_relid, 'I', plank.json_of_any(n.*) from new_rows n limit 8;
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, row)
-        select 6, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 6, tg_relid, 'I', plank.json_of_any(n.*) from new_rows n limit 8;
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, row)
-        select 7, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 7, tg_relid, 'I', plank.json_of_any(n.*) from new_rows n limit 8;
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, row)
-        select 8, tg_relid, 'I', pg_catalog.row_to_json(n.*) from new_rows n limit 8;
+        select 8, tg_relid, 'I', plank.json_of_any(n.*) from new_rows n limit 8;
   end if;
 
   get diagnostics logged = row_count;
@@ -640,9 +655,9 @@ begin
       select pg_catalog.max(pg_catalog.pg_column_size(r.*)), pg_catalog.count(*) operator(pg_catalog.-) logged into size, rows from new_rows r;
       size := pg_catalog.int8larger(1, pg_catalog.int8smaller(512, 262144 operator(pg_catalog./) size));
       if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, 'i', (
-          select pg_catalog.json_agg(r.*)
+          select pg_catalog.json_agg(plank.json_of_any(r.*))
           from (select * from new_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); else insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, 'i', n.r, n.piece from (
-          select p.piece, pg_catalog.json_agg(p.whole) as r
+          select p.piece, pg_catalog.json_agg(plank.json_of_any(p.whole)) as r
           from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
             from (select * from new_rows offset logged) r) p
           group by p.piece) n order by n.piece; end if;
@@ -663,10 +678,10 @@ begin
 end $$;
 
 
-ALTER FUNCTION plank.capture_insert_any() OWNER TO plank_owner;
+ALTER FUNCTION plank.capture_insert_any() OWNER TO plank_capture;
 
 --
--- Name: capture_row(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+-- Name: capture_row(); Type: FUNCTION; Schema: plank; Owner: plank_capture
 --
 
 CREATE FUNCTION plank.capture_row() RETURNS trigger
@@ -691,71 +706,71 @@ begin
     or pg_catalog.current_setting('bytea_output') operator(pg_catalog.<>) 'hex'
     or pg_catalog.current_setting('extra_float_digits') operator(pg_catalog.<>) '1' then theirs := plank.pin(); end if;
   if tg_op operator(pg_catalog.=) 'UPDATE' and pg_catalog.pg_column_size(new) operator(pg_catalog.+) pg_catalog.pg_column_size(old)
-      operator(pg_catalog.>=) 262144 and pg_catalog.octet_length(pg_catalog.row_to_json(new)::pg_catalog.text)
-      operator(pg_catalog.+) pg_catalog.octet_length(pg_catalog.row_to_json(old)::pg_catalog.text) operator(pg_catalog.>) 500000000 then
+      operator(pg_catalog.>=) 262144 and pg_catalog.octet_length(plank.json_of(new)::pg_catalog.text)
+      operator(pg_catalog.+) pg_catalog.octet_length(plank.json_of(old)::pg_catalog.text) operator(pg_catalog.>) 500000000 then
     -- Two rows that don't fit into one log row.
     if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, old, leaf, old_at)
-        select 0, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 0, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_0 (slot, rel, op, row, leaf, row_at)
-        select 0, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 0, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, old, leaf, old_at)
-        select 1, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 1, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_1 (slot, rel, op, row, leaf, row_at)
-        select 1, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 1, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, old, leaf, old_at)
-        select 2, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 2, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_2 (slot, rel, op, row, leaf, row_at)
-        select 2, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 2, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, old, leaf, old_at)
-        select 3, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 3, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_3 (slot, rel, op, row, leaf, row_at)
-        select 3, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 3, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, old, leaf, old_at)
-        select 4, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 4, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_4 (slot, rel, op, row, leaf, row_at)
-        select 4, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 4, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, old, leaf, old_at)
-        select 5, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 5, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_5 (slot, rel, op, row, leaf, row_at)
-        select 5, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 5, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, old, leaf, old_at)
-        select 6, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 6, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_6 (slot, rel, op, row, leaf, row_at)
-        select 6, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 6, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, old, leaf, old_at)
-        select 7, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 7, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_7 (slot, rel, op, row, leaf, row_at)
-        select 7, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 7, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, old, leaf, old_at)
-        select 8, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 8, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_8 (slot, rel, op, row, leaf, row_at)
-        select 8, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 8, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   end if;
 
@@ -763,8 +778,8 @@ begin
     if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 0, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -772,8 +787,8 @@ begin
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 1, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -781,8 +796,8 @@ begin
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 2, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -790,8 +805,8 @@ begin
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 3, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -799,8 +814,8 @@ begin
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 4, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -808,8 +823,8 @@ begin
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 5, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -817,8 +832,8 @@ begin
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 6, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -826,8 +841,8 @@ begin
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 7, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -835,8 +850,8 @@ begin
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 8, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -845,8 +860,8 @@ begin
 
   end if;
   if not found and slot operator(pg_catalog.<) 8 then
-    perform plank.capture_unlisted(tg_relid, tg_op, case when tg_op operator(pg_catalog.<>) 'DELETE' then pg_catalog.row_to_json(new) end,
-      case when tg_op operator(pg_catalog.<>) 'INSERT' then pg_catalog.row_to_json(old) end,
+    perform plank.capture_unlisted(tg_relid, tg_op, case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.json_of(new) end,
+      case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.json_of(old) end,
       case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end, case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end);
   elsif slot operator(pg_catalog.<) 8 and pg_catalog.currval('plank.seq') operator(pg_catalog.%) 4096 operator(pg_catalog.=) 0 then
     perform plank.close_if_full();
@@ -863,10 +878,10 @@ begin
 end $$;
 
 
-ALTER FUNCTION plank.capture_row() OWNER TO plank_owner;
+ALTER FUNCTION plank.capture_row() OWNER TO plank_capture;
 
 --
--- Name: capture_row_any(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+-- Name: capture_row_any(); Type: FUNCTION; Schema: plank; Owner: plank_capture
 --
 
 CREATE FUNCTION plank.capture_row_any() RETURNS trigger
@@ -880,6 +895,7 @@ CREATE FUNCTION plank.capture_row_any() RETURNS trigger
     SET lc_monetary TO 'C'
     SET quote_all_identifiers TO 'off'
     SET jit TO 'off'
+    SET exit_on_error TO 'off'
     AS $$
 #variable_conflict use_variable
 declare
@@ -895,71 +911,71 @@ begin
   end;
   if false then theirs := plank.pin(); end if;
   if tg_op operator(pg_catalog.=) 'UPDATE' and pg_catalog.pg_column_size(new) operator(pg_catalog.+) pg_catalog.pg_column_size(old)
-      operator(pg_catalog.>=) 262144 and pg_catalog.octet_length(pg_catalog.row_to_json(new)::pg_catalog.text)
-      operator(pg_catalog.+) pg_catalog.octet_length(pg_catalog.row_to_json(old)::pg_catalog.text) operator(pg_catalog.>) 500000000 then
+      operator(pg_catalog.>=) 262144 and pg_catalog.octet_length(plank.json_of_any(new)::pg_catalog.text)
+      operator(pg_catalog.+) pg_catalog.octet_length(plank.json_of_any(old)::pg_catalog.text) operator(pg_catalog.>) 500000000 then
     -- Two rows that don't fit into one log row.
     if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, old, leaf, old_at)
-        select 0, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 0, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_0 (slot, rel, op, row, leaf, row_at)
-        select 0, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 0, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, old, leaf, old_at)
-        select 1, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 1, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_1 (slot, rel, op, row, leaf, row_at)
-        select 1, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 1, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, old, leaf, old_at)
-        select 2, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 2, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_2 (slot, rel, op, row, leaf, row_at)
-        select 2, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 2, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, old, leaf, old_at)
-        select 3, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 3, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_3 (slot, rel, op, row, leaf, row_at)
-        select 3, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 3, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, old, leaf, old_at)
-        select 4, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 4, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_4 (slot, rel, op, row, leaf, row_at)
-        select 4, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 4, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, old, leaf, old_at)
-        select 5, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 5, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_5 (slot, rel, op, row, leaf, row_at)
-        select 5, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 5, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, old, leaf, old_at)
-        select 6, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 6, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_6 (slot, rel, op, row, leaf, row_at)
-        select 6, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 6, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, old, leaf, old_at)
-        select 7, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 7, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_7 (slot, rel, op, row, leaf, row_at)
-        select 7, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 7, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, old, leaf, old_at)
-        select 8, m.watched, 'D', plank.as_parent(pg_catalog.row_to_json(old), m.columns), tg_relid, old.ctid
+        select 8, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_8 (slot, rel, op, row, leaf, row_at)
-        select 8, m.watched, 'I', plank.as_parent(pg_catalog.row_to_json(new), m.columns), tg_relid, new.ctid
+        select 8, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   end if;
 
@@ -967,8 +983,8 @@ begin
     if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 0, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -976,8 +992,8 @@ begin
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 1, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -985,8 +1001,8 @@ begin
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 2, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -994,8 +1010,8 @@ begin
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 3, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1003,8 +1019,8 @@ begin
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 4, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1012,8 +1028,8 @@ begin
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 5, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1021,8 +1037,8 @@ begin
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 6, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1030,8 +1046,8 @@ begin
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 7, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1039,8 +1055,8 @@ begin
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 8, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(pg_catalog.row_to_json(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(pg_catalog.row_to_json(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1049,8 +1065,8 @@ begin
 
   end if;
   if not found and slot operator(pg_catalog.<) 8 then
-    perform plank.capture_unlisted(tg_relid, tg_op, case when tg_op operator(pg_catalog.<>) 'DELETE' then pg_catalog.row_to_json(new) end,
-      case when tg_op operator(pg_catalog.<>) 'INSERT' then pg_catalog.row_to_json(old) end,
+    perform plank.capture_unlisted(tg_relid, tg_op, case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.json_of_any(new) end,
+      case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.json_of_any(old) end,
       case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end, case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end);
   elsif slot operator(pg_catalog.<) 8 and pg_catalog.currval('plank.seq') operator(pg_catalog.%) 4096 operator(pg_catalog.=) 0 then
     perform plank.close_if_full();
@@ -1067,10 +1083,10 @@ begin
 end $$;
 
 
-ALTER FUNCTION plank.capture_row_any() OWNER TO plank_owner;
+ALTER FUNCTION plank.capture_row_any() OWNER TO plank_capture;
 
 --
--- Name: capture_truncate(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+-- Name: capture_truncate(); Type: FUNCTION; Schema: plank; Owner: plank_capture
 --
 
 CREATE FUNCTION plank.capture_truncate() RETURNS trigger
@@ -1097,10 +1113,10 @@ begin
 end $$;
 
 
-ALTER FUNCTION plank.capture_truncate() OWNER TO plank_owner;
+ALTER FUNCTION plank.capture_truncate() OWNER TO plank_capture;
 
 --
--- Name: capture_truncate_begin(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+-- Name: capture_truncate_begin(); Type: FUNCTION; Schema: plank; Owner: plank_capture
 --
 
 CREATE FUNCTION plank.capture_truncate_begin() RETURNS trigger
@@ -1113,16 +1129,17 @@ begin
 end $$;
 
 
-ALTER FUNCTION plank.capture_truncate_begin() OWNER TO plank_owner;
+ALTER FUNCTION plank.capture_truncate_begin() OWNER TO plank_capture;
 
 --
--- Name: capture_truncate_part(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+-- Name: capture_truncate_part(); Type: FUNCTION; Schema: plank; Owner: plank_capture
 --
 
 CREATE FUNCTION plank.capture_truncate_part() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
+    SET exit_on_error TO 'off'
+    AS $$
 declare
   above record;
   theirs text[] := plank.pin();
@@ -1139,11 +1156,11 @@ begin
     where m.rel = tg_relid and not exists (select from plank.truncating t where t.xid = pg_current_xact_id() and t.watched = m.watched)
   loop
     begin
-      if not plank.sees_all(tg_relid) then raise insufficient_privilege; end if;
       -- began: all else that was logged of the table comes before or after all of this. Places in it are given out again.
-      execute format('insert into plank.log (slot, rel, op, old, leaf, old_at, began)
-        select coalesce(pg_sequence_last_value(''plank.slot''), 0), $1, ''D'', plank.as_parent(row_to_json(x.*), $2), $3, x.ctid, $4 from only %s x',
-        tg_relid::regclass) using above.watched, above.columns, tg_relid, coalesce(pg_sequence_last_value('plank.seq'), 0);
+      insert into plank.log (slot, rel, op, old, leaf, old_at, began)
+        select coalesce(pg_sequence_last_value('plank.slot'), 0), above.watched, 'D', plank.as_parent(x.r, above.columns), tg_relid, x.at,
+          coalesce(pg_sequence_last_value('plank.seq'), 0)
+        from plank.rows_of(tg_relid) x;
     exception when insufficient_privilege then
       -- Without the right to read the rows: the servers learn that the table can't be followed through this.
       insert into plank.log (slot, rel, op) values (coalesce(pg_sequence_last_value('plank.slot'), 0), above.watched, 'R');
@@ -1156,10 +1173,10 @@ begin
     number := pg_catalog.setval('plank.last', lastval);
   end if;
   return null;
-end $_$;
+end $$;
 
 
-ALTER FUNCTION plank.capture_truncate_part() OWNER TO plank_owner;
+ALTER FUNCTION plank.capture_truncate_part() OWNER TO plank_capture;
 
 --
 -- Name: capture_unlisted(oid, text, json, json, tid, tid); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -1181,7 +1198,7 @@ end $$;
 ALTER FUNCTION plank.capture_unlisted(t oid, op text, r json, o json, r_at tid, o_at tid) OWNER TO plank_owner;
 
 --
--- Name: capture_update(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+-- Name: capture_update(); Type: FUNCTION; Schema: plank; Owner: plank_capture
 --
 
 CREATE FUNCTION plank.capture_update() RETURNS trigger
@@ -1219,7 +1236,7 @@ begin
     or pg_catalog.current_setting('extra_float_digits') operator(pg_catalog.<>) '1' then theirs := plank.pin(); end if;
   if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, row, old, began)
-        select 0, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 0, tg_relid, 'U', plank.json_of(n.*), (select plank.json_of(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1227,7 +1244,7 @@ begin
         limit 1;
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, row, old, began)
-        select 1, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 1, tg_relid, 'U', plank.json_of(n.*), (select plank.json_of(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1235,7 +1252,7 @@ begin
         limit 1;
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, row, old, began)
-        select 2, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 2, tg_relid, 'U', plank.json_of(n.*), (select plank.json_of(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1243,7 +1260,7 @@ begin
         limit 1;
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, row, old, began)
-        select 3, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 3, tg_relid, 'U', plank.json_of(n.*), (select plank.json_of(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1251,7 +1268,7 @@ begin
         limit 1;
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, row, old, began)
-        select 4, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 4, tg_relid, 'U', plank.json_of(n.*), (select plank.json_of(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1259,7 +1276,7 @@ begin
         limit 1;
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, row, old, began)
-        select 5, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 5, tg_relid, 'U', plank.json_of(n.*), (select plank.json_of(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1267,7 +1284,7 @@ begin
         limit 1;
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, row, old, began)
-        select 6, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 6, tg_relid, 'U', plank.json_of(n.*), (select plank.json_of(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1275,7 +1292,7 @@ begin
         limit 1;
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, row, old, began)
-        select 7, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 7, tg_relid, 'U', plank.json_of(n.*), (select plank.json_of(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1283,7 +1300,7 @@ begin
         limit 1;
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, row, old, began)
-        select 8, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 8, tg_relid, 'U', plank.json_of(n.*), (select plank.json_of(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1305,31 +1322,31 @@ begin
       if size operator(pg_catalog.<) 262144 then
         size := pg_catalog.int8larger(1, pg_catalog.int8smaller(512, 262144 operator(pg_catalog./) size));
       else
-        size := case when coalesce((select pg_catalog.max(pg_catalog.octet_length(pg_catalog.row_to_json(r.*)::pg_catalog.text)) from new_rows r), 0) operator(pg_catalog.+) coalesce((select pg_catalog.max(pg_catalog.octet_length(pg_catalog.row_to_json(r.*)::pg_catalog.text)) from old_rows r), 0) operator(pg_catalog.>) 500000000
+        size := case when coalesce((select pg_catalog.max(pg_catalog.octet_length(plank.json_of(r.*)::pg_catalog.text)) from new_rows r), 0) operator(pg_catalog.+) coalesce((select pg_catalog.max(pg_catalog.octet_length(plank.json_of(r.*)::pg_catalog.text)) from old_rows r), 0) operator(pg_catalog.>) 500000000
           then -1 else 0 end;
       end if;
       if size operator(pg_catalog.>) 0 and rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, row, old, piece, began) select slot, tg_relid, 'u', (
-          select pg_catalog.json_agg(r.*)
+          select plank.json_list(pg_catalog.array_agg(r.*))
           from (select * from new_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), (
-          select pg_catalog.json_agg(r.*)
+          select plank.json_list(pg_catalog.array_agg(r.*))
           from (select * from old_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece, began from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); elsif size operator(pg_catalog.>) 0 then insert into plank.log (slot, rel, op, row, old, piece, began) select slot, tg_relid, 'u', n.r, o.r, coalesce(n.piece, o.piece), began from (
-          select p.piece, pg_catalog.json_agg(p.whole) as r
+          select p.piece, plank.json_list(pg_catalog.array_agg(p.whole)) as r
           from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
             from (select * from new_rows offset logged) r) p
           group by p.piece) n full join (
-          select p.piece, pg_catalog.json_agg(p.whole) as r
+          select p.piece, plank.json_list(pg_catalog.array_agg(p.whole)) as r
           from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
             from (select * from old_rows offset logged) r) p
-          group by p.piece) o on n.piece operator(pg_catalog.=) o.piece order by coalesce(n.piece, o.piece); elsif size operator(pg_catalog.=) 0 then insert into plank.log (slot, rel, op, row, old, piece, began) select slot, tg_relid, 'U', n.r, o.r, coalesce(n.piece, o.piece), began from (select pg_catalog.row_to_json(r.*) as r, pg_catalog.row_number() over () as piece from new_rows r) n full join (select pg_catalog.row_to_json(r.*) as r, pg_catalog.row_number() over () as piece from old_rows r) o on n.piece operator(pg_catalog.=) o.piece order by coalesce(n.piece, o.piece); else size := 1; if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', (
-          select pg_catalog.json_agg(r.*)
+          group by p.piece) o on n.piece operator(pg_catalog.=) o.piece order by coalesce(n.piece, o.piece); elsif size operator(pg_catalog.=) 0 then insert into plank.log (slot, rel, op, row, old, piece, began) select slot, tg_relid, 'U', n.r, o.r, coalesce(n.piece, o.piece), began from (select plank.json_of(r.*) as r, pg_catalog.row_number() over () as piece from new_rows r) n full join (select plank.json_of(r.*) as r, pg_catalog.row_number() over () as piece from old_rows r) o on n.piece operator(pg_catalog.=) o.piece order by coalesce(n.piece, o.piece); else size := 1; if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', (
+          select plank.json_list(pg_catalog.array_agg(r.*))
           from (select * from old_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece, began from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); else insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', o.r, o.piece, began from (
-          select p.piece, pg_catalog.json_agg(p.whole) as r
+          select p.piece, plank.json_list(pg_catalog.array_agg(p.whole)) as r
           from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
             from (select * from old_rows offset logged) r) p
           group by p.piece) o order by o.piece; end if;if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, 'i', (
-          select pg_catalog.json_agg(r.*)
+          select plank.json_list(pg_catalog.array_agg(r.*))
           from (select * from new_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); else insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, 'i', n.r, n.piece from (
-          select p.piece, pg_catalog.json_agg(p.whole) as r
+          select p.piece, plank.json_list(pg_catalog.array_agg(p.whole)) as r
           from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
             from (select * from new_rows offset logged) r) p
           group by p.piece) n order by n.piece; end if; end if;
@@ -1350,10 +1367,10 @@ begin
 end $$;
 
 
-ALTER FUNCTION plank.capture_update() OWNER TO plank_owner;
+ALTER FUNCTION plank.capture_update() OWNER TO plank_capture;
 
 --
--- Name: capture_update_any(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+-- Name: capture_update_any(); Type: FUNCTION; Schema: plank; Owner: plank_capture
 --
 
 CREATE FUNCTION plank.capture_update_any() RETURNS trigger
@@ -1367,6 +1384,7 @@ CREATE FUNCTION plank.capture_update_any() RETURNS trigger
     SET lc_monetary TO 'C'
     SET quote_all_identifiers TO 'off'
     SET jit TO 'off'
+    SET exit_on_error TO 'off'
     AS $$
 #variable_conflict use_variable
 declare
@@ -1395,7 +1413,7 @@ begin
   if false then theirs := plank.pin(); end if;
   if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, row, old, began)
-        select 0, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 0, tg_relid, 'U', plank.json_of_any(n.*), (select plank.json_of_any(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1403,7 +1421,7 @@ begin
         limit 1;
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, row, old, began)
-        select 1, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 1, tg_relid, 'U', plank.json_of_any(n.*), (select plank.json_of_any(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1411,7 +1429,7 @@ begin
         limit 1;
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, row, old, began)
-        select 2, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 2, tg_relid, 'U', plank.json_of_any(n.*), (select plank.json_of_any(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1419,7 +1437,7 @@ begin
         limit 1;
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, row, old, began)
-        select 3, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 3, tg_relid, 'U', plank.json_of_any(n.*), (select plank.json_of_any(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1427,7 +1445,7 @@ begin
         limit 1;
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, row, old, began)
-        select 4, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 4, tg_relid, 'U', plank.json_of_any(n.*), (select plank.json_of_any(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1435,7 +1453,7 @@ begin
         limit 1;
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, row, old, began)
-        select 5, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 5, tg_relid, 'U', plank.json_of_any(n.*), (select plank.json_of_any(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1443,7 +1461,7 @@ begin
         limit 1;
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, row, old, began)
-        select 6, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 6, tg_relid, 'U', plank.json_of_any(n.*), (select plank.json_of_any(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1451,7 +1469,7 @@ begin
         limit 1;
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, row, old, began)
-        select 7, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 7, tg_relid, 'U', plank.json_of_any(n.*), (select plank.json_of_any(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1459,7 +1477,7 @@ begin
         limit 1;
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, row, old, began)
-        select 8, tg_relid, 'U', pg_catalog.row_to_json(n.*), (select pg_catalog.row_to_json(o.*) from old_rows o limit 1), began
+        select 8, tg_relid, 'U', plank.json_of_any(n.*), (select plank.json_of_any(o.*) from old_rows o limit 1), began
         from new_rows n
         where not exists (select from new_rows offset 1)
           and pg_catalog.pg_column_size(n.*) operator(pg_catalog.+) (select pg_catalog.pg_column_size(o.*) from old_rows o limit 1)
@@ -1481,31 +1499,31 @@ begin
       if size operator(pg_catalog.<) 262144 then
         size := pg_catalog.int8larger(1, pg_catalog.int8smaller(512, 262144 operator(pg_catalog./) size));
       else
-        size := case when coalesce((select pg_catalog.max(pg_catalog.octet_length(pg_catalog.row_to_json(r.*)::pg_catalog.text)) from new_rows r), 0) operator(pg_catalog.+) coalesce((select pg_catalog.max(pg_catalog.octet_length(pg_catalog.row_to_json(r.*)::pg_catalog.text)) from old_rows r), 0) operator(pg_catalog.>) 500000000
+        size := case when coalesce((select pg_catalog.max(pg_catalog.octet_length(plank.json_of_any(r.*)::pg_catalog.text)) from new_rows r), 0) operator(pg_catalog.+) coalesce((select pg_catalog.max(pg_catalog.octet_length(plank.json_of_any(r.*)::pg_catalog.text)) from old_rows r), 0) operator(pg_catalog.>) 500000000
           then -1 else 0 end;
       end if;
       if size operator(pg_catalog.>) 0 and rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, row, old, piece, began) select slot, tg_relid, 'u', (
-          select pg_catalog.json_agg(r.*)
+          select pg_catalog.json_agg(plank.json_of_any(r.*))
           from (select * from new_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), (
-          select pg_catalog.json_agg(r.*)
+          select pg_catalog.json_agg(plank.json_of_any(r.*))
           from (select * from old_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece, began from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); elsif size operator(pg_catalog.>) 0 then insert into plank.log (slot, rel, op, row, old, piece, began) select slot, tg_relid, 'u', n.r, o.r, coalesce(n.piece, o.piece), began from (
-          select p.piece, pg_catalog.json_agg(p.whole) as r
+          select p.piece, pg_catalog.json_agg(plank.json_of_any(p.whole)) as r
           from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
             from (select * from new_rows offset logged) r) p
           group by p.piece) n full join (
-          select p.piece, pg_catalog.json_agg(p.whole) as r
+          select p.piece, pg_catalog.json_agg(plank.json_of_any(p.whole)) as r
           from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
             from (select * from old_rows offset logged) r) p
-          group by p.piece) o on n.piece operator(pg_catalog.=) o.piece order by coalesce(n.piece, o.piece); elsif size operator(pg_catalog.=) 0 then insert into plank.log (slot, rel, op, row, old, piece, began) select slot, tg_relid, 'U', n.r, o.r, coalesce(n.piece, o.piece), began from (select pg_catalog.row_to_json(r.*) as r, pg_catalog.row_number() over () as piece from new_rows r) n full join (select pg_catalog.row_to_json(r.*) as r, pg_catalog.row_number() over () as piece from old_rows r) o on n.piece operator(pg_catalog.=) o.piece order by coalesce(n.piece, o.piece); else size := 1; if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', (
-          select pg_catalog.json_agg(r.*)
+          group by p.piece) o on n.piece operator(pg_catalog.=) o.piece order by coalesce(n.piece, o.piece); elsif size operator(pg_catalog.=) 0 then insert into plank.log (slot, rel, op, row, old, piece, began) select slot, tg_relid, 'U', n.r, o.r, coalesce(n.piece, o.piece), began from (select plank.json_of_any(r.*) as r, pg_catalog.row_number() over () as piece from new_rows r) n full join (select plank.json_of_any(r.*) as r, pg_catalog.row_number() over () as piece from old_rows r) o on n.piece operator(pg_catalog.=) o.piece order by coalesce(n.piece, o.piece); else size := 1; if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', (
+          select pg_catalog.json_agg(plank.json_of_any(r.*))
           from (select * from old_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece, began from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); else insert into plank.log (slot, rel, op, old, piece, began) select slot, tg_relid, 'd', o.r, o.piece, began from (
-          select p.piece, pg_catalog.json_agg(p.whole) as r
+          select p.piece, pg_catalog.json_agg(plank.json_of_any(p.whole)) as r
           from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
             from (select * from old_rows offset logged) r) p
           group by p.piece) o order by o.piece; end if;if rows operator(pg_catalog.<=) 16384 then insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, 'i', (
-          select pg_catalog.json_agg(r.*)
+          select pg_catalog.json_agg(plank.json_of_any(r.*))
           from (select * from new_rows offset logged operator(pg_catalog.+) (q.piece operator(pg_catalog.*) size) limit size) r), q.piece from pg_catalog.generate_series(0, (rows operator(pg_catalog.-) 1) operator(pg_catalog./) size) q(piece); else insert into plank.log (slot, rel, op, row, piece) select slot, tg_relid, 'i', n.r, n.piece from (
-          select p.piece, pg_catalog.json_agg(p.whole) as r
+          select p.piece, pg_catalog.json_agg(plank.json_of_any(p.whole)) as r
           from (select (r.*)::pg_catalog.record as whole, (pg_catalog.row_number() over () operator(pg_catalog.-) 1) operator(pg_catalog./) size as piece
             from (select * from new_rows offset logged) r) p
           group by p.piece) n order by n.piece; end if; end if;
@@ -1526,7 +1544,21 @@ begin
 end $$;
 
 
-ALTER FUNCTION plank.capture_update_any() OWNER TO plank_owner;
+ALTER FUNCTION plank.capture_update_any() OWNER TO plank_capture;
+
+--
+-- Name: capturer(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.capturer() RETURNS oid
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select proowner from pg_proc where oid = 'plank.capture_insert()'::regprocedure
+$$;
+
+
+ALTER FUNCTION plank.capturer() OWNER TO plank_owner;
 
 --
 -- Name: check_rows(regclass, text); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -1587,7 +1619,7 @@ ALTER FUNCTION plank.check_rows(t regclass, rows text) OWNER TO plank_owner;
 --
 
 CREATE FUNCTION plank.close_if_full() RETURNS void
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
@@ -1656,10 +1688,11 @@ ALTER FUNCTION plank.count_packed(rows bigint) OWNER TO plank_owner;
 --
 
 CREATE FUNCTION plank.cursor() RETURNS text
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
+  identity bytea := convert_to(plank.identity(), 'utf8');
   now pg_snapshot := pg_current_snapshot();
   newest bigint := (select greatest((select xid from plank.log order by xid desc limit 1), prune_xid, max_xid)::text::bigint from plank.horizon);
   xmax bigint := least(pg_snapshot_xmax(now)::text::bigint, plank.next_xid(coalesce(newest, 0)));
@@ -1670,12 +1703,13 @@ declare
 begin
   select coalesce(array_agg(distinct id order by id desc), '{}') into running from (
     select pg_snapshot_xip(now)::text::bigint union all select pg_current_xact_id_if_assigned()::text::bigint) r(id) where id < xmax;
-  body := '\x01'::bytea || substr(sha256(convert_to(plank.identity(), 'utf8')), 1, 8) || plank.varint(xmax) || plank.varint(cardinality(running));
+  body := '\x02'::bytea || substr(sha256(identity), 1, 8) || plank.varint(xmax) || plank.varint(cardinality(running));
   foreach x in array running loop
     body := body || plank.varint(previous - x);
     previous := x;
   end loop;
-  return translate(encode(body || substr(sha256(body), 1, 4), 'base64'), E'+/=\n', '-_');
+  body := body || substr(plank.hmac(sha256('plank cursor key '::bytea || identity), body), 1, 8);
+  return translate(encode(body, 'base64'), E'+/=\n', '-_');
 end $$;
 
 
@@ -1774,7 +1808,8 @@ CREATE FUNCTION plank.detach(t regclass, w oid) RETURNS void
     AS $$
 declare
   own record;
-  owner oid := (select nspowner from pg_namespace where nspname = 'plank');
+  reader oid := plank.reader();
+  capturer oid := plank.capturer();
   in_schema regnamespace := (select relnamespace from pg_class where oid = t);
 begin
   for own in select g.name from plank.triggers_of(t) g where g.name like '%\_' || w loop
@@ -1787,19 +1822,19 @@ begin
   end if;
   delete from plank.permitted where rel = t;
   -- A role that can log in may have been given the right by somebody else.
-  if (select rolcanlogin from pg_roles where oid = owner) then return; end if;
-  if (select relowner <> owner from pg_class where oid = t) then
-    execute format('revoke select on %s from %s', t, owner::regrole);
+  if (select rolcanlogin from pg_roles where oid = reader) then return; end if;
+  if (select relowner <> reader from pg_class where oid = t) then
+    execute format('revoke select on %s from %s', t, reader::regrole);
   end if;
   for own in select c.oid::regclass as seq from plank.sequences_of(t) s join pg_class c on c.oid = s
-    where c.relowner <> owner and has_sequence_privilege(s, 'select with grant option')
+    where c.relowner <> capturer and has_sequence_privilege(s, 'select with grant option')
       and not exists (select from plank.member m where s in (select plank.sequences_of(m.rel)))
   loop
-    execute format('revoke select on sequence %s from %s', own.seq, owner::regrole);
+    execute format('revoke select on sequence %s from %s', own.seq, capturer::regrole);
   end loop;
   if not exists (select from plank.member m join pg_class c on c.oid = m.rel where c.relnamespace = in_schema and m.rel <> t)
-    and exists (select from pg_namespace n, aclexplode(n.nspacl) a where n.oid = in_schema and a.grantee = owner) then
-    execute format('revoke usage on schema %s from %s', in_schema, owner::regrole);
+    and exists (select from pg_namespace n, aclexplode(n.nspacl) a where n.oid = in_schema and a.grantee = reader) then
+    execute format('revoke usage on schema %s from %s', in_schema, reader::regrole);
   end if;
 end $$;
 
@@ -1930,7 +1965,7 @@ begin
     -- Another server is not asked for the rows of a foreign table.
     has_rows := false;
     begin
-      if part.relkind in ('r', 'p') then execute format('select exists (select from only %s)', part.rel) into has_rows; end if;
+      if part.relkind in ('r', 'p') then has_rows := plank.has_rows(part.rel); end if;
     exception when insufficient_privilege then
       has_rows := true;
     end;
@@ -1974,7 +2009,7 @@ begin
       where c.oid is null or w.fingerprint is distinct from plank.fingerprint(w.rel) or exists (select from plank.unlisted u where u.watched = w.rel)) then
     return false;
   end if;
-  if not pg_try_advisory_xact_lock(7012, 3) then return false; end if;
+  if not plank.try_lock('following') then return false; end if;
   perform set_config('lock_timeout', '50ms', true);
   for altered in
     select w.rel, c.oid is not null as is_there from plank.watched w left join pg_class c on c.oid = w.rel
@@ -2062,6 +2097,46 @@ end $$;
 ALTER FUNCTION plank.has_claim(value text) OWNER TO plank_owner;
 
 --
+-- Name: has_rows(regclass); Type: FUNCTION; Schema: plank; Owner: plank_reader
+--
+
+CREATE FUNCTION plank.has_rows(t regclass) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  found_one boolean;
+begin
+  execute format('select exists (select from only %s)', t) into found_one;
+  return found_one;
+end $$;
+
+
+ALTER FUNCTION plank.has_rows(t regclass) OWNER TO plank_reader;
+
+--
+-- Name: hmac(bytea, bytea); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.hmac(key bytea, message bytea) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  inner_key bytea := decode(repeat('36', 64), 'hex');
+  outer_key bytea := decode(repeat('5c', 64), 'hex');
+begin
+  for i in 0..length(key) - 1 loop
+    inner_key := set_byte(inner_key, i, get_byte(key, i) # 54);
+    outer_key := set_byte(outer_key, i, get_byte(key, i) # 92);
+  end loop;
+  return sha256(outer_key || sha256(inner_key || message));
+end $$;
+
+
+ALTER FUNCTION plank.hmac(key bytea, message bytea) OWNER TO plank_owner;
+
+--
 -- Name: identity(); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
@@ -2070,6 +2145,7 @@ CREATE FUNCTION plank.identity() RETURNS text
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select log_id || '/' || (select system_identifier from pg_control_system()) || '/' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)
+    || '/' || encode(secret, 'hex')
   from plank.meta
 $$;
 
@@ -2085,17 +2161,18 @@ CREATE FUNCTION plank.is_made(kind text, name name) RETURNS boolean
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select name::text = any (string_to_array(translate(case kind when 'r' then '
-    began bell canary closings horizon last leaf log log_0 log_1 log_2 log_3 log_4 log_5 log_6 log_7 log_8 lower_case mark
-    member meta migrations oldest packed permitted policies policy revoked seq slot tables ticket truncating unlisted
+    began bell canary closings following horizon last leaf listener log log_0 log_1 log_2 log_3 log_4 log_5 log_6 log_7 log_8 lower_case mark
+    member meta migrations migrating oldest packed permitted policies policy pruning revoked seq slot tables ticket truncating unlisted
     watched' else '
     allow announce as_parent attach beat begin_policy bell_awake bell_sleep capture_begin capture_delete
     capture_delete_any capture_insert capture_insert_any capture_row capture_row_any capture_truncate
-    capture_truncate_begin capture_truncate_part capture_unlisted capture_update capture_update_any check_rows
+    capturer capture_truncate_begin capture_truncate_part capture_unlisted capture_update capture_update_any check_rows
     close_if_full collation_of count_packed cursor decode_word deny describe detach empty_leaf facts fingerprint
-    follow_table follow_tables forms has_claim identity is_made is_plain is_wide keep_nothing key_of leave_mark
+    follow_table follow_tables forms has_claim has_rows hmac identity is_made is_plain is_wide json_list json_of
+    json_of_any keep_nothing key_of leave_mark listen listeners
     letters level_of log_size look_at member_state members_of next_xid open_leaf permit pin prune prune_marks pruned
-    reached read_filter read_operation read_quoted refusal rename_log renew renew_policies renew_policy reopen revoke
-    sees_all sequences_of set_slot triggers_of unpin unwatch unwatch_all varint watch watched_above' end, E'\n', ' '), ' '))
+    reached read_all read_filter read_next read_number read_open read_operation read_quoted reader refusal rename_log renew renew_policies renew_policy reopen revoke
+    rows_of runs_as sees_all sequences_of set_slot triggers_of try_lock unpin unwatch unwatch_all varint watch watched_above' end, E'\n', ' '), ' '))
 $$;
 
 
@@ -2147,6 +2224,55 @@ end $$;
 
 
 ALTER FUNCTION plank.is_wide(t oid) OWNER TO plank_owner;
+
+--
+-- Name: json_list(anyarray); Type: FUNCTION; Schema: plank; Owner: plank_json
+--
+
+CREATE FUNCTION plank.json_list(r anyarray) RETURNS json
+    LANGUAGE sql STABLE SECURITY DEFINER PARALLEL SAFE
+    AS $$
+  select pg_catalog.array_to_json(r)
+$$;
+
+
+ALTER FUNCTION plank.json_list(r anyarray) OWNER TO plank_json;
+
+--
+-- Name: json_of(record); Type: FUNCTION; Schema: plank; Owner: plank_json
+--
+
+CREATE FUNCTION plank.json_of(r record) RETURNS json
+    LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL SAFE
+    AS $$
+begin
+  return pg_catalog.row_to_json(r);
+end $$;
+
+
+ALTER FUNCTION plank.json_of(r record) OWNER TO plank_json;
+
+--
+-- Name: json_of_any(record); Type: FUNCTION; Schema: plank; Owner: plank_json
+--
+
+CREATE FUNCTION plank.json_of_any(r record) RETURNS json
+    LANGUAGE plpgsql SECURITY DEFINER
+    AS $$
+declare
+  made pg_catalog.json;
+begin
+  begin
+    made := pg_catalog.row_to_json(r);
+    raise exception using errcode = 'PLANK';
+  exception when sqlstate 'PLANK' then
+    if made is null then raise; end if;
+  end;
+  return made;
+end $$;
+
+
+ALTER FUNCTION plank.json_of_any(r record) OWNER TO plank_json;
 
 --
 -- Name: keep_nothing(); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -2240,6 +2366,52 @@ $$;
 
 
 ALTER FUNCTION plank.level_of(t oid, OUT level text, OUT why text) OWNER TO plank_owner;
+
+--
+-- Name: listen(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.listen() RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  delete from plank.listener l where l.pid = pg_backend_pid() or not exists (select from plank.listeners() x where x.pid = l.pid);
+  insert into plank.listener select a.pid, a.backend_start, false from pg_stat_get_activity(pg_backend_pid()) a
+$$;
+
+
+ALTER FUNCTION plank.listen() OWNER TO plank_owner;
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: listener; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.listener (
+    pid integer NOT NULL,
+    began timestamp with time zone NOT NULL,
+    sleeps boolean NOT NULL
+);
+
+
+ALTER TABLE plank.listener OWNER TO plank_owner;
+
+--
+-- Name: listeners(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.listeners() RETURNS SETOF plank.listener
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select l.* from plank.listener l, pg_stat_get_activity(l.pid) a where coalesce(a.backend_start = l.began, true)
+$$;
+
+
+ALTER FUNCTION plank.listeners() OWNER TO plank_owner;
 
 --
 -- Name: log_size(); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -2386,24 +2558,25 @@ CREATE FUNCTION plank.permit(t regclass) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  owner name := (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'plank');
+  reader name := pg_get_userbyid(plank.reader());
+  capturer name := pg_get_userbyid(plank.capturer());
   in_schema regnamespace := (select relnamespace from pg_class where oid = t);
   seq regclass;
 begin
   for seq in select s from plank.sequences_of(t) s
-    where not has_sequence_privilege(owner, s, 'select') and has_sequence_privilege(s, 'select with grant option')
+    where not has_sequence_privilege(capturer, s, 'select') and has_sequence_privilege(s, 'select with grant option')
   loop
-    execute format('grant select on sequence %s to %I', seq, owner);
+    execute format('grant select on sequence %s to %I', seq, capturer);
   end loop;
-  if not has_schema_privilege(owner, in_schema::oid, 'usage') then execute format('grant usage on schema %s to %I', in_schema, owner); end if;
-  if not has_table_privilege(owner, t, 'select') then execute format('grant select on %s to %I', t, owner); end if;
-  if (select relrowsecurity from pg_class where oid = t) and not (select rolcanlogin from pg_roles where rolname = owner)
+  if not has_schema_privilege(reader, in_schema::oid, 'usage') then execute format('grant usage on schema %s to %I', in_schema, reader); end if;
+  if not has_table_privilege(reader, t, 'select') then execute format('grant select on %s to %I', t, reader); end if;
+  if (select relrowsecurity from pg_class where oid = t) and not (select rolcanlogin from pg_roles where rolname = reader)
       and not exists (select from plank.permitted p join pg_policy y on y.polrelid = p.rel and y.polname = p.policy where p.rel = t) then
     if exists (select from pg_policy where polrelid = t and polname = 'plank_reads') then
       raise exception 'plank: % has a policy plank_reads that plank has not made', t
         using hint = 'rename it: alter policy plank_reads on ' || t || ' rename to another_name', errcode = 'duplicate_object';
     end if;
-    execute format('create policy plank_reads on %s for select to %I using (true)', t, owner);
+    execute format('create policy plank_reads on %s for select to %I using (true)', t, reader);
     insert into plank.permitted values (t, 'plank_reads') on conflict (rel) do nothing;
   end if;
 end $$;
@@ -2453,7 +2626,7 @@ begin
     raise exception 'plank: prune() needs the isolation level read committed'
       using hint = 'an older snapshot does not show what has to be noted before it is thrown away', errcode = 'invalid_transaction_state';
   end if;
-  if not pg_try_advisory_xact_lock(7012, 2) then return false; end if;
+  if not plank.try_lock('pruning') then return false; end if;
   -- Only behind the lock: another node may just have turned the ring.
   current := (select last_value from plank.slot);
   next := (current + 1) % 8;
@@ -2532,6 +2705,21 @@ $$;
 
 
 ALTER FUNCTION plank.reached() OWNER TO plank_owner;
+
+--
+-- Name: read_all(text, text[]); Type: FUNCTION; Schema: plank; Owner: plank_reader
+--
+
+CREATE FUNCTION plank.read_all(statement text, params text[]) RETURNS TABLE(r json, place text[])
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query execute statement using params;
+end $$;
+
+
+ALTER FUNCTION plank.read_all(statement text, params text[]) OWNER TO plank_reader;
 
 --
 -- Name: read_filter(text); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -2618,6 +2806,56 @@ end $$;
 
 
 ALTER FUNCTION plank.read_filter(rows text) OWNER TO plank_owner;
+
+--
+-- Name: read_next(integer); Type: FUNCTION; Schema: plank; Owner: plank_reader
+--
+
+CREATE FUNCTION plank.read_next(count integer) RETURNS TABLE(r json, place text[])
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query execute format('fetch forward %s from plank_read', count);
+end $$;
+
+
+ALTER FUNCTION plank.read_next(count integer) OWNER TO plank_reader;
+
+--
+-- Name: read_number(text, text[]); Type: FUNCTION; Schema: plank; Owner: plank_reader
+--
+
+CREATE FUNCTION plank.read_number(statement text, params text[]) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  found_number bigint;
+begin
+  execute statement into found_number using params;
+  return found_number;
+end $$;
+
+
+ALTER FUNCTION plank.read_number(statement text, params text[]) OWNER TO plank_reader;
+
+--
+-- Name: read_open(text, text[]); Type: FUNCTION; Schema: plank; Owner: plank_reader
+--
+
+CREATE FUNCTION plank.read_open(statement text, params text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  rows refcursor := 'plank_read';
+begin
+  open rows no scroll for execute statement using params;
+end $$;
+
+
+ALTER FUNCTION plank.read_open(statement text, params text[]) OWNER TO plank_reader;
 
 --
 -- Name: read_operation(text, boolean); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -2712,6 +2950,20 @@ end $$;
 ALTER FUNCTION plank.read_quoted(rest text, OUT value text, OUT taken integer) OWNER TO plank_owner;
 
 --
+-- Name: reader(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.reader() RETURNS oid
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select proowner from pg_proc where oid = 'plank.sees_all(oid)'::regprocedure
+$$;
+
+
+ALTER FUNCTION plank.reader() OWNER TO plank_owner;
+
+--
 -- Name: refusal(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
@@ -2795,7 +3047,7 @@ begin
   end loop;
   update plank.watched set since = '0';   -- capture has begun before any cursor of this log
   update plank.watched set described = plank.describe(rel);
-  update plank.meta set log_id = gen_random_uuid(), system_id = cluster, database = here, own_oid = 'plank.meta'::regclass;
+  update plank.meta set log_id = gen_random_uuid(), secret = default, system_id = cluster, database = here, own_oid = 'plank.meta'::regclass;
   return true;
 end $_$;
 
@@ -2846,7 +3098,7 @@ declare
   fence xid8 := (select reopened from plank.meta);
 begin
   if not is_closed and fence is null then return false; end if;
-  if not pg_try_advisory_xact_lock(7012, 2) then return true; end if;
+  if not plank.try_lock('pruning') then return true; end if;
   is_closed := (select last_value = 8 from plank.slot);
   fence := (select reopened from plank.meta);
   if is_closed and fence is distinct from '0' then
@@ -2893,11 +3145,47 @@ end $$;
 ALTER FUNCTION plank.revoke(sub text, issued_before timestamp with time zone) OWNER TO plank_owner;
 
 --
--- Name: sees_all(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+-- Name: rows_of(oid); Type: FUNCTION; Schema: plank; Owner: plank_reader
+--
+
+CREATE FUNCTION plank.rows_of(t oid) RETURNS TABLE(r json, at tid)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if not plank.sees_all(t) then raise insufficient_privilege; end if;
+  return query execute format('select plank.json_of_any(x), x.ctid from only %s x', t::regclass);
+end $$;
+
+
+ALTER FUNCTION plank.rows_of(t oid) OWNER TO plank_reader;
+
+--
+-- Name: runs_as(name); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.runs_as(name name) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select case
+    when name in ('capture_begin', 'capture_delete', 'capture_delete_any', 'capture_insert', 'capture_insert_any', 'capture_row',
+      'capture_row_any', 'capture_truncate', 'capture_truncate_begin', 'capture_truncate_part', 'capture_update', 'capture_update_any')
+      then 'plank_capture'
+    when name in ('json_list', 'json_of', 'json_of_any') then 'plank_json'
+    when name in ('has_rows', 'read_all', 'read_next', 'read_number', 'read_open', 'rows_of', 'sees_all') then 'plank_reader'
+    else 'plank_owner' end
+$$;
+
+
+ALTER FUNCTION plank.runs_as(name name) OWNER TO plank_owner;
+
+--
+-- Name: sees_all(oid); Type: FUNCTION; Schema: plank; Owner: plank_reader
 --
 
 CREATE FUNCTION plank.sees_all(t oid) RETURNS boolean
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select not row_security_active(t)
@@ -2905,7 +3193,7 @@ CREATE FUNCTION plank.sees_all(t oid) RETURNS boolean
 $$;
 
 
-ALTER FUNCTION plank.sees_all(t oid) OWNER TO plank_owner;
+ALTER FUNCTION plank.sees_all(t oid) OWNER TO plank_reader;
 
 --
 -- Name: sequences_of(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -2959,6 +3247,24 @@ $$;
 
 
 ALTER FUNCTION plank.triggers_of(t oid) OWNER TO plank_owner;
+
+--
+-- Name: try_lock(text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.try_lock(name text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  execute format('lock table plank.%I in exclusive mode nowait', name);
+  return true;
+exception when lock_not_available then
+  return false;
+end $$;
+
+
+ALTER FUNCTION plank.try_lock(name text) OWNER TO plank_owner;
 
 --
 -- Name: unpin(text[]); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -3100,7 +3406,7 @@ ALTER FUNCTION plank.watch(t regclass, columns name[], old_rows boolean, level t
 --
 
 CREATE FUNCTION plank.watched_above(t oid) RETURNS TABLE(watched oid, columns name[])
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   with recursive above as (
@@ -3142,10 +3448,6 @@ CREATE SEQUENCE plank.bell
 
 ALTER TABLE plank.bell OWNER TO plank_owner;
 
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
-
 --
 -- Name: canary; Type: TABLE; Schema: plank; Owner: plank_owner
 --
@@ -3172,6 +3474,16 @@ CREATE SEQUENCE plank.closings
 
 
 ALTER TABLE plank.closings OWNER TO plank_owner;
+
+--
+-- Name: following; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.following (
+);
+
+
+ALTER TABLE plank.following OWNER TO plank_owner;
 
 --
 -- Name: horizon; Type: TABLE; Schema: plank; Owner: plank_owner
@@ -3550,6 +3862,7 @@ CREATE TABLE plank.meta (
     own_oid oid NOT NULL,
     keep interval DEFAULT '24:00:00'::interval NOT NULL,
     rows_max bigint DEFAULT 10000000 NOT NULL,
+    secret bytea DEFAULT sha256(((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) || uuid_send(gen_random_uuid()))) NOT NULL,
     reopened xid8,
     CONSTRAINT meta_keep_check CHECK ((keep > '00:00:00'::interval)),
     CONSTRAINT meta_one_check CHECK (one),
@@ -3558,6 +3871,16 @@ CREATE TABLE plank.meta (
 
 
 ALTER TABLE plank.meta OWNER TO plank_owner;
+
+--
+-- Name: migrating; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.migrating (
+);
+
+
+ALTER TABLE plank.migrating OWNER TO plank_owner;
 
 --
 -- Name: migrations; Type: TABLE; Schema: plank; Owner: plank_owner
@@ -3649,6 +3972,16 @@ CREATE VIEW plank.policies AS
 
 
 ALTER TABLE plank.policies OWNER TO plank_owner;
+
+--
+-- Name: pruning; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.pruning (
+);
+
+
+ALTER TABLE plank.pruning OWNER TO plank_owner;
 
 --
 -- Name: revoked; Type: TABLE; Schema: plank; Owner: plank_owner
@@ -3845,6 +4178,14 @@ ALTER TABLE ONLY plank.horizon
 
 ALTER TABLE ONLY plank.leaf
     ADD CONSTRAINT leaf_pkey PRIMARY KEY (slot);
+
+
+--
+-- Name: listener listener_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.listener
+    ADD CONSTRAINT listener_pkey PRIMARY KEY (pid);
 
 
 --
@@ -4055,6 +4396,14 @@ ALTER TABLE ONLY plank.policy
 
 
 --
+-- Name: SCHEMA plank; Type: ACL; Schema: -; Owner: plank_owner
+--
+
+GRANT USAGE ON SCHEMA plank TO plank_capture;
+GRANT USAGE ON SCHEMA plank TO plank_reader;
+
+
+--
 -- Name: FUNCTION allow(t regclass, role text, rows text, ops text[], name text); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
@@ -4073,6 +4422,7 @@ REVOKE ALL ON FUNCTION plank.announce(t oid, op "char") FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.as_parent(r json, columns name[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.as_parent(r json, columns name[]) TO plank_capture;
 
 
 --
@@ -4111,73 +4461,83 @@ REVOKE ALL ON FUNCTION plank.bell_sleep() FROM PUBLIC;
 
 
 --
--- Name: FUNCTION capture_begin(); Type: ACL; Schema: plank; Owner: plank_owner
+-- Name: FUNCTION capture_begin(); Type: ACL; Schema: plank; Owner: plank_capture
 --
 
 REVOKE ALL ON FUNCTION plank.capture_begin() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.capture_begin() TO plank_owner;
 
 
 --
--- Name: FUNCTION capture_delete(); Type: ACL; Schema: plank; Owner: plank_owner
+-- Name: FUNCTION capture_delete(); Type: ACL; Schema: plank; Owner: plank_capture
 --
 
 REVOKE ALL ON FUNCTION plank.capture_delete() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.capture_delete() TO plank_owner;
 
 
 --
--- Name: FUNCTION capture_delete_any(); Type: ACL; Schema: plank; Owner: plank_owner
+-- Name: FUNCTION capture_delete_any(); Type: ACL; Schema: plank; Owner: plank_capture
 --
 
 REVOKE ALL ON FUNCTION plank.capture_delete_any() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.capture_delete_any() TO plank_owner;
 
 
 --
--- Name: FUNCTION capture_insert(); Type: ACL; Schema: plank; Owner: plank_owner
+-- Name: FUNCTION capture_insert(); Type: ACL; Schema: plank; Owner: plank_capture
 --
 
 REVOKE ALL ON FUNCTION plank.capture_insert() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.capture_insert() TO plank_owner;
 
 
 --
--- Name: FUNCTION capture_insert_any(); Type: ACL; Schema: plank; Owner: plank_owner
+-- Name: FUNCTION capture_insert_any(); Type: ACL; Schema: plank; Owner: plank_capture
 --
 
 REVOKE ALL ON FUNCTION plank.capture_insert_any() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.capture_insert_any() TO plank_owner;
 
 
 --
--- Name: FUNCTION capture_row(); Type: ACL; Schema: plank; Owner: plank_owner
+-- Name: FUNCTION capture_row(); Type: ACL; Schema: plank; Owner: plank_capture
 --
 
 REVOKE ALL ON FUNCTION plank.capture_row() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.capture_row() TO plank_owner;
 
 
 --
--- Name: FUNCTION capture_row_any(); Type: ACL; Schema: plank; Owner: plank_owner
+-- Name: FUNCTION capture_row_any(); Type: ACL; Schema: plank; Owner: plank_capture
 --
 
 REVOKE ALL ON FUNCTION plank.capture_row_any() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.capture_row_any() TO plank_owner;
 
 
 --
--- Name: FUNCTION capture_truncate(); Type: ACL; Schema: plank; Owner: plank_owner
+-- Name: FUNCTION capture_truncate(); Type: ACL; Schema: plank; Owner: plank_capture
 --
 
 REVOKE ALL ON FUNCTION plank.capture_truncate() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.capture_truncate() TO plank_owner;
 
 
 --
--- Name: FUNCTION capture_truncate_begin(); Type: ACL; Schema: plank; Owner: plank_owner
+-- Name: FUNCTION capture_truncate_begin(); Type: ACL; Schema: plank; Owner: plank_capture
 --
 
 REVOKE ALL ON FUNCTION plank.capture_truncate_begin() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.capture_truncate_begin() TO plank_owner;
 
 
 --
--- Name: FUNCTION capture_truncate_part(); Type: ACL; Schema: plank; Owner: plank_owner
+-- Name: FUNCTION capture_truncate_part(); Type: ACL; Schema: plank; Owner: plank_capture
 --
 
 REVOKE ALL ON FUNCTION plank.capture_truncate_part() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.capture_truncate_part() TO plank_owner;
 
 
 --
@@ -4185,20 +4545,30 @@ REVOKE ALL ON FUNCTION plank.capture_truncate_part() FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.capture_unlisted(t oid, op text, r json, o json, r_at tid, o_at tid) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.capture_unlisted(t oid, op text, r json, o json, r_at tid, o_at tid) TO plank_capture;
 
 
 --
--- Name: FUNCTION capture_update(); Type: ACL; Schema: plank; Owner: plank_owner
+-- Name: FUNCTION capture_update(); Type: ACL; Schema: plank; Owner: plank_capture
 --
 
 REVOKE ALL ON FUNCTION plank.capture_update() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.capture_update() TO plank_owner;
 
 
 --
--- Name: FUNCTION capture_update_any(); Type: ACL; Schema: plank; Owner: plank_owner
+-- Name: FUNCTION capture_update_any(); Type: ACL; Schema: plank; Owner: plank_capture
 --
 
 REVOKE ALL ON FUNCTION plank.capture_update_any() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.capture_update_any() TO plank_owner;
+
+
+--
+-- Name: FUNCTION capturer(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.capturer() FROM PUBLIC;
 
 
 --
@@ -4213,6 +4583,7 @@ REVOKE ALL ON FUNCTION plank.check_rows(t regclass, rows text) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.close_if_full() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.close_if_full() TO plank_capture;
 
 
 --
@@ -4227,6 +4598,7 @@ REVOKE ALL ON FUNCTION plank.collation_of(c oid, OUT "collation" text, OUT lette
 --
 
 REVOKE ALL ON FUNCTION plank.count_packed(rows bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.count_packed(rows bigint) TO plank_capture;
 
 
 --
@@ -4314,6 +4686,21 @@ REVOKE ALL ON FUNCTION plank.has_claim(value text) FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION has_rows(t regclass); Type: ACL; Schema: plank; Owner: plank_reader
+--
+
+REVOKE ALL ON FUNCTION plank.has_rows(t regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.has_rows(t regclass) TO plank_owner;
+
+
+--
+-- Name: FUNCTION hmac(key bytea, message bytea); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.hmac(key bytea, message bytea) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION identity(); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
@@ -4339,6 +4726,36 @@ REVOKE ALL ON FUNCTION plank.is_plain(t oid) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.is_wide(t oid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION json_list(r anyarray); Type: ACL; Schema: plank; Owner: plank_json
+--
+
+REVOKE ALL ON FUNCTION plank.json_list(r anyarray) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.json_list(r anyarray) TO plank_owner;
+GRANT ALL ON FUNCTION plank.json_list(r anyarray) TO plank_capture;
+GRANT ALL ON FUNCTION plank.json_list(r anyarray) TO plank_reader;
+
+
+--
+-- Name: FUNCTION json_of(r record); Type: ACL; Schema: plank; Owner: plank_json
+--
+
+REVOKE ALL ON FUNCTION plank.json_of(r record) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.json_of(r record) TO plank_owner;
+GRANT ALL ON FUNCTION plank.json_of(r record) TO plank_capture;
+GRANT ALL ON FUNCTION plank.json_of(r record) TO plank_reader;
+
+
+--
+-- Name: FUNCTION json_of_any(r record); Type: ACL; Schema: plank; Owner: plank_json
+--
+
+REVOKE ALL ON FUNCTION plank.json_of_any(r record) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.json_of_any(r record) TO plank_owner;
+GRANT ALL ON FUNCTION plank.json_of_any(r record) TO plank_capture;
+GRANT ALL ON FUNCTION plank.json_of_any(r record) TO plank_reader;
 
 
 --
@@ -4374,6 +4791,20 @@ REVOKE ALL ON FUNCTION plank.letters() FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.level_of(t oid, OUT level text, OUT why text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION listen(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.listen() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION listeners(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.listeners() FROM PUBLIC;
 
 
 --
@@ -4430,6 +4861,7 @@ REVOKE ALL ON FUNCTION plank.permit(t regclass) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.pin() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.pin() TO plank_capture;
 
 
 --
@@ -4461,10 +4893,42 @@ REVOKE ALL ON FUNCTION plank.reached() FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION read_all(statement text, params text[]); Type: ACL; Schema: plank; Owner: plank_reader
+--
+
+REVOKE ALL ON FUNCTION plank.read_all(statement text, params text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.read_all(statement text, params text[]) TO plank_owner;
+
+
+--
 -- Name: FUNCTION read_filter(rows text); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
 REVOKE ALL ON FUNCTION plank.read_filter(rows text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION read_next(count integer); Type: ACL; Schema: plank; Owner: plank_reader
+--
+
+REVOKE ALL ON FUNCTION plank.read_next(count integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.read_next(count integer) TO plank_owner;
+
+
+--
+-- Name: FUNCTION read_number(statement text, params text[]); Type: ACL; Schema: plank; Owner: plank_reader
+--
+
+REVOKE ALL ON FUNCTION plank.read_number(statement text, params text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.read_number(statement text, params text[]) TO plank_owner;
+
+
+--
+-- Name: FUNCTION read_open(statement text, params text[]); Type: ACL; Schema: plank; Owner: plank_reader
+--
+
+REVOKE ALL ON FUNCTION plank.read_open(statement text, params text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.read_open(statement text, params text[]) TO plank_owner;
 
 
 --
@@ -4479,6 +4943,13 @@ REVOKE ALL ON FUNCTION plank.read_operation(rest text, is_nested boolean, OUT op
 --
 
 REVOKE ALL ON FUNCTION plank.read_quoted(rest text, OUT value text, OUT taken integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION reader(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.reader() FROM PUBLIC;
 
 
 --
@@ -4531,10 +5002,27 @@ REVOKE ALL ON FUNCTION plank.revoke(sub text, issued_before timestamp with time 
 
 
 --
--- Name: FUNCTION sees_all(t oid); Type: ACL; Schema: plank; Owner: plank_owner
+-- Name: FUNCTION rows_of(t oid); Type: ACL; Schema: plank; Owner: plank_reader
+--
+
+REVOKE ALL ON FUNCTION plank.rows_of(t oid) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.rows_of(t oid) TO plank_owner;
+GRANT ALL ON FUNCTION plank.rows_of(t oid) TO plank_capture;
+
+
+--
+-- Name: FUNCTION runs_as(name name); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.runs_as(name name) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION sees_all(t oid); Type: ACL; Schema: plank; Owner: plank_reader
 --
 
 REVOKE ALL ON FUNCTION plank.sees_all(t oid) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.sees_all(t oid) TO plank_owner;
 
 
 --
@@ -4559,10 +5047,18 @@ REVOKE ALL ON FUNCTION plank.triggers_of(t oid) FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION try_lock(name text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.try_lock(name text) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION unpin(theirs text[]); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
 REVOKE ALL ON FUNCTION plank.unpin(theirs text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.unpin(theirs text[]) TO plank_capture;
 
 
 --
@@ -4598,6 +5094,21 @@ REVOKE ALL ON FUNCTION plank.watch(t regclass, columns name[], old_rows boolean,
 --
 
 REVOKE ALL ON FUNCTION plank.watched_above(t oid) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.watched_above(t oid) TO plank_capture;
+
+
+--
+-- Name: SEQUENCE began; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT USAGE,UPDATE ON SEQUENCE plank.began TO plank_capture;
+
+
+--
+-- Name: SEQUENCE bell; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT SELECT ON SEQUENCE plank.bell TO plank_capture;
 
 
 --
@@ -4605,6 +5116,119 @@ REVOKE ALL ON FUNCTION plank.watched_above(t oid) FROM PUBLIC;
 --
 
 GRANT USAGE ON SEQUENCE plank.last TO PUBLIC;
+GRANT USAGE,UPDATE ON SEQUENCE plank.last TO plank_capture;
+
+
+--
+-- Name: SEQUENCE seq; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT USAGE ON SEQUENCE plank.seq TO plank_capture;
+
+
+--
+-- Name: TABLE log; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT INSERT ON TABLE plank.log TO plank_capture;
+
+
+--
+-- Name: TABLE log_0; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT INSERT ON TABLE plank.log_0 TO plank_capture;
+
+
+--
+-- Name: TABLE log_1; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT INSERT ON TABLE plank.log_1 TO plank_capture;
+
+
+--
+-- Name: TABLE log_2; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT INSERT ON TABLE plank.log_2 TO plank_capture;
+
+
+--
+-- Name: TABLE log_3; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT INSERT ON TABLE plank.log_3 TO plank_capture;
+
+
+--
+-- Name: TABLE log_4; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT INSERT ON TABLE plank.log_4 TO plank_capture;
+
+
+--
+-- Name: TABLE log_5; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT INSERT ON TABLE plank.log_5 TO plank_capture;
+
+
+--
+-- Name: TABLE log_6; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT INSERT ON TABLE plank.log_6 TO plank_capture;
+
+
+--
+-- Name: TABLE log_7; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT INSERT ON TABLE plank.log_7 TO plank_capture;
+
+
+--
+-- Name: TABLE log_8; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT INSERT ON TABLE plank.log_8 TO plank_capture;
+
+
+--
+-- Name: TABLE member; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT SELECT ON TABLE plank.member TO plank_capture;
+
+
+--
+-- Name: SEQUENCE packed; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT USAGE ON SEQUENCE plank.packed TO plank_capture;
+
+
+--
+-- Name: SEQUENCE slot; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT SELECT ON SEQUENCE plank.slot TO plank_capture;
+
+
+--
+-- Name: TABLE truncating; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT SELECT,INSERT,DELETE ON TABLE plank.truncating TO plank_capture;
+
+
+--
+-- Name: TABLE unlisted; Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+GRANT INSERT ON TABLE plank.unlisted TO plank_capture;
 
 
 --

@@ -9,8 +9,8 @@ begin
   if to_regprocedure('plank.is_made(text, name)') is null then
     raise exception 'plank: the schema plank is not there, or of another version' using hint = 'run plank migrate first, or uninstall with the version that made it', errcode = 'undefined_object';
   end if;
-  -- Every listener holds it shared.
-  if not pg_try_advisory_xact_lock(7012, 4) then
+  lock table plank.migrating in exclusive mode;
+  if exists (select from plank.listeners()) then
     raise exception 'plank: a server is running on this database' using hint = 'stop it first; it would install the schema again', errcode = 'object_in_use';
   end if;
   perform plank.unwatch_all();
@@ -39,11 +39,11 @@ begin
     exception when dependent_objects_still_exist then null;   -- a view of somebody's: it stays
     end;
   end if;
-  -- Other databases of the cluster may have a plank of their own; then the role stays.
+  -- Other databases of the cluster may have a plank of their own; then the roles stay.
   if (select rolname = 'plank_owner' and not rolcanlogin from pg_roles where oid = owner) then
     begin
-      drop owned by plank_owner;
-      drop role plank_owner;
+      drop owned by plank_owner, plank_capture, plank_reader, plank_json;
+      drop role plank_owner, plank_capture, plank_reader, plank_json;
     exception when dependent_objects_still_exist or insufficient_privilege or object_in_use then null;
     end;
   end if;

@@ -119,7 +119,7 @@ pub async fn prepare(database: &Database) -> Result<Vec<String>, ConnectError> {
     let result = async {
         connect::settle(&client, config).await?;
         connect::check(&client, config).await?;
-        migrate::run(&mut client, config).await
+        migrate::run(&mut client, &server).await
     };
     let result = result.await;
     drop(client);
@@ -165,7 +165,7 @@ pub async fn build_on(
         ))
     }) {
         Ok(_) => {}
-        Err(ConnectError::Fatal(why) | ConnectError::Broken(why)) => {
+        Err(ConnectError::Fatal(why) | ConnectError::Data(why) | ConnectError::Broken(why)) => {
             if let Some(postgres) = postgres {
                 let _ = postgres.stop().await;
             }
@@ -180,7 +180,7 @@ pub async fn build_on(
     let (give_up, fatal) = watch::channel(None);
     let own_postgres = postgres.map(OwnPostgres::watch);
     let pool = Pool::new(&database.requests).map_err(|e| AppError(e.to_string()))?;
-    let history = History::new(&database.listen, metrics.clone()).map_err(AppError)?;
+    let history = History::new(&database.listen, &metrics).map_err(AppError)?;
     let nudge = Arc::<Nudge>::default();
     let catalog = Catalog::stringifying(config.stringify_wide_numbers);
     let hub = Hub::new(catalog, metrics.clone(), health.clone(), nudge.clone()).start();

@@ -311,11 +311,26 @@ pub const SNAPSHOTS_MAX: usize = 4;
 /// Pages of tables that are read at a time, for requests. The others wait, but not behind whole tables.
 pub const PAGES_MAX: usize = 4;
 
+/// Bytes of rows of a table that are fetched at once, by the size of those before; PostgreSQL keeps them until they are sent.
+pub const READ_PART_BYTES: usize = 256 * 1024;
+
+/// Rows of a table that are fetched at once.
+pub const READ_PART_ROWS_MAX: i32 = 4096;
+
 /// For the next row of a page to arrive: somebody waits for the answer.
 pub const PAGE_READ_MAX: Duration = Duration::from_secs(30);
 
 /// For a place among those. Beyond it the server is overloaded: a socket is closed with 1013, a request gets 503.
 pub const HISTORY_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Reads of one kind that may wait for a place.
+pub const HISTORY_WAITING_MAX: usize = 32_768;
+
+/// The same for one principal or address: half of them, so that others may wait as well.
+pub const HISTORY_WAITING_OF_ONE_MAX: usize = HISTORY_WAITING_MAX / 2;
+
+/// Questions to the log that take a moment, at once. They wait behind no read.
+pub const LOOKS_MAX: usize = 2;
 
 /// How long a client may hold such a place for a replay before others get their turn. It goes on behind them.
 pub const REPLAY_HOLD_MAX: Duration = Duration::from_secs(10);

@@ -48,6 +48,13 @@ pub struct LimitLabel {
     pub limit: &'static str,
 }
 
+/// `{kind}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct PlaceLabel {
+    /// `snapshot`, `page`, `replay`
+    pub kind: &'static str,
+}
+
 /// `{stage}`
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct StageLabel {
@@ -124,6 +131,8 @@ pub struct Metrics {
     pub limits: Family<LimitLabel, Counter>,
     pub requests: Family<RequestLabels, Counter>,
     pub request_seconds: Family<RouteLabel, Histogram, RequestBuckets>,
+    /// How long reads of tables and of the log have waited for a place, and those that got none.
+    pub place_wait_seconds: Family<PlaceLabel, Histogram, RequestBuckets>,
     /// What has to come back through the log.
     pub canary: Canary,
     canary_seconds: Seconds,
@@ -170,6 +179,7 @@ impl Default for Metrics {
             limits: Family::default(),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(RequestBuckets),
+            place_wait_seconds: Family::new_with_constructor(RequestBuckets),
             canary: Canary::default(),
             canary_seconds: Seconds::default(),
             process_resident_memory: Gauge::default(),
@@ -313,6 +323,11 @@ impl Default for Metrics {
             "plank_http_request_seconds",
             "Time to the response",
             m.request_seconds.clone(),
+        );
+        r.register(
+            "plank_place_wait_seconds",
+            "Time that reads of tables and of the log have waited for a place, by kind",
+            m.place_wait_seconds.clone(),
         );
         r.register(
             "plank_canary_seconds",

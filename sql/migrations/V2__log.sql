@@ -99,6 +99,8 @@ create table plank.meta (
   own_oid   oid      not null,
   keep      interval not null default '24 hours' check (keep > interval '0'),
   rows_max  bigint   not null default 10000000 check (rows_max > 0),
+  -- What the key of signed cursors is made of. A client that has it can write cursors of its own.
+  secret    bytea    not null default sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())),
   reopened  xid8     -- while a closed log is being opened: 0, and then the transaction that all blind writers precede
 );
 insert into plank.meta (database, own_oid) select oid, 'plank.meta'::regclass from pg_database where datname = current_database();
@@ -125,14 +127,61 @@ create table plank.mark (
   at       timestamptz not null default now()
 );
 
+-- LOCKS between servers are tables that hold nothing, since advisory locks can be taken by all roles that may connect.
+create table plank.pruning ();     -- throwing away a part of the log, or opening it again
+create table plank.following ();   -- looking for altered tables
+
+-- Takes one of these for the rest of the transaction; false if another server has it.
+create function plank.try_lock(name text) returns boolean language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  execute format('lock table plank.%I in exclusive mode nowait', name);
+  return true;
+exception when lock_not_available then
+  return false;
+end $$;
+
+-- The servers that follow the log: their listening connections, and which of them rely on the doorbell.
+create table plank.listener (
+  pid    int         primary key,
+  began  timestamptz not null,        -- of the connection: numbers of processes are used again
+  sleeps boolean     not null
+);
+
+-- The listeners that are connected. A row of one that has ended without saying so counts as long as its number is used by a
+-- connection of a role whose beginning can't be seen.
+create function plank.listeners() returns setof plank.listener language sql volatile set search_path = pg_catalog, pg_temp as $$
+  select l.* from plank.listener l, pg_stat_get_activity(l.pid) a where coalesce(a.backend_start = l.began, true)
+$$;
+
+-- Says that this connection listens. Called once for each, before it reads.
+create function plank.listen() returns void language sql volatile set search_path = pg_catalog, pg_temp as $$
+  delete from plank.listener l where l.pid = pg_backend_pid() or not exists (select from plank.listeners() x where x.pid = l.pid);
+  insert into plank.listener select a.pid, a.backend_start, false from pg_stat_get_activity(pg_backend_pid()) a
+$$;
+
 -- CURSORS
 
 -- The log that a cursor belongs to: this log, in this cluster, on this timeline. The timeline comes from the position in
--- the WAL: right after a promotion the control file still has the old one.
+-- the WAL: right after a promotion the control file still has the old one. The text is secret: the key of the cursors of this
+-- log is made of it.
 create function plank.identity() returns text language sql stable set search_path = pg_catalog, pg_temp as $$
   select log_id || '/' || (select system_identifier from pg_control_system()) || '/' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)
+    || '/' || encode(secret, 'hex')
   from plank.meta
 $$;
+
+-- HMAC-SHA256 (RFC 2104) with a key of 32 bytes.
+create function plank.hmac(key bytea, message bytea) returns bytea language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  inner_key bytea := decode(repeat('36', 64), 'hex');
+  outer_key bytea := decode(repeat('5c', 64), 'hex');
+begin
+  for i in 0..length(key) - 1 loop
+    inner_key := set_byte(inner_key, i, get_byte(key, i) # 54);
+    outer_key := set_byte(outer_key, i, get_byte(key, i) # 92);
+  end loop;
+  return sha256(outer_key || sha256(inner_key || message));
+end $$;
 
 -- A number as LEB128: seven bits a byte, the lowest first.
 create function plank.varint(n bigint) returns bytea language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -155,9 +204,10 @@ $$;
 
 -- The current place in the log, in the form that clients use: a subscription with it gets every change that commits from
 -- here on, and those that the calling transaction has made itself. src/feed/cursor.rs writes the same form, and a test
--- compares the two.
-create function plank.cursor() returns text language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+-- compares the two. It runs with the rights of its owner, so `grant execute` on it is all that a program needs.
+create function plank.cursor() returns text language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
+  identity bytea := convert_to(plank.identity(), 'utf8');
   now pg_snapshot := pg_current_snapshot();
   newest bigint := (select greatest((select xid from plank.log order by xid desc limit 1), prune_xid, max_xid)::text::bigint from plank.horizon);
   xmax bigint := least(pg_snapshot_xmax(now)::text::bigint, plank.next_xid(coalesce(newest, 0)));
@@ -168,12 +218,13 @@ declare
 begin
   select coalesce(array_agg(distinct id order by id desc), '{}') into running from (
     select pg_snapshot_xip(now)::text::bigint union all select pg_current_xact_id_if_assigned()::text::bigint) r(id) where id < xmax;
-  body := '\x01'::bytea || substr(sha256(convert_to(plank.identity(), 'utf8')), 1, 8) || plank.varint(xmax) || plank.varint(cardinality(running));
+  body := '\x02'::bytea || substr(sha256(identity), 1, 8) || plank.varint(xmax) || plank.varint(cardinality(running));
   foreach x in array running loop
     body := body || plank.varint(previous - x);
     previous := x;
   end loop;
-  return translate(encode(body || substr(sha256(body), 1, 4), 'base64'), E'+/=\n', '-_');
+  body := body || substr(plank.hmac(sha256('plank cursor key '::bytea || identity), body), 1, 8);
+  return translate(encode(body, 'base64'), E'+/=\n', '-_');
 end $$;
 
 -- Forgets the marks of what has been pruned.
@@ -205,7 +256,7 @@ $$;
 -- GROWTH. Nobody prunes while plank is down. A writer that finds twice the rows that the log may have closes it: changes
 -- then go to the leaf that keeps nothing. A full disk would fail every write of the database; a closed log only costs
 -- clients a new start, which most of them would need anyway. Writers call this about once in 4,096 log rows.
-create function plank.close_if_full() returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+create function plank.close_if_full() returns void language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if (select plank.reached() - o.last_value > 2 * m.rows_max from plank.oldest o, plank.meta m) then
     -- Until it stays: a pruner that looked before may be setting it.
@@ -245,7 +296,7 @@ declare
   fence xid8 := (select reopened from plank.meta);
 begin
   if not is_closed and fence is null then return false; end if;
-  if not pg_try_advisory_xact_lock(7012, 2) then return true; end if;
+  if not plank.try_lock('pruning') then return true; end if;
   is_closed := (select last_value = 8 from plank.slot);
   fence := (select reopened from plank.meta);
   if is_closed and fence is distinct from '0' then
@@ -315,7 +366,7 @@ begin
     raise exception 'plank: prune() needs the isolation level read committed'
       using hint = 'an older snapshot does not show what has to be noted before it is thrown away', errcode = 'invalid_transaction_state';
   end if;
-  if not pg_try_advisory_xact_lock(7012, 2) then return false; end if;
+  if not plank.try_lock('pruning') then return false; end if;
   -- Only behind the lock: another node may just have turned the ring.
   current := (select last_value from plank.slot);
   next := (current + 1) % 8;

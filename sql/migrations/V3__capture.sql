@@ -1,5 +1,5 @@
--- CAPTURE: the trigger functions that write the log. They run inside the transactions of everybody who writes, with the
--- rights of this schema's owner (security definer), so a writer needs no right on the log.
+-- CAPTURE: the trigger functions that write the log. They run inside the transactions of all writers, with the rights of
+-- plank_capture (security definer), so a writer needs no right on the log.
 --
 -- Rules that all of them keep:
 -- - They name no column of the table, so ALTER TABLE can't make a writer fail, and no name of theirs means a column of it
@@ -60,6 +60,18 @@ create function plank.on_leaf(statements text) returns text language sql as $$
     format('slot operator(pg_catalog.=) %s then %s', i, replace(replace(statements, '@leaf@', 'plank.log_' || i), '@slot@', i::text)),
     E'\n  elsif ' order by i) || E'\n  end if;\n'
   from generate_series(0, 8) i
+$$;
+
+-- PostgreSQL's functions call casts from a type to json that others have made. Those must not run with a right on the log, so each
+-- call of row_to_json and json_agg becomes one of a function of plank_json, which has no right at all: see V10.
+create function plank.with_no_rights(body text, form text) returns text language sql as $$
+  select case form
+    when '' then replace(replace(replace(body, 'pg_catalog.row_to_json(', 'plank.json_of('),
+      'pg_catalog.json_agg(r.*)', 'plank.json_list(pg_catalog.array_agg(r.*))'),
+      'pg_catalog.json_agg(p.whole)', 'plank.json_list(pg_catalog.array_agg(p.whole))')
+    else replace(replace(replace(body, 'pg_catalog.row_to_json(', 'plank.json_of_any('),
+      'pg_catalog.json_agg(r.*)', 'pg_catalog.json_agg(plank.json_of_any(r.*))'),
+      'pg_catalog.json_agg(p.whole)', 'pg_catalog.json_agg(plank.json_of_any(p.whole))') end
 $$;
 
 -- STATEMENT LEVEL: capture_insert, capture_update, capture_delete.
@@ -256,7 +268,7 @@ end $$;
   many constant text[] := array[insert_many, update_many, delete_many];
   pinned constant text := 'set search_path = pg_catalog, pg_temp set timezone = ''UTC'' set datestyle = ''ISO''
     set intervalstyle = ''postgres'' set bytea_output = ''hex'' set extra_float_digits = 1 set lc_monetary = ''C''
-    set quote_all_identifiers = off set jit = off';
+    set quote_all_identifiers = off set jit = off set exit_on_error = off';
   form record;
   body text;
 begin
@@ -270,14 +282,16 @@ begin
       body := replace(body, '@transition@', case names[i] when 'delete' then 'old_rows' else 'new_rows' end);
       body := replace(replace(body, '@size@', sizes[i]), '@many@', many[i]);
       execute format('create function plank.capture_%s%s() returns trigger language plpgsql security definer %s as %L',
-        names[i], form.column1, form.column2, body);
+        names[i], form.column1, form.column2, plank.with_no_rights(body, form.column1));
     end loop;
     body := replace(plank.with_lastval(row_level), '@differ@', form.column3);
     body := replace(replace(body, '@halves@', plank.on_leaf(row_halves)), '@whole@', plank.on_leaf(row_whole));
-    execute format('create function plank.capture_row%s() returns trigger language plpgsql security definer %s as %L', form.column1, form.column2, body);
+    execute format('create function plank.capture_row%s() returns trigger language plpgsql security definer %s as %L', form.column1, form.column2,
+      plank.with_no_rights(body, form.column1));
   end loop;
 end $make$;
 drop function plank.on_leaf(text);
+drop function plank.with_no_rights(text, text);
 
 -- Changes that end where they began don't say where that was: "insert, delete" of a row and "delete, insert" of the same row
 -- end differently. So an UPDATE and a DELETE note where they began: what was logged until then came before them. Of
@@ -358,11 +372,11 @@ begin
     where m.rel = tg_relid and not exists (select from plank.truncating t where t.xid = pg_current_xact_id() and t.watched = m.watched)
   loop
     begin
-      if not plank.sees_all(tg_relid) then raise insufficient_privilege; end if;
       -- began: all else that was logged of the table comes before or after all of this. Places in it are given out again.
-      execute format('insert into plank.log (slot, rel, op, old, leaf, old_at, began)
-        select coalesce(pg_sequence_last_value(''plank.slot''), 0), $1, ''D'', plank.as_parent(row_to_json(x.*), $2), $3, x.ctid, $4 from only %s x',
-        tg_relid::regclass) using above.watched, above.columns, tg_relid, coalesce(pg_sequence_last_value('plank.seq'), 0);
+      insert into plank.log (slot, rel, op, old, leaf, old_at, began)
+        select coalesce(pg_sequence_last_value('plank.slot'), 0), above.watched, 'D', plank.as_parent(x.r, above.columns), tg_relid, x.at,
+          coalesce(pg_sequence_last_value('plank.seq'), 0)
+        from plank.rows_of(tg_relid) x;
     exception when insufficient_privilege then
       -- Without the right to read the rows: the servers learn that the table can't be followed through this.
       insert into plank.log (slot, rel, op) values (coalesce(pg_sequence_last_value('plank.slot'), 0), above.watched, 'R');
@@ -376,14 +390,14 @@ end $$;
 begin
   execute format('create function plank.capture_truncate() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
     plank.with_lastval(truncate_whole));
-  execute format('create function plank.capture_truncate_part() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
+  execute format('create function plank.capture_truncate_part() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp set exit_on_error = off as %L',
     plank.with_lastval(truncate_part));
 end $make$;
 drop function plank.with_lastval(text);
 
--- Whether this schema's owner sees all rows of a table. Row security does not refuse, it hides; a hidden row must not be
--- taken for one that is gone.
-create function plank.sees_all(t oid) returns boolean language sql stable set search_path = pg_catalog, pg_temp as $$
+-- Whether plank_reader sees all rows of a table. Row security does not refuse, it hides; a hidden row must not be taken for one
+-- that is gone.
+create function plank.sees_all(t oid) returns boolean language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select not row_security_active(t)
     or (exists (select from pg_policy where polrelid = t and polname = 'plank_reads') and not exists (select from pg_policy where polrelid = t and not polpermissive))
 $$;

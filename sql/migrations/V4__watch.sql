@@ -35,14 +35,15 @@ create table plank.truncating (xid xid8 not null, watched oid not null);
 -- Policies that plank.permit made, so that plank drops none of somebody else's.
 create table plank.permitted (rel regclass primary key, policy name not null);
 
--- What a role may do with the rows of a table: see V6.
+-- What a role may do with the rows of a table: see V6. Policies of one role and op add up.
 create table plank.policy (
   rel   regclass not null references plank.watched on delete cascade,   -- by name in a dump, as in plank.watched
   role  text not null check (role <> ''),
   op    text not null check (op in ('select', 'insert', 'update', 'delete')),
   rows  text check (length(rows) between 1 and 4096),        -- null: all rows
-  since xid8 not null default pg_current_xact_id(),          -- who resumes from before it does not have what it shows
-  primary key (rel, role, op)
+  since xid8 not null default pg_current_xact_id(),          -- clients that resume from before it do not have what it shows
+  name  text not null default 'default' check (length(name) between 1 and 63),
+  primary key (rel, role, op, name)
 );
 
 -- DESCRIPTION
@@ -191,8 +192,9 @@ create function plank.members_of(t oid) returns table (rel oid, columns name[]) 
   from below b join pg_class c on c.oid = b.rel
 $$;
 
--- The watched tables that a row of t belongs to: itself, and what it is a partition or child of.
-create function plank.watched_above(t oid) returns table (watched oid, columns name[]) language sql stable set search_path = pg_catalog, pg_temp as $$
+-- The watched tables that a row of t belongs to: itself, and what it is a partition or child of. Capture calls it, which may not
+-- read plank.watched.
+create function plank.watched_above(t oid) returns table (watched oid, columns name[]) language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   with recursive above as (
     select t as rel
     union
@@ -253,28 +255,39 @@ create function plank.sequences_of(t oid) returns setof regclass language sql st
     join pg_class c on c.oid = d.refobjid where d.refclassid = 'pg_class'::regclass and c.relkind = 'S' and a.adrelid = t
 $$;
 
--- Lets the owner of this schema read a table, for snapshots, and the sequences of its columns, for lastval(). Where row-level
--- security hides rows, one more policy shows them all to that role, which nobody can log in as.
+-- The role that reads the tables: plank_reader, or the owner of this schema while there is no such role.
+create function plank.reader() returns oid language sql stable set search_path = pg_catalog, pg_temp as $$
+  select proowner from pg_proc where oid = 'plank.sees_all(oid)'::regprocedure
+$$;
+
+-- The role that writes the log: plank_capture, or that owner.
+create function plank.capturer() returns oid language sql stable set search_path = pg_catalog, pg_temp as $$
+  select proowner from pg_proc where oid = 'plank.capture_insert()'::regprocedure
+$$;
+
+-- Lets the one read a table, for snapshots, and the other the sequences of its columns, for lastval(). Where row-level security
+-- hides rows, one more policy shows them all to plank_reader, which nobody can log in as.
 create function plank.permit(t regclass) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  owner name := (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'plank');
+  reader name := pg_get_userbyid(plank.reader());
+  capturer name := pg_get_userbyid(plank.capturer());
   in_schema regnamespace := (select relnamespace from pg_class where oid = t);
   seq regclass;
 begin
   for seq in select s from plank.sequences_of(t) s
-    where not has_sequence_privilege(owner, s, 'select') and has_sequence_privilege(s, 'select with grant option')
+    where not has_sequence_privilege(capturer, s, 'select') and has_sequence_privilege(s, 'select with grant option')
   loop
-    execute format('grant select on sequence %s to %I', seq, owner);
+    execute format('grant select on sequence %s to %I', seq, capturer);
   end loop;
-  if not has_schema_privilege(owner, in_schema::oid, 'usage') then execute format('grant usage on schema %s to %I', in_schema, owner); end if;
-  if not has_table_privilege(owner, t, 'select') then execute format('grant select on %s to %I', t, owner); end if;
-  if (select relrowsecurity from pg_class where oid = t) and not (select rolcanlogin from pg_roles where rolname = owner)
+  if not has_schema_privilege(reader, in_schema::oid, 'usage') then execute format('grant usage on schema %s to %I', in_schema, reader); end if;
+  if not has_table_privilege(reader, t, 'select') then execute format('grant select on %s to %I', t, reader); end if;
+  if (select relrowsecurity from pg_class where oid = t) and not (select rolcanlogin from pg_roles where rolname = reader)
       and not exists (select from plank.permitted p join pg_policy y on y.polrelid = p.rel and y.polname = p.policy where p.rel = t) then
     if exists (select from pg_policy where polrelid = t and polname = 'plank_reads') then
       raise exception 'plank: % has a policy plank_reads that plank has not made', t
         using hint = 'rename it: alter policy plank_reads on ' || t || ' rename to another_name', errcode = 'duplicate_object';
     end if;
-    execute format('create policy plank_reads on %s for select to %I using (true)', t, owner);
+    execute format('create policy plank_reads on %s for select to %I using (true)', t, reader);
     insert into plank.permitted values (t, 'plank_reads') on conflict (rel) do nothing;
   end if;
 end $$;
@@ -344,7 +357,8 @@ end $$;
 create function plank.detach(t regclass, w oid) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   own record;
-  owner oid := (select nspowner from pg_namespace where nspname = 'plank');
+  reader oid := plank.reader();
+  capturer oid := plank.capturer();
   in_schema regnamespace := (select relnamespace from pg_class where oid = t);
 begin
   for own in select g.name from plank.triggers_of(t) g where g.name like '%\_' || w loop
@@ -357,19 +371,19 @@ begin
   end if;
   delete from plank.permitted where rel = t;
   -- A role that can log in may have been given the right by somebody else.
-  if (select rolcanlogin from pg_roles where oid = owner) then return; end if;
-  if (select relowner <> owner from pg_class where oid = t) then
-    execute format('revoke select on %s from %s', t, owner::regrole);
+  if (select rolcanlogin from pg_roles where oid = reader) then return; end if;
+  if (select relowner <> reader from pg_class where oid = t) then
+    execute format('revoke select on %s from %s', t, reader::regrole);
   end if;
   for own in select c.oid::regclass as seq from plank.sequences_of(t) s join pg_class c on c.oid = s
-    where c.relowner <> owner and has_sequence_privilege(s, 'select with grant option')
+    where c.relowner <> capturer and has_sequence_privilege(s, 'select with grant option')
       and not exists (select from plank.member m where s in (select plank.sequences_of(m.rel)))
   loop
-    execute format('revoke select on sequence %s from %s', own.seq, owner::regrole);
+    execute format('revoke select on sequence %s from %s', own.seq, capturer::regrole);
   end loop;
   if not exists (select from plank.member m join pg_class c on c.oid = m.rel where c.relnamespace = in_schema and m.rel <> t)
-    and exists (select from pg_namespace n, aclexplode(n.nspacl) a where n.oid = in_schema and a.grantee = owner) then
-    execute format('revoke usage on schema %s from %s', in_schema, owner::regrole);
+    and exists (select from pg_namespace n, aclexplode(n.nspacl) a where n.oid = in_schema and a.grantee = reader) then
+    execute format('revoke usage on schema %s from %s', in_schema, reader::regrole);
   end if;
 end $$;
 
@@ -548,7 +562,7 @@ begin
       where c.oid is null or w.fingerprint is distinct from plank.fingerprint(w.rel) or exists (select from plank.unlisted u where u.watched = w.rel)) then
     return false;
   end if;
-  if not pg_try_advisory_xact_lock(7012, 3) then return false; end if;
+  if not plank.try_lock('following') then return false; end if;
   perform set_config('lock_timeout', '50ms', true);
   for altered in
     select w.rel, c.oid is not null as is_there from plank.watched w left join pg_class c on c.oid = w.rel
@@ -630,7 +644,7 @@ begin
     -- Another server is not asked for the rows of a foreign table.
     has_rows := false;
     begin
-      if part.relkind in ('r', 'p') then execute format('select exists (select from only %s)', part.rel) into has_rows; end if;
+      if part.relkind in ('r', 'p') then has_rows := plank.has_rows(part.rel); end if;
     exception when insufficient_privilege then
       has_rows := true;
     end;
@@ -685,7 +699,7 @@ begin
   end loop;
   update plank.watched set since = '0';   -- capture has begun before any cursor of this log
   update plank.watched set described = plank.describe(rel);
-  update plank.meta set log_id = gen_random_uuid(), system_id = cluster, database = here, own_oid = 'plank.meta'::regclass;
+  update plank.meta set log_id = gen_random_uuid(), secret = default, system_id = cluster, database = here, own_oid = 'plank.meta'::regclass;
   return true;
 end $$;
 

@@ -308,7 +308,7 @@ impl CatchUp {
     ) -> Result<(), Stop> {
         self.result = "log";
         let rest = self.open.as_ref().map(|(rest, _)| rest);
-        let history = &self.local.history;
+        let history = self.local.history.of(self.conn.asker());
         let held = view.held.as_ref();
         let replay = history.replay(&self.from, rest, rels, held, known.as_ref());
         let mut replay = replay.await??;

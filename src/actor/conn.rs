@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -12,9 +13,11 @@ use smallvec::SmallVec;
 use crate::auth::Viewer;
 use crate::feed::TopicId;
 use crate::limits::CONTROL_BYTES_MAX;
+use crate::store::history::Asker;
 use crate::wire::close::CloseCode;
 use crate::wire::frame;
 
+use super::asker::asker;
 use super::backlog::Backlog;
 use super::queue::{Queue, SLICES_MAX};
 use super::socket::Socket;
@@ -58,6 +61,8 @@ pub struct Conn {
     dead: Cell<bool>,
     /// Whose it is; none until it has said so.
     viewer: RefCell<Option<Viewer>>,
+    /// Where it comes from, if that is counted.
+    address: Cell<Option<IpAddr>>,
     /// When the shard has to let it go, on its clock in milliseconds: it has not said who it is, or its token is over.
     ends_at_ms: Cell<Option<u64>>,
     /// Of the session's task, for as long as it waits.
@@ -87,6 +92,7 @@ impl Conn {
             closing: Cell::new(None),
             dead: Cell::new(false),
             viewer: RefCell::new(viewer),
+            address: Cell::new(None),
             ends_at_ms: Cell::new(None),
             waker: RefCell::default(),
             catch_ups: RefCell::default(),
@@ -106,6 +112,16 @@ impl Conn {
     /// Whose it is; none until it has said so.
     pub fn viewer(&self) -> Option<Viewer> {
         self.viewer.borrow().clone()
+    }
+
+    /// Where it comes from.
+    pub(super) fn set_address(&self, address: Option<IpAddr>) {
+        self.address.set(address);
+    }
+
+    /// Whom what is read for it is for.
+    pub fn asker(&self) -> Asker {
+        asker(self.viewer.borrow().as_ref(), self.address.get())
     }
 
     /// Whether nobody has said whose it is.

@@ -163,7 +163,7 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let database: tokio_postgres::Config = "host=/nowhere user=nobody".parse().unwrap();
-            let history = History::new(&database.into(), Arc::default()).unwrap();
+            let history = History::new(&database.into(), &Arc::default()).unwrap();
             let hub = Hub::new(
                 Default::default(),
                 Arc::default(),

@@ -111,7 +111,7 @@ impl Listener {
         self.health.set_lost(&error.to_string());
         self.hub.do_send(Lost);
         self.attempt += 1;
-        self.is_refused = matches!(error, ConnectError::Fatal(_));
+        self.is_refused = matches!(error, ConnectError::Fatal(_) | ConnectError::Data(_));
         match error {
             ConnectError::Broken(why) => {
                 // The receiver is gone when the process ends anyway.
@@ -119,7 +119,7 @@ impl Listener {
                 return;
             }
             // What the database says ends no plank that runs: what has worked before can work again.
-            ConnectError::Fatal(_) => log::error!(
+            ConnectError::Fatal(_) | ConnectError::Data(_) => log::error!(
                 "listener refused, plank waits for the database attempt={} reason=\"{error}\"",
                 self.attempt
             ),

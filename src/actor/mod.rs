@@ -9,6 +9,7 @@
 //!
 //! Nothing sends an actor message to a session: a broadcast costs one message per shard.
 
+pub mod asker;
 pub mod backlog;
 mod behind;
 mod catch_up;

@@ -242,6 +242,11 @@ impl Place {
         self.address.is_some()
     }
 
+    /// Where the client comes from, if that is counted.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     /// It is somebody's from now on.
     ///
     /// # Errors

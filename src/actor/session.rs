@@ -213,6 +213,7 @@ pub fn serve(
     place: Place,
 ) -> Weak<Conn> {
     let (slot, conn) = shard.attach(socket.into(), deflates, viewer);
+    conn.set_address(place.address());
     // At once: before the actor's first turn the shard may send a heartbeat, whose cursor would not hold for a
     // subscription that it does not know.
     if !conn.is_anonymous() {

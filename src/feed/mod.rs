@@ -21,7 +21,7 @@ pub use bell::Bell;
 pub use catalog::{Catalog, Table};
 pub use change::{Change, LogOp, LogRow, Op, RowId};
 pub use change_builder::ChangeBuilder;
-pub use cursor::{Cursor, CursorError, Epoch};
+pub use cursor::{Cursor, CursorError, Epoch, Forged};
 pub use filter::{Expr, FilterError};
 pub use newest::Newest;
 pub use policy::{Claims, Grant, Held, Right};

@@ -12,7 +12,7 @@ use crate::feed::render::Unfit;
 use crate::limits::{CHANGES_DEFAULT, CHANGES_MAX, LONG_POLL_WAIT_MAX_S, STATEMENT_MAX};
 use crate::store::HistoryError;
 use crate::store::history::Lost;
-use crate::wire::message::{ResetReason, Subscribe};
+use crate::wire::message::{Refusal, ResetReason, Subscribe};
 
 use super::State;
 use super::long_poll;
@@ -63,13 +63,18 @@ pub async fn history(
         let body = format!("{{\"changes\":[],\"cursor\":\"{now}\",\"more\":false}}");
         return Ok(answer().body(body));
     };
+    let own = found.cursor.as_ref();
+    let own = own.ok_or_else(|| Problem::unavailable("the database is away"))?;
+    let since = since.admit(&own.epoch);
+    let since = since.map_err(|forged| refused(Refusal::cursor("", forged).at("since")))?;
     let is_served = |xid| since.snapshot.sees(xid);
     if !is_served(found.view.table.since) || !is_served(found.since) {
         state.metrics.resumed("reset");
         return Err(gone(ResetReason::Schema));
     }
     let metrics = state.metrics.clone();
-    let page = Page::new(state, found, since, limit);
+    let history = state.history_for(&request, &who.0);
+    let page = Page::new(state, history, found, since, limit);
     let (pieces, body) = pieces::channel();
     actix_rt::spawn(page.write(pieces, metrics));
     Ok(answer().streaming(body.begun().await?))
@@ -129,6 +134,7 @@ impl From<HistoryError> for Problem {
                 log::warn!("request refused, database away reason=\"{why}\"");
                 Self::unavailable("the database is away or too busy; try again in a moment")
             }
+            HistoryError::Unservable(_) => gone(ResetReason::Epoch),
             HistoryError::Denied(_, why) => Self::not_found(why),
             HistoryError::Wrong { field, detail } => Self::malformed(field, detail),
         }

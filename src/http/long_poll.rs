@@ -289,6 +289,9 @@ fn error(text: &[u8]) -> Problem {
         "unknown_table" => query::unknown_table(&message),
         "busy" => Problem::unavailable(message),
         BROKEN_CLAIM => who::forbidden(message),
+        "bad_cursor" => {
+            Problem::malformed("since", message.strip_prefix("since: ").unwrap_or(&message))
+        }
         _ => Problem::malformed("query", message),
     }
 }

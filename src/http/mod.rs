@@ -21,6 +21,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use tokio::time::timeout;
 
+use crate::actor::asker::asker;
 use crate::actor::hub::Hub;
 use crate::actor::local::Local;
 use crate::actor::place::{Full, Place, Places};
@@ -158,6 +159,12 @@ impl State {
     ) -> Result<Place, Problem> {
         let address = self.peers.client(peer, headers);
         self.places.stay(address, is_socket).map_err(too_many)
+    }
+
+    /// Reads for the client of a request.
+    fn history_for(&self, request: &HttpRequest, viewer: &Viewer) -> History {
+        let address = self.peers.client(request.peer_addr(), request.headers());
+        self.history.of(asker(Some(viewer), address))
     }
 
     /// The same for a client of which it is known whose it is.

@@ -83,6 +83,7 @@ pub async fn read(
     let form = accept::choose(&request, &FORMS).ok_or_else(not_acceptable)?;
     let asked = parse(table.into_inner(), request.query_string(), form)?;
     let wanted = asked.wanted.clone();
+    let history = state.history_for(&request, &who.0);
     let found = state
         .ask(Find {
             wanted,
@@ -97,7 +98,7 @@ pub async fn read(
         return Ok(answer.streaming(stream::empty::<Result<Bytes, Problem>>()));
     }
     let pace = Pace::start();
-    let rows = Box::pin(state.history.snapshot(&found.view.table, &select)).await?;
+    let rows = Box::pin(history.snapshot(&found.view.table, &select)).await?;
     let cursor = rows.cursor().to_string();
     let writer = Writer {
         view: found.view,

@@ -33,6 +33,9 @@ pub enum ConnectError {
     /// It will not work until somebody changes something. At its very first start plank ends with it; later it waits.
     #[error("{0}")]
     Fatal(String),
+    /// The database can't make anything of a value that it was given: the same again gets the same answer.
+    #[error("{0}")]
+    Data(String),
     /// A part of plank itself is dead.
     #[error("{0}")]
     Broken(String),
@@ -94,6 +97,7 @@ impl ConnectError {
             ),
         };
         match sqlstate::meaning(db.code()).outlook {
+            _ if sqlstate::is_data(db.code()) => Self::Data(text),
             Outlook::Passing => Self::Away(text),
             Outlook::Lasting => Self::Fatal(text),
         }

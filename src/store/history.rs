@@ -9,7 +9,9 @@ use tokio_postgres::types::ToSql;
 use crate::config::Server;
 use crate::feed::catalog::Oid;
 use crate::feed::{Cursor, Epoch, Held, Rest, Snapshot};
-use crate::limits::{CATCH_UP_READ_MAX, PAGES_MAX, REPLAYS_MAX, SNAPSHOT_MAX, SNAPSHOTS_MAX};
+use crate::limits::{
+    CATCH_UP_READ_MAX, LOOKS_MAX, PAGES_MAX, REPLAYS_MAX, SNAPSHOT_MAX, SNAPSHOTS_MAX,
+};
 use crate::metrics::Metrics;
 
 use super::connect::{self, ConnectError};
@@ -19,6 +21,7 @@ use super::policy;
 use super::session::Session;
 
 mod pace;
+mod reader;
 mod replay;
 mod select;
 mod shared;
@@ -26,6 +29,7 @@ mod slot;
 mod sorts;
 mod stretch;
 mod table;
+mod turns;
 
 pub use pace::{Pace, Unpaced};
 use replay::Stream;
@@ -34,6 +38,8 @@ pub use select::{Select, Sort};
 use shared::{Shared, Want};
 use slot::{Slot, pool};
 pub use table::TableSnapshot;
+pub use turns::Asker;
+use turns::Turns;
 
 /// Marks that are looked at for the end of a step. The first one behind the cursor nearly always does.
 const MARKS: &str = "select snapshot::text from plank.mark \
@@ -52,6 +58,9 @@ pub enum HistoryError {
     /// The database is away: try again.
     #[error("{0}")]
     Away(String),
+    /// The database can't make anything of the place in the log: trying again does not help, and the client begins anew.
+    #[error("{0}")]
+    Unservable(String),
     /// The table can't be read: a code for programs, and why.
     #[error("{1}")]
     Denied(&'static str, String),
@@ -67,7 +76,10 @@ pub enum HistoryError {
 
 impl From<ConnectError> for HistoryError {
     fn from(error: ConnectError) -> Self {
-        Self::Away(error.to_string())
+        match error {
+            ConnectError::Data(why) => Self::Unservable(why),
+            error => Self::Away(error.to_string()),
+        }
     }
 }
 
@@ -91,7 +103,20 @@ pub struct History {
     pages: deadpool_postgres::Pool,
     /// What was read of the log for many.
     shared: Arc<Shared>,
+    /// For questions that take a moment, so that they wait behind none of these.
+    looks: deadpool_postgres::Pool,
+    turns: Arc<Places>,
+    /// For whom it reads.
+    asker: Asker,
     explain: Explain,
+}
+
+/// The places of each kind.
+#[derive(Debug)]
+struct Places {
+    replays: Arc<Turns>,
+    snapshots: Arc<Turns>,
+    pages: Arc<Turns>,
 }
 
 impl History {
@@ -99,7 +124,7 @@ impl History {
     ///
     /// # Errors
     /// If there are no roots to check its certificate with.
-    pub fn new(server: &Server, metrics: Arc<Metrics>) -> Result<Self, String> {
+    pub fn new(server: &Server, metrics: &Arc<Metrics>) -> Result<Self, String> {
         let replay = Session {
             more: SETTINGS,
             ..Session::UNLIMITED
@@ -113,9 +138,24 @@ impl History {
             replays: pool(server, "plank replay", REPLAYS_MAX, replay)?,
             pages: pool(server, "plank page", PAGES_MAX, snapshot)?,
             snapshots: pool(server, "plank snapshot", SNAPSHOTS_MAX, snapshot)?,
-            shared: Arc::new(Shared::new(metrics)),
+            shared: Arc::new(Shared::new(metrics.clone())),
+            looks: pool(server, "plank look", LOOKS_MAX, replay)?,
+            turns: Arc::new(Places {
+                replays: Turns::new("replay", REPLAYS_MAX, metrics.clone()),
+                snapshots: Turns::new("snapshot", SNAPSHOTS_MAX, metrics.clone()),
+                pages: Turns::new("page", PAGES_MAX, metrics.clone()),
+            }),
+            asker: Asker::Anyone,
             explain: Explain::new(server.config.clone()),
         })
+    }
+
+    /// The same, for somebody: what is read takes one of the places that are shared among all who ask.
+    pub fn of(&self, asker: Asker) -> Self {
+        Self {
+            asker,
+            ..self.clone()
+        }
     }
 
     /// Begins to read what comes behind `from`, of the tables `rels`. With `known`, the place up to which the hub knows what
@@ -157,7 +197,7 @@ impl History {
         rels: &[Oid],
         held: Option<&Held>,
     ) -> Result<Result<Stream, Lost>, HistoryError> {
-        let slot = Slot::take(&self.replays).await?;
+        let slot = Slot::take(&self.replays, &self.turns.replays, &self.asker).await?;
         let place = from.snapshot.to_string();
         if !self.holds(&slot, held).await? {
             slot.done();
@@ -253,7 +293,7 @@ impl History {
     /// # Errors
     /// See [`HistoryError`].
     pub async fn now(&self) -> Result<Cursor, HistoryError> {
-        let slot = Slot::take(&self.replays).await?;
+        let slot = Slot::look(&self.looks).await?;
         let cursor = connect::soon("now", now(slot.client(), &self.explain)).await?;
         slot.done();
         Ok(cursor)
@@ -264,6 +304,7 @@ impl History {
         self.replays.close();
         self.snapshots.close();
         self.pages.close();
+        self.looks.close();
     }
 }
 

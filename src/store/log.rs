@@ -29,8 +29,8 @@ pub use read::Reading;
 /// A lost mark costs nothing, and nobody waits for one to be on disk.
 const LISTENER_SETTINGS: &str = "set synchronous_commit = off";
 
-/// Held by every listener as long as it is connected: `plank migrate --uninstall` asks for it.
-const PRESENT: &str = "select pg_advisory_lock_shared(7012, 4)";
+/// `plank migrate --uninstall` asks who is there.
+const PRESENT: &str = "select plank.listen()";
 
 /// For a notification to come back. It takes a few milliseconds; a pooler that gives the session's server to others
 /// swallows it.
@@ -77,7 +77,7 @@ impl LogReader {
         if doorbell {
             probe(&server, &token, &probed).await?;
         }
-        migrate::run_if_due(&mut client, config).await?;
+        migrate::run_if_due(&mut client, &server).await?;
         let of = |e: tokio_postgres::Error| ConnectError::of(&e, config);
         let prepare = async {
             let settings = format!("{SETTINGS}; {LISTENER_SETTINGS}");
@@ -133,18 +133,12 @@ impl LogReader {
         Ok(connect::soon("arm", arm).await?.get::<_, Xid8>(0).0)
     }
 
-    /// Lets go of the bell if this connection `is_armed`; whether the bell is off, and nobody else holds it.
+    /// Lets go of the bell; whether the bell is off, and no other listener relies on it.
     ///
     /// # Errors
     /// If the connection is lost.
-    pub async fn disarm(&self, is_armed: bool) -> Result<bool, ConnectError> {
-        let disarm = async {
-            if is_armed {
-                self.one("select pg_advisory_unlock_shared(7012, 1)")
-                    .await?;
-            }
-            self.one("select plank.bell_awake()").await
-        };
+    pub async fn disarm(&self) -> Result<bool, ConnectError> {
+        let disarm = self.one("select plank.bell_awake()");
         Ok(connect::soon("disarm", disarm).await?.get(0))
     }
 

@@ -1,39 +1,41 @@
 //! The schema: the files of `sql/migrations`, each run once and in its own transaction, by one node at a time.
 
-use std::time::Duration;
-
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
+use crate::config::Server;
 use crate::limits::{MIGRATION_LOCK_MAX, MIGRATION_MAX};
 
 use super::connect::{ConnectError, chain};
 
+mod lock;
+
+use lock::{LOCK_GRACE, Lock};
+
 mod embedded {
     refinery::embed_migrations!("sql/migrations");
 }
-
-/// For the server to say that it gave up waiting.
-const LOCK_GRACE: Duration = Duration::from_secs(5);
 
 /// Gives what the migrations have made to a role that owns nothing else.
 const OWNER_SQL: &str = include_str!("../../sql/owner.sql");
 
 const UNINSTALL_SQL: &str = include_str!("../../sql/uninstall.sql");
 
-/// The first part of the advisory locks of plank; this one is `(7012, 0)`.
-const LOCK: &str = "select pg_advisory_lock(7012, 0)";
-const UNLOCK: &str = "select pg_advisory_unlock(7012, 0)";
-
 /// The migrations that were applied, and whether all else that [`run`] does is done: the log is of this database, and
-/// what is in the schema is its owner's.
+/// each function is of the role that it is to run as.
 const APPLIED: &str = "select array(select version::int from plank.migrations order by 1), \
     m.system_id = (select system_identifier from pg_control_system()) \
       and m.database = (select oid from pg_database where datname = current_database()) and m.own_oid = 'plank.meta'::regclass \
       and not exists (select from pg_proc p join pg_namespace n on n.oid = p.pronamespace \
-        where n.nspname = 'plank' and p.proowner <> n.nspowner) \
+        join pg_roles o on o.oid = p.proowner join pg_roles s on s.oid = n.nspowner \
+        where n.nspname = 'plank' and plank.is_made('f', p.proname) \
+        and o.rolname <> case when s.rolcanlogin then s.rolname else plank.runs_as(p.proname) end) \
     from plank.meta m";
+
+/// Who plank is, if the schema belongs to a role that can log in: then what others have defined runs with its rights.
+const UNDIVIDED: &str = "select quote_ident(current_user), quote_ident(current_database()) from pg_namespace n \
+    join pg_roles r on r.oid = n.nspowner where n.nspname = 'plank' and r.rolcanlogin";
 
 /// The migrations that this plank brings.
 pub(super) fn versions() -> Vec<i32> {
@@ -49,7 +51,8 @@ pub(super) fn versions() -> Vec<i32> {
 ///
 /// # Errors
 /// See [`run`].
-pub async fn run_if_due(client: &mut Client, config: &Config) -> Result<Vec<String>, ConnectError> {
+pub async fn run_if_due(client: &mut Client, server: &Server) -> Result<Vec<String>, ConnectError> {
+    let config = &server.config;
     let applied = match client.query_opt(APPLIED, &[]).await {
         Ok(row) => row,
         // There is none, or none that this role may look at: `run` says it better.
@@ -60,6 +63,7 @@ pub async fn run_if_due(client: &mut Client, config: &Config) -> Result<Vec<Stri
                     &SqlState::UNDEFINED_TABLE
                         | &SqlState::INVALID_SCHEMA_NAME
                         | &SqlState::UNDEFINED_COLUMN
+                        | &SqlState::UNDEFINED_FUNCTION
                         | &SqlState::INSUFFICIENT_PRIVILEGE
                 )
             ) =>
@@ -70,7 +74,7 @@ pub async fn run_if_due(client: &mut Client, config: &Config) -> Result<Vec<Stri
     };
     match applied {
         Some(row) if row.get::<_, Vec<i32>>(0) == versions() && row.get(1) => Ok(Vec::new()),
-        _ => run(client, config).await,
+        _ => run(client, server).await,
     }
 }
 
@@ -80,49 +84,27 @@ pub async fn run_if_due(client: &mut Client, config: &Config) -> Result<Vec<Stri
 ///
 /// # Errors
 /// Fatal if a right is missing, a migration fails, or the schema is of a newer plank.
-pub async fn run(client: &mut Client, config: &Config) -> Result<Vec<String>, ConnectError> {
-    let of = |e: &tokio_postgres::Error| ConnectError::of(e, config);
+pub async fn run(client: &mut Client, server: &Server) -> Result<Vec<String>, ConnectError> {
+    let lock = Lock::take(server).await?;
+    // Also within: what others do in this database has locks as well.
     let patience = format!("set lock_timeout = '{}s'", MIGRATION_LOCK_MAX.as_secs());
-    client.batch_execute(&patience).await.map_err(|e| of(&e))?;
-    match timeout(MIGRATION_LOCK_MAX + LOCK_GRACE, client.execute(LOCK, &[])).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) if error.code() != Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-            return Err(of(&error));
-        }
-        _ => {
-            let why = "another plank has been migrating this database for a minute; waiting for it";
-            return Err(ConnectError::Away(why.into()));
-        }
-    }
+    let config = &server.config;
+    let set = client.batch_execute(&patience).await;
+    set.map_err(|e| ConnectError::of(&e, config))?;
     let Ok(result) = timeout(MIGRATION_MAX, run_locked(client, config)).await else {
-        // The statement still runs; the lock goes with the connection, which the caller drops.
+        // The statement still runs; the caller drops its connection.
         return Err(ConnectError::Away(
             "the migrations took too long, and were given up".into(),
         ));
     };
-    // A failed unlock means that the connection is gone, and the lock with it.
-    let unlock = async {
-        (
-            client.execute(UNLOCK, &[]).await,
-            client.batch_execute("set lock_timeout = 0").await,
-        )
-    };
-    let _ = timeout(LOCK_GRACE, unlock).await;
+    // Where that fails the connection is gone.
+    let unset = client.batch_execute("set lock_timeout = 0");
+    let _ = timeout(LOCK_GRACE, unset).await;
+    lock.give_back().await;
     result
 }
 
 async fn run_locked(client: &mut Client, config: &Config) -> Result<Vec<String>, ConnectError> {
-    // Creating a schema needs a right even if it is there, so look first.
-    let is_there = client
-        .query_opt("select from pg_namespace where nspname = 'plank'", &[])
-        .await;
-    if is_there
-        .map_err(|e| ConnectError::of(&e, config))?
-        .is_none()
-    {
-        let created = client.batch_execute("create schema plank").await;
-        created.map_err(|e| ConnectError::of(&e, config))?;
-    }
     let mut runner = embedded::migrations::runner();
     runner.set_migration_table_name("plank.migrations");
     let report = runner
@@ -139,6 +121,11 @@ async fn run_locked(client: &mut Client, config: &Config) -> Result<Vec<String>,
         .batch_execute(OWNER_SQL)
         .await
         .map_err(|e| ConnectError::of(&e, config))?;
+    let undivided = client.query_opt(UNDIVIDED, &[]).await;
+    if let Some(row) = undivided.map_err(|e| ConnectError::of(&e, config))? {
+        let (user, database): (&str, &str) = (row.get(0), row.get(1));
+        log::warn!("{}", no_roles(user, database));
+    }
     let renewed = client.query_one("select plank.renew()", &[]).await;
     if renewed.map_err(|e| ConnectError::of(&e, config))?.get(0) {
         log::info!("log begun anew, it came from another database");
@@ -172,7 +159,6 @@ pub async fn uninstall(client: &Client, config: &Config) -> Result<(), ConnectEr
     let patience = format!("set lock_timeout = '{}s'", MIGRATION_LOCK_MAX.as_secs());
     let work = async {
         client.batch_execute(&patience).await?;
-        client.execute(LOCK, &[]).await?;
         // One statement, and so one transaction.
         client.batch_execute(UNINSTALL_SQL).await
     };
@@ -180,6 +166,16 @@ pub async fn uninstall(client: &Client, config: &Config) -> Result<(), ConnectEr
         Ok(done) => done.map_err(|e| migration_failed(&e, config)),
         Err(_) => Err(ConnectError::Away("the database does not answer".into())),
     }
+}
+
+/// What an administrator has to do so that what others have defined does not run with the rights of plank's own role.
+pub fn no_roles(user: &str, database: &str) -> String {
+    format!(
+        "capture and reading run with the rights of plank's own role, since it may not make roles for them; an administrator can say: \
+         create role plank_owner nologin; create role plank_capture nologin; create role plank_reader nologin; create role plank_json nologin; \
+         grant plank_owner, plank_capture, plank_reader, plank_json to {user}; grant create on database {database} to plank_owner; \
+         then run plank migrate"
+    )
 }
 
 fn migration_error(error: &refinery::Error, config: &Config) -> ConnectError {

@@ -110,6 +110,11 @@ pub const TABLE: &[Meaning] = &[
 /// What a code that is in no line means.
 const UNKNOWN: Meaning = line("", Lasting, Own);
 
+/// Whether the database could not make anything of a value: trying it again never helps.
+pub fn is_data(code: &SqlState) -> bool {
+    code.code().starts_with("22")
+}
+
 /// What a code means.
 pub fn meaning(code: &SqlState) -> Meaning {
     let code = code.code();

@@ -176,7 +176,7 @@ async fn a_migration_elsewhere_holds_up_neither_the_health_routes_nor_the_end() 
     let database = Cluster::shared().database().await;
     let other = crate::support::cluster::connect(&Cluster::shared().config(&database)).await;
     other
-        .batch_execute("select pg_advisory_lock(7012, 0)")
+        .batch_execute("begin; lock table plank.migrating in exclusive mode")
         .await
         .unwrap();
     let url = Cluster::shared().url(&database);
@@ -224,7 +224,8 @@ async fn migrate_says_what_it_did() {
         (
             0,
             "applied V1__items\napplied V2__log\napplied V3__capture\napplied V4__watch\n\
-             applied V5__doorbell\napplied V6__policy\napplied V7__canary\napplied V8__access\n"
+             applied V5__doorbell\napplied V6__policy\napplied V7__canary\napplied V8__policy_filter\n\
+             applied V10__rights\n"
         )
     );
     let (status, out, _) = run(&["migrate", "--database-url", &url]).await;

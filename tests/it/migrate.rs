@@ -8,7 +8,7 @@ use crate::support::cluster::connect;
 use crate::support::{Cluster, TestApp};
 
 /// How many there are.
-const MIGRATIONS: usize = 8;
+const MIGRATIONS: usize = 9;
 
 fn both(config: Config) -> Database {
     Database {
@@ -89,7 +89,7 @@ async fn one_that_may_create_roles_gives_the_schema_away() {
     let mut config = cluster.config(&database);
     config.user("role_maker").password("secret");
     prepare(&both(config.clone())).await.unwrap();
-    let sql = "select count(*) from pg_proc where pronamespace = 'plank'::regnamespace and proowner <> 'plank_owner'::regrole";
+    let sql = "select count(*) from pg_proc where pronamespace = 'plank'::regnamespace and proowner::regrole::text <> plank.runs_as(proname)";
     assert_eq!(admin.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
     let app = TestApp::build(config.clone(), connect(&config).await, database, |_| {}).await;
     app.ready().await;
@@ -111,7 +111,7 @@ async fn a_plank_that_ended_before_it_gave_the_schema_away_is_made_up_for() {
     let owner = "select proowner::regrole::text from pg_proc where oid = 'plank.capture_insert()'::regprocedure";
     assert_eq!(
         sql.query_one(owner, &[]).await.unwrap().get::<_, String>(0),
-        "plank_owner"
+        "plank_capture"
     );
 }
 
@@ -187,8 +187,8 @@ async fn uninstall_leaves_nothing_behind() {
     // What a catalog looks like, as far as a table's owner can be bothered by it.
     let traces = "select (select count(*) from pg_trigger where tgname like 'plank%') + (select count(*) from pg_policy where polname like 'plank%') \
         + (select count(*) from pg_namespace where nspname = 'plank') + (select count(*) from pg_proc where proname like 'capture%') \
-        + (select count(*) from pg_class c, aclexplode(c.relacl) a where a.grantee = (select oid from pg_roles where rolname = 'plank_owner')) \
-        + (select count(*) from pg_namespace n, aclexplode(n.nspacl) a where a.grantee = (select oid from pg_roles where rolname = 'plank_owner'))";
+        + (select count(*) from pg_class c, aclexplode(c.relacl) a where a.grantee in (select oid from pg_roles where rolname in ('plank_owner', 'plank_reader', 'plank_capture'))) \
+        + (select count(*) from pg_namespace n, aclexplode(n.nspacl) a where a.grantee in (select oid from pg_roles where rolname in ('plank_owner', 'plank_reader', 'plank_capture')))";
     sql.batch_execute(
         "create role shop_owner; create schema shop authorization shop_owner; create table shop.orders (id int primary key); alter table shop.orders owner to shop_owner; \
          alter table shop.orders enable row level security; create table shop.parts (id int primary key) partition by list (id); create table shop.part1 partition of shop.parts for values in (1); \
@@ -233,7 +233,7 @@ async fn uninstall_leaves_nothing_behind() {
     sql.batch_execute("select plank.unwatch('shop.orders')")
         .await
         .unwrap();
-    let left = "select count(*) from pg_class c, aclexplode(c.relacl) a where c.relname = 'orders' and a.grantee = (select oid from pg_roles where rolname = 'plank_owner')";
+    let left = "select count(*) from pg_class c, aclexplode(c.relacl) a where c.relname = 'orders' and a.grantee in (select oid from pg_roles where rolname in ('plank_owner', 'plank_reader', 'plank_capture'))";
     assert_eq!(sql.query_one(left, &[]).await.unwrap().get::<_, i64>(0), 0);
     crate::support::until("the server's sessions have ended", async || {
         let sessions = "select count(*) from pg_stat_activity where datname = current_database() and application_name like 'plank%'";

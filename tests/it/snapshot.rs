@@ -258,14 +258,14 @@ async fn a_table_that_may_not_be_read_says_so() {
         create table private.t (id int primary key); reset role; select plank.watch('private.t')").await;
     let role = format!("reader_{}", app.database);
     app.execute(&format!(
-        "create role {role} login in role plank_owner; grant connect on database {} to {role}",
+        "create role {role} login in role plank_owner, plank_reader; grant connect on database {} to {role}",
         app.database
     ))
     .await;
     let mut target = Cluster::shared().config(&app.database);
     target.user(&role);
-    // plank's own role reads through plank_owner, and that right has been taken away.
-    app.execute("revoke select on private.t from plank_owner")
+    // plank's own role reads through plank_reader, and that right has been taken away.
+    app.execute("revoke select on private.t from plank_reader")
         .await;
     let sql = connect(&Cluster::shared().config(&app.database)).await;
     let mut other = Cluster::shared().config(&app.database);
@@ -333,7 +333,7 @@ async fn a_snapshot_runs_nothing_with_the_rights_of_plank() {
         .await;
     assert_eq!(
         client.snapshot().await.0,
-        [json!({"id": 1, "b": "plank_owner"})]
+        [json!({"id": 1, "b": "plank_json"})]
     );
 }
 

@@ -91,7 +91,8 @@ async fn snapshot(local: &Local, conn: &Conn, started: &Started) -> Result<Curso
         table, projection, ..
     } = &started.view;
     let select = Select::rows_of(&started.view);
-    let opened = local.history.snapshot(table, &select).await;
+    let history = local.history.of(conn.asker());
+    let opened = history.snapshot(table, &select).await;
     let mut rows = opened.map_err(|e| (e.into(), false))?;
     let cursor = rows.cursor().clone();
     let text = cursor.to_string();

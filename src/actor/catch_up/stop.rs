@@ -52,6 +52,10 @@ impl From<HistoryError> for Stop {
         match error {
             HistoryError::Busy => Self::Busy,
             HistoryError::Away(why) => Self::Away(why),
+            HistoryError::Unservable(why) => {
+                log::warn!("replay ended, the client begins anew reason=\"{why}\"");
+                Self::Broken(ResetReason::Epoch)
+            }
             HistoryError::Denied(code, message) => Self::refused(code, message, None),
             HistoryError::Wrong { field, detail } => {
                 let message = format!("{field}: {detail}");

@@ -1,5 +1,7 @@
 //! Who joins a topic, and from where: at once from now on, or with what he has missed, or after he has caught up.
 
+use std::sync::Arc;
+
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
@@ -83,10 +85,27 @@ impl Hub {
         }
     }
 
+    /// Checks the cursor of a subscription, once it is known which log this is.
+    fn admit(&self, subscribe: &mut Subscribe) -> Result<(), Refusal> {
+        let (Some(own), Some(since)) = (&self.cursor, &subscribe.wanted.since) else {
+            return Ok(());
+        };
+        let admitted = since.clone().admit(&own.epoch);
+        let admitted = admitted.map_err(|forged| Refusal::cursor(&subscribe.wanted.id, forged))?;
+        if admitted.epoch != since.epoch {
+            Arc::make_mut(&mut subscribe.wanted).since = Some(admitted);
+        }
+        Ok(())
+    }
+
     /// Between two batches: joins a topic, now or after a catch-up.
-    fn join(&mut self, subscribe: Subscribe, asked: u64) {
+    fn join(&mut self, mut subscribe: Subscribe, asked: u64) {
         // A heartbeat must not carry an older cursor than `subscribed`.
         self.advance();
+        if let Err(refusal) = self.admit(&mut subscribe) {
+            let key = subscribe.key;
+            return self.tell(subscribe.shard, Refused { key, refusal });
+        }
         let Subscribe {
             shard, key, wanted, ..
         } = &subscribe;

@@ -131,7 +131,7 @@ impl Follower {
                     self.bell.armed(fence);
                 }
                 Step::Disarm => {
-                    let is_off = reader.disarm(self.bell.is_armed()).await?;
+                    let is_off = reader.disarm().await?;
                     self.bell.disarmed(is_off, Instant::now().into_std());
                 }
                 Step::Poll(interval) => {

@@ -12,6 +12,7 @@ use crate::feed::render::Unfit;
 use crate::feed::{Cursor, LogRow, Renderer, Rest};
 use crate::limits::{CHANGES_BYTES_MAX, PIECE_BYTES, REPLAY_HOLD_MAX, REPLAY_PAUSE_MAX};
 use crate::metrics::Metrics;
+use crate::store::history::History;
 
 use super::super::State;
 use super::super::pieces::{Gone, Pieces};
@@ -46,11 +47,17 @@ pub struct Page {
 
 impl Page {
     /// Of what was `found`, from `since` on.
-    pub fn new(state: web::Data<State>, found: Found, since: Cursor, limit: usize) -> Self {
+    pub fn new(
+        state: web::Data<State>,
+        history: History,
+        found: Found,
+        since: Cursor,
+        limit: usize,
+    ) -> Self {
         let since = Arc::new(since);
         Self {
             renderer: Renderer::new(found.view.clone()),
-            source: Source::new(state, found, limit),
+            source: Source::new(state, history, found, limit),
             from: since.clone(),
             since,
             limit,

@@ -8,7 +8,7 @@ use actix_web::web;
 use crate::actor::message::{Found, Recent, Recently};
 use crate::feed::{Cursor, LogRow, Rest};
 use crate::limits::{CHANGES_BYTES_MAX, PIECE_BYTES};
-use crate::store::history::{Goal, Replay};
+use crate::store::history::{Goal, History, Replay};
 
 use super::super::State;
 use super::super::problem::Problem;
@@ -17,6 +17,8 @@ use super::gone;
 /// Where steps come from.
 pub struct Source {
     state: web::Data<State>,
+    /// As the client that asks: its places are shared fairly with others.
+    history: History,
     found: Found,
     /// The question that the hub has asked for this request, so that it sees all that was committed before.
     asked: u64,
@@ -47,9 +49,10 @@ enum Kind {
 
 impl Source {
     /// Of what was `found`, for about `limit` changes.
-    pub fn new(state: web::Data<State>, found: Found, limit: usize) -> Self {
+    pub fn new(state: web::Data<State>, history: History, found: Found, limit: usize) -> Self {
         Self {
             state,
+            history,
             found,
             asked: 0,
             bytes_max: (limit * CHANGE_BYTES).clamp(PIECE_BYTES, CHANGES_BYTES_MAX),
@@ -122,8 +125,7 @@ impl Source {
     ) -> Result<Replay, Problem> {
         let Found { rels, view, .. } = &self.found;
         let held = view.held.as_ref();
-        let history = &self.state.history;
-        Ok(history.replay(from, rest, rels, held, known).await??)
+        Ok(self.history.replay(from, rest, rels, held, known).await??)
     }
 }
 

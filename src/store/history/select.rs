@@ -53,20 +53,27 @@ impl Select {
         }
     }
 
-    /// The statement for the table `quoted`: the row as JSON, and in a page its place in the order, a text a column.
-    pub(super) fn sql(&self, quoted: &str, sorted: &[Sorted]) -> (String, Vec<Param>) {
+    /// The statement for the table `quoted`: the row as JSON, and in a page its place in the order, a list with a text for each
+    /// column. `is_plain`: PostgreSQL alone writes the rows.
+    pub(super) fn sql(
+        &self,
+        quoted: &str,
+        is_plain: bool,
+        sorted: &[Sorted],
+    ) -> (String, Vec<Param>) {
         debug_assert_eq!(sorted.len(), self.order.len());
-        let mut sql = format!("select pg_catalog.row_to_json({ALIAS}.*)");
-        for sorted in sorted.iter().filter(|_| self.is_page) {
+        let json = match is_plain {
+            true => "pg_catalog.row_to_json",
+            false => "plank.json_of_any",
+        };
+        let place = sorted.iter().filter(|_| self.is_page).map(|sorted| {
             let column = sorted.column();
             // By the type's output function, which a cast need not be.
             let text = format!("pg_catalog.format('%s', {column})");
-            // Writing into a String can't fail.
-            let _ = write!(
-                sql,
-                ", case when {column} is distinct from null then {text} end"
-            );
-        }
+            format!("case when {column} is distinct from null then {text} end")
+        });
+        let place = place.collect::<Vec<_>>().join(", ");
+        let mut sql = format!("select {json}({ALIAS}.*), array[{place}]::pg_catalog.text[]");
         let (from, params) = self.from(quoted, sorted);
         sql += &from;
         for (i, (sorted, sort)) in sorted.iter().zip(&self.order).enumerate() {
@@ -217,8 +224,11 @@ mod tests {
 
     #[test]
     fn all_of_a_table_is_one_plain_statement() {
-        let (sql, params) = Select::default().sql("public.t", &[]);
-        assert_eq!(sql, "select pg_catalog.row_to_json(x.*) from public.t x");
+        let (sql, params) = Select::default().sql("public.t", true, &[]);
+        assert_eq!(
+            sql,
+            "select pg_catalog.row_to_json(x.*), array[]::pg_catalog.text[] from public.t x"
+        );
         assert!(params.is_empty());
     }
 
@@ -231,7 +241,7 @@ mod tests {
             limit: Some(3),
             ..Select::default()
         };
-        let (sql, params) = select.sql("t", &[sorted("a", true), sorted("b", true)]);
+        let (sql, params) = select.sql("t", true, &[sorted("a", true), sorted("b", true)]);
         assert!(
             sql.ends_with(
                 " from t x where (x.\"s\" = $1::text) \
@@ -250,10 +260,10 @@ mod tests {
             after: after(&[None, Some("2")]),
             ..Select::default()
         };
-        let (sql, params) = select.sql("t", &[sorted("a", false), sorted("id", true)]);
+        let (sql, params) = select.sql("t", true, &[sorted("a", false), sorted("id", true)]);
         assert_eq!(
             sql,
-            "select pg_catalog.row_to_json(x.*) from t x where (x.\"a\" is distinct from null \
+            "select pg_catalog.row_to_json(x.*), array[]::pg_catalog.text[] from t x where (x.\"a\" is distinct from null \
              or (x.\"id\" >= $1::text::bigint and (x.\"id\" > $1::text::bigint or (false)))) \
              order by x.\"a\" desc nulls first, x.\"id\" asc"
         );

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::feed::catalog::Oid;
 use crate::feed::{Cursor, LogRow, Rest, Snapshot};
@@ -20,6 +20,7 @@ use crate::limits::{
 use crate::metrics::Metrics;
 
 use super::HistoryError;
+use super::turns::{Asker, Crowded, Turn, Turns};
 
 /// What a client needs.
 #[derive(Clone, Debug)]
@@ -181,8 +182,8 @@ pub(super) enum Known {
 #[derive(Debug)]
 pub(super) struct Shared {
     inner: Mutex<Inner>,
-    /// Who reads. One at a time: what it finds is most often what the next one needs.
-    turn: tokio::sync::Mutex<()>,
+    /// One reads at a time: what it finds is most often what the next one needs.
+    turn: Arc<Turns>,
     bytes: Arc<AtomicUsize>,
     metrics: Arc<Metrics>,
 }
@@ -204,7 +205,7 @@ impl Shared {
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             inner: Mutex::default(),
-            turn: tokio::sync::Mutex::default(),
+            turn: Turns::new("shared_read", 1, metrics.clone()),
             bytes: Arc::default(),
             metrics,
         }
@@ -246,7 +247,8 @@ impl Shared {
     pub async fn take_turn(
         &self,
         want: &Want,
-    ) -> Result<(Waiting<'_>, tokio::sync::MutexGuard<'_, ()>), HistoryError> {
+        asker: &Asker,
+    ) -> Result<(Waiting<'_>, Turn), HistoryError> {
         let waiting = {
             let mut inner = self.lock();
             inner.serial += 1;
@@ -257,9 +259,9 @@ impl Shared {
                 serial,
             }
         };
-        match timeout(HISTORY_WAIT_MAX, self.turn.lock()).await {
+        match self.turn.take(asker, HISTORY_WAIT_MAX).await {
             Ok(turn) => Ok((waiting, turn)),
-            Err(_) => Err(HistoryError::Busy),
+            Err(Crowded) => Err(HistoryError::Busy),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The few connections for those who catch up, and who has one of them.
 
+use std::sync::Arc;
+
 use deadpool_postgres::{Object, PoolError, Timeouts};
 
 use crate::config::Server;
@@ -9,16 +11,37 @@ use super::super::connect;
 use super::super::driven;
 use super::super::session::Session;
 use super::HistoryError;
+use super::turns::{Asker, Crowded, Turn, Turns};
 
 /// One of the few connections. One that is dropped in the middle of a statement is closed: the next one must not wait
 /// for the rest of it.
-pub(super) struct Slot(Option<Object>);
+pub(super) struct Slot {
+    object: Option<Object>,
+    /// None for a question that takes a moment. Behind the connection: that has to be free when its place is.
+    turn: Option<Turn>,
+}
 
 impl Slot {
-    /// Waits for its turn.
-    pub(super) async fn take(pool: &deadpool_postgres::Pool) -> Result<Self, HistoryError> {
+    /// Waits for its turn, and takes a connection.
+    pub(super) async fn take(
+        pool: &deadpool_postgres::Pool,
+        turns: &Arc<Turns>,
+        asker: &Asker,
+    ) -> Result<Self, HistoryError> {
+        let turn = turns.take(asker, HISTORY_WAIT_MAX).await;
+        let turn = turn.map_err(|Crowded| HistoryError::Busy)?;
+        let mut slot = Self::look(pool).await?;
+        slot.turn = Some(turn);
+        Ok(slot)
+    }
+
+    /// Takes a connection for a question that takes a moment.
+    pub(super) async fn look(pool: &deadpool_postgres::Pool) -> Result<Self, HistoryError> {
         match pool.get().await {
-            Ok(object) => Ok(Self(Some(object))),
+            Ok(object) => Ok(Self {
+                object: Some(object),
+                turn: None,
+            }),
             Err(PoolError::Timeout(deadpool_postgres::TimeoutType::Wait)) => {
                 Err(HistoryError::Busy)
             }
@@ -26,19 +49,24 @@ impl Slot {
         }
     }
 
+    /// Whether another one waits that should have its place.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.turn.as_ref().is_some_and(Turn::is_wanted)
+    }
+
     pub(super) fn client(&self) -> &deadpool_postgres::Client {
-        self.0.as_ref().expect("there until it is dropped")
+        self.object.as_ref().expect("there until it is dropped")
     }
 
     /// The connection can be used by the next one.
     pub(super) fn done(mut self) {
-        drop(self.0.take());
+        drop(self.object.take());
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(object) = self.0.take() {
+        if let Some(object) = self.object.take() {
             drop(Object::take(object));
         }
     }

@@ -47,11 +47,11 @@ impl History {
         if let Some(known) = known(self.shared.find(want)) {
             return Ok(known);
         }
-        let (_waiting, _turn) = self.shared.take_turn(want).await?;
+        let (_waiting, _turn) = self.shared.take_turn(want, &self.asker).await?;
         if let Some(known) = known(self.shared.find(want)) {
             return Ok(known);
         }
-        let mut slot = Slot::take(&self.replays).await?;
+        let mut slot = Slot::take(&self.replays, &self.turns.replays, &self.asker).await?;
         let bounds = match connect::soon("place", self.bounds(&slot, want)).await? {
             Ok(Some(bounds)) => bounds,
             Ok(None) => {
@@ -77,7 +77,7 @@ impl History {
                 }
                 // Others have more than it.
                 Brought::TooLarge => {
-                    slot = Slot::take(&self.replays).await?;
+                    slot = Slot::take(&self.replays, &self.turns.replays, &self.asker).await?;
                     rels = own.clone();
                 }
             }

@@ -1,22 +1,21 @@
-//! Reads a table, or a part of it, as of one moment.
+//! Reads a table, or a part of it, as of one moment. Whatever its statements may run that others have defined runs in functions of
+//! the role plank_reader: see sql/migrations/V10__rights.sql.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, future::poll_fn};
 use tokio::time::timeout;
+use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, RowStream};
 
+use crate::feed::filter::sql::Param;
 use crate::feed::{Cursor, Epoch, Held, Table};
 use crate::limits::{CATCH_UP_READ_MAX, PAGE_READ_MAX};
 
 use super::super::connect;
 use super::super::log::decode::{Json, Xid8};
 use super::super::log::read::{Explain, NOW};
-use super::super::param::as_sql;
+use super::reader::{self, Rows};
 use super::select::Select;
 use super::slot::Slot;
 use super::sorts::{self, Sorted, Unsorted};
@@ -24,21 +23,28 @@ use super::{History, HistoryError};
 
 /// Besides what all sessions have set. A server that can look
 /// whether its client is still there does so: a statement that nobody waits for any more would go on, and another begin.
-pub(super) const SETTINGS: &str = "set jit = off; \
+/// All rows of a cursor are wanted, and not the first ones soon.
+pub(super) const SETTINGS: &str = "set jit = off; set cursor_tuple_fraction = 1; \
     do $$ begin set client_connection_check_interval = '2s'; exception when others then null; end $$";
 
 /// All rows are of one moment.
 const BEGIN: &str = "begin isolation level repeatable read, read only";
 
-/// The schema's owner, if nobody can log in as him.
-const OWNER: &str = "select quote_ident(rolname) from pg_namespace n join pg_roles r on r.oid = n.nspowner \
-    where nspname = 'plank' and not rolcanlogin";
+/// The role that may read the tables, unless it is this one.
+const READER: &str = "select quote_ident(rolname) from pg_roles where oid = plank.reader() and rolname <> current_user";
 
 /// Where that is, in which log. The log itself is left alone.
 const PLACE: &str = "select pg_current_snapshot()::text, plank.identity()";
 
-/// Row security does not refuse, it hides.
-const SEES_ALL: &str = "select plank.sees_all($1::oid)";
+/// Row security does not refuse, it hides. And whether PostgreSQL alone writes its rows as JSON.
+const SEES_ALL: &str = "select plank.sees_all($1::oid), (select bool_and(plank.is_plain(atttypid)) from pg_attribute \
+    where attrelid = $1::oid and attnum > 0 and not attisdropped)";
+
+/// Undoes what a foreign function may have set, and lets go of what outlives a transaction. A statement that was prepared in SQL is
+/// none of plank's: this session is not used again.
+const CLEAN: &str = "rollback; select pg_catalog.pg_advisory_unlock_all(); \
+    do $$ begin if exists (select from pg_catalog.pg_prepared_statements where from_sql) then \
+    raise exception 'the session has been altered' using errcode = 'object_in_use'; end if; end $$";
 
 impl History {
     /// Begins to read a table. Waits for its turn.
@@ -50,33 +56,34 @@ impl History {
         table: &Table,
         select: &Select,
     ) -> Result<TableSnapshot, HistoryError> {
-        let (pool, patience) = match select.is_page {
-            true => (&self.pages, PAGE_READ_MAX),
-            false => (&self.snapshots, CATCH_UP_READ_MAX),
+        let turns = &self.turns;
+        let (pool, turns, patience) = match select.is_page {
+            true => (&self.pages, &turns.pages, PAGE_READ_MAX),
+            false => (&self.snapshots, &turns.snapshots, CATCH_UP_READ_MAX),
         };
-        let slot = Slot::take(pool).await?;
+        // It waits here, where it holds no transaction and no lock.
+        let slot = Slot::take(pool, turns, &self.asker).await?;
         let opened = async {
-            let cursor = self
+            let (cursor, is_plain) = self
                 .place(&slot, table, select.held.as_ref(), patience)
                 .await?;
-            let rows = self.open(&slot, table, select, patience).await?;
+            let rows = self.open(&slot, table, select, is_plain, patience).await?;
             Ok::<_, HistoryError>((cursor, rows))
         };
         match opened.await {
             Ok((cursor, rows)) => Ok(TableSnapshot {
                 slot,
-                rows: Box::pin(rows),
+                rows,
                 last: None,
                 cursor,
                 table: table.clone(),
                 patience,
-                pool: pool.clone(),
                 explain: self.explain.clone(),
             }),
             Err(error) => {
                 if matches!(error, HistoryError::Denied(..) | HistoryError::Wrong { .. }) {
                     // Nothing is wrong with the connection.
-                    self.end(&slot, "rollback").await?;
+                    end(&slot, &self.explain).await?;
                     slot.done();
                 }
                 Err(error)
@@ -84,46 +91,45 @@ impl History {
         }
     }
 
-    /// Begins a transaction; where it is.
+    /// Begins a transaction; where it is, and whether PostgreSQL alone writes the rows.
     async fn place(
         &self,
         slot: &Slot,
         table: &Table,
         held: Option<&Held>,
         patience: Duration,
-    ) -> Result<Cursor, HistoryError> {
+    ) -> Result<(Cursor, bool), HistoryError> {
         let client = slot.client();
         let begin = async {
-            let owner = client.query_opt(OWNER, &[]).await?;
+            let reader = client.query_opt(READER, &[]).await?;
             client.batch_execute(BEGIN).await?;
-            // Whatever a cast of the table's owner does, it does it with the rights of the schema's owner, as in capture.
-            if let Some(owner) = owner {
-                let role = format!("set local role {}", owner.get::<_, &str>(0));
-                client.batch_execute(&role).await?;
-            }
-            Ok(())
+            Ok(reader.map(|row| row.get::<_, String>(0)))
         };
         let begin = async { begin.await.map_err(|e| self.explain.error(&e)) };
-        connect::soon("snapshot", begin).await?;
-        // Before the snapshot is taken. To one that is older than a TRUNCATE, or than an ALTER TABLE that writes the table
-        // anew, the table is empty, as it never was.
-        let lock = format!("lock table {} in access share mode", table.quoted);
+        let reader = connect::soon("snapshot", begin).await?;
+        // Before the snapshot is taken, and so not in a function. To one that is older than a TRUNCATE, or than an ALTER TABLE that
+        // writes the table anew, the table is empty, as it never was. A lock runs nothing that others have defined.
+        let mut lock = format!("lock table {} in access share mode", table.quoted);
+        if let Some(reader) = reader {
+            lock = format!("set local role {reader}; {lock}; set local role none");
+        }
         let locked = timeout(patience, client.batch_execute(&lock)).await;
         let locked = locked.map_err(|_| is_locked())?;
         locked.map_err(|e| denied(&e, table, &self.explain))?;
         let place = async {
             let row = client.query_one(PLACE, &[]).await?;
             let sees_all = client.query_one(SEES_ALL, &[&table.rel]).await?;
-            Ok::<_, tokio_postgres::Error>((row, sees_all.get::<_, bool>(0)))
+            Ok::<_, tokio_postgres::Error>((row, sees_all))
         };
         let place = async { place.await.map_err(|e| self.explain.error(&e)) };
         let (row, sees_all) = connect::soon("snapshot", place).await?;
+        let is_plain = sees_all.get::<_, Option<bool>>(1) == Some(true);
         if !self.holds(slot, held).await? {
             // A server that is asked again knows it in a moment.
             let why = "what whoever asks may see has just changed";
             return Err(HistoryError::Away(why.into()));
         }
-        if !sees_all {
+        if !sees_all.get::<_, bool>(0) {
             return Err(HistoryError::Denied(
                 "forbidden",
                 format!(
@@ -136,10 +142,8 @@ impl History {
         // newer newest one does as well: it is on disk.
         let newest = self.newest().await?;
         let snapshot = self.explain.place(row.get(0), Some(Xid8(newest)))?;
-        Ok(Cursor {
-            epoch: Epoch::of(row.get(1)),
-            snapshot,
-        })
+        let epoch = Epoch::of(row.get(1));
+        Ok((Cursor { epoch, snapshot }, is_plain))
     }
 
     /// Starts the statement.
@@ -148,19 +152,16 @@ impl History {
         slot: &Slot,
         table: &Table,
         select: &Select,
+        is_plain: bool,
         patience: Duration,
-    ) -> Result<RowStream, HistoryError> {
+    ) -> Result<Rows, HistoryError> {
         let sorted = self.sorted(slot, table, select).await?;
         if let Some(fits) = select.fits {
             self.fits(slot, table, select, &sorted, fits, patience)
                 .await?;
         }
-        let (sql, params) = select.sql(&table.quoted, &sorted);
-        let rows = async {
-            // Not kept: clients choose what they ask for, so there would be no end of them.
-            let statement = slot.client().prepare(&sql).await?;
-            slot.client().query_raw(&statement, as_sql(&params)).await
-        };
+        let (sql, params) = select.sql(&table.quoted, is_plain, &sorted);
+        let rows = Rows::open(slot.client(), &sql, &params, select.is_page);
         let rows = timeout(patience, rows).await;
         let rows = rows.map_err(|_| is_locked())?;
         rows.map_err(|e| match e.code() {
@@ -215,11 +216,8 @@ impl History {
             .map(|(i, (_, sorted))| sorted.value(i + 1))
             .collect();
         let check = format!("select pg_catalog.num_nulls({})", typed.join(", "));
-        let check = async {
-            let params = values.iter().map(|value| *value as &(dyn ToSql + Sync));
-            let checked = client.query(&check, &params.collect::<Vec<_>>()).await;
-            Ok(checked.map(drop))
-        };
+        let params: Vec<Param> = values.into_iter().cloned().map(Param::Text).collect();
+        let check = async { Ok(reader::number(client, &check, &params).await.map(drop)) };
         match connect::soon("after", check).await? {
             Err(e) if is_own_fault(&e) => Err(self.explain.error(&e).into()),
             Err(e) => Err(wrong(
@@ -240,11 +238,10 @@ impl History {
         patience: Duration,
     ) -> Result<(), HistoryError> {
         let (sql, params) = select.count_sql(&table.quoted, sorted, fits);
-        let params: Vec<&(dyn ToSql + Sync)> = as_sql(&params).collect();
-        let count = timeout(patience, slot.client().query_one(&sql, &params)).await;
+        let count = timeout(patience, reader::number(slot.client(), &sql, &params)).await;
         let count =
             count.map_err(|_| HistoryError::Away("the rows can't be counted in time".into()))?;
-        let count: i64 = count.map_err(|e| denied(&e, table, &self.explain))?.get(0);
+        let count = count.map_err(|e| denied(&e, table, &self.explain))?;
         if usize::try_from(count).is_ok_and(|count| count <= fits) {
             return Ok(());
         }
@@ -256,14 +253,9 @@ impl History {
         Err(wrong("limit", why))
     }
 
-    /// Ends the transaction.
-    async fn end(&self, slot: &Slot, how: &str) -> Result<(), HistoryError> {
-        end(slot, how, &self.explain).await
-    }
-
     /// The newest transaction that has a row in the log, or had one.
     async fn newest(&self) -> Result<u64, HistoryError> {
-        let slot = Slot::take(&self.replays).await?;
+        let slot = Slot::look(&self.looks).await?;
         let row = async {
             let row = slot.client().query_one(NOW, &[]).await;
             row.map_err(|e| self.explain.error(&e))
@@ -276,9 +268,10 @@ impl History {
     }
 }
 
-async fn end(slot: &Slot, how: &str, explain: &Explain) -> Result<(), HistoryError> {
+/// Ends the transaction, and cleans the session.
+async fn end(slot: &Slot, explain: &Explain) -> Result<(), HistoryError> {
     let end = async {
-        let done = slot.client().batch_execute(how).await;
+        let done = slot.client().batch_execute(CLEAN).await;
         done.map_err(|e| explain.error(&e))
     };
     Ok(connect::soon("end", end).await?)
@@ -330,15 +323,13 @@ fn gone(table: &Table) -> HistoryError {
 /// A table that is being read, as of one moment.
 pub struct TableSnapshot {
     slot: Slot,
-    rows: Pin<Box<RowStream>>,
+    rows: Rows,
     /// The row that was given out.
     last: Option<Row>,
     cursor: Cursor,
     table: Table,
     /// For the next row.
     patience: Duration,
-    /// Where its place belongs.
-    pool: deadpool_postgres::Pool,
     explain: Explain,
 }
 
@@ -350,7 +341,7 @@ impl TableSnapshot {
 
     /// Whether somebody waits for the place that it takes.
     pub fn is_place_wanted(&self) -> bool {
-        self.pool.status().waiting > 0
+        self.slot.is_wanted()
     }
 
     /// The next row, as JSON text.
@@ -358,11 +349,10 @@ impl TableSnapshot {
     /// # Errors
     /// If the connection is lost, or the row takes too long.
     pub async fn next(&mut self) -> Result<Option<Arc<str>>, HistoryError> {
-        let next = poll_fn(|cx| self.rows.as_mut().poll_next_unpin(cx));
-        let row = timeout(self.patience, next).await;
+        let row = timeout(self.patience, self.rows.next(self.slot.client())).await;
         let row = row.map_err(|_| HistoryError::Away("the table's rows do not come".into()))?;
         let denied = |e| denied(&e, &self.table, &self.explain);
-        self.last = row.transpose().map_err(denied)?;
+        self.last = row.map_err(denied)?;
         let Some(row) = &self.last else {
             return Ok(None);
         };
@@ -379,9 +369,8 @@ impl TableSnapshot {
             return Ok(Vec::new());
         };
         let denied = |e| denied(&e, &self.table, &self.explain);
-        (1..row.len())
-            .map(|i| row.try_get(i).map_err(denied))
-            .collect()
+        let place: Option<Vec<Option<String>>> = row.try_get(1).map_err(denied)?;
+        Ok(place.unwrap_or_default())
     }
 
     /// After the last row.
@@ -389,7 +378,7 @@ impl TableSnapshot {
     /// # Errors
     /// If the connection is lost.
     pub async fn finish(self) -> Result<(), HistoryError> {
-        end(&self.slot, "commit", &self.explain).await?;
+        end(&self.slot, &self.explain).await?;
         self.slot.done();
         Ok(())
     }

@@ -25,15 +25,14 @@ pub(super) const SCHEMA: &str = "select r.rolname::text, r.rolcanlogin, pg_has_r
 /// None before the first migration.
 pub(super) const MIGRATIONS: &str = "select version::int from plank.migrations order by 1";
 
-/// See [`super::LogFacts`]. Every listener holds the advisory lock (7012, 4) as long as it is connected.
+/// See [`super::LogFacts`].
 pub(super) const LOG: &str = "select extract(epoch from m.keep)::float8, m.rows_max, s.rows_estimated, s.bytes, \
     (select last_value = 8 from plank.slot), \
     coalesce(extract(epoch from clock_timestamp() - (select min(opened) from plank.leaf)), 0)::float8, \
     exists (select from plank.horizon where max_xid is not null), \
     m.system_id = (select system_identifier from pg_control_system()) \
       and m.database = (select oid from pg_database where datname = current_database()) and m.own_oid = 'plank.meta'::regclass, \
-    (select count(*) from pg_locks l join pg_database d on d.oid = l.database \
-      where l.locktype = 'advisory' and l.classid = 7012 and l.objid = 4 and l.granted and d.datname = current_database()) \
+    (select count(*) from plank.listeners()) \
     from plank.meta m, plank.log_size() s";
 
 /// See [`super::TableFacts`]. Row security does not refuse, it hides: the role that is not held by it is a superuser, one with
@@ -52,7 +51,7 @@ pub(super) const TABLES: &str = "select case when c.oid is null then m.rel::oid:
       (select 'it is captured by statements, and ' || l.why from plank.level_of(c.oid) l where l.level = 'row') end, '') \
     from plank.member m join plank.watched w on w.rel = m.watched \
     left join pg_class c on c.oid = m.rel left join pg_namespace n on n.oid = c.relnamespace \
-    join pg_namespace pl on pl.nspname = 'plank' join pg_roles o on o.oid = pl.nspowner \
+    join pg_namespace pl on pl.nspname = 'plank' join pg_roles o on o.oid = plank.reader() \
     left join lateral (select coalesce(array_agg(replace(f.proname::text, '_any', '') order by f.proname), '{}') as names, \
       coalesce(array_agg(g.tgenabled::text order by f.proname), '{}') as states \
       from pg_trigger g join pg_proc f on f.oid = g.tgfoid and f.pronamespace = pl.oid where g.tgrelid = m.rel and not g.tgisinternal) t on true \

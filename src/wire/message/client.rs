@@ -163,6 +163,11 @@ impl Refusal {
         self
     }
 
+    /// The cursor of the subscription `id` is none, or not one of plank's own.
+    pub fn cursor(id: &str, error: impl std::fmt::Display) -> Self {
+        Self::of(id, "bad_cursor", format!("since: {error}"))
+    }
+
     /// The filter of the subscription `id` can't be served.
     pub fn filter(id: &str, error: FilterError) -> Self {
         let FilterError { place, message } = error;
@@ -277,9 +282,9 @@ fn string(name: &str, value: Option<&RawValue>) -> Result<Option<String>, String
 /// A cursor that a client wrote for the subscription `id`.
 ///
 /// # Errors
-/// If it is none: a cut-off one must never be taken for another place.
+/// If it is none. Whether plank has made it is seen later, where it is known which log this is.
 pub fn cursor(id: &str, text: &str) -> Result<Cursor, Refusal> {
-    Cursor::parse(text).map_err(|e| Refusal::of(id, "bad_cursor", format!("since: {e}")))
+    Cursor::parse(text).map_err(|e| Refusal::cursor(id, e))
 }
 
 fn flag(name: &str, value: Option<&RawValue>) -> Result<bool, String> {

@@ -2,17 +2,20 @@
 
 mod attacks;
 mod browser;
+mod cursors;
 mod dear;
 mod explain;
 mod jwks_url;
 mod key_files;
 mod keys;
+mod objects;
 mod policies;
 mod random;
 mod rates;
 mod refused_policies;
 mod revoke;
 mod revoked;
+mod rights;
 mod secrets;
 mod sessions;
 mod several;

@@ -241,7 +241,7 @@ async fn tables_that_are_not_captured_or_not_seen_are_found() {
     );
     let findings = with_fault(
         "create table taken (id int primary key); select plank.watch('taken');
-         revoke all on taken from plank_owner",
+         revoke all on taken from plank_reader",
     )
     .await;
     expect_one(&findings, "reading: ", "may not read public.taken");

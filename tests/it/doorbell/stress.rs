@@ -70,7 +70,7 @@ async fn listen(config: Config, from: Cursor, seed: u64, is_over: Rc<Cell<bool>>
             sleep(Duration::from_micros(random.u64(..4_000))).await;
         }
         read(&reader, &mut at, &mut bell, &mut account, true).await;
-        let is_off = reader.disarm(true).await.unwrap();
+        let is_off = reader.disarm().await.unwrap();
         bell.disarmed(is_off, Instant::now());
         for _ in 0..random.usize(..4) {
             sleep(Duration::from_micros(random.u64(..4_000))).await;

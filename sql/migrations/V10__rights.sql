@@ -1,0 +1,123 @@
+-- RIGHTS. Which role owns what, and so with whose rights it runs:
+--
+-- plank_capture  the trigger functions. It writes the log, and reads little else. They run inside the transactions of all writers.
+-- plank_json     writes rows as JSON. It has no right at all: casts that the owner of a type has made run here.
+-- plank_reader   reads the watched tables. It has no right on the log and on the other tables and functions of plank.
+-- plank_owner    all else. It runs nothing that another role can define.
+--
+-- Nobody can log in as one of them. sql/owner.sql makes them and gives to each what plank.runs_as says. A function of another
+-- owner (security definer) can't be left: PostgreSQL refuses to set or reset the role in it.
+
+-- WRITING ROWS AS JSON
+
+-- For a table whose types are all built in.
+create function plank.json_of(r record) returns json language plpgsql stable parallel safe security definer as $$
+begin
+  return pg_catalog.row_to_json(r);
+end $$;
+
+-- In SQL, since PL/pgSQL takes no list of records.
+create function plank.json_list(r anyarray) returns json language sql stable parallel safe security definer as $$
+  select pg_catalog.array_to_json(r)
+$$;
+
+-- For the others. What a cast does besides returning a value is undone: a setting that it sets would otherwise stay in the
+-- session of a writer. Undoing costs about a microsecond. The caller sets exit_on_error = off, or the error that undoes it would end
+-- the session.
+create function plank.json_of_any(r record) returns json language plpgsql security definer as $$
+declare
+  made pg_catalog.json;
+begin
+  begin
+    made := pg_catalog.row_to_json(r);
+    raise exception using errcode = 'PLANK';
+  exception when sqlstate 'PLANK' then
+    if made is null then raise; end if;
+  end;
+  return made;
+end $$;
+
+-- READING TABLES. A statement that reads a table may run what its owner or the owner of a type has defined: casts, operators,
+-- checks of domains, policies of row security, conditions of indexes already when it is planned. So these functions plan it, run it
+-- and fetch its rows with the rights of plank_reader. Parameters are members of $1.
+
+-- Begins to read: the rows come with read_next, a part at a time, until the transaction ends.
+create function plank.read_open(statement text, params text[]) returns void language plpgsql security definer
+  set search_path = pg_catalog, pg_temp as $$
+declare
+  rows refcursor := 'plank_read';
+begin
+  open rows no scroll for execute statement using params;
+end $$;
+
+create function plank.read_next(count int) returns table (r json, place text[]) language plpgsql security definer
+  set search_path = pg_catalog, pg_temp as $$
+begin
+  return query execute format('fetch forward %s from plank_read', count);
+end $$;
+
+-- All rows at once: for a page.
+create function plank.read_all(statement text, params text[]) returns table (r json, place text[]) language plpgsql security definer
+  set search_path = pg_catalog, pg_temp as $$
+begin
+  return query execute statement using params;
+end $$;
+
+-- One number.
+create function plank.read_number(statement text, params text[]) returns bigint language plpgsql security definer
+  set search_path = pg_catalog, pg_temp as $$
+declare
+  found_number bigint;
+begin
+  execute statement into found_number using params;
+  return found_number;
+end $$;
+
+-- Whether t has rows of its own.
+create function plank.has_rows(t regclass) returns boolean language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  found_one boolean;
+begin
+  execute format('select exists (select from only %s)', t) into found_one;
+  return found_one;
+end $$;
+
+-- The rows that t itself stores, for capture of TRUNCATE. Refused where row security hides some of them.
+create function plank.rows_of(t oid) returns table (r json, at tid) language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if not plank.sees_all(t) then raise insufficient_privilege; end if;
+  return query execute format('select plank.json_of_any(x), x.ctid from only %s x', t::regclass);
+end $$;
+
+-- LISTS
+
+-- Whether plank has made a relation (kind r) or function (kind f) of the schema plank. Others may be in it: the search path of a
+-- role named plank begins with it. What is not plank's is never dropped, and keeps its owner.
+create function plank.is_made(kind text, name name) returns boolean language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select name::text = any (string_to_array(translate(case kind when 'r' then '
+    began bell canary closings following horizon last leaf listener log log_0 log_1 log_2 log_3 log_4 log_5 log_6 log_7 log_8 lower_case mark
+    member meta migrations migrating oldest packed permitted policies policy pruning revoked seq slot tables ticket truncating unlisted
+    watched' else '
+    allow announce as_parent attach beat begin_policy bell_awake bell_sleep capture_begin capture_delete
+    capture_delete_any capture_insert capture_insert_any capture_row capture_row_any capture_truncate
+    capturer capture_truncate_begin capture_truncate_part capture_unlisted capture_update capture_update_any check_rows
+    close_if_full collation_of count_packed cursor decode_word deny describe detach empty_leaf facts fingerprint
+    follow_table follow_tables forms has_claim has_rows hmac identity is_made is_plain is_wide json_list json_of
+    json_of_any keep_nothing key_of leave_mark listen listeners
+    letters level_of log_size look_at member_state members_of next_xid open_leaf permit pin prune prune_marks pruned
+    reached read_all read_filter read_next read_number read_open read_operation read_quoted reader refusal rename_log renew renew_policies renew_policy reopen revoke
+    rows_of runs_as sees_all sequences_of set_slot triggers_of try_lock unpin unwatch unwatch_all varint watch watched_above' end, E'\n', ' '), ' '))
+$$;
+
+-- The role that owns a function of plank.
+create function plank.runs_as(name name) returns text language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case
+    when name in ('capture_begin', 'capture_delete', 'capture_delete_any', 'capture_insert', 'capture_insert_any', 'capture_row',
+      'capture_row_any', 'capture_truncate', 'capture_truncate_begin', 'capture_truncate_part', 'capture_update', 'capture_update_any')
+      then 'plank_capture'
+    when name in ('json_list', 'json_of', 'json_of_any') then 'plank_json'
+    when name in ('has_rows', 'read_all', 'read_next', 'read_number', 'read_open', 'rows_of', 'sees_all') then 'plank_reader'
+    else 'plank_owner' end
+$$;
+
+revoke all on all functions in schema plank from public;
