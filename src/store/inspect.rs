@@ -19,7 +19,10 @@ use super::connect::{self, ConnectError, Connection, chain};
 use super::migrate;
 use super::session::Session;
 
+mod rights;
 mod sql;
+
+pub use rights::RightsFacts;
 
 /// For a NOTIFY to come back. It takes a few milliseconds.
 const ECHO_MAX: Duration = Duration::from_secs(4);
@@ -379,6 +382,14 @@ impl Inspector {
             }
         };
         Ok(self.all(sql::TABLES).await?.iter().map(facts).collect())
+    }
+
+    /// See [`RightsFacts`].
+    ///
+    /// # Errors
+    /// Why they can't be read.
+    pub async fn rights(&self) -> Result<RightsFacts, String> {
+        Ok(RightsFacts::of(&self.one(rights::RIGHTS).await?))
     }
 
     /// The watched tables that have policies, as servers know them.

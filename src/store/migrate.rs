@@ -124,7 +124,10 @@ async fn run_locked(client: &mut Client, config: &Config) -> Result<Vec<String>,
     let undivided = client.query_opt(UNDIVIDED, &[]).await;
     if let Some(row) = undivided.map_err(|e| ConnectError::of(&e, config))? {
         let (user, database): (&str, &str) = (row.get(0), row.get(1));
-        log::warn!("{}", no_roles(user, database));
+        log::warn!(
+            "capture and reading run with the rights of plank's own role, which may not make roles for them todo=\"{}\"",
+            no_roles(user, database)
+        );
     }
     let renewed = client.query_one("select plank.renew()", &[]).await;
     if renewed.map_err(|e| ConnectError::of(&e, config))?.get(0) {
@@ -171,10 +174,9 @@ pub async fn uninstall(client: &Client, config: &Config) -> Result<(), ConnectEr
 /// What an administrator has to do so that what others have defined does not run with the rights of plank's own role.
 pub fn no_roles(user: &str, database: &str) -> String {
     format!(
-        "capture and reading run with the rights of plank's own role, since it may not make roles for them; an administrator can say: \
-         create role plank_owner nologin; create role plank_capture nologin; create role plank_reader nologin; create role plank_json nologin; \
-         grant plank_owner, plank_capture, plank_reader, plank_json to {user}; grant create on database {database} to plank_owner; \
-         then run plank migrate"
+        "as an administrator: create role plank_owner nologin; create role plank_capture nologin; create role plank_reader nologin; \
+         create role plank_json nologin; grant plank_owner, plank_capture, plank_reader, plank_json to {user}; \
+         grant create on database {database} to plank_owner; then run plank migrate"
     )
 }
 

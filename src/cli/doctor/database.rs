@@ -5,6 +5,7 @@ use crate::store::connect::VERSION_MIN;
 use crate::store::inspect::{
     LinkFacts, LogFacts, OpenTransaction, SchemaFacts, ServerFacts, SettingFacts, TableFacts,
 };
+use crate::store::migrate::no_roles;
 use crate::text::{is_unseen, sql_name, sql_text};
 
 use super::report::{Report, size, time};
@@ -125,10 +126,7 @@ fn rights(report: &mut Report, facts: &ServerFacts, schema: Option<&SchemaFacts>
                     "rights",
                     format!("the schema plank belongs to {:?}, which can log in", schema.owner),
                     "capture runs with its rights inside of everybody's transactions: an owner of a watched table could reach what is that role's",
-                    format!(
-                        "alter role {} createrole, then plank migrate: it makes the role plank_owner and gives the schema to it",
-                        sql_name(user)
-                    ),
+                    no_roles(&sql_name(user), &sql_name(database)),
                 ),
             }
         }

@@ -23,6 +23,7 @@ mod http;
 mod policies;
 mod proxy;
 mod report;
+mod rights;
 
 use report::Report;
 
@@ -178,6 +179,10 @@ async fn look(
     }
     database::log(report, &inspector.log().await?);
     database::tables(report, &inspector.tables().await?);
+    match inspector.rights().await {
+        Ok(facts) => rights::look(report, &facts, &server.database),
+        Err(why) => report.skip("owners", format!("they can't be read: {why}")),
+    }
     // A plank that is older, or whose migrations are still to run, has none of them.
     match inspector.policies().await {
         Ok(tables) => policies::look(report, &tables),

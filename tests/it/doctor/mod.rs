@@ -495,3 +495,48 @@ async fn what_it_says_to_do_works_whatever_the_names() {
     let sql = todo(&findings, "not enabled for every writer");
     assert_eq!(sql, r#"select plank.watch('"a''s"."B ""c"')"#);
 }
+
+#[actix_web::test]
+async fn rights_that_are_not_as_plank_leaves_them_are_found() {
+    let other = "do $$ begin create role doctor_other; exception when duplicate_object or unique_violation then null; end $$; ";
+    let faults = [
+        (
+            "alter function plank.beat(uuid, bigint) owner to doctor_other",
+            "owners: ",
+            "plank.beat(uuid,bigint) belongs to doctor_other",
+        ),
+        (
+            "alter function plank.capture_insert() owner to plank_owner",
+            "owners: ",
+            "and not to plank_capture",
+        ),
+        (
+            "grant execute on function plank.prune() to public",
+            "grants: ",
+            "plank.prune()",
+        ),
+        (
+            "alter function plank.read_all(text, text[]) reset search_path",
+            "search paths: ",
+            "plank.read_all",
+        ),
+        (
+            "grant create on schema plank to doctor_other",
+            "grants: ",
+            "doctor_other may create in the schema plank",
+        ),
+    ];
+    for (fault, check, part) in faults {
+        let findings = with_fault(&format!("{other}{fault}")).await;
+        expect_one(&findings, check, part);
+    }
+    let findings = with_fault("grant create on schema public to public").await;
+    for check in ["connect", "public"] {
+        assert!(
+            findings
+                .iter()
+                .any(|f| f["check"] == check && f["state"] == "note"),
+            "{check}: {findings:#?}"
+        );
+    }
+}
