@@ -11,7 +11,7 @@ use crate::text::{is_unseen, sql_name, sql_text};
 use super::report::{Report, size, time};
 
 /// Connections that one plank takes at most: for requests, for clients that come back, for the log, and while it connects.
-const CONNECTIONS_OF_ONE: i64 = 32;
+const CONNECTIONS_OF_ONE: i64 = 36;
 
 /// Seconds by which clocks may differ.
 const SKEW_MAX_S: f64 = 2.0;
@@ -82,7 +82,7 @@ pub fn server(report: &mut Report, facts: &ServerFacts, schema: Option<&SchemaFa
                 "{} of {} connections are taken",
                 facts.connections, facts.connections_max
             ),
-            "one plank takes up to 32 when it has much to do; one that gets none answers 503",
+            "one plank takes up to 36 when it has much to do; one that gets none answers 503",
             "raise max_connections, or put the requests through a pooler (--database-url), but never --listen-database-url",
         ),
     }

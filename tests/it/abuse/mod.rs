@@ -15,6 +15,7 @@ mod frames;
 mod heads;
 mod hosts;
 mod names;
+mod places;
 mod storm;
 mod upgrades;
 

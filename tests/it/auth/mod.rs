@@ -9,7 +9,7 @@ mod jwks_url;
 mod key_files;
 mod keys;
 mod objects;
-mod policies;
+pub mod policies;
 mod random;
 mod rates;
 mod refused_policies;
