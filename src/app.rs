@@ -190,6 +190,7 @@ pub async fn build_on(
     let settings = listener::Settings {
         database: database.listen,
         doorbell: config.doorbell,
+        history: history.clone(),
     };
     let listener = Supervisor::start(move |_| {
         Listener::new(settings, for_hub, nudge, for_metrics, for_health, give_up)

@@ -305,6 +305,12 @@ impl History {
         Ok(cursor)
     }
 
+    /// Forgets what was read for many: after a crash the server may have lost some of it, and gives its transaction ids to
+    /// others.
+    pub fn forget_shared(&self) {
+        self.shared.forget_all();
+    }
+
     /// Closes all connections.
     pub fn close(&self) {
         self.replays.close();

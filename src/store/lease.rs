@@ -29,7 +29,7 @@ struct Inner {
     lines: HashMap<i32, AbortHandle>,
     /// The same process, by the time at which the connection was made.
     pids: HashMap<Instant, i32>,
-    /// Since when requests have a connection, and when it was looked at last.
+    /// Which process requests wait for, and since when.
     leases: HashMap<u64, (i32, Instant)>,
     serial: u64,
 }
@@ -174,9 +174,8 @@ async fn watch(inner: Weak<Mutex<Inner>>, server: Server) {
         looked = Instant::now();
         let silent = match timeout(LEASE_ANSWER_MAX, idle(&server, &old)).await {
             Ok(Ok(silent)) => silent,
-            // It says that it will have no more connections, or the like: it is there.
-            Ok(Err(error)) if error.as_db_error().is_some() => continue,
-            // What is refused or reset the others notice by themselves.
+            // It says that it will have no more connections, or the like: it is there. What is refused or reset the others notice
+            // by themselves.
             Ok(Err(_)) => continue,
             Err(_) => old,
         };
