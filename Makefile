@@ -115,6 +115,7 @@ bench: ## benchmarks (ARGS="latency --check" for one)
 
 weather: ## an hour of rough weather: restarts, outages, wrong settings, 500 clients (WEATHER_SECONDS=n for less)
 	@scripts/need.sh cargo cc postgresql nginx
+	@scripts/need.sh node chromium && (cd tests/browser && npm ci --no-audit --no-fund --silent) || true
 	PLANK_WEATHER_SECONDS=$(or $(WEATHER_SECONDS),3600) PLANK_WEATHER_CLIENTS=500 \
 	    cargo test --release --locked --all-features --test it -- --nocapture weather::
 

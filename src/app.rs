@@ -179,7 +179,9 @@ pub async fn build_on(
     let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::default()));
     let (give_up, fatal) = watch::channel(None);
     let own_postgres = postgres.map(OwnPostgres::watch);
-    let pool = Pool::new(&database.requests).map_err(|e| AppError(e.to_string()))?;
+    // Without the doorbell nothing tells that there is no pooler.
+    let is_direct = config.doorbell && database.requests.config == database.listen.config;
+    let pool = Pool::new(&database.requests, is_direct).map_err(|e| AppError(e.to_string()))?;
     let history = History::new(&database.listen, &metrics).map_err(AppError)?;
     let nudge = Arc::<Nudge>::default();
     let catalog = Catalog::stringifying(config.stringify_wide_numbers);
@@ -188,6 +190,7 @@ pub async fn build_on(
     let settings = listener::Settings {
         database: database.listen,
         doorbell: config.doorbell,
+        history: history.clone(),
     };
     let listener = Supervisor::start(move |_| {
         Listener::new(settings, for_hub, nudge, for_metrics, for_health, give_up)

@@ -188,6 +188,14 @@ pub const PROBE_AFTER: Duration = Duration::from_millis(100);
 /// For that sign of life. Beyond it the connection is replaced. With the time for a new one a request waits less than 3 s.
 pub const PROBE_MAX: Duration = Duration::from_millis(1_500);
 
+/// How long a request may have a connection before the server is asked whether it still works for it: a path that acknowledges
+/// and delivers nothing costs a request 3 s at most.
+pub const LEASE_LOOK_AFTER: Duration = Duration::from_millis(1_750);
+/// Between two looks at how long requests have had their connections.
+pub const LEASE_LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// For the server's answer to that. Without one the way to it is dead, and the connections are closed.
+pub const LEASE_ANSWER_MAX: Duration = Duration::from_secs(3);
+
 /// How often a write is tried again that has lost against other writers (serialization failure, deadlock), and the delay
 /// before the first time. It is doubled each time, and between half and all of it.
 pub const RACE_RETRIES: u32 = 3;

@@ -13,7 +13,7 @@ use crate::feed::{Cursor, Rest};
 use crate::health::{Health, Part};
 use crate::limits::{RECONNECT_FIRST, RECONNECT_LONGEST, RECONNECT_REFUSED_LONGEST};
 use crate::metrics::Metrics;
-use crate::store::ConnectError;
+use crate::store::{ConnectError, History};
 
 use super::hub::Hub;
 use super::message::{Drain, Lost};
@@ -39,6 +39,8 @@ pub struct Settings {
     pub database: Server,
     /// Whether it may sleep until the doorbell rings; else it polls.
     pub doorbell: bool,
+    /// What was read for clients that come back: void when the server was away.
+    pub history: History,
 }
 
 /// The actor.

@@ -1,6 +1,5 @@
 //! Writes the heartbeat row of the canary.
 
-use deadpool_postgres::Object;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -21,7 +20,7 @@ pub async fn beat(pool: &Pool, node: Uuid, beat: i64) -> Result<(), StoreError> 
         Ok(written) => written.map(|_| ()).map_err(StoreError::from),
         Err(_) => {
             // It may never answer: nobody else is to have this connection.
-            drop(Object::take(client));
+            client.discard();
             Err(StoreError::Unavailable("no answer to a heartbeat".into()))
         }
     }

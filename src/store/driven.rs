@@ -24,6 +24,7 @@ use crate::limits::{PROBE_AFTER, PROBE_MAX};
 
 use super::connect::{self, chain};
 use super::dial;
+use super::lease::Leases;
 use super::session::Session;
 use super::tls;
 
@@ -37,6 +38,7 @@ pub(super) fn pool(
     size: usize,
     session: Session,
     timeouts: Timeouts,
+    leases: Leases,
 ) -> Result<Pool, String> {
     let server = connect::harden(server.clone(), name);
     // A mistake there shows at the start, and not with the first request.
@@ -46,8 +48,14 @@ pub(super) fn pool(
     let manager = ManagerConfig {
         recycling_method: RecyclingMethod::Fast,
     };
-    let settle = Hook::async_fn(move |client: &mut ClientWrapper, _| {
-        Box::pin(async move { session.settle(client).await.map_err(HookError::Backend) })
+    let named = leases.clone();
+    let settle = Hook::async_fn(move |client: &mut ClientWrapper, metrics| {
+        let (created, named) = (metrics.created, named.clone());
+        Box::pin(async move {
+            session.settle(client).await.map_err(HookError::Backend)?;
+            let named = named.name(client, created).await;
+            named.map_err(HookError::Backend)
+        })
     });
     let suspect = Suspect::default();
     let probe = Hook::async_fn(move |client: &mut ClientWrapper, metrics| {
@@ -57,7 +65,11 @@ pub(super) fn pool(
     });
     Pool::builder(Manager::from_connect(
         config,
-        Driven { server, runtime },
+        Driven {
+            server,
+            runtime,
+            leases,
+        },
         manager,
     ))
     .max_size(size)
@@ -70,7 +82,7 @@ pub(super) fn pool(
 }
 
 /// The thread, started once for the whole process.
-fn runtime() -> io::Result<Handle> {
+pub(super) fn runtime() -> io::Result<Handle> {
     static HANDLE: OnceLock<Handle> = OnceLock::new();
     if let Some(handle) = HANDLE.get() {
         return Ok(handle.clone());
@@ -87,6 +99,7 @@ fn runtime() -> io::Result<Handle> {
 struct Driven {
     server: Server,
     runtime: Handle,
+    leases: Leases,
 }
 
 impl Connect for Driven {
@@ -95,6 +108,7 @@ impl Connect for Driven {
         _: &Config,
     ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
         let (server, runtime) = (self.server.clone(), self.runtime.clone());
+        let leases = self.leases.clone();
         Box::pin(async move {
             let dialling = runtime.spawn(async move {
                 let (client, connection) = dial::dial(&server).await?;
@@ -103,6 +117,7 @@ impl Connect for Driven {
                         log::info!("database connection ended reason=\"{}\"", chain(&error));
                     }
                 });
+                leases.add(&client, driver.abort_handle()).await?;
                 Ok((client, driver))
             });
             // A request that waits no longer must not leave an attempt behind.

@@ -197,7 +197,13 @@ impl History {
         rels: &[Oid],
         held: Option<&Held>,
     ) -> Result<Result<Stream, Lost>, HistoryError> {
-        let slot = Slot::take(&self.replays, &self.turns.replays, &self.asker).await?;
+        let slot = Slot::take(
+            &self.replays,
+            &self.turns.replays,
+            &self.asker,
+            &self.explain.config,
+        )
+        .await?;
         let place = from.snapshot.to_string();
         if !self.holds(&slot, held).await? {
             slot.done();
@@ -293,10 +299,16 @@ impl History {
     /// # Errors
     /// See [`HistoryError`].
     pub async fn now(&self) -> Result<Cursor, HistoryError> {
-        let slot = Slot::look(&self.looks).await?;
+        let slot = Slot::look(&self.looks, &self.explain.config).await?;
         let cursor = connect::soon("now", now(slot.client(), &self.explain)).await?;
         slot.done();
         Ok(cursor)
+    }
+
+    /// Forgets what was read for many: after a crash the server may have lost some of it, and gives its transaction ids to
+    /// others.
+    pub fn forget_shared(&self) {
+        self.shared.forget_all();
     }
 
     /// Closes all connections.

@@ -207,7 +207,7 @@ pub async fn get(pool: &Pool, guard: &Guard, id: i64) -> Result<Option<Item>, St
         .prepare_cached(&format!("select {ROW} from public.items where id = $1"))
         .await?;
     let found = client.query_opt(&statement, &[&id]).await?;
-    guard.holds(&client).await?;
+    guard.holds(&*client).await?;
     let found = found.as_ref().map(item);
     match found {
         Some(item) if guard.may_see(&item)? => guard.show(item).map(Some),

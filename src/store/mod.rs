@@ -5,7 +5,7 @@
 //! - [`migrate`]: the schema, from `sql/migrations`.
 //! - [`log`]: the LISTEN connection, and reading the change log by cursor.
 //! - [`history`]: the log and whole tables, for clients that come back.
-//! - [`pool`], [`items`]: the requests. `driven`: the thread of their connections.
+//! - [`pool`], [`items`]: the requests. `driven`: the thread of their connections. `lease`: whether one still answers.
 //! - `session`: what every session has set. [`sqlstate`]: what each error code of PostgreSQL means.
 //! - `policy`: whether what somebody may see is still what it was.
 //! - [`tickets`]: what a browser opens a WebSocket with.
@@ -23,6 +23,7 @@ mod driven;
 pub mod history;
 pub mod inspect;
 pub mod items;
+mod lease;
 pub mod log;
 pub mod migrate;
 mod param;

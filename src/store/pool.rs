@@ -15,6 +15,7 @@ use crate::limits::{
 
 use super::connect::{self, ConnectError, chain};
 use super::driven;
+use super::lease::{Lease, Leases};
 use super::session::Session;
 use super::sqlstate::{self, Blame};
 
@@ -102,16 +103,17 @@ impl Doubt {
 #[derive(Clone, Debug)]
 pub struct Pool {
     connections: deadpool_postgres::Pool,
+    leases: Leases,
     /// Whose they are, for people.
     config: Arc<Config>,
 }
 
 impl Pool {
-    /// A pool on the database of `server`. Nothing is connected yet.
+    /// A pool on the database of `server`. Nothing is connected yet. `is_direct`: there is no pooler in between.
     ///
     /// # Errors
     /// If there are no roots to check its certificate with.
-    pub fn new(server: &Server) -> Result<Self, StoreError> {
+    pub fn new(server: &Server, is_direct: bool) -> Result<Self, StoreError> {
         let session = Session {
             statement: STATEMENT_MAX,
             lock: STATEMENT_MAX,
@@ -123,8 +125,14 @@ impl Pool {
             create: Some(CONNECT_MAX),
             recycle: Some(POOL_WAIT_MAX),
         };
-        let pool = driven::pool(server, "plank", POOL_CONNECTIONS_MAX, session, timeouts);
+        let leases = match is_direct {
+            true => Leases::watched(server),
+            false => Leases::default(),
+        };
+        let size = POOL_CONNECTIONS_MAX;
+        let pool = driven::pool(server, "plank", size, session, timeouts, leases.clone());
         Ok(Self {
+            leases,
             connections: pool.map_err(StoreError::Internal)?,
             config: Arc::new(server.config.clone()),
         })
@@ -134,9 +142,10 @@ impl Pool {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when none can be had within [`POOL_WAIT_MAX`].
-    pub async fn get(&self) -> Result<Object, StoreError> {
+    pub async fn get(&self) -> Result<Lease, StoreError> {
         let got = self.connections.get().await;
-        got.map_err(|error| StoreError::Unavailable(trouble(&error, &self.config)))
+        let got = got.map_err(|error| StoreError::Unavailable(trouble(&error, &self.config)))?;
+        Ok(self.leases.lend(got))
     }
 
     /// Runs a write, each attempt from its beginning. It is tried again when other writers were faster, up to
@@ -196,7 +205,7 @@ impl Pool {
 
 /// A connection that is out of the pool for good unless it is given back: nobody else is to have one on which a statement
 /// is still under way, or whose session does not fit.
-struct Lent(Option<Object>);
+struct Lent(Option<Lease>);
 
 impl Lent {
     fn give_back(&mut self) {
@@ -207,7 +216,7 @@ impl Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         if let Some(client) = self.0.take() {
-            drop(Object::take(client));
+            client.discard();
         }
     }
 }

@@ -486,3 +486,62 @@ async fn a_standby_is_passed_by_when_a_primary_is_asked_for() {
         );
     }
 }
+
+/// Passes everything on to a server, and tells the first byte that each client has sent.
+async fn listening(server: String) -> (u16, tokio::sync::mpsc::UnboundedReceiver<u8>) {
+    use tokio::io::AsyncWriteExt as _;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (server, tell) = (server.clone(), tell.clone());
+            tokio::spawn(async move {
+                let mut first = [0; 1];
+                client.peek(&mut first).await.unwrap();
+                tell.send(first[0]).unwrap();
+                let mut server = tokio::net::TcpStream::connect(server).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                let _ = client.shutdown().await;
+            });
+        }
+    });
+    (port, told)
+}
+
+/// With servers from version 17 on it works, and older ones end it: `tests/versions` runs it with 18.
+#[actix_web::test]
+async fn sslnegotiation_direct_begins_with_tls() {
+    let server = Server::start("direct", |dir, host| {
+        openssl(dir, &format!("req -new -x509 -days 365 -nodes -newkey rsa:2048 -out server.crt -keyout server.key -subj /CN={host}"));
+    })
+    .await;
+    let version: String = server
+        .sql
+        .query_one("show server_version_num", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let (port, mut first) = listening(format!("{}:5432", server.host)).await;
+    for (negotiation, byte) in [("postgres", 0), ("direct", 0x16)] {
+        let url = format!(
+            "postgresql://secured:secret@127.0.0.1:{port}/plank?sslmode=require&sslnegotiation={negotiation}"
+        );
+        let connected = plank(&url).await;
+        // A hello of TLS, or the length of a request for it.
+        assert_eq!(first.recv().await, Some(byte), "{negotiation}");
+        if byte != 0 && version.parse::<u32>().unwrap() < 170_000 {
+            assert!(connected.is_err());
+            continue;
+        }
+        let client = connected.unwrap_or_else(|why| panic!("{negotiation}: {why}"));
+        let is_tls = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+        assert!(
+            client
+                .query_one(is_tls, &[])
+                .await
+                .unwrap()
+                .get::<_, bool>(0)
+        );
+    }
+}

@@ -289,3 +289,74 @@ async fn pooled_connections_that_are_silent_cost_one_request_3_s_at_most() {
         assert!(slow <= 1, "{round}: {slow} requests have paid for it");
     }
 }
+
+/// Asks while the path of its connection dies, and nothing says so; how long the answer took.
+async fn ask_on_a_dying_path(app: &TestApp, method: &str) -> Duration {
+    let since = Instant::now();
+    let body = (method == "POST").then(|| json!({"name": "a"}));
+    let (status, answer) = app.request(method, "/api/items", body).await;
+    // A write may be there or not, and is never called a success.
+    assert!(matches!(status, 503 | 504), "{method}: {status} {answer}");
+    since.elapsed()
+}
+
+#[actix_web::test]
+async fn a_request_that_is_under_way_on_a_dying_path_waits_3_s_at_most() {
+    let (proxy, app) = TestApp::behind_a_proxy(|_| {}).await;
+    for method in ["GET", "POST"] {
+        app.execute("begin; lock table items in access exclusive mode")
+            .await;
+        let waiting = ask_on_a_dying_path(&app, method);
+        let dying = async {
+            let waits = "select count(*) from pg_stat_activity where application_name = 'plank' and datname = current_database() \
+                and wait_event_type = 'Lock'";
+            until("it is under way", async || {
+                // Within a transaction the view stays as it was.
+                app.execute("select pg_stat_clear_snapshot()").await;
+                app.sql
+                    .query_one(waits, &[])
+                    .await
+                    .unwrap()
+                    .get::<_, i64>(0)
+                    >= 1
+            })
+            .await;
+            // The answer of the server is on its way, and gets lost.
+            proxy.swallow_what_is_open();
+            app.execute("commit").await;
+            Instant::now()
+        };
+        let (_, lost) = tokio::join!(waiting, dying);
+        assert!(
+            lost.elapsed() < Duration::from_secs(3),
+            "{method}: {:?}",
+            lost.elapsed()
+        );
+        // Once: the next one has a connection that works.
+        let since = Instant::now();
+        until("served", async || {
+            app.request("GET", "/api/items", None).await.0 == 200
+        })
+        .await;
+        assert!(
+            since.elapsed() < Duration::from_secs(3),
+            "{:?}",
+            since.elapsed()
+        );
+        app.ready().await;
+    }
+}
+
+#[actix_web::test]
+async fn a_slow_statement_is_not_taken_for_a_dead_path() {
+    let app = TestApp::start().await;
+    app.execute("begin; lock table items in access exclusive mode")
+        .await;
+    let waiting = app.request("POST", "/api/items", Some(json!({"name": "a"})));
+    let slow = async {
+        app.execute("select pg_sleep(6)").await;
+        app.execute("commit").await;
+    };
+    let ((status, answer), ()) = tokio::join!(waiting, slow);
+    assert_eq!(status, 201, "{answer}");
+}

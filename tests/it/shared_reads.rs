@@ -321,3 +321,31 @@ async fn a_slow_client_finds_its_place_in_a_shared_read_again() {
     assert_eq!(changes[4_000]["row"]["name"], "behind");
     slow.nothing().await;
 }
+
+#[actix_web::test]
+async fn a_server_that_crashes_voids_what_was_read_for_many() {
+    let mut cluster = Cluster::start();
+    let first = TestApp::start_on(&cluster).await;
+    first.ready().await;
+    let since = cursor(&first).await;
+    let insert = "insert into items (name) values ('a'); insert into items (name) values ('b')";
+    first.execute(insert).await;
+    let node = TestApp::start_on(&cluster).await;
+    node.ready().await;
+    let bytes = "plank_shared_read_bytes";
+    let come_back = async || {
+        let mut client = resumed(&node, &since).await;
+        client.expect("subscribed").await;
+        assert_eq!(crate::resume::names(&client.changes(2).await), ["a", "b"]);
+    };
+    come_back().await;
+    assert!(node.metric(bytes).await > 0.0);
+    // It may have lost what it had promised with synchronous_commit = off, and give the ids of that to others.
+    cluster.crash().await;
+    until("it is back", async || {
+        node.metric("plank_listener_reconnects_total").await >= 1.0
+    })
+    .await;
+    assert_eq!(node.metric(bytes).await, 0.0);
+    come_back().await;
+}

@@ -98,6 +98,7 @@ impl Follower {
         let mut reader =
             LogReader::connect(&self.settings.database, self.settings.doorbell).await?;
         let now = reader.now().await?;
+        self.settings.history.forget_shared();
         let before = self.place.cursor.clone();
         let broken = match &before {
             None => None,

@@ -215,6 +215,14 @@ impl Shared {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Nothing is known any more.
+    pub fn forget_all(&self) {
+        let mut inner = self.lock();
+        inner.kept.clear();
+        inner.too_large.clear();
+        inner.lost = None;
+    }
+
     /// What is known for `want`.
     pub fn find(&self, want: &Want) -> Known {
         let mut inner = self.lock();

@@ -7,8 +7,9 @@ use deadpool_postgres::{Object, PoolError, Timeouts};
 use crate::config::Server;
 use crate::limits::{CONNECT_MAX, HISTORY_WAIT_MAX};
 
-use super::super::connect;
 use super::super::driven;
+use super::super::lease::Leases;
+use super::super::pool::trouble;
 use super::super::session::Session;
 use super::HistoryError;
 use super::turns::{Asker, Crowded, Turn, Turns};
@@ -27,16 +28,20 @@ impl Slot {
         pool: &deadpool_postgres::Pool,
         turns: &Arc<Turns>,
         asker: &Asker,
+        config: &tokio_postgres::Config,
     ) -> Result<Self, HistoryError> {
         let turn = turns.take(asker, HISTORY_WAIT_MAX).await;
         let turn = turn.map_err(|Crowded| HistoryError::Busy)?;
-        let mut slot = Self::look(pool).await?;
+        let mut slot = Self::look(pool, config).await?;
         slot.turn = Some(turn);
         Ok(slot)
     }
 
     /// Takes a connection for a question that takes a moment.
-    pub(super) async fn look(pool: &deadpool_postgres::Pool) -> Result<Self, HistoryError> {
+    pub(super) async fn look(
+        pool: &deadpool_postgres::Pool,
+        config: &tokio_postgres::Config,
+    ) -> Result<Self, HistoryError> {
         match pool.get().await {
             Ok(object) => Ok(Self {
                 object: Some(object),
@@ -45,7 +50,7 @@ impl Slot {
             Err(PoolError::Timeout(deadpool_postgres::TimeoutType::Wait)) => {
                 Err(HistoryError::Busy)
             }
-            Err(error) => Err(HistoryError::Away(connect::chain(&error))),
+            Err(error) => Err(HistoryError::Away(trouble(&error, config))),
         }
     }
 
@@ -84,5 +89,7 @@ pub(super) fn pool(
         create: Some(CONNECT_MAX),
         recycle: Some(CONNECT_MAX),
     };
-    driven::pool(server, name, size, session, timeouts)
+    // Its reads may take long, and have a patience of their own.
+    let leases = Leases::default();
+    driven::pool(server, name, size, session, timeouts, leases)
 }

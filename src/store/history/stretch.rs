@@ -51,7 +51,13 @@ impl History {
         if let Some(known) = known(self.shared.find(want)) {
             return Ok(known);
         }
-        let mut slot = Slot::take(&self.replays, &self.turns.replays, &self.asker).await?;
+        let mut slot = Slot::take(
+            &self.replays,
+            &self.turns.replays,
+            &self.asker,
+            &self.explain.config,
+        )
+        .await?;
         let bounds = match connect::soon("place", self.bounds(&slot, want)).await? {
             Ok(Some(bounds)) => bounds,
             Ok(None) => {
@@ -77,7 +83,13 @@ impl History {
                 }
                 // Others have more than it.
                 Brought::TooLarge => {
-                    slot = Slot::take(&self.replays, &self.turns.replays, &self.asker).await?;
+                    slot = Slot::take(
+                        &self.replays,
+                        &self.turns.replays,
+                        &self.asker,
+                        &self.explain.config,
+                    )
+                    .await?;
                     rels = own.clone();
                 }
             }

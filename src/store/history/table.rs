@@ -62,7 +62,7 @@ impl History {
             false => (&self.snapshots, &turns.snapshots, CATCH_UP_READ_MAX),
         };
         // It waits here, where it holds no transaction and no lock.
-        let slot = Slot::take(pool, turns, &self.asker).await?;
+        let slot = Slot::take(pool, turns, &self.asker, &self.explain.config).await?;
         let opened = async {
             let (cursor, is_plain) = self
                 .place(&slot, table, select.held.as_ref(), patience)
@@ -255,7 +255,7 @@ impl History {
 
     /// The newest transaction that has a row in the log, or had one.
     async fn newest(&self) -> Result<u64, HistoryError> {
-        let slot = Slot::look(&self.looks).await?;
+        let slot = Slot::look(&self.looks, &self.explain.config).await?;
         let row = async {
             let row = slot.client().query_one(NOW, &[]).await;
             row.map_err(|e| self.explain.error(&e))

@@ -123,7 +123,7 @@ pub async fn list(pool: &Pool, guard: &Guard, query: &Query) -> Result<Page, Sto
             _ => error.into(),
         }
     })?;
-    guard.holds(&client).await?;
+    guard.holds(&*client).await?;
     let limit = query.limit as usize;
     let items = rows.iter().take(limit).map(item);
     let items: Vec<Item> = items

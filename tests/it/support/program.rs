@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 use super::within;
 
@@ -61,13 +63,17 @@ pub async fn run(args: &[&str]) -> (i32, String, String) {
 impl Program {
     /// Starts `plank serve` on a free port and waits until it is live.
     pub async fn serve(args: &[&str]) -> Self {
+        Self::serve_within(super::DEADLINE, args).await
+    }
+
+    /// The same with a patience of its own.
+    pub async fn serve_within(patience: Duration, args: &[&str]) -> Self {
         let mut child = command(&[&["serve", "--listen", "127.0.0.1:0"], args].concat())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = within("the line that it is live", lines.next_line())
-            .await
-            .unwrap();
+        let line = timeout(patience, lines.next_line()).await;
+        let line = line.expect("the line that it is live").unwrap();
         let Some(line) = line else {
             let mut log = String::new();
             let _ = child.stderr.take().unwrap().read_to_string(&mut log).await;

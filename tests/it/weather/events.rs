@@ -95,7 +95,8 @@ impl Field {
 
     pub async fn start(&mut self) {
         let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
-        let plank = Program::serve(&args).await;
+        // Its database may be slow: all clients come back at once.
+        let plank = Program::serve_within(Duration::from_secs(120), &args).await;
         self.log.push(plank.log_bytes.clone());
         self.plank = Some(plank);
     }

@@ -94,11 +94,17 @@ async fn after_rough_weather_every_client_has_the_table() {
     };
     field.start().await;
     field.browsers = Browsers::start(port, (clients / 5).min(100)).await;
+    // On threads of their own: what is between plank and its database must not wait for them.
+    let crowd = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let copies: Vec<Shared> = (0..clients).map(|_| Shared::default()).collect();
     let followers: Vec<_> = copies
         .iter()
         .enumerate()
-        .map(|(i, copy)| tokio::spawn(follow(port, i, copy.clone())))
+        .map(|(i, copy)| crowd.spawn(follow(port, i, copy.clone())))
         .collect();
     let (stop, stopped) = watch::channel(false);
     let odd = Arc::<Mutex<Vec<String>>>::default();
@@ -190,7 +196,7 @@ async fn after_rough_weather_every_client_has_the_table() {
         "answers that say something else than the truth"
     );
     assert!(log < LOG_BYTES_MAX, "{log} bytes of log");
-    followers.iter().for_each(tokio::task::JoinHandle::abort);
+    crowd.shutdown_background();
     let plank = field.plank.take().unwrap();
     assert_eq!(plank.end(Signal::SIGTERM).await, Some(0));
 }
