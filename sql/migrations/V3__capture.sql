@@ -86,8 +86,7 @@ $$;
 --
 -- ROW LEVEL: capture_row. One call for each row, in the order of the changes. The watched tables that a row belongs to are
 -- looked up, since a partition or a child table may belong to several. as_parent is called for children only: it takes 20
--- microseconds. A table that is not listed yet was made a moment
--- ago; it is noted for the servers, which list tables.
+-- microseconds. A table that is not listed yet was made a moment ago; it is noted for the servers, which list tables.
 do $make$
 declare
   differ constant text := $$
