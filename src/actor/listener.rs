@@ -39,6 +39,8 @@ pub struct Settings {
     pub database: Server,
     /// Whether it may sleep until the doorbell rings; else it polls.
     pub doorbell: bool,
+    /// Whether the demo's table is made where it is missing.
+    pub demo: bool,
 }
 
 /// The actor.
