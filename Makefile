@@ -1,7 +1,7 @@
 # The front door of plank, thin over cargo. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-autobahn test-clients test-browser test-deploy autobahn stress fuzz schema lint bench deb soak weather install clean
+.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-rest test-autobahn test-clients test-browser test-deploy autobahn stress fuzz schema lint bench deb soak weather install clean
 # The parts of `make test` share the processors and target/: one after the other, also under -j.
 .NOTPARALLEL:
 
@@ -35,7 +35,7 @@ build: ## target/release/plank
 	cargo build --release --locked
 
 # Stops at the first part that fails; with --keep-going the others still run, and it fails at the end.
-test: test-needs test-rust test-model test-versions test-schema test-autobahn test-clients test-browser test-deploy ## everything: unit, integration, models, PostgreSQL 14 and 18, API, WebSocket, browser, deploy; installs what is missing
+test: test-needs test-rust test-model test-versions test-schema test-rest test-autobahn test-clients test-browser test-deploy ## everything: unit, integration, models, PostgreSQL 14 and 18, API, WebSocket, browser, deploy; installs what is missing
 
 test-needs:
 	@scripts/need.sh cargo cc postgresql
@@ -56,6 +56,10 @@ test-versions: ## capture, cursor and doorbell on PostgreSQL 14 and 18, from the
 test-schema: ## the HTTP API against /openapi.json, with schemathesis from PyPI
 	cargo test $(CARGO_FLAGS) --no-run
 	tests/schema/run.sh
+
+test-rest: ## PostgREST's own clients against /rest, from npm and PyPI
+	cargo test $(CARGO_FLAGS) --no-run
+	tests/rest/run.sh
 
 # Without Python 2.7 it is skipped: the suite was never ported. `cargo test` builds the examples as well.
 test-autobahn: ## the WebSocket against a part of the Autobahn test suite, from PyPI for Python 2.7
@@ -149,4 +153,4 @@ install: ## binary, unit and its user, settings, nginx example, licences (DESTDI
 
 clean: ## what was built, and the packages of the browser test
 	cargo clean
-	rm -rf tests/browser/node_modules tests/versions/node_modules
+	rm -rf tests/browser/node_modules tests/rest/node_modules tests/versions/node_modules

@@ -1,4 +1,4 @@
--- Run after the migrations. Gives what they have made to four roles that can't log in and own nothing else, and to each the rights
+-- Run after the migrations. Gives what they have made to five roles that can't log in and own nothing else, and to each the rights
 -- that it needs: see V10. It makes the roles if it may. If there are none, plank's own role stays the owner of everything; then
 -- what others have defined runs with its rights, and plank says so.
 do $$
@@ -9,7 +9,7 @@ declare
   thing record;
   has_lent boolean := false;   -- the right to own a schema
 begin
-  foreach role in array array['plank_owner', 'plank_capture', 'plank_reader', 'plank_json'] loop
+  foreach role in array array['plank_owner', 'plank_capture', 'plank_reader', 'plank_writer', 'plank_json'] loop
     if makes_roles then
       begin
         execute format('create role %I nologin', role);
@@ -32,7 +32,7 @@ begin
     alter schema plank owner to plank_owner;
   end if;
   -- A function can only be given to a role that may make one.
-  grant usage, create on schema plank to plank_capture, plank_reader, plank_json;
+  grant usage, create on schema plank to plank_capture, plank_reader, plank_writer, plank_json;
   for thing in
     select case c.relkind when 'S' then 'sequence' when 'v' then 'view' else 'table' end as kind, c.oid::regclass::text as name, 'plank_owner' as owner
       from pg_class c where c.relnamespace = 'plank'::regnamespace and c.relkind in ('r', 'p', 'S', 'v') and c.relowner <> 'plank_owner'::regrole
@@ -45,7 +45,7 @@ begin
   loop
     execute format('alter %s %s owner to %I', thing.kind, thing.name, thing.owner);
   end loop;
-  revoke create on schema plank from plank_capture, plank_reader, plank_json;
+  revoke create on schema plank from plank_capture, plank_reader, plank_writer, plank_json;
   revoke usage on schema plank from plank_json;
 
   -- What the functions of one role call of another.
@@ -54,7 +54,7 @@ begin
     from pg_proc p where p.pronamespace = 'plank'::regnamespace and plank.is_made('f', p.proname)
   loop
     if thing.owner <> 'plank_owner' then execute format('grant execute on function %s to plank_owner', thing.name); end if;
-    if thing.owner = 'plank_json' then execute format('grant execute on function %s to plank_capture, plank_reader', thing.name); end if;
+    if thing.owner = 'plank_json' then execute format('grant execute on function %s to plank_capture, plank_reader, plank_writer', thing.name); end if;
     if thing.is_of_capture then execute format('grant execute on function %s to plank_capture', thing.name); end if;
   end loop;
   grant execute on function plank.rows_of(oid) to plank_capture;

@@ -61,6 +61,7 @@ begin
       using hint = 'join some with or=(...)', errcode = 'program_limit_exceeded';
   end if;
   perform plank.renew_policy(t, role, changed);
+  if changed && '{insert,update,delete}' then perform plank.permit_writes(t); end if;
   perform plank.announce(t, 'W');
 end $$;
 
@@ -1778,11 +1779,13 @@ CREATE FUNCTION plank.describe(t oid) RETURNS json
   select json_build_object(
     'rel', w.rel::oid::bigint, 'schema', n.nspname, 'name', c.relname,
     'quoted', format('%I.%I', n.nspname, c.relname), 'since', w.since::text::bigint,
-    'key', w.key, 'late_key', w.late_key, 'old_rows', w.old_rows, 'narrowed', w.columns is not null,
+    'key', w.key, 'late_key', w.late_key, 'old_rows', w.old_rows, 'narrowed', w.columns is not null, 'writable', w.writable,
+    'plain', (select bool_and(plank.is_plain(a.atttypid)) from pg_attribute a where a.attrelid = w.rel and a.attnum > 0 and not a.attisdropped),
     'columns', (
       select coalesce(json_agg(json_build_object(
         'name', a.attname, 'number', a.attnum, 'type', format_type(a.atttypid, a.atttypmod), 'base', format_type(y.oid, null),
         'collation', l.collation, 'letters', l.letters, 'wide', plank.is_wide(a.atttypid),
+        'fixed', case when a.attgenerated <> '' then 'generated' when a.attidentity = 'a' then 'identity' end,
         'labels', case when y.typtype = 'e' then (select json_agg(enumlabel order by enumsortorder) from pg_enum where enumtypid = y.oid) end
         ) order by a.attnum), '[]')
       from pg_attribute a join base b on b.attnum = a.attnum join pg_type y on y.oid = b.type and y.typtype <> 'd'
@@ -2039,6 +2042,41 @@ end $$;
 ALTER FUNCTION plank.follow_tables() OWNER TO plank_owner;
 
 --
+-- Name: forbid_writes(regclass); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.forbid_writes(t regclass) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  writer oid := plank.writer();
+  name name := pg_get_userbyid(writer);
+  in_schema regnamespace := (select relnamespace from pg_class where oid = t);
+  sequence regclass;
+begin
+  if (select rolcanlogin from pg_roles where oid = writer) or (select relowner = writer from pg_class where oid = t) then return; end if;
+  if not exists (select from pg_class c, aclexplode(c.relacl) a where c.oid = t and a.grantee = writer) then return; end if;
+  execute format('revoke all on %s from %I', t, name);
+  for sequence in
+    select s.oid from pg_depend d join pg_class s on s.oid = d.objid, aclexplode(s.relacl) a
+    where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = t and s.relkind = 'S' and a.grantee = writer
+  loop
+    execute format('revoke all on sequence %s from %I', sequence, name);
+  end loop;
+  if exists (select from pg_policy where polrelid = t and polname = 'plank_writes' and writer = any (polroles)) then
+    execute format('drop policy plank_writes on %s', t);
+  end if;
+  if not exists (select from pg_class c, aclexplode(c.relacl) a where c.relnamespace = in_schema and a.grantee = writer)
+    and exists (select from pg_namespace n, aclexplode(n.nspacl) a where n.oid = in_schema and a.grantee = writer) then
+    execute format('revoke usage on schema %s from %I', in_schema, name);
+  end if;
+end $$;
+
+
+ALTER FUNCTION plank.forbid_writes(t regclass) OWNER TO plank_owner;
+
+--
 -- Name: forms(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
@@ -2137,6 +2175,55 @@ end $$;
 ALTER FUNCTION plank.hmac(key bytea, message bytea) OWNER TO plank_owner;
 
 --
+-- Name: hold(oid, text, text[], text[]); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.hold(t oid, who text, ops text[], versions text[]) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  held text[];
+begin
+  if not exists (select from plank.watched w where w.rel = t) then
+    raise exception 'the table is not watched any more' using errcode = 'PK404';
+  end if;
+  if who is null then
+    if not (select w.writable from plank.watched w where w.rel = t) then
+      raise exception 'the table can''t be written any more' using errcode = 'PK403';
+    end if;
+    return true;
+  end if;
+  select array_agg(h.op || ' ' || h.version) into held from (
+    select p.op, p.since::text as version from plank.policy p where p.rel = t and p.role = who and p.op = any (ops) for share) h;
+  if not coalesce(held @> (select array_agg(op || ' ' || version) from unnest(ops, versions) o(op, version)), false) then
+    raise exception 'what the client may do has just changed' using errcode = 'PK503';
+  end if;
+  return true;
+end $$;
+
+
+ALTER FUNCTION plank.hold(t oid, who text, ops text[], versions text[]) OWNER TO plank_owner;
+
+--
+-- Name: holds(oid, text, text[], text[]); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.holds(t oid, who text, ops text[], versions text[]) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if not exists (select from plank.watched w where w.rel = t) then return false; end if;
+  return who is null or not exists (
+    select from unnest(ops, versions) o(op, version) where not exists (
+      select from plank.policy p where p.rel = t and p.role = who and p.op = o.op and p.since::text = o.version));
+end $$;
+
+
+ALTER FUNCTION plank.holds(t oid, who text, ops text[], versions text[]) OWNER TO plank_owner;
+
+--
 -- Name: identity(); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
@@ -2161,18 +2248,18 @@ CREATE FUNCTION plank.is_made(kind text, name name) RETURNS boolean
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select name::text = any (string_to_array(translate(case kind when 'r' then '
-    began bell canary closings following horizon last leaf listener log log_0 log_1 log_2 log_3 log_4 log_5 log_6 log_7 log_8 lower_case mark
+    began bell canary closings following horizon idempotency last leaf listener log log_0 log_1 log_2 log_3 log_4 log_5 log_6 log_7 log_8 lower_case mark
     member meta migrations migrating oldest packed permitted policies policy pruning revoked seq slot tables ticket truncating unlisted
     watched' else '
     allow announce as_parent attach beat begin_policy bell_awake bell_sleep capture_begin capture_delete
     capture_delete_any capture_insert capture_insert_any capture_row capture_row_any capture_truncate
     capturer capture_truncate_begin capture_truncate_part capture_unlisted capture_update capture_update_any check_rows
     close_if_full collation_of count_packed cursor decode_word deny describe detach empty_leaf facts fingerprint
-    follow_table follow_tables forms has_claim has_rows hmac identity is_made is_plain is_wide json_list json_of
+    follow_table follow_tables forbid_writes forms has_claim has_rows hmac hold holds identity is_made is_plain is_wide json_list json_of
     json_of_any keep_nothing key_of leave_mark listen listeners
-    letters level_of log_size look_at member_state members_of next_xid open_leaf permit pin prune prune_marks pruned
-    reached read_all read_filter read_next read_number read_open read_operation read_quoted reader refusal rename_log renew renew_policies renew_policy reopen revoke
-    rows_of runs_as sees_all sequences_of set_slot triggers_of try_lock unpin unwatch unwatch_all varint watch watched_above' end, E'\n', ' '), ' '))
+    letters level_of log_size look_at member_state members_of newest next_xid open_leaf permit permit_writes pin prune prune_marks pruned
+    reached read_all read_filter read_next read_number read_open read_operation read_quoted reader refusal rename_log renew renew_policies renew_policy reopen rest_read rest_write revoke
+    rows_of runs_as sees_all sequences_of set_slot triggers_of try_lock unpin unwatch unwatch_all varint watch watched_above writer' end, E'\n', ' '), ' '))
 $$;
 
 
@@ -2520,6 +2607,21 @@ $$;
 ALTER FUNCTION plank.members_of(t oid) OWNER TO plank_owner;
 
 --
+-- Name: newest(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.newest() RETURNS xid8
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return greatest((select xid from plank.log order by xid desc limit 1), (select greatest(prune_xid, max_xid) from plank.horizon));
+end $$;
+
+
+ALTER FUNCTION plank.newest() OWNER TO plank_owner;
+
+--
 -- Name: next_xid(bigint); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
@@ -2583,6 +2685,39 @@ end $$;
 
 
 ALTER FUNCTION plank.permit(t regclass) OWNER TO plank_owner;
+
+--
+-- Name: permit_writes(regclass); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.permit_writes(t regclass) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  writer name := pg_get_userbyid(plank.writer());
+  in_schema regnamespace := (select relnamespace from pg_class where oid = t);
+  sequence regclass;
+begin
+  if not has_schema_privilege(writer, in_schema::oid, 'usage') then execute format('grant usage on schema %s to %I', in_schema, writer); end if;
+  if not (has_table_privilege(writer, t, 'select') and has_table_privilege(writer, t, 'insert')
+      and has_table_privilege(writer, t, 'update') and has_table_privilege(writer, t, 'delete')) then
+    execute format('grant select, insert, update, delete on %s to %I', t, writer);
+  end if;
+  for sequence in
+    select d.objid from pg_depend d join pg_class s on s.oid = d.objid
+    where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = t and d.deptype in ('a', 'i') and s.relkind = 'S'
+  loop
+    if not has_sequence_privilege(writer, sequence, 'usage') then execute format('grant usage on sequence %s to %I', sequence, writer); end if;
+  end loop;
+  if (select relrowsecurity from pg_class where oid = t) and not (select rolcanlogin from pg_roles where rolname = writer)
+      and not exists (select from pg_policy where polrelid = t and polname = 'plank_writes') then
+    execute format('create policy plank_writes on %s to %I using (true) with check (true)', t, writer);
+  end if;
+end $$;
+
+
+ALTER FUNCTION plank.permit_writes(t regclass) OWNER TO plank_owner;
 
 --
 -- Name: pin(); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -3123,6 +3258,62 @@ end $$;
 ALTER FUNCTION plank.reopen() OWNER TO plank_owner;
 
 --
+-- Name: rest_read(text, text, text, text[]); Type: FUNCTION; Schema: plank; Owner: plank_reader
+--
+
+CREATE FUNCTION plank.rest_read(query text, counting text, count_query text, params text[], OUT snapshot text, OUT total bigint, OUT rows text[], OUT tag text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+declare
+  plan json;
+begin
+  execute query into snapshot, total, rows, tag using params;
+  if counting is null then return; end if;
+  execute 'explain (format json) ' || count_query into plan using params;
+  if counting = 'planned' or total > 10000 then
+    total := greatest((plan->0->'Plan'->>'Plan Rows')::numeric::bigint, total, cardinality(rows));
+  end if;
+end $$;
+
+
+ALTER FUNCTION plank.rest_read(query text, counting text, count_query text, params text[], OUT snapshot text, OUT total bigint, OUT rows text[], OUT tag text) OWNER TO plank_reader;
+
+--
+-- Name: rest_write(boolean, text, text, text[], bigint, bigint, boolean); Type: FUNCTION; Schema: plank; Owner: plank_writer
+--
+
+CREATE FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+begin
+  if held is not true then raise exception 'what the client may do has just changed' using errcode = 'PK503'; end if;
+  perform set_config('search_path', path, true);
+  execute query into affected, refused, existed, rows, keys, tag using params;
+  if refused > 0 then
+    raise exception 'the policy does not allow this row' using errcode = 'PK403';
+  end if;
+  if affected < expected then
+    raise exception 'a row is in the way' using errcode = 'PK409';
+  end if;
+  if affected > affected_max then
+    raise exception '% rows', affected using errcode = 'PK124';
+  end if;
+  if is_single and cardinality(rows) <> 1 then
+    raise exception '% rows', cardinality(rows) using errcode = 'PK116';
+  end if;
+  if array_position(rows, null) is not null then
+    raise exception 'too many bytes' using errcode = 'PK413';
+  end if;
+end $$;
+
+
+ALTER FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) OWNER TO plank_writer;
+
+--
 -- Name: revoke(text, timestamp with time zone); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
@@ -3173,7 +3364,8 @@ CREATE FUNCTION plank.runs_as(name name) RETURNS text
       'capture_row_any', 'capture_truncate', 'capture_truncate_begin', 'capture_truncate_part', 'capture_update', 'capture_update_any')
       then 'plank_capture'
     when name in ('json_list', 'json_of', 'json_of_any') then 'plank_json'
-    when name in ('has_rows', 'read_all', 'read_next', 'read_number', 'read_open', 'rows_of', 'sees_all') then 'plank_reader'
+    when name in ('has_rows', 'read_all', 'read_next', 'read_number', 'read_open', 'rest_read', 'rows_of', 'sees_all') then 'plank_reader'
+    when name = 'rest_write' then 'plank_writer'
     else 'plank_owner' end
 $$;
 
@@ -3301,6 +3493,7 @@ begin
   foreach part in array parts loop
     perform plank.detach(part, t);
   end loop;
+  perform plank.forbid_writes(t);
   delete from plank.watched where rel = t;
   perform plank.announce(t, 'X');
   -- Other watched tables may have shared its triggers. Nobody writes in between.
@@ -3354,10 +3547,10 @@ end $$;
 ALTER FUNCTION plank.varint(n bigint) OWNER TO plank_owner;
 
 --
--- Name: watch(regclass, name[], boolean, text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+-- Name: watch(regclass, name[], boolean, text, boolean); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
-CREATE FUNCTION plank.watch(t regclass, columns name[] DEFAULT NULL::name[], old_rows boolean DEFAULT true, level text DEFAULT 'auto'::text) RETURNS void
+CREATE FUNCTION plank.watch(t regclass, columns name[] DEFAULT NULL::name[], old_rows boolean DEFAULT true, level text DEFAULT 'auto'::text, writable boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3376,6 +3569,9 @@ begin
   if old_rows is null then
     raise exception 'plank: old_rows is null, it has to be true or false' using errcode = 'invalid_parameter_value';
   end if;
+  if writable is null then
+    raise exception 'plank: writable is null, it has to be true or false' using errcode = 'invalid_parameter_value';
+  end if;
   if columns = '{}' then
     raise exception 'plank: columns is empty' using hint = 'leave it out for all columns', errcode = 'invalid_parameter_value';
   end if;
@@ -3389,17 +3585,18 @@ begin
     raise exception 'plank: % can''t be captured by statements: %', t, exact.why using hint = 'leave level out: plank captures it row by row', errcode = 'feature_not_supported';
   end if;
 
-  insert into plank.watched (rel, key, columns, old_rows, asked, level, why)
-    values (t, '{}', columns, watch.old_rows, watch.level,
+  insert into plank.watched (rel, key, columns, old_rows, writable, asked, level, why)
+    values (t, '{}', columns, watch.old_rows, watch.writable, watch.level,
       case watch.level when 'row' then 'row' else exact.level end, case watch.level when 'row' then 'asked for' else exact.why end)
-    on conflict (rel) do update set columns = excluded.columns, old_rows = excluded.old_rows, asked = excluded.asked,
+    on conflict (rel) do update set columns = excluded.columns, old_rows = excluded.old_rows, writable = excluded.writable, asked = excluded.asked,
       level = excluded.level, why = excluded.why;
   perform plank.look_at(t);
+  if writable then perform plank.permit_writes(t); end if;
   perform plank.announce(t, 'W');
 end $$;
 
 
-ALTER FUNCTION plank.watch(t regclass, columns name[], old_rows boolean, level text) OWNER TO plank_owner;
+ALTER FUNCTION plank.watch(t regclass, columns name[], old_rows boolean, level text, writable boolean) OWNER TO plank_owner;
 
 --
 -- Name: watched_above(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -3419,6 +3616,20 @@ $$;
 
 
 ALTER FUNCTION plank.watched_above(t oid) OWNER TO plank_owner;
+
+--
+-- Name: writer(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.writer() RETURNS oid
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select proowner from pg_proc where pronamespace = 'plank'::regnamespace and proname = 'rest_write'
+$$;
+
+
+ALTER FUNCTION plank.writer() OWNER TO plank_owner;
 
 --
 -- Name: began; Type: SEQUENCE; Schema: plank; Owner: plank_owner
@@ -3498,6 +3709,23 @@ CREATE TABLE plank.horizon (
 
 
 ALTER TABLE plank.horizon OWNER TO plank_owner;
+
+--
+-- Name: idempotency; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.idempotency (
+    principal text NOT NULL,
+    key text NOT NULL,
+    request bytea NOT NULL,
+    status integer,
+    headers json,
+    body text,
+    at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+
+ALTER TABLE plank.idempotency OWNER TO plank_owner;
 
 --
 -- Name: last; Type: SEQUENCE; Schema: plank; Owner: plank_owner
@@ -4023,6 +4251,7 @@ CREATE TABLE plank.watched (
     asked text NOT NULL,
     level text NOT NULL,
     why text NOT NULL,
+    writable boolean DEFAULT false NOT NULL,
     late_key boolean DEFAULT false NOT NULL,
     since xid8 DEFAULT pg_current_xact_id() NOT NULL,
     described json,
@@ -4044,6 +4273,7 @@ CREATE VIEW plank.tables AS
     w.key,
     w.columns,
     w.old_rows,
+    w.writable,
     w.level,
     w.why,
     w.since,
@@ -4173,6 +4403,14 @@ ALTER TABLE ONLY plank.horizon
 
 
 --
+-- Name: idempotency idempotency_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.idempotency
+    ADD CONSTRAINT idempotency_pkey PRIMARY KEY (principal, key);
+
+
+--
 -- Name: leaf leaf_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
 --
 
@@ -4266,6 +4504,13 @@ ALTER TABLE ONLY plank.ticket
 
 ALTER TABLE ONLY plank.watched
     ADD CONSTRAINT watched_pkey PRIMARY KEY (rel);
+
+
+--
+-- Name: idempotency_at_idx; Type: INDEX; Schema: plank; Owner: plank_owner
+--
+
+CREATE INDEX idempotency_at_idx ON plank.idempotency USING btree (at);
 
 
 --
@@ -4401,6 +4646,7 @@ ALTER TABLE ONLY plank.policy
 
 GRANT USAGE ON SCHEMA plank TO plank_capture;
 GRANT USAGE ON SCHEMA plank TO plank_reader;
+GRANT USAGE ON SCHEMA plank TO plank_writer;
 
 
 --
@@ -4672,6 +4918,13 @@ REVOKE ALL ON FUNCTION plank.follow_tables() FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION forbid_writes(t regclass); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.forbid_writes(t regclass) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION forms(t oid); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
@@ -4698,6 +4951,20 @@ GRANT ALL ON FUNCTION plank.has_rows(t regclass) TO plank_owner;
 --
 
 REVOKE ALL ON FUNCTION plank.hmac(key bytea, message bytea) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION hold(t oid, who text, ops text[], versions text[]); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.hold(t oid, who text, ops text[], versions text[]) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION holds(t oid, who text, ops text[], versions text[]); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.holds(t oid, who text, ops text[], versions text[]) FROM PUBLIC;
 
 
 --
@@ -4736,6 +5003,7 @@ REVOKE ALL ON FUNCTION plank.json_list(r anyarray) FROM PUBLIC;
 GRANT ALL ON FUNCTION plank.json_list(r anyarray) TO plank_owner;
 GRANT ALL ON FUNCTION plank.json_list(r anyarray) TO plank_capture;
 GRANT ALL ON FUNCTION plank.json_list(r anyarray) TO plank_reader;
+GRANT ALL ON FUNCTION plank.json_list(r anyarray) TO plank_writer;
 
 
 --
@@ -4746,6 +5014,7 @@ REVOKE ALL ON FUNCTION plank.json_of(r record) FROM PUBLIC;
 GRANT ALL ON FUNCTION plank.json_of(r record) TO plank_owner;
 GRANT ALL ON FUNCTION plank.json_of(r record) TO plank_capture;
 GRANT ALL ON FUNCTION plank.json_of(r record) TO plank_reader;
+GRANT ALL ON FUNCTION plank.json_of(r record) TO plank_writer;
 
 
 --
@@ -4756,6 +5025,7 @@ REVOKE ALL ON FUNCTION plank.json_of_any(r record) FROM PUBLIC;
 GRANT ALL ON FUNCTION plank.json_of_any(r record) TO plank_owner;
 GRANT ALL ON FUNCTION plank.json_of_any(r record) TO plank_capture;
 GRANT ALL ON FUNCTION plank.json_of_any(r record) TO plank_reader;
+GRANT ALL ON FUNCTION plank.json_of_any(r record) TO plank_writer;
 
 
 --
@@ -4836,6 +5106,13 @@ REVOKE ALL ON FUNCTION plank.members_of(t oid) FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION newest(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.newest() FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION next_xid(n bigint); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
@@ -4854,6 +5131,13 @@ REVOKE ALL ON FUNCTION plank.open_leaf(which integer) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.permit(t regclass) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION permit_writes(t regclass); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.permit_writes(t regclass) FROM PUBLIC;
 
 
 --
@@ -4995,6 +5279,22 @@ REVOKE ALL ON FUNCTION plank.reopen() FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION rest_read(query text, counting text, count_query text, params text[], OUT snapshot text, OUT total bigint, OUT rows text[], OUT tag text); Type: ACL; Schema: plank; Owner: plank_reader
+--
+
+REVOKE ALL ON FUNCTION plank.rest_read(query text, counting text, count_query text, params text[], OUT snapshot text, OUT total bigint, OUT rows text[], OUT tag text) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.rest_read(query text, counting text, count_query text, params text[], OUT snapshot text, OUT total bigint, OUT rows text[], OUT tag text) TO plank_owner;
+
+
+--
+-- Name: FUNCTION rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text); Type: ACL; Schema: plank; Owner: plank_writer
+--
+
+REVOKE ALL ON FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) TO plank_owner;
+
+
+--
 -- Name: FUNCTION revoke(sub text, issued_before timestamp with time zone); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
@@ -5083,10 +5383,10 @@ REVOKE ALL ON FUNCTION plank.varint(n bigint) FROM PUBLIC;
 
 
 --
--- Name: FUNCTION watch(t regclass, columns name[], old_rows boolean, level text); Type: ACL; Schema: plank; Owner: plank_owner
+-- Name: FUNCTION watch(t regclass, columns name[], old_rows boolean, level text, writable boolean); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
-REVOKE ALL ON FUNCTION plank.watch(t regclass, columns name[], old_rows boolean, level text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION plank.watch(t regclass, columns name[], old_rows boolean, level text, writable boolean) FROM PUBLIC;
 
 
 --
@@ -5095,6 +5395,13 @@ REVOKE ALL ON FUNCTION plank.watch(t regclass, columns name[], old_rows boolean,
 
 REVOKE ALL ON FUNCTION plank.watched_above(t oid) FROM PUBLIC;
 GRANT ALL ON FUNCTION plank.watched_above(t oid) TO plank_capture;
+
+
+--
+-- Name: FUNCTION writer(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.writer() FROM PUBLIC;
 
 
 --

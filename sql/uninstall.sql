@@ -47,4 +47,11 @@ begin
     exception when dependent_objects_still_exist or insufficient_privilege or object_in_use then null;
     end;
   end if;
+  if exists (select from pg_roles where rolname = 'plank_writer' and not rolcanlogin) then
+    begin
+      drop owned by plank_writer;
+      drop role plank_writer;
+    exception when dependent_objects_still_exist or insufficient_privilege or object_in_use then null;
+    end;
+  end if;
 end $$;

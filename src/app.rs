@@ -32,7 +32,9 @@ use crate::http::server::{self, Bound};
 use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX, FOLLOW_INTERVAL, PRUNE_INTERVAL_MIN, START_MAX};
 use crate::metrics::Metrics;
 use crate::store::private::{self, PrivatePostgres};
-use crate::store::{ConnectError, History, Pool, StoreError, connect, migrate, retention};
+use crate::store::{
+    ConnectError, History, Pool, StoreError, connect, demo, migrate, rest, retention,
+};
 
 mod canary;
 mod jwks;
@@ -87,24 +89,30 @@ pub async fn database(config: &Config) -> Result<(Database, Option<PrivatePostgr
     Ok((database, Some(postgres)))
 }
 
-/// The same for a subcommand that has to work beside a plank that runs: a private PostgreSQL that this one has started is
-/// used as it is.
+/// The same for any other subcommand: it makes no private PostgreSQL, but uses the one of a plank that runs.
 ///
 /// # Errors
-/// See [`database`].
-pub async fn database_beside(
-    config: &Config,
-) -> Result<(Database, Option<PrivatePostgres>), AppError> {
-    let data_dir = config.data_dir.clone().or_else(private::default_data_dir);
-    let running = data_dir.filter(|_| config.database.is_none());
-    if let Some(running) = running.and_then(|dir| private::running(&dir)) {
-        let database = Database {
-            requests: running.clone().into(),
-            listen: running.into(),
-        };
-        return Ok((database, None));
+/// If there is none, and no database is configured.
+pub fn database_beside(config: &Config) -> Result<Database, AppError> {
+    if let Some(database) = &config.database {
+        return Ok(database.clone());
     }
-    database(config).await
+    let data_dir = config.data_dir.clone().or_else(private::default_data_dir);
+    let running = data_dir.as_ref().and_then(|dir| private::running(dir));
+    let running = running.ok_or_else(|| {
+        let place = data_dir.map_or_else(
+            || "neither HOME nor XDG_DATA_HOME is set".to_owned(),
+            |dir| format!("no plank runs one in {}", dir.display()),
+        );
+        AppError(format!(
+            "which database? There is no private PostgreSQL ({place}); give --database-url, set PLANK_DATABASE_URL, or start \
+             `plank serve` first"
+        ))
+    })?;
+    Ok(Database {
+        requests: running.clone().into(),
+        listen: running.into(),
+    })
 }
 
 /// Connects once, checks the server and brings the schema up to date: the mistakes that waiting does not mend show now.
@@ -112,6 +120,14 @@ pub async fn database_beside(
 /// # Errors
 /// See [`ConnectError`].
 pub async fn prepare(database: &Database) -> Result<Vec<String>, ConnectError> {
+    prepare_for(database, false).await
+}
+
+/// The same; `is_demo`: with the table of the demo.
+///
+/// # Errors
+/// See [`ConnectError`].
+pub async fn prepare_for(database: &Database, is_demo: bool) -> Result<Vec<String>, ConnectError> {
     let server = connect::harden(database.listen.clone(), "plank migrate");
     let (mut client, connection) = connect::connect(&server).await?;
     let config = &server.config;
@@ -119,7 +135,11 @@ pub async fn prepare(database: &Database) -> Result<Vec<String>, ConnectError> {
     let result = async {
         connect::settle(&client, config).await?;
         connect::check(&client, config).await?;
-        migrate::run(&mut client, &server).await
+        let applied = migrate::run(&mut client, &server).await?;
+        if is_demo {
+            demo::install(&client, config).await?;
+        }
+        Ok(applied)
     };
     let result = result.await;
     drop(client);
@@ -158,7 +178,7 @@ pub async fn build_on(
     let (database, postgres) = database(&config).await?;
     // A migration that another node runs, or a long one of our own, does not keep the health routes waiting: the
     // listener tries again, and waits as long as it takes.
-    let prepared = timeout(START_MAX, prepare(&database)).await;
+    let prepared = timeout(START_MAX, prepare_for(&database, config.demo)).await;
     match prepared.unwrap_or_else(|_| {
         Err(ConnectError::Away(
             "it takes long to prepare the database".into(),
@@ -191,6 +211,7 @@ pub async fn build_on(
         database: database.listen,
         doorbell: config.doorbell,
         history: history.clone(),
+        demo: config.demo,
     };
     let listener = Supervisor::start(move |_| {
         Listener::new(settings, for_hub, nudge, for_metrics, for_health, give_up)
@@ -235,6 +256,7 @@ pub async fn build_on(
         message_bytes_max: config.message_bytes_max,
         compression: config.compression,
         stringifies: config.stringify_wide_numbers,
+        demo: config.demo,
         body_bytes_max: config.body_bytes_max,
     };
     let sockets = bound.into_iter().map(|(_, bound)| bound).collect();
@@ -284,6 +306,7 @@ async fn keep_house(pool: Pool, retention: Retention, metrics: Arc<Metrics>, hea
                 retention::configure(&pool, retention).await?;
             }
             let is_closed = retention::reopen(&pool).await?;
+            rest::keys::prune(&pool).await?;
             Ok::<_, StoreError>((is_closed, retention::prune(&pool).await?))
         };
         match work.await {

@@ -160,6 +160,18 @@ pub struct ServeArgs {
     )]
     pub retention_rows: u64,
 
+    /// Serve the demo: the table public.items, which plank makes, and /api/items [default: on with the private PostgreSQL, else off]
+    #[arg(
+        long,
+        env = "PLANK_DEMO",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = clap::builder::BoolishValueParser::new(),
+        value_name = "on|off"
+    )]
+    pub demo: Option<bool>,
+
     /// off: never sleep until a NOTIFY, poll the log; for databases that use PREPARE TRANSACTION, which refuses one
     #[arg(
         long,
@@ -263,6 +275,8 @@ pub struct Config {
     pub doorbell: bool,
     /// How often the canary beats; none: never.
     pub canary: Option<Duration>,
+    /// Whether the demo's table is made and served.
+    pub demo: bool,
 }
 
 impl Config {
@@ -296,6 +310,7 @@ impl Config {
             },
             doorbell: true,
             canary: None,
+            demo: false,
         })
     }
 }
@@ -357,8 +372,10 @@ impl ServeArgs {
                 i64::MAX
             ))
         })?;
+        let database = self.database.resolve()?;
         Ok(Config {
-            database: self.database.resolve()?,
+            demo: self.demo.unwrap_or(database.is_none()),
+            database,
             data_dir: self.database.data_dir.clone(),
             listen,
             workers: self

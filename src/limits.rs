@@ -444,6 +444,24 @@ pub const ROWS_MAX: usize = 10_000;
 /// See [`ROWS_MAX`].
 pub const ROWS_DEFAULT: usize = 1_000;
 
+/// Clients that wait for a subscription to pass the cursor of their own write, and for how long.
+pub const RECEIPTS_MAX: usize = 100_000;
+/// See [`RECEIPTS_MAX`].
+pub const RECEIPT_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Rows of one answer of `/rest`: as many as a request can ask for, and as many as it gets that does not say.
+pub const REST_ROWS_MAX: usize = 1_000;
+/// Bytes of the rows of one answer of `/rest`.
+pub const REST_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Rows that `Prefer: count=estimated` counts one by one.
+pub const REST_COUNT_MAX: u64 = 10_000;
+/// Rows of one write of `/rest`, and operations of one batch.
+pub const REST_WRITES_MAX: usize = 1_000;
+/// How long the answer to an `Idempotency-Key` is kept.
+pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// Bytes of an `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
 /// Columns that a client names in `order`.
 pub const ORDER_COLUMNS_MAX: usize = 16;
 

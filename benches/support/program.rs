@@ -51,6 +51,7 @@ impl Plank {
             // Only what is said here: a setting of the person at the terminal must not change the figures.
             .env_clear()
             .env("PLANK_DATABASE_URL", database_url)
+            .env("PLANK_DEMO", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(log)?)

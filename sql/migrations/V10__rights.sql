@@ -3,6 +3,7 @@
 -- plank_capture  the trigger functions. It writes the log, and reads little else. They run inside the transactions of all writers.
 -- plank_json     writes rows as JSON. It has no right at all: casts that the owner of a type has made run here.
 -- plank_reader   reads the watched tables. It has no right on the log and on the other tables and functions of plank.
+-- plank_writer   writes watched tables at /rest: triggers, defaults and checks run there. It has no right on plank's own tables.
 -- plank_owner    all else. It runs nothing that another role can define.
 --
 -- Nobody can log in as one of them. sql/owner.sql makes them and gives to each what plank.runs_as says. A function of another
@@ -95,18 +96,18 @@ end $$;
 -- role named plank begins with it. What is not plank's is never dropped, and keeps its owner.
 create function plank.is_made(kind text, name name) returns boolean language sql immutable set search_path = pg_catalog, pg_temp as $$
   select name::text = any (string_to_array(translate(case kind when 'r' then '
-    began bell canary closings following horizon last leaf listener log log_0 log_1 log_2 log_3 log_4 log_5 log_6 log_7 log_8 lower_case mark
+    began bell canary closings following horizon idempotency last leaf listener log log_0 log_1 log_2 log_3 log_4 log_5 log_6 log_7 log_8 lower_case mark
     member meta migrations migrating oldest packed permitted policies policy pruning revoked seq slot tables ticket truncating unlisted
     watched' else '
     allow announce as_parent attach beat begin_policy bell_awake bell_sleep capture_begin capture_delete
     capture_delete_any capture_insert capture_insert_any capture_row capture_row_any capture_truncate
     capturer capture_truncate_begin capture_truncate_part capture_unlisted capture_update capture_update_any check_rows
     close_if_full collation_of count_packed cursor decode_word deny describe detach empty_leaf facts fingerprint
-    follow_table follow_tables forms has_claim has_rows hmac identity is_made is_plain is_wide json_list json_of
+    follow_table follow_tables forbid_writes forms has_claim has_rows hmac hold holds identity is_made is_plain is_wide json_list json_of
     json_of_any keep_nothing key_of leave_mark listen listeners
-    letters level_of log_size look_at member_state members_of next_xid open_leaf permit pin prune prune_marks pruned
-    reached read_all read_filter read_next read_number read_open read_operation read_quoted reader refusal rename_log renew renew_policies renew_policy reopen revoke
-    rows_of runs_as sees_all sequences_of set_slot triggers_of try_lock unpin unwatch unwatch_all varint watch watched_above' end, E'\n', ' '), ' '))
+    letters level_of log_size look_at member_state members_of newest next_xid open_leaf permit permit_writes pin prune prune_marks pruned
+    reached read_all read_filter read_next read_number read_open read_operation read_quoted reader refusal rename_log renew renew_policies renew_policy reopen rest_read rest_write revoke
+    rows_of runs_as sees_all sequences_of set_slot triggers_of try_lock unpin unwatch unwatch_all varint watch watched_above writer' end, E'\n', ' '), ' '))
 $$;
 
 -- The role that owns a function of plank.
@@ -116,7 +117,8 @@ create function plank.runs_as(name name) returns text language sql immutable set
       'capture_row_any', 'capture_truncate', 'capture_truncate_begin', 'capture_truncate_part', 'capture_update', 'capture_update_any')
       then 'plank_capture'
     when name in ('json_list', 'json_of', 'json_of_any') then 'plank_json'
-    when name in ('has_rows', 'read_all', 'read_next', 'read_number', 'read_open', 'rows_of', 'sees_all') then 'plank_reader'
+    when name in ('has_rows', 'read_all', 'read_next', 'read_number', 'read_open', 'rest_read', 'rows_of', 'sees_all') then 'plank_reader'
+    when name = 'rest_write' then 'plank_writer'
     else 'plank_owner' end
 $$;
 

@@ -43,11 +43,13 @@ end $$;
 --
 -- @keep@ and @give_back@ are these two pieces of the functions below.
 create function plank.with_lastval(body text) returns text language sql as $$
-  select replace(replace(body, '@keep@', $keep$begin
-    lastval := pg_catalog.lastval();
-  exception when object_not_in_prerequisite_state or insufficient_privilege then
-    null;   -- no sequence was used in this session, or one that plank may not read
-  end;$keep$), '@give_back@', $give$if lastval is not null then
+  select replace(replace(body, '@keep@', $keep$if pg_catalog.current_setting('exit_on_error') operator(pg_catalog.=) 'off' then   -- else an error ends the session, caught or not
+    begin
+      lastval := pg_catalog.lastval();
+    exception when object_not_in_prerequisite_state or insufficient_privilege then
+      null;   -- no sequence was used in this session, or one that plank may not read
+    end;
+  end if;$keep$), '@give_back@', $give$if lastval is not null then
     number := pg_catalog.nextval('plank.last');
     number := pg_catalog.setval('plank.last', lastval);
   end if;$give$)

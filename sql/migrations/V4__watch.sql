@@ -9,6 +9,7 @@ create table plank.watched (
   asked       text     not null check (asked in ('auto', 'statement', 'row')),
   level       text     not null check (level in ('statement', 'row')),
   why         text     not null,                                  -- why this level
+  writable    boolean  not null default false,                    -- whether everybody may write it while servers run with --auth off
   late_key    boolean  not null default false,                    -- whether the key is checked at the end of a transaction
   since       xid8     not null default pg_current_xact_id(),     -- the transaction in which capture began
   described   json,                                               -- how the table looked when a server last looked:
@@ -162,11 +163,13 @@ create function plank.describe(t oid) returns json language sql stable set searc
   select json_build_object(
     'rel', w.rel::oid::bigint, 'schema', n.nspname, 'name', c.relname,
     'quoted', format('%I.%I', n.nspname, c.relname), 'since', w.since::text::bigint,
-    'key', w.key, 'late_key', w.late_key, 'old_rows', w.old_rows, 'narrowed', w.columns is not null,
+    'key', w.key, 'late_key', w.late_key, 'old_rows', w.old_rows, 'narrowed', w.columns is not null, 'writable', w.writable,
+    'plain', (select bool_and(plank.is_plain(a.atttypid)) from pg_attribute a where a.attrelid = w.rel and a.attnum > 0 and not a.attisdropped),
     'columns', (
       select coalesce(json_agg(json_build_object(
         'name', a.attname, 'number', a.attnum, 'type', format_type(a.atttypid, a.atttypmod), 'base', format_type(y.oid, null),
         'collation', l.collation, 'letters', l.letters, 'wide', plank.is_wide(a.atttypid),
+        'fixed', case when a.attgenerated <> '' then 'generated' when a.attidentity = 'a' then 'identity' end,
         'labels', case when y.typtype = 'e' then (select json_agg(enumlabel order by enumsortorder) from pg_enum where enumtypid = y.oid) end
         ) order by a.attnum), '[]')
       from pg_attribute a join base b on b.attnum = a.attnum join pg_type y on y.oid = b.type and y.typtype <> 'd'
@@ -419,9 +422,10 @@ end $$;
 
 -- Makes table t live. columns: what clients may see (the key is always among them), null for all. old_rows: whether clients
 -- may have the row before a change; without it the table takes no filter and no policy. level: 'auto' chooses; 'statement' and
--- 'row' are refused where they can't be exact. Calling it again changes the settings. It waits for the writers of the table that
+-- 'row' are refused where they can't be exact. writable: whether everybody may write it through servers that run with --auth off.
+-- Calling it again changes the settings. It waits for the writers of the table that
 -- are under way (SHARE ROW EXCLUSIVE), so every later change is captured.
-create function plank.watch(t regclass, columns name[] default null, old_rows boolean default true, level text default 'auto')
+create function plank.watch(t regclass, columns name[] default null, old_rows boolean default true, level text default 'auto', writable boolean default false)
   returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   refused record;
@@ -438,6 +442,9 @@ begin
   if old_rows is null then
     raise exception 'plank: old_rows is null, it has to be true or false' using errcode = 'invalid_parameter_value';
   end if;
+  if writable is null then
+    raise exception 'plank: writable is null, it has to be true or false' using errcode = 'invalid_parameter_value';
+  end if;
   if columns = '{}' then
     raise exception 'plank: columns is empty' using hint = 'leave it out for all columns', errcode = 'invalid_parameter_value';
   end if;
@@ -451,12 +458,13 @@ begin
     raise exception 'plank: % can''t be captured by statements: %', t, exact.why using hint = 'leave level out: plank captures it row by row', errcode = 'feature_not_supported';
   end if;
 
-  insert into plank.watched (rel, key, columns, old_rows, asked, level, why)
-    values (t, '{}', columns, watch.old_rows, watch.level,
+  insert into plank.watched (rel, key, columns, old_rows, writable, asked, level, why)
+    values (t, '{}', columns, watch.old_rows, watch.writable, watch.level,
       case watch.level when 'row' then 'row' else exact.level end, case watch.level when 'row' then 'asked for' else exact.why end)
-    on conflict (rel) do update set columns = excluded.columns, old_rows = excluded.old_rows, asked = excluded.asked,
+    on conflict (rel) do update set columns = excluded.columns, old_rows = excluded.old_rows, writable = excluded.writable, asked = excluded.asked,
       level = excluded.level, why = excluded.why;
   perform plank.look_at(t);
+  if writable then perform plank.permit_writes(t); end if;
   perform plank.announce(t, 'W');
 end $$;
 
@@ -523,6 +531,7 @@ begin
   foreach part in array parts loop
     perform plank.detach(part, t);
   end loop;
+  perform plank.forbid_writes(t);
   delete from plank.watched where rel = t;
   perform plank.announce(t, 'X');
   -- Other watched tables may have shared its triggers. Nobody writes in between.
@@ -543,7 +552,7 @@ end $$;
 
 -- What is watched, as which level, and why.
 create view plank.tables as
-  select w.rel as "table", w.key, w.columns, w.old_rows, w.level, w.why, w.since,
+  select w.rel as "table", w.key, w.columns, w.old_rows, w.writable, w.level, w.why, w.since,
     (select string_agg(format('%s: %s', m.rel, m.problem), '; ') from plank.member m where m.watched = w.rel and m.problem is not null) as problem
   from plank.watched w join pg_class c on c.oid = w.rel;
 

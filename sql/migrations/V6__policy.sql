@@ -78,6 +78,7 @@ begin
       using hint = 'join some with or=(...)', errcode = 'program_limit_exceeded';
   end if;
   perform plank.renew_policy(t, role, changed);
+  if changed && '{insert,update,delete}' then perform plank.permit_writes(t); end if;
   perform plank.announce(t, 'W');
 end $$;
 
@@ -137,5 +138,3 @@ end $$;
 create trigger renew_policies after update of log_id on plank.meta for each statement execute function plank.renew_policies();
 
 revoke all on all functions in schema plank from public;
-
-select plank.watch('public.items');

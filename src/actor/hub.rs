@@ -24,12 +24,14 @@ mod batch;
 mod budget;
 mod follow;
 mod index;
+mod receipts;
 mod recent;
 mod resume;
 mod topics;
 mod turns;
 
 use batch::Batch;
+use receipts::Receipts;
 use recent::Looks;
 use resume::Pending;
 use topics::Topics;
@@ -65,6 +67,7 @@ pub struct Hub {
     looks: Looks,
     /// What came while the listener was away, or in the middle of a batch, or is ahead of the hub.
     pending: VecDeque<Pending>,
+    receipts: Receipts,
 }
 
 impl Hub {
@@ -93,6 +96,7 @@ impl Hub {
             work: None,
             builder: ChangeBuilder::new(STATEMENT_KEYS_MAX),
             pending: VecDeque::new(),
+            receipts: Receipts::default(),
         }
     }
 
@@ -251,7 +255,16 @@ impl Handler<Live> for Hub {
             }
         }
         self.answer_pending();
+        self.answer_receipts();
         self.advance();
+    }
+}
+
+impl Handler<AwaitReceipt> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, receipt: AwaitReceipt, _: &mut Self::Context) {
+        self.await_receipt(receipt);
     }
 }
 
@@ -308,7 +321,7 @@ impl Handler<FindTable> for Hub {
     type Result = MessageResult<FindTable>;
 
     fn handle(&mut self, find: FindTable, _: &mut Self::Context) -> Self::Result {
-        let table = || self.catalog.resolve(find.name).cloned();
+        let table = || self.catalog.resolve(&find.name).cloned();
         MessageResult(self.cursor.is_some().then(table))
     }
 }

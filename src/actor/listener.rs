@@ -41,6 +41,8 @@ pub struct Settings {
     pub doorbell: bool,
     /// What was read for clients that come back: void when the server was away.
     pub history: History,
+    /// Whether the demo's table is made where it is missing.
+    pub demo: bool,
 }
 
 /// The actor.

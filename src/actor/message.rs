@@ -181,12 +181,34 @@ pub enum Recently {
     Lost(ResetReason),
 }
 
+/// A client wants to know when a subscription has passed a cursor.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AwaitReceipt {
+    /// Where it is.
+    pub shard: ShardId,
+    /// Which.
+    pub key: SubscriptionKey,
+    /// The cursor.
+    pub cursor: Cursor,
+}
+
+/// Everything up to the cursor of an [`AwaitReceipt`] has been pushed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Receipt {
+    /// Whose.
+    pub key: SubscriptionKey,
+    /// Why it can't be told, if it can't.
+    pub refusal: Option<(&'static str, &'static str)>,
+}
+
 /// Looks a watched table up by its name, whoever may see it. The outer none before the listener was live for the first time.
 #[derive(Message)]
 #[rtype(result = "Option<Option<Arc<Table>>>")]
 pub struct FindTable {
     /// As PostgreSQL quotes it.
-    pub name: &'static str,
+    pub name: String,
 }
 
 /// Lists the tables that somebody may name, for requests over HTTP. None before the listener was live for the first time.

@@ -1,11 +1,14 @@
-//! What a client asks about a subscription: is it live? The answer comes behind everything that it had missed.
+//! What a client asks about a subscription: is it live, and has it passed a place in the log? The answer comes behind everything
+//! that was missed, and behind every change up to that place.
 
 use bytes::Bytes;
 
-use crate::wire::message;
+use crate::feed::Cursor;
+use crate::wire::message::{self, Refusal};
 
 use super::conn::Conn;
 use super::local::Local;
+use super::message::{AwaitReceipt, SubscriptionKey};
 use super::subscription::named;
 
 impl Local {
@@ -20,6 +23,41 @@ impl Local {
         let is_there = subscription.is_joined() && !conn.is_blocked();
         subscription.is_awaited = !is_there;
         is_there
+    }
+
+    /// Whether the subscription is none: then there is nothing to wait for. Else the hub says when it has passed the cursor.
+    pub(super) fn await_receipt(&self, slot: usize, conn: &Conn, id: &str, cursor: Cursor) -> bool {
+        let subscriptions = conn.subscriptions().borrow();
+        let Some(place) = named(&subscriptions, id) else {
+            return true;
+        };
+        let serial = subscriptions[place].serial;
+        self.hub.do_send(AwaitReceipt {
+            shard: self.id,
+            key: SubscriptionKey { slot, serial },
+            cursor,
+        });
+        false
+    }
+
+    /// Every change up to the cursor that a client has asked about has been written, or waits for its socket.
+    pub(super) fn receipt(&self, key: SubscriptionKey) {
+        let Some((conn, place)) = self.find(key) else {
+            return;
+        };
+        let id = conn.subscriptions().borrow()[place].id.clone();
+        if self.ping(&conn, &id) {
+            self.reply(&conn, message::pong(Some(&id)));
+        }
+    }
+
+    /// It is not known when that will be.
+    pub(super) fn no_receipt(&self, key: SubscriptionKey, code: &'static str, why: &str) {
+        if let Some((conn, place)) = self.find(key) {
+            let id = conn.subscriptions().borrow()[place].id.clone();
+            let refusal = Refusal::of(&id, code, why);
+            self.reply(&conn, message::error(&refusal));
+        }
     }
 
     /// The socket of a client has taken everything: answers what it has asked meanwhile.

@@ -71,8 +71,13 @@ impl Session {
         }
         match message {
             Ok(ClientMessage::Auth(token)) => return self.log_in(&token, ctx),
-            Ok(ClientMessage::Ping(None)) => ctx.write(message::pong(None)),
-            Ok(ClientMessage::Ping(Some(id))) => {
+            Ok(ClientMessage::Ping(None, _)) => ctx.write(message::pong(None)),
+            Ok(ClientMessage::Ping(Some(id), Some(cursor))) => {
+                if self.shard.await_receipt(self.slot, &self.conn, &id, cursor) {
+                    ctx.write(message::pong(Some(&id)));
+                }
+            }
+            Ok(ClientMessage::Ping(Some(id), None)) => {
                 if self.shard.ping(&self.conn, &id) {
                     ctx.write(message::pong(Some(&id)));
                 }

@@ -330,6 +330,19 @@ impl Handler<Restart> for Shard {
     }
 }
 
+impl Handler<Receipt> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, Receipt { key, refusal }: Receipt, _: &mut Self::Context) {
+        // What is pending comes before the answer.
+        self.begin();
+        match refusal {
+            None => self.local.receipt(key),
+            Some((code, why)) => self.local.no_receipt(key, code, why),
+        }
+    }
+}
+
 impl Handler<Refused> for Shard {
     type Result = ();
 

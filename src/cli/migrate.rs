@@ -29,7 +29,7 @@ pub fn run(args: MigrateArgs) -> Result<(), AppError> {
     super::start_logger("warn");
     let config = Config::for_database(&args.database).map_err(|e| AppError(e.to_string()))?;
     actix_rt::System::new().block_on(async {
-        let (database, postgres) = app::database(&config).await?;
+        let database = app::database_beside(&config)?;
         let result = match args.uninstall {
             true => uninstall(&database.listen, args.yes).await,
             false => app::prepare(&database).await.map(|done| match done {
@@ -37,9 +37,6 @@ pub fn run(args: MigrateArgs) -> Result<(), AppError> {
                 done => done.iter().for_each(|name| println!("applied {name}")),
             }),
         };
-        if let Some(postgres) = postgres {
-            postgres.stop().await.map_err(|e| AppError(e.to_string()))?;
-        }
         result.map_err(|e| AppError(e.to_string()))
     })
 }

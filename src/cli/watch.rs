@@ -7,7 +7,7 @@ use clap::Args;
 use crate::app::{self, AppError};
 use crate::config::{Config, DatabaseArgs};
 use crate::feed::Table;
-use crate::store::watch::{Settings, Watcher};
+use crate::store::watch::{Asked, Settings, Watcher};
 use crate::text::one_line;
 
 /// The settings of `plank watch`.
@@ -15,11 +15,21 @@ use crate::text::one_line;
 #[command(
     after_help = "Calling it again changes the settings. It waits for transactions that have written to the table, \
     and a running plank follows at once. The role of the database URL has to own the table, or be a superuser.\n\n\
-    Examples:\n  plank watch orders\n  plank watch 'sales.\"Order Lines\"' --columns id,total"
+    Examples:\n  plank watch orders lines 'sales.*'\n  plank watch 'sales.\"Order Lines\"' --columns id,total"
 )]
 pub struct WatchArgs {
-    /// The table, as PostgreSQL reads a name: orders, sales.orders, 'sales."Order Lines"'; without a schema it is one of public
-    table: String,
+    /// Tables, as PostgreSQL reads a name: orders, sales.orders, 'sales."Order Lines"'; without a schema it is one of public. sales.* is
+    /// every table of a schema
+    #[arg(required_unless_present_any = ["all", "schema"], value_name = "TABLE")]
+    tables: Vec<String>,
+
+    /// Every table of every schema that is not PostgreSQL's or plank's own
+    #[arg(long, conflicts_with_all = ["tables", "schema"])]
+    all: bool,
+
+    /// Every table of a schema; may be repeated
+    #[arg(long, value_name = "SCHEMA")]
+    schema: Vec<String>,
 
     /// What clients may see, as id,total; the key columns are always among them [default: all columns, later ones too]
     #[arg(long, value_delimiter = ',', value_name = "COLUMNS")]
@@ -28,6 +38,10 @@ pub struct WatchArgs {
     /// Show clients no row as it was before a change. The table then takes no filter and no policy
     #[arg(long)]
     no_old_rows: bool,
+
+    /// Let everybody write it over HTTP while the server runs with --auth off. With --auth on it is for plank allow to say
+    #[arg(long)]
+    writable: bool,
 
     /// How changes are captured. auto chooses what is exact: row for partitions, inheritance, deferrable keys and subscriptions
     #[arg(long, default_value = "auto", value_parser = ["auto", "statement", "row"], hide_possible_values = true, value_name = "auto|statement|row")]
@@ -59,16 +73,26 @@ pub fn watch(args: WatchArgs) -> Result<(), AppError> {
         }),
         old_rows: !args.no_old_rows,
         level: args.level,
+        writable: args.writable,
     };
-    with_watcher(
-        &args.database,
-        &args.table,
-        "plank watch",
-        async |watcher, table| {
-            let watched = watcher.watch(table, &settings).await;
-            watched.map(|watched| line(&watched)).map_err(text)
-        },
-    )
+    let asked = Asked {
+        all: args.all,
+        schemas: args.schema,
+        tables: args.tables,
+    };
+    with_watcher(&args.database, "", "plank watch", async |watcher, _| {
+        let mut lines = Vec::new();
+        for table in watcher.tables(&asked).await.map_err(text)? {
+            let watched = watcher.watch(&table, &settings).await;
+            match watched {
+                Ok(watched) => lines.push(line(&watched)),
+                // What has been done before stays, and is said.
+                Err(error) if lines.is_empty() => return Err(text(error)),
+                Err(error) => return Err(AppError(format!("{error}\n{}", lines.join("\n")))),
+            }
+        }
+        Ok(lines.join("\n"))
+    })
 }
 
 /// Lets a table go.
@@ -98,18 +122,12 @@ pub(super) fn with_watcher(
     super::start_logger("warn");
     let config = Config::for_database(database).map_err(text)?;
     actix_rt::System::new().block_on(async {
-        let (database, postgres) = app::database_beside(&config).await?;
-        let result = async {
-            let watcher = Watcher::open(&database.listen, application)
-                .await
-                .map_err(text)?;
-            app::prepare(&database).await.map_err(text)?;
-            work(&watcher, table).await
-        };
-        let result = result.await;
-        if let Some(postgres) = postgres {
-            postgres.stop().await.map_err(text)?;
-        }
+        let database = app::database_beside(&config)?;
+        let watcher = Watcher::open(&database.listen, application)
+            .await
+            .map_err(text)?;
+        app::prepare(&database).await.map_err(text)?;
+        let result = work(&watcher, table).await;
         // Somebody who does not read it is no reason to fail: it is done.
         result.map(|line| drop(writeln!(std::io::stdout(), "{line}")))
     })
@@ -127,6 +145,9 @@ fn line(watched: &Table) -> String {
         true => format!("columns {}", one_line(&names.join(", "))),
         false => "all columns".into(),
     });
+    if watched.writable {
+        line.push_str(", writable");
+    }
     if watched.key.is_empty() {
         line.push_str(&format!(
             "\n{quoted} has no primary key: its changes carry no key"

@@ -22,6 +22,9 @@ pub struct Column {
     /// As `format_type` writes it.
     #[serde(rename = "type")]
     pub type_name: String,
+    /// Why clients can't write it: `generated` or `identity`; none where they can.
+    #[serde(default, skip_serializing)]
+    pub fixed: Option<String>,
     /// Which of its numbers a reader may round that takes all numbers for floating-point ones.
     #[serde(default, skip_serializing)]
     pub wide: Option<Wide>,
@@ -50,6 +53,12 @@ pub struct Table {
     pub late_key: bool,
     /// Whether clients may have the row before a change.
     pub old_rows: bool,
+    /// Whether everybody may write it where nobody has to log in.
+    #[serde(default)]
+    pub writable: bool,
+    /// Whether PostgreSQL alone writes its values: no type is of somebody's own.
+    #[serde(default)]
+    pub plain: bool,
     /// Whether `columns` is a part of the table's columns only.
     pub narrowed: bool,
     /// What clients may see.
@@ -78,6 +87,11 @@ impl Table {
         let rest = visible
             .filter(|name| !self.key.contains(name) && wanted.is_none_or(|w| w.contains(name)));
         Some(self.key.iter().chain(rest).cloned().collect())
+    }
+
+    /// A column that clients may name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|c| c.name == name)
     }
 
     /// Whether clients may name this column.
@@ -220,6 +234,8 @@ impl Table {
             since: 0,
             key: vec!["id".into()],
             old_rows: true,
+            writable: false,
+            plain: true,
             narrowed: false,
             columns: vec![],
             policies: vec![],
@@ -238,6 +254,7 @@ mod tests {
                 .map(|n| Column {
                     name: n.into(),
                     type_name: "text".into(),
+                    fixed: None,
                     wide: None,
                     kind: Kind::Other,
                 })

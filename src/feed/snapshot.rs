@@ -66,6 +66,23 @@ impl Snapshot {
                 .all(|x| *x >= other.xmax || other.running.binary_search(x).is_ok())
     }
 
+    /// The same, and besides it the transaction `own`, which it did not see. None if more than `between_max` others may have
+    /// begun since.
+    pub fn and_own(mut self, own: u64, between_max: u64) -> Option<Self> {
+        if own < self.xmax {
+            self.running.retain(|x| *x != own);
+            return Some(self);
+        }
+        if own - self.xmax > between_max {
+            return None;
+        }
+        // PostgreSQL never gives out a number whose low 32 bits are below 3.
+        let others = (self.xmax..own).filter(|x| x & 0xFFFF_FFFF > 2);
+        self.running.extend(others);
+        self.xmax = next_xid(own);
+        Some(self)
+    }
+
     /// The same place in the log, said with the newest transaction that has a row in it: nothing above `newest` is in
     /// the log, so leaving it out changes nothing that was or will be read.
     ///

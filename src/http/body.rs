@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue,
 };
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, web};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -25,6 +26,24 @@ pub async fn object(
     accepted: &[&str],
     bytes_max: usize,
 ) -> Result<Map<String, Value>, Problem> {
+    let bytes = bytes(request, payload, accepted, bytes_max).await?;
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(_) => Err(Problem::malformed("body", "has to be a JSON object")),
+        Err(error) => Err(Problem::malformed("body", format!("is no JSON: {error}"))),
+    }
+}
+
+/// The body, of one of the media types `accepted`.
+///
+/// # Errors
+/// 415, 413, 408 or 400.
+pub async fn bytes(
+    request: &HttpRequest,
+    payload: web::Payload,
+    accepted: &[&str],
+    bytes_max: usize,
+) -> Result<Bytes, Problem> {
     let content_type = request
         .headers()
         .get(CONTENT_TYPE)
@@ -47,21 +66,14 @@ pub async fn object(
     if declared.is_some_and(|n| n > bytes_max as u64) {
         return Err(too_large(bytes_max));
     }
-    let bytes = match timeout(BODY_MAX, payload.to_bytes_limited(bytes_max)).await {
-        Ok(Ok(Ok(bytes))) => bytes,
-        Ok(Ok(Err(error))) => {
-            return Err(Problem::malformed(
-                "body",
-                format!("can't be read: {error}"),
-            ));
-        }
-        Ok(Err(_)) => return Err(too_large(bytes_max)),
-        Err(_) => return Err(late()),
-    };
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(members)) => Ok(members),
-        Ok(_) => Err(Problem::malformed("body", "has to be a JSON object")),
-        Err(error) => Err(Problem::malformed("body", format!("is no JSON: {error}"))),
+    match timeout(BODY_MAX, payload.to_bytes_limited(bytes_max)).await {
+        Ok(Ok(Ok(bytes))) => Ok(bytes),
+        Ok(Ok(Err(error))) => Err(Problem::malformed(
+            "body",
+            format!("can't be read: {error}"),
+        )),
+        Ok(Err(_)) => Err(too_large(bytes_max)),
+        Err(_) => Err(late()),
     }
 }
 

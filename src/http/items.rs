@@ -1,14 +1,13 @@
 //! `/api/items`: create, read, replace, merge, delete. The entity tag is the row's version.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    CACHE_CONTROL, ETAG, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, LOCATION,
-};
+use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderMap, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::feed::Right;
 use crate::store::items::{self, Expect, Item, Outcome, Write};
 
+use super::etag::tags;
 use super::observe::NO_TRANSFORM;
 use super::openapi as doc;
 use super::problem::Problem;
@@ -51,6 +50,7 @@ pub async fn create(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
+    served(&state)?;
     let guard = guard(&state, who, Some(Right::Insert)).await?;
     let members = body::object(&request, payload, JSON, state.body_bytes_max).await?;
     let fields = fields(members, Write::Replace, &guard)?;
@@ -87,6 +87,7 @@ pub async fn page(
     who: Who,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
+    served(&state)?;
     let guard = guard(&state, who, None).await?;
     let query = list::parse(request.query_string(), &guard)?;
     let page = soon(items::list(&state.pool, &guard, &query))
@@ -129,6 +130,7 @@ pub async fn read(
     request: HttpRequest,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
+    served(&state)?;
     let id = id(&path)?;
     let guard = guard(&state, who, None).await?;
     let item = soon(items::get(&state.pool, &guard, id))
@@ -221,6 +223,7 @@ async fn write(
     payload: web::Payload,
     write: Write,
 ) -> Result<HttpResponse, Problem> {
+    served(state)?;
     let id = id(path)?;
     let conditions = Conditions::of(request.headers())?;
     let guard = guard(state, who, Some(Right::Update)).await?;
@@ -262,6 +265,7 @@ pub async fn delete(
     request: HttpRequest,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
+    served(&state)?;
     let id = id(&path)?;
     let conditions = Conditions::of(request.headers())?;
     let guard = guard(&state, who, Some(Right::Delete)).await?;
@@ -289,6 +293,16 @@ fn refused(id: i64, outcome: Outcome, conditions: &Conditions) -> Problem {
         Outcome::Forbidden => who::forbidden("your role may not do that with this item"),
         Outcome::Taken => taken(),
         Outcome::Done(_) | Outcome::Hidden(_) | Outcome::Missing => missing(id),
+    }
+}
+
+/// 404 where the demo is off: nothing is known of a table `items` that is somebody's own.
+fn served(state: &State) -> Result<(), Problem> {
+    match state.demo {
+        true => Ok(()),
+        false => Err(Problem::not_found(
+            "the demo is off here; GET /api/tables lists the tables, and /rest/TABLE serves each; plank serve --demo turns it on",
+        )),
     }
 }
 
@@ -340,26 +354,6 @@ fn id(path: &str) -> Result<i64, Problem> {
             ),
         )
     })
-}
-
-/// The entity tags of a conditional header, if it is there (RFC 9110, section 13.1).
-fn tags(headers: &HeaderMap, name: HeaderName) -> Result<Option<Vec<String>>, Problem> {
-    let mut list = None;
-    for value in headers.get_all(&name) {
-        let list = list.get_or_insert_with(Vec::new);
-        for tag in value.to_str().unwrap_or_default().split(',').map(str::trim) {
-            let opaque = tag.strip_prefix("W/").unwrap_or(tag);
-            let is_quoted = opaque.len() >= 2 && opaque.starts_with('"') && opaque.ends_with('"');
-            if tag != "*" && !is_quoted {
-                let detail = format!(
-                    "{tag:?} is no entity tag; send the ETag of the row with its quotes, as in {name}: \"3\""
-                );
-                return Err(Problem::malformed(name.as_str(), detail));
-            }
-            list.push(tag.to_owned());
-        }
-    }
-    Ok(list)
 }
 
 /// What a request expects of the row that it writes.

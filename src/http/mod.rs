@@ -2,7 +2,7 @@
 //!
 //! - [`server`] binds the addresses and puts the services of a worker together.
 //! - [`ws`] takes a socket out of HTTP: it is the only way to a session.
-//! - [`routes`] is the list of all paths. [`items`], [`tables`], [`rows`], [`changes`], [`health`], [`assets`] answer
+//! - [`routes`] is the list of all paths. [`items`], [`tables`], [`rows`], [`rest`], [`changes`], [`health`], [`assets`] answer
 //!   there; [`openapi`] says to programs and people how.
 //! - [`stream`] and [`long_poll`] carry the same as a WebSocket over HTTP: each is a session over a pipe.
 //! - [`session`] is how browsers log in, [`who`] finds out whose a request is. [`packed`] makes the files of [`assets`] small.
@@ -40,6 +40,8 @@ mod accept;
 pub mod assets;
 pub mod body;
 pub mod changes;
+mod cors;
+mod etag;
 pub mod health;
 mod heard;
 pub mod host;
@@ -56,6 +58,7 @@ mod prefix;
 pub mod problem;
 mod query;
 mod request_id;
+pub mod rest;
 pub mod routes;
 pub mod rows;
 pub mod server;
@@ -123,6 +126,8 @@ pub struct State {
     pub compression: bool,
     /// See [`crate::config::Config::stringify_wide_numbers`].
     pub stringifies: bool,
+    /// Whether `/api/items` is served.
+    pub demo: bool,
     /// Bytes of a request body.
     pub body_bytes_max: usize,
 }

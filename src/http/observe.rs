@@ -18,6 +18,7 @@ use bytes::Bytes;
 use crate::actor::place::{Asking, Open};
 use crate::metrics::{RequestLabels, RouteLabel};
 
+use super::cors;
 use super::problem::Problem;
 use super::request_id::{self, REQUEST_ID, X_REQUEST_ID};
 use super::session;
@@ -45,14 +46,20 @@ pub async fn observe<B: MessageBody + 'static>(
         .as_ref()
         .and_then(|state| check(state, &request).err());
     let id = request_id::of(request.headers());
-    let mut response = match refused {
-        Some(problem) => request.into_response(problem.error_response()),
-        None => {
+    let origins = state.as_ref().map(|state| state.allowed_origins.clone());
+    let origins = origins.unwrap_or_default();
+    let origin = cors::allowed(request.headers(), &origins);
+    let preflight = cors::preflight(request.method(), request.headers(), origin.as_ref());
+    let mut response = match (refused, preflight) {
+        (Some(problem), _) => request.into_response(problem.error_response()),
+        (None, Some(answer)) => request.into_response(answer),
+        (None, None) => {
             // What is logged for its sake has its name.
             let serving = REQUEST_ID.scope(id.clone(), next.call(request));
             serving.await?.map_into_boxed_body()
         }
     };
+    cors::mark(response.headers_mut(), origin, &origins);
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }

@@ -28,6 +28,22 @@ pub struct FieldError {
     pub detail: String,
 }
 
+/// What PostgREST's clients look for in an error of `/rest`.
+#[derive(Clone, Debug, Default, Serialize, ToSchema, PartialEq, Eq)]
+pub struct Members {
+    /// An SQLSTATE of PostgreSQL, or a code of PostgREST's.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// For people.
+    pub details: Option<String>,
+    /// For people: what to do.
+    pub hint: Option<String>,
+    /// The operation of a batch that was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<usize>,
+}
+
 /// See the module's documentation.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -37,6 +53,8 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// Of `/rest` only.
+    members: Option<Box<Members>>,
 }
 
 /// Why a request could not be served, as RFC 9457 says it.
@@ -58,6 +76,10 @@ pub(super) struct Body<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false, min_items = 1)]
     errors: &'a [FieldError],
+    /// Of `/rest` only.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    members: Option<&'a Members>,
 }
 
 impl Problem {
@@ -69,6 +91,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             headers: Vec::new(),
+            members: None,
         }
     }
 
@@ -139,6 +162,44 @@ impl Problem {
         self.detail = detail.into();
     }
 
+    /// What it says of a part of the request.
+    pub fn with_error(mut self, error: FieldError) -> Self {
+        self.errors.push(error);
+        self
+    }
+
+    /// Says it as PostgREST's clients read it, too.
+    pub fn with_members(mut self, members: Members) -> Self {
+        self.members = Some(Box::new(members));
+        self
+    }
+
+    /// The same with the code, and the text that it has already; nothing changes where it has been said.
+    pub fn with_code(mut self, code: &str) -> Self {
+        let message = &self.detail;
+        self.members.get_or_insert_with(|| {
+            Box::new(Members {
+                code: code.into(),
+                message: message.clone(),
+                ..Members::default()
+            })
+        });
+        self
+    }
+
+    /// Which operation of a batch it is about.
+    pub fn at_index(mut self, index: usize) -> Self {
+        if let Some(members) = &mut self.members {
+            members.index = Some(index);
+        }
+        self
+    }
+
+    /// The last part of its `type`.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
     /// Adds a header to the response.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
@@ -163,6 +224,7 @@ impl Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             errors: &self.errors,
+            members: self.members.as_deref(),
         };
         // Strings and a number always serialise.
         serde_json::to_string(&body).unwrap_or_default()
@@ -238,6 +300,7 @@ impl From<StoreError> for Problem {
                     "the database does not let plank do that; the log of the server says what is missing",
                 )
             }
+            StoreError::Refused(fault) => Self::conflict(fault.message),
             StoreError::Internal(why) => {
                 log::error!("request failed reason=\"{why}\"");
                 Self::new(

@@ -5,7 +5,7 @@ use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, guard, web};
 
 use super::problem::Problem;
-use super::{assets, changes, health, items, openapi, rows, session, stream, tables, ws};
+use super::{assets, changes, health, items, openapi, rest, rows, session, stream, tables, ws};
 
 /// All of them. A new one comes here, and its handler into the list in [`super::openapi`].
 pub fn routes() -> Vec<Place> {
@@ -20,6 +20,13 @@ pub fn routes() -> Vec<Place> {
             .on(Method::DELETE, items::delete),
         Place::at("/api/tables").get(tables::list),
         Place::at("/api/tables/{table}/rows").get(rows::read),
+        Place::at("/rest").on(Method::POST, rest::batch::run),
+        Place::at("/rest/{table}")
+            .get(rest::read)
+            .on(Method::POST, rest::write::insert)
+            .on(Method::PATCH, rest::write::update)
+            .on(Method::PUT, rest::write::put)
+            .on(Method::DELETE, rest::write::delete),
         Place::at("/api/changes").get(changes::history),
         // HEAD would have no end.
         Place::at("/api/stream").on(Method::GET, stream::events),

@@ -24,7 +24,7 @@ use super::query::{self, refused};
 use super::who::Who;
 use super::{State, accept};
 
-mod order;
+pub mod order;
 
 use order::Binding;
 

@@ -16,6 +16,7 @@ use crate::feed::{Catalog, Cursor, Epoch, Rest, Snapshot};
 use crate::limits::{MARK_APART, PING_MAX};
 
 use super::connect::{self, ConnectError, Connection, chain};
+use super::demo;
 use super::migrate;
 
 pub(super) mod decode;
@@ -54,6 +55,18 @@ impl LogReader {
     /// # Errors
     /// Says whether it makes sense to try again.
     pub async fn connect(server: &Server, doorbell: bool) -> Result<Self, ConnectError> {
+        Self::connect_for(server, doorbell, false).await
+    }
+
+    /// The same; `is_demo`: the table of the demo is made where it is missing.
+    ///
+    /// # Errors
+    /// See [`Self::connect`].
+    pub async fn connect_for(
+        server: &Server,
+        doorbell: bool,
+        is_demo: bool,
+    ) -> Result<Self, ConnectError> {
         let server = connect::harden(server.clone(), "plank listener");
         let (mut client, connection) = connect::connect(&server).await?;
         let config = &server.config;
@@ -78,6 +91,9 @@ impl LogReader {
             probe(&server, &token, &probed).await?;
         }
         migrate::run_if_due(&mut client, &server).await?;
+        if is_demo {
+            demo::install(&client, config).await?;
+        }
         let of = |e: tokio_postgres::Error| ConnectError::of(&e, config);
         let prepare = async {
             let settings = format!("{SETTINGS}; {LISTENER_SETTINGS}");

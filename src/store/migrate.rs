@@ -20,6 +20,9 @@ mod embedded {
 /// Gives what the migrations have made to a role that owns nothing else.
 const OWNER_SQL: &str = include_str!("../../sql/owner.sql");
 
+/// Lets the role that writes write what clients may write.
+const WRITER_SQL: &str = include_str!("../../sql/writer.sql");
+
 const UNINSTALL_SQL: &str = include_str!("../../sql/uninstall.sql");
 
 /// The migrations that were applied, and whether all else that [`run`] does is done: the log is of this database, and
@@ -119,6 +122,10 @@ async fn run_locked(client: &mut Client, config: &Config) -> Result<Vec<String>,
     // Each time: a plank may have ended between its last migration and this.
     client
         .batch_execute(OWNER_SQL)
+        .await
+        .map_err(|e| ConnectError::of(&e, config))?;
+    client
+        .batch_execute(WRITER_SQL)
         .await
         .map_err(|e| ConnectError::of(&e, config))?;
     let undivided = client.query_opt(UNDIVIDED, &[]).await;

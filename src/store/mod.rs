@@ -3,11 +3,14 @@
 //! - [`connect`]: a connection, and what its failure means for people. `dial`: to which of several hosts, with which
 //!   password. `tls`, `certificate`: what the server's certificate has to be.
 //! - [`migrate`]: the schema, from `sql/migrations`.
+//! - [`demo`]: the table of the demo.
 //! - [`log`]: the LISTEN connection, and reading the change log by cursor.
 //! - [`history`]: the log and whole tables, for clients that come back.
 //! - [`pool`], [`items`]: the requests. `driven`: the thread of their connections. `lease`: whether one still answers.
 //! - `session`: what every session has set. [`sqlstate`]: what each error code of PostgreSQL means.
 //! - `policy`: whether what somebody may see is still what it was.
+//! - [`rest`]: tables read and written on behalf of clients.
+//! - [`fault`]: what a refusal of the database says to a client.
 //! - [`tickets`]: what a browser opens a WebSocket with.
 //! - [`retention`]: how much of the log is kept.
 //! - [`canary`]: the heartbeat row.
@@ -18,8 +21,10 @@
 pub mod canary;
 mod certificate;
 pub mod connect;
+pub mod demo;
 mod dial;
 mod driven;
+pub mod fault;
 pub mod history;
 pub mod inspect;
 pub mod items;
@@ -30,6 +35,7 @@ mod param;
 mod policy;
 pub mod pool;
 pub mod private;
+pub mod rest;
 pub mod retention;
 pub mod revoked;
 mod session;

@@ -15,6 +15,7 @@ use crate::limits::{
 
 use super::connect::{self, ConnectError, chain};
 use super::driven;
+use super::fault::Fault;
 use super::lease::{Lease, Leases};
 use super::session::Session;
 use super::sqlstate::{self, Blame};
@@ -48,6 +49,9 @@ pub enum StoreError {
         /// For people.
         detail: String,
     },
+    /// The database refuses what a client sent.
+    #[error("{}", .0.message)]
+    Refused(Box<Fault>),
     /// A bug, or a schema that is not plank's. The text is for the log.
     #[error("{0}")]
     Internal(String),
@@ -81,6 +85,16 @@ impl From<tokio_postgres::Error> for StoreError {
 pub struct Doubt(Cell<bool>);
 
 impl Doubt {
+    /// A statement that commits by itself is on its way.
+    pub(super) fn begin(&self) {
+        self.0.set(true);
+    }
+
+    /// It has been answered.
+    pub(super) fn end(&self) {
+        self.0.set(false);
+    }
+
     /// Commits.
     ///
     /// # Errors

@@ -102,9 +102,15 @@ pub const TABLE: &[Meaning] = &[
     line("72", Passing, Race), // snapshot too old
     line("F0", Passing, Away), // the server's configuration
     line("HV", Lasting, Away), // a foreign server
-    line("P0004", Lasting, Own), // ASSERT
-    line("P0", Lasting, Value), // RAISE, in a trigger
-    line("XX", Passing, Own),  // internal, damaged data
+    // The functions that plank runs for /rest say these.
+    line("PK403", Lasting, Forbidden), // the policy does not allow the row
+    line("PK404", Lasting, Stale),     // not watched any more
+    line("PK409", Lasting, Collision), // a row is in the way that may not be replaced
+    line("PK503", Passing, Away),      // the policy has just changed
+    line("PK", Lasting, Value),        // too many rows, too many bytes
+    line("P0004", Lasting, Own),       // ASSERT
+    line("P0", Lasting, Value),        // RAISE, in a trigger
+    line("XX", Passing, Own),          // internal, damaged data
 ];
 
 /// What a code that is in no line means.

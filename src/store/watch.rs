@@ -13,8 +13,10 @@ use crate::limits::{STATEMENT_MAX, WATCH_LOCK_MAX, WATCH_MAX};
 use super::connect::{self, ConnectError};
 use super::session::Session;
 
+mod names;
 mod policies;
 
+pub use names::Asked;
 pub use policies::{Allowed, Listed};
 
 /// What a table is called, whose it is, and who asks; names as PostgreSQL quotes them. `usage` is what an owner has, and
@@ -24,8 +26,7 @@ const RESOLVE: &str = "select format('%I.%I', n.nspname, c.relname), quote_ident
     from pg_class c join pg_namespace n on n.oid = c.relnamespace, pg_namespace p \
     where c.oid = $1::text::regclass and p.nspname = 'plank'";
 
-const WATCH: &str =
-    "select plank.watch($1::text::regclass, $2::text[]::name[], $3::boolean, $4::text)";
+const WATCH: &str = "select plank.watch($1::text::regclass, $2::text[]::name[], $3::boolean, $4::text, $5::boolean)";
 const UNWATCH: &str = "select plank.unwatch($1::text::regclass)";
 const DESCRIBE: &str = "select plank.describe($1::text::regclass)";
 
@@ -56,6 +57,8 @@ pub struct Settings {
     pub old_rows: bool,
     /// `auto`, `statement` or `row`.
     pub level: String,
+    /// Whether everybody may write it where nobody has to log in.
+    pub writable: bool,
 }
 
 /// A connection that makes tables live.
@@ -119,8 +122,9 @@ impl Watcher {
             columns,
             old_rows,
             level,
+            writable,
         } = settings;
-        self.call(WATCH, &[&table, columns, old_rows, level], &found)
+        self.call(WATCH, &[&table, columns, old_rows, level, writable], &found)
             .await?;
         let row = self.call(DESCRIBE, &[&table], &found).await?;
         let watched: Option<Json<Table>> = row
@@ -143,10 +147,16 @@ impl Watcher {
     }
 
     async fn resolve(&self, table: &str) -> Result<Found, WatchError> {
-        let row = self
-            .soon(self.client.query_opt(RESOLVE, &[&table]))
-            .await?
-            .map_err(|e| self.unresolved(&e))?;
+        let row = match self.soon(self.client.query_opt(RESOLVE, &[&table])).await? {
+            Ok(row) => row,
+            Err(error) => {
+                let nearest = match error.code() {
+                    Some(&SqlState::UNDEFINED_TABLE) => self.nearest(table).await?,
+                    _ => None,
+                };
+                return Err(self.unresolved(&error, nearest));
+            }
+        };
         let row = row.ok_or_else(|| {
             WatchError::Busy(format!(
                 "{table} has just been dropped; nothing was changed"
@@ -181,7 +191,7 @@ impl Watcher {
         })
     }
 
-    fn unresolved(&self, error: &tokio_postgres::Error) -> WatchError {
+    fn unresolved(&self, error: &tokio_postgres::Error, nearest: Option<String>) -> WatchError {
         let Some(db) = error.as_db_error() else {
             return ConnectError::of(error, &self.config).into();
         };
@@ -198,7 +208,12 @@ impl Watcher {
             }
             _ => return WatchError::Refused(said(db)),
         };
-        WatchError::Refused(format!("{}; {hint}", db.message()))
+        let place = connect::place(&self.config);
+        let message = db.message();
+        WatchError::Refused(match nearest {
+            Some(name) => format!("{message} in {place}; did you mean {name}?"),
+            None => format!("{message}; {hint}"),
+        })
     }
 
     fn refused(&self, error: &tokio_postgres::Error, found: &Found) -> WatchError {

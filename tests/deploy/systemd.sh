@@ -107,6 +107,7 @@ CONF
 mkdir -p "$root/etc/plank"
 cat >"$root/etc/plank/plank.env" <<'ENV'
 PLANK_DATABASE_URL=postgresql://plank@/plank?host=/var/run/postgresql
+PLANK_DEMO=1
 PLANK_TRUSTED_PROXIES=127.0.0.1,::1
 ENV
 chmod 600 "$root/etc/plank/plank.env"

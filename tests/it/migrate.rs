@@ -1,6 +1,6 @@
 //! The schema: by whoever is first, with the rights that there are.
 
-use plank::app::prepare;
+use plank::app::{prepare, prepare_for};
 use plank::config::Database;
 use tokio_postgres::Config;
 
@@ -151,11 +151,29 @@ async fn a_foreign_table_named_items_is_not_touched() {
     sql.batch_execute("create table items (a int); insert into items values (7)")
         .await
         .unwrap();
-    let error = prepare(&both(config)).await.unwrap_err().to_string();
+    let error = prepare_for(&both(config.clone()), true).await.unwrap_err();
+    let error = error.to_string();
     assert!(
-        error.contains("public.items") && error.contains("rename it"),
+        error.contains("public.items") && error.contains("without --demo"),
         "{error}"
     );
+    // Without the demo it is a table like any other, and /api/items is not there.
+    let own = connect(&config).await;
+    let app = TestApp::build(config, own, database, |config| config.demo = false).await;
+    app.ready().await;
+    app.execute(
+        "alter table items add primary key (a); select plank.watch('items', writable => true)",
+    )
+    .await;
+    crate::support::until("it is watched", async || {
+        app.request("GET", "/rest/items", None).await.0 == 200
+    })
+    .await;
+    assert_eq!(
+        app.request("GET", "/rest/items", None).await.1,
+        serde_json::json!([{"a": 7}])
+    );
+    assert_eq!(app.request("GET", "/api/items", None).await.0, 404);
     assert_eq!(
         sql.query_one("select a from items", &[])
             .await
@@ -178,7 +196,7 @@ async fn uninstall_leaves_nothing_behind() {
         "{refused:?}"
     );
     assert_eq!(
-        prepare(&both(Cluster::shared().config(&database)))
+        prepare_for(&both(Cluster::shared().config(&database)), true)
             .await
             .unwrap()
             .len(),
@@ -187,12 +205,12 @@ async fn uninstall_leaves_nothing_behind() {
     // What a catalog looks like, as far as a table's owner can be bothered by it.
     let traces = "select (select count(*) from pg_trigger where tgname like 'plank%') + (select count(*) from pg_policy where polname like 'plank%') \
         + (select count(*) from pg_namespace where nspname = 'plank') + (select count(*) from pg_proc where proname like 'capture%') \
-        + (select count(*) from pg_class c, aclexplode(c.relacl) a where a.grantee in (select oid from pg_roles where rolname in ('plank_owner', 'plank_reader', 'plank_capture'))) \
-        + (select count(*) from pg_namespace n, aclexplode(n.nspacl) a where a.grantee in (select oid from pg_roles where rolname in ('plank_owner', 'plank_reader', 'plank_capture')))";
+        + (select count(*) from pg_class c, aclexplode(c.relacl) a where a.grantee in (select oid from pg_roles where rolname in ('plank_owner', 'plank_reader', 'plank_writer', 'plank_capture'))) \
+        + (select count(*) from pg_namespace n, aclexplode(n.nspacl) a where a.grantee in (select oid from pg_roles where rolname in ('plank_owner', 'plank_reader', 'plank_writer', 'plank_capture')))";
     sql.batch_execute(
         "create role shop_owner; create schema shop authorization shop_owner; create table shop.orders (id int primary key); alter table shop.orders owner to shop_owner; \
          alter table shop.orders enable row level security; create table shop.parts (id int primary key) partition by list (id); create table shop.part1 partition of shop.parts for values in (1); \
-         select plank.watch('shop.orders'); select plank.watch('shop.parts'); insert into shop.parts values (1); insert into items (name) values ('stays')",
+         select plank.watch('shop.orders', writable => true); select plank.watch('shop.parts'); insert into shop.parts values (1); insert into items (name) values ('stays')",
     )
     .await
     .unwrap();

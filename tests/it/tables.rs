@@ -48,7 +48,7 @@ async fn the_watched_tables_are_listed_with_what_may_be_seen_of_them() {
     );
     assert_eq!(
         tables[0],
-        json!({"table": "public.feed", "key": [], "old_rows": false, "columns": [
+        json!({"table": "public.feed", "key": [], "old_rows": false, "writable": false, "columns": [
             {"name": "at", "type": "timestamp with time zone"}, {"name": "what", "type": "text"}]})
     );
     assert_eq!(tables[1]["key"], json!(["id"]));
@@ -62,7 +62,7 @@ async fn the_watched_tables_are_listed_with_what_may_be_seen_of_them() {
     );
     assert_eq!(
         tables[3],
-        json!({"table": "sales.\"Order Lines\"", "key": ["line", "order"], "old_rows": true, "columns": [
+        json!({"table": "sales.\"Order Lines\"", "key": ["line", "order"], "old_rows": true, "writable": false, "columns": [
             {"name": "order", "type": "integer"}, {"name": "line", "type": "integer"}, {"name": "note", "type": "character varying(20)"}]}),
         "and nothing of the secret"
     );

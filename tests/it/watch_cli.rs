@@ -104,6 +104,75 @@ async fn a_name_is_one_of_public_and_settings_can_be_changed() {
 }
 
 #[actix_web::test]
+async fn several_tables_and_whole_schemas_are_watched_at_once() {
+    let database = Cluster::shared().database().await;
+    let sql = connect(&Cluster::shared().config(&database)).await;
+    let tables = "create table a (id int primary key); create table b (id int primary key); create schema sales; \
+        create table sales.orders (id int primary key); create table sales.\"Lines\" (id int primary key) partition by list (id); \
+        create table sales.lines_1 partition of sales.\"Lines\" for values in (1); create view sales.v as select 1";
+    sql.batch_execute(tables).await.unwrap();
+    let watched = async || {
+        let rows = sql
+            .query("select \"table\"::text from plank.tables order by 1", &[])
+            .await
+            .unwrap();
+        rows.iter().map(|row| row.get(0)).collect::<Vec<String>>()
+    };
+    let (status, out, err) = plank(&database, &["watch", "a", "public.b", "a", "--writable"]).await;
+    assert_eq!((status, out.lines().count()), (0, 2), "{err}");
+    assert!(
+        out.lines().all(|line| line.ends_with(", writable")),
+        "{out}"
+    );
+    let (status, out, err) = plank(&database, &["watch", "sales.*"]).await;
+    assert_eq!((status, out.lines().count()), (0, 2), "{out} {err}");
+    assert_eq!(
+        watched().await,
+        ["a", "b", "items", "sales.\"Lines\"", "sales.orders"]
+    );
+    assert_eq!(plank(&database, &["watch", "--schema", "sales"]).await.0, 0);
+    assert_eq!(
+        plank(&database, &["watch", "--all"])
+            .await
+            .1
+            .lines()
+            .count(),
+        5
+    );
+    for (args, part) in [
+        (
+            &["watch", "nothing.*"][..],
+            "the schema \"nothing\" has no table",
+        ),
+        (&["watch", "ordrs"], "did you mean sales.orders?"),
+        (&["watch", "--all", "a"], "cannot be used with"),
+        (&["watch"], "required"),
+    ] {
+        let (status, _, err) = plank(&database, args).await;
+        assert!(status != 0 && err.contains(part), "{args:?}: {err}");
+    }
+}
+
+#[actix_web::test]
+async fn nothing_but_serve_makes_a_private_postgresql() {
+    let dir = Dir::new("none");
+    let data = format!("{}/data", dir.path());
+    for args in [
+        &["watch", "t"][..],
+        &["unwatch", "t"],
+        &["migrate"],
+        &["policies", "t"],
+    ] {
+        let (status, _, err) = run(&[args, &["--data-dir", &data]].concat()).await;
+        assert!(
+            status == 1 && err.contains("which database?") && err.contains(&data),
+            "{args:?}: {err}"
+        );
+        assert!(!std::path::Path::new(&data).exists(), "{args:?}");
+    }
+}
+
+#[actix_web::test]
 async fn a_mistake_is_said_with_what_to_do() {
     let database = Cluster::shared().database().await;
     let sql = connect(&Cluster::shared().config(&database)).await;

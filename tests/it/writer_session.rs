@@ -109,6 +109,10 @@ async fn capture_leaves_no_trace_in_the_session_of_a_writer() {
         }
         assert_eq!(seen[1], seen[0], "{session}");
     }
+    // Where any error ends a session, a caught one would too.
+    let client = connect(&Cluster::shared().config(&app.database)).await;
+    let sql = "set exit_on_error = on; set role clerk; insert into watched.no_sequence (name) values ('c'); update watched.one set n = 3";
+    client.batch_execute(sql).await.unwrap();
     // The sequence of a table that is not watched, which plank has no right to read: no write fails, and what lastval() would
     // give is refused and not wrong.
     app.execute("create table watched.other (id bigint generated always as identity, name text); grant all on watched.other to clerk")

@@ -80,6 +80,9 @@ impl Hub {
             self.measure_lag(at_us);
         }
         self.push(frames, cursor.as_ref(), &mut turn.sent);
+        if cursor.is_some() {
+            self.answer_receipts();
+        }
     }
 
     pub(super) fn take(&mut self, row: LogRow, turn: &mut Turn) {

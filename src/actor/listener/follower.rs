@@ -95,8 +95,12 @@ impl Follower {
     /// Until the connection is lost.
     pub(super) async fn run(&mut self) -> Result<Never, ConnectError> {
         // LISTEN comes first, then the catch-up: a doorbell between the two is heard.
-        let mut reader =
-            LogReader::connect(&self.settings.database, self.settings.doorbell).await?;
+        let mut reader = LogReader::connect_for(
+            &self.settings.database,
+            self.settings.doorbell,
+            self.settings.demo,
+        )
+        .await?;
         let now = reader.now().await?;
         self.settings.history.forget_shared();
         let before = self.place.cursor.clone();

@@ -207,6 +207,10 @@ fn node(expr: &Expr, table: &Table) -> Result<Node, FilterError> {
                 test,
             })
         }
+        Expr::Server { column, word, .. } => {
+            let message = format!("{word} is served at /rest only");
+            return Err(FilterError::new(column, message));
+        }
         Expr::Is { column, what } => {
             let (place, name, kind) = leaf(column, table)?;
             if *what != Is::Null && kind != Kind::Bool {

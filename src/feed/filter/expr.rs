@@ -51,6 +51,56 @@ impl Op {
     }
 }
 
+/// A comparison that only PostgreSQL decides: served in requests, where it decides all, and not in subscriptions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ServerOp {
+    /// One of the others, with any or all values of a list: PostgreSQL's operator, and whether with all.
+    Each(&'static str, bool),
+    /// An operator of PostgreSQL's.
+    Operator(&'static str),
+    /// Not equal, null being a value like others.
+    IsDistinct,
+    /// Full-text search: the function that reads the words.
+    Words(&'static str),
+}
+
+impl ServerOp {
+    /// All of them by their word in a filter, besides those with a list.
+    pub const ALL: [(&'static str, Self); 15] = [
+        ("match", Self::Operator("~")),
+        ("imatch", Self::Operator("~*")),
+        ("isdistinct", Self::IsDistinct),
+        ("cs", Self::Operator("@>")),
+        ("cd", Self::Operator("<@")),
+        ("ov", Self::Operator("&&")),
+        ("sl", Self::Operator("<<")),
+        ("sr", Self::Operator(">>")),
+        ("nxr", Self::Operator("&<")),
+        ("nxl", Self::Operator("&>")),
+        ("adj", Self::Operator("-|-")),
+        ("fts", Self::Words("to_tsquery")),
+        ("plfts", Self::Words("plainto_tsquery")),
+        ("phfts", Self::Words("phraseto_tsquery")),
+        ("wfts", Self::Words("websearch_to_tsquery")),
+    ];
+
+    /// PostgreSQL's operator of a word that takes `(any)` or `(all)`.
+    pub fn of_list(word: &str) -> Option<&'static str> {
+        Some(match word {
+            "eq" => "=",
+            "gt" => ">",
+            "gte" => ">=",
+            "lt" => "<",
+            "lte" => "<=",
+            "like" => "~~",
+            "ilike" => "~~*",
+            "match" => "~",
+            "imatch" => "~*",
+            _ => return None,
+        })
+    }
+}
+
 /// What `is` asks for. Unlike a comparison it is never unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Is {
@@ -108,6 +158,17 @@ pub enum Expr {
         /// What it has to be.
         what: Is,
     },
+    /// `column.op.value` for PostgreSQL alone.
+    Server {
+        /// The column.
+        column: String,
+        /// The operator.
+        op: ServerOp,
+        /// As it was written: `cs`, `like(any)`, `fts(english)`.
+        word: String,
+        /// What it is compared with.
+        value: String,
+    },
 }
 
 impl Expr {
@@ -125,7 +186,9 @@ impl Expr {
     /// The column of a condition, and the values that it is compared with; nothing for a group.
     pub fn parts(&self) -> (&str, &[String]) {
         match self {
-            Self::Compare { column, value, .. } => (column, std::slice::from_ref(value)),
+            Self::Compare { column, value, .. } | Self::Server { column, value, .. } => {
+                (column, std::slice::from_ref(value))
+            }
             Self::In { column, values } => (column, values),
             Self::Is { column, .. } => (column, &[]),
             Self::All(_) | Self::Any(_) | Self::Not(_) => ("", &[]),
@@ -164,6 +227,16 @@ impl fmt::Display for Expr {
             Self::Is { column, what } => {
                 write_quoted(f, column)?;
                 write!(f, ".is.{}", what.as_str())
+            }
+            Self::Server {
+                column,
+                word,
+                value,
+                ..
+            } => {
+                write_quoted(f, column)?;
+                write!(f, ".{word}.")?;
+                write_quoted(f, value)
             }
         }
     }

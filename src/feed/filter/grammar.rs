@@ -3,12 +3,26 @@
 
 use crate::limits::{FILTER_CONDITIONS_MAX, FILTER_DEPTH_MAX, FILTER_VALUES_MAX};
 
-use super::expr::{Expr, Is, Op};
+use super::expr::{Expr, Is, Op, ServerOp};
+
+/// Who decides a filter, and so which operators there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// plank and PostgreSQL, each by itself: subscriptions, policies, snapshots.
+    #[default]
+    Live,
+    /// PostgreSQL alone: requests to `/rest`.
+    Request,
+}
 
 /// The operators, for an error.
-fn words() -> String {
-    let words: Vec<&str> = Op::ALL.iter().map(|op| op.as_str()).collect();
-    format!("{}, in, is", words.join(", "))
+fn words(dialect: Dialect) -> String {
+    let mut words: Vec<&str> = Op::ALL.iter().map(|op| op.as_str()).collect();
+    words.extend(["in", "is"]);
+    if dialect == Dialect::Request {
+        words.extend(ServerOp::ALL.iter().map(|(word, _)| word));
+    }
+    words.join(", ")
 }
 
 /// Where it stands in the value of one member.
@@ -16,15 +30,17 @@ pub(super) struct Parser<'a> {
     text: &'a str,
     at: usize,
     conditions: &'a mut usize,
+    dialect: Dialect,
 }
 
 impl<'a> Parser<'a> {
     /// At the beginning. `conditions` counts those of the whole filter.
-    pub(super) fn new(text: &'a str, conditions: &'a mut usize) -> Self {
+    pub(super) fn new(text: &'a str, conditions: &'a mut usize, dialect: Dialect) -> Self {
         Self {
             text,
             at: 0,
             conditions,
+            dialect,
         }
     }
 
@@ -112,12 +128,20 @@ impl<'a> Parser<'a> {
         }
         let is_denied = self.take("not.");
         let word = self.rest().split(['.', ',', ')', '(']).next().unwrap_or("");
+        if self.dialect == Dialect::Request
+            && let Some(condition) = self.of_server(column, word, is_nested)?
+        {
+            return Ok(match is_denied {
+                true => Expr::Not(condition.into()),
+                false => condition,
+            });
+        }
         let op = Op::ALL.into_iter().find(|op| op.as_str() == word);
         if op.is_none() && !matches!(word, "in" | "is") {
             let what = format!(
                 "there is no operator {:?}; write operator.value with one of {}",
                 short(word),
-                words()
+                words(self.dialect)
             );
             return Err(self.wrong(what));
         }
@@ -155,6 +179,87 @@ impl<'a> Parser<'a> {
             true => Expr::Not(condition.into()),
             false => condition,
         })
+    }
+
+    /// What only PostgreSQL decides: `cs.{a}`, `like(any).{a*,b*}`, `fts(english).word`, `is.not_null`. None if it is none of that.
+    fn of_server(
+        &mut self,
+        column: &str,
+        word: &str,
+        is_nested: bool,
+    ) -> Result<Option<Expr>, String> {
+        let start = self.at;
+        let behind = &self.rest()[word.len()..];
+        let (inner, length) = match behind.strip_prefix('(').and_then(|b| b.split_once(')')) {
+            Some((inner, _)) if word != "in" => (Some(inner), inner.len() + 2),
+            _ => (None, 0),
+        };
+        let known = ServerOp::ALL.into_iter().find(|(name, _)| *name == word);
+        let op = match (inner, known) {
+            (None, Some((_, op))) => op,
+            (Some(_), Some((_, op @ ServerOp::Words(_)))) => op,
+            (Some(each @ ("any" | "all")), _) => match ServerOp::of_list(word) {
+                Some(operator) => ServerOp::Each(operator, each == "all"),
+                None => return Ok(None),
+            },
+            (None, None) if word == "is" => {
+                self.at += word.len();
+                let denied = |what, is_denied: bool| {
+                    let column = column.to_owned();
+                    let is = Expr::Is { column, what };
+                    Some(if is_denied { Expr::Not(is.into()) } else { is })
+                };
+                for (text, what, is_denied) in
+                    [(".not_null", Is::Null, true), (".unknown", Is::Null, false)]
+                {
+                    if self.take(text) {
+                        return Ok(denied(what, is_denied));
+                    }
+                }
+                self.at = start;
+                return Ok(None);
+            }
+            _ => return Ok(None),
+        };
+        self.at += word.len() + length;
+        let word = self.text[start..self.at].to_owned();
+        if !self.take(".") {
+            let what = format!("a dot and a value are missing behind {word}");
+            return Err(self.wrong(what));
+        }
+        let value = match (is_nested, self.rest().starts_with(['{', '['])) {
+            (true, true) => self.bracketed()?,
+            _ => self.value(is_nested)?,
+        };
+        let column = column.to_owned();
+        Ok(Some(Expr::Server {
+            column,
+            op,
+            word,
+            value,
+        }))
+    }
+
+    /// In a group: an array or an object up to the bracket that closes it, or a range, which may end with either bracket.
+    fn bracketed(&mut self) -> Result<String, String> {
+        let (mut depth, mut is_quoted, mut is_escaped) = (0_usize, false, false);
+        for (i, c) in self.rest().char_indices() {
+            match c {
+                _ if is_escaped => is_escaped = false,
+                '\\' => is_escaped = true,
+                '"' => is_quoted = !is_quoted,
+                '{' | '[' | '(' if !is_quoted => depth += 1,
+                '}' | ']' | ')' if !is_quoted => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                let end = i + c.len_utf8();
+                let text = self.rest()[..end].to_owned();
+                self.at += end;
+                return Ok(text);
+            }
+        }
+        Err(self.wrong("the bracket is never closed"))
     }
 
     /// In a group a value ends at a comma or a bracket, unless it is quoted. On its own it is all there is.

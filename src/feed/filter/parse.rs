@@ -6,6 +6,8 @@ use crate::limits::FILTER_BYTES_MAX;
 use super::expr::Expr;
 use super::grammar::Parser;
 
+pub use super::grammar::Dialect;
+
 /// What is wrong with a filter, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {message}")]
@@ -32,9 +34,18 @@ pub struct Builder {
     members: Vec<Expr>,
     bytes: usize,
     conditions: usize,
+    dialect: Dialect,
 }
 
 impl Builder {
+    /// One with these operators.
+    pub fn of(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            ..Self::default()
+        }
+    }
+
     /// Takes a member, both sides percent-decoded.
     ///
     /// # Errors
@@ -51,7 +62,7 @@ impl Builder {
                 "can't hold the character U+0000",
             ));
         }
-        let mut parser = Parser::new(value, &mut self.conditions);
+        let mut parser = Parser::new(value, &mut self.conditions, self.dialect);
         let member = match name {
             "and" => parser.tree(1).map(Expr::All),
             "or" => parser.tree(1).map(Expr::Any),

@@ -22,13 +22,20 @@ const JSON_NULL: &str =
 impl Filter {
     /// The condition for the columns of `x`, with parameters from `$first` on.
     pub fn sql(&self, first: usize) -> (String, Vec<Param>) {
-        let mut sql = Sql {
-            text: String::new(),
-            first,
-            params: Vec::new(),
-        };
+        let mut params = Vec::new();
+        let text = self.sql_with(&mut |param| {
+            params.push(param);
+            format!("${}", first + params.len() - 1)
+        });
+        (text, params)
+    }
+
+    /// The same; `place` keeps a parameter and gives the SQL that stands for it, of the type that it is cast to next.
+    pub fn sql_with(&self, place: &mut dyn FnMut(Param) -> String) -> String {
+        let text = String::new();
+        let mut sql = Sql { text, place };
         sql.node(self.root());
-        (sql.text, sql.params)
+        sql.text
     }
 }
 
@@ -37,13 +44,12 @@ pub fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-struct Sql {
+struct Sql<'a> {
     text: String,
-    first: usize,
-    params: Vec<Param>,
+    place: &'a mut dyn FnMut(Param) -> String,
 }
 
-impl Sql {
+impl Sql<'_> {
     fn node(&mut self, node: &Node) {
         match node {
             Node::All(members) if members.is_empty() => self.text.push_str("true"),
@@ -69,9 +75,8 @@ impl Sql {
         self.text.push(')');
     }
 
-    fn param(&mut self, param: Param) -> usize {
-        self.params.push(param);
-        self.first + self.params.len() - 1
+    fn param(&mut self, param: Param) -> String {
+        (self.place)(param)
     }
 
     fn leaf(&mut self, leaf: &Leaf) {
@@ -103,20 +108,20 @@ impl Sql {
                     Compare::Lt => "<",
                 };
                 let n = self.param(text(&value.text));
-                format!("{column} operator(pg_catalog.{op}) ${n}::pg_catalog.text::{cast}")
+                format!("{column} operator(pg_catalog.{op}) {n}::pg_catalog.text::{cast}")
             }
             Test::In(values) => {
                 let texts = values.iter().map(|v| v.text.clone()).collect();
                 let n = self.param(Param::Texts(texts));
-                format!("{column} operator(pg_catalog.=) any (${n}::pg_catalog.text[]::{cast}[])")
+                format!("{column} operator(pg_catalog.=) any ({n}::pg_catalog.text[]::{cast}[])")
             }
             Test::Like(pattern) => {
                 let n = self.param(text(pattern.text()));
-                format!("{column} operator(pg_catalog.~~) ${n}::pg_catalog.text")
+                format!("{column} operator(pg_catalog.~~) {n}::pg_catalog.text")
             }
             Test::Ilike(pattern, _) => {
                 let n = self.param(text(pattern.text()));
-                format!("{column} operator(pg_catalog.~~*) ${n}::pg_catalog.text")
+                format!("{column} operator(pg_catalog.~~*) {n}::pg_catalog.text")
             }
         };
         // Writing into a String can't fail.

@@ -65,7 +65,7 @@ async fn shown_to_all(state: &State) -> Result<Projection, Problem> {
 }
 
 async fn table(state: &State) -> Result<Option<Arc<Table>>, Problem> {
-    let table = state.ask(FindTable { name: ITEMS }).await?;
+    let table = state.ask(FindTable { name: ITEMS.into() }).await?;
     table.ok_or_else(|| {
         Problem::unavailable("the database has not been reached yet; try again in a moment")
     })

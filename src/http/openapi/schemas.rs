@@ -96,6 +96,8 @@ pub struct Table {
     columns: Vec<Column>,
     /// Whether a `delete` has the row as it was.
     old_rows: bool,
+    /// Whether the client may write some of its rows at `/rest`.
+    writable: bool,
 }
 
 /// A column of a watched table.
@@ -224,6 +226,7 @@ impl Tables {
             key: vec!["id"],
             columns: vec![column("id", "bigint"), column("name", "text")],
             old_rows: true,
+            writable: true,
         };
         let tables = vec![table];
         Self { tables }

@@ -172,6 +172,10 @@ impl PrivatePostgres {
 
 /// How to connect to the server on `data_dir` that another plank has started and looks after; none without one.
 pub fn running(data_dir: &Path) -> Option<tokio_postgres::Config> {
+    // A look leaves nothing behind.
+    if !data_dir.join(PGDATA).exists() {
+        return None;
+    }
     match Cluster::open(data_dir) {
         Err(PrivateError::InUse { data_dir, .. }) => {
             let file = PidFile::read(&data_dir.join(PGDATA)).ok().flatten()?;

@@ -22,8 +22,8 @@ pub enum ClientMessage {
     Unsubscribe(String),
     /// Says who the client is.
     Auth(Token),
-    /// Asks for a `pong`: at once, or when the subscription of this id is live.
-    Ping(Option<String>),
+    /// Asks for a `pong`: at once, or when the subscription of this id is live, or when it has passed a cursor.
+    Ping(Option<String>, Option<Cursor>),
 }
 
 /// A token, which is shown to nobody.
@@ -214,8 +214,18 @@ impl ClientMessage {
             Some(id) => Ok(id.clone()),
         };
         match kind.as_str() {
-            "ping" if id.is_none() => Ok(Self::Ping(None)),
-            "ping" => Ok(Self::Ping(Some(id_of(&id)?))),
+            "ping" => {
+                let text = string("cursor", fields.cursor).map_err(bad)?;
+                let Some(text) = text else {
+                    return match id {
+                        None => Ok(Self::Ping(None, None)),
+                        Some(_) => Ok(Self::Ping(Some(id_of(&id)?), None)),
+                    };
+                };
+                let id = id_of(&id)?;
+                let cursor = cursor(&id, &text).map_err(|e| e.at("cursor"))?;
+                Ok(Self::Ping(Some(id), Some(cursor)))
+            }
             "auth" => {
                 let token = string("token", fields.token).map_err(bad)?;
                 let token = token.ok_or_else(|| bad("token is missing".into()))?;
@@ -264,6 +274,8 @@ struct Fields<'a> {
     columns: Option<&'a RawValue>,
     #[serde(borrow)]
     since: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cursor: Option<&'a RawValue>,
     #[serde(borrow)]
     snapshot: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -329,9 +341,12 @@ mod tests {
     #[test]
     fn messages_are_read_and_unknown_members_ignored() {
         let parse = |text| ClientMessage::parse(text).unwrap();
-        assert_eq!(parse(r#"{"type":"ping","x":1}"#), ClientMessage::Ping(None));
+        assert_eq!(
+            parse(r#"{"type":"ping","x":1}"#),
+            ClientMessage::Ping(None, None)
+        );
         let ping = parse(r#"{"type":"ping","id":"a"}"#);
-        assert_eq!(ping, ClientMessage::Ping(Some("a".into())));
+        assert_eq!(ping, ClientMessage::Ping(Some("a".into()), None));
         let auth = parse(r#"{"type":"auth","token":"a.b.c"}"#);
         assert_eq!(auth, ClientMessage::Auth(Token("a.b.c".into())));
         assert!(!format!("{auth:?}").contains("a.b.c"));

@@ -58,7 +58,9 @@ async fn the_hub_answers_others_while_a_dear_change_is_worked_on_and_keeps_the_o
     let ask = async {
         let mut answers = 0;
         while !has_it.get() {
-            let asked = app.hub.send(FindTable { name: "public.big" });
+            let asked = app.hub.send(FindTable {
+                name: "public.big".into(),
+            });
             within("an answer of the hub", asked).await.unwrap();
             answers += 1;
             tokio::task::yield_now().await;

@@ -21,7 +21,7 @@ const ROLES: &str = "select format('role %s: %s', r.rolname, concat_ws(' ', case
     case when r.rolcanlogin then 'login' end, case when r.rolcreaterole then 'createrole' end, case when r.rolcreatedb then 'createdb' end, \
     case when r.rolreplication then 'replication' end, case when r.rolbypassrls then 'bypassrls' end, \
     (select string_agg('in ' || m.roleid::regrole, ' ') from pg_auth_members m where m.member = r.oid))) \
-    from pg_roles r where r.rolname in ('plank_owner', 'plank_capture', 'plank_reader', 'plank_json') order by 1";
+    from pg_roles r where r.rolname in ('plank_owner', 'plank_capture', 'plank_reader', 'plank_writer', 'plank_json') order by 1";
 
 async fn objects() -> String {
     // A cluster of its own: in the shared one other tests give rights.

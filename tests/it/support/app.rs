@@ -69,6 +69,7 @@ pub fn config(database: tokio_postgres::Config) -> Config {
         },
         doorbell: true,
         canary: None,
+        demo: true,
     }
 }
 

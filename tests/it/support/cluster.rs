@@ -185,7 +185,7 @@ impl Cluster {
         };
         let migrate = || {
             actix_rt::System::new()
-                .block_on(async { plank::app::prepare(&database).await.map(|_| ()) })
+                .block_on(async { plank::app::prepare_for(&database, true).await.map(|_| ()) })
         };
         std::thread::scope(|scope| scope.spawn(migrate).join().unwrap()).unwrap();
         self
@@ -198,7 +198,7 @@ impl Cluster {
             requests: config.clone().into(),
             listen: config.into(),
         };
-        within("a migration", plank::app::prepare(&database))
+        within("a migration", plank::app::prepare_for(&database, true))
             .await
             .unwrap();
     }

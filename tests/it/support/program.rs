@@ -38,6 +38,8 @@ pub fn command(args: &[&str]) -> Command {
     ] {
         command.env_remove(name);
     }
+    // The databases of the tests have the table of the demo.
+    command.env("PLANK_DEMO", "1");
     command
         .args(args)
         .stdin(Stdio::null())

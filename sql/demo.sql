@@ -1,12 +1,5 @@
--- The reference table: what the dashboard shows and /api/items serves. Limits are checked here as well as in the
--- server, since rows also come from psql, COPY and other programs.
-
-do $$ begin
-  if to_regclass('public.items') is not null then
-    raise exception 'a table public.items exists already and is not the one of plank'
-      using hint = 'rename it, or give plank a database of its own; nothing was changed';
-  end if;
-end $$;
+-- The demo's table, made by `plank serve --demo` only: what the dashboard shows and /api/items serves. An ordinary table, watched
+-- like any other. Limits are checked here as well as in the server, since rows also come from psql, COPY and other programs.
 
 create table public.items (
   id          bigint generated always as identity primary key,
@@ -34,3 +27,5 @@ begin
 end $$;
 
 create trigger items_touch before update on public.items for each row execute function public.items_touch();
+
+select plank.watch('public.items', writable => true);

@@ -1,0 +1,19 @@
+//! The statements of `/rest`: tables read and written on behalf of clients. Each is one statement and one way to the server
+//! and back. It runs there in a function of plank's schema, with the rights of a role that can do nothing else: casts,
+//! operators and triggers of a table's owner run within it.
+//!
+//! - [`plan`]: which table, which columns, and who may. `condition`: a filter in SQL.
+//! - [`read`], [`write`]: what is read, what is written, as statements.
+//! - [`run`]: sends them. [`keys`]: answers that are kept for `Idempotency-Key`.
+
+mod condition;
+pub mod keys;
+pub mod plan;
+pub mod read;
+pub mod run;
+pub mod write;
+
+pub use plan::{Access, Form, Rows, Selected, whole_key};
+pub use read::{Counting, Read};
+pub use run::{Page, Written};
+pub use write::{Action, Conflict, Write};

@@ -1,0 +1,96 @@
+//! Reading a page of a table: one statement, as of one moment, whose cursor comes with it.
+
+use std::fmt::Write as _;
+
+use crate::feed::filter::{Expr, FilterError};
+use crate::limits::{REST_BYTES_MAX, REST_COUNT_MAX};
+
+use super::super::history::Sort;
+use super::condition::Params;
+use super::plan::{Access, Form, Selected, list, order_by, tag, visible, whole_key};
+
+/// How the rows are counted that there are besides those of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// All of them.
+    Exact,
+    /// As the plan of the query says.
+    Planned,
+    /// All of them up to [`REST_COUNT_MAX`], more as the plan says.
+    Estimated,
+}
+
+/// What is read.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// Of which table, and by whom.
+    pub access: Access,
+    /// Which columns; at least one.
+    pub selected: Vec<Selected>,
+    /// Which rows; none for all.
+    pub filter: Option<Expr>,
+    /// In which order.
+    pub order: Vec<Sort>,
+    /// At most so many.
+    pub limit: usize,
+    /// Behind so many.
+    pub offset: u64,
+    /// Whether they are counted.
+    pub counting: Option<Counting>,
+    /// How each row is written.
+    pub form: Form,
+}
+
+/// The statement, what its plan is asked for, and the parameters of both.
+pub(super) struct Statement {
+    pub query: String,
+    pub counting: Option<&'static str>,
+    pub count_query: String,
+    pub params: Vec<String>,
+}
+
+impl Read {
+    /// Whether it is about one row by its whole key.
+    pub fn is_of_one(&self) -> bool {
+        whole_key(self.filter.as_ref(), &self.access.table).is_some()
+    }
+
+    pub(super) fn statement(&self) -> Result<Statement, FilterError> {
+        let mut params = Params::default();
+        let rows = visible(self.filter.as_ref(), &self.access, &mut params)?;
+        let from = format!("from {} x where {rows}", self.access.table.quoted);
+        let mut page = format!("select {} {from}", list(&self.selected));
+        page += &order_by(&self.order);
+        // Writing into a String can't fail.
+        let _ = write!(page, " limit {} offset {}", self.limit, self.offset);
+        let total = match self.counting {
+            Some(Counting::Exact) => format!("(select pg_catalog.count(*) {from})"),
+            Some(Counting::Estimated) => {
+                let most = REST_COUNT_MAX + 1;
+                format!("(select pg_catalog.count(*) from (select {from} limit {most}) c)")
+            }
+            Some(Counting::Planned) | None => "null::pg_catalog.int8".into(),
+        };
+        let tag = match self.is_of_one() {
+            true => format!("(select {} {from} limit 1)", tag(&self.access)),
+            false => "null::pg_catalog.text".into(),
+        };
+        let row = self.form.of_row(&self.access.table);
+        // What is too much is not kept: its place is null.
+        let query = format!(
+            "select pg_catalog.pg_current_snapshot()::pg_catalog.text, {total}, array(\
+             select case when pg_catalog.sum(pg_catalog.octet_length(y.j)) over (rows unbounded preceding) \
+             operator(pg_catalog.<=) {REST_BYTES_MAX} then y.j end from (select {row} as j from ({page}) r) y), {tag}"
+        );
+        Ok(Statement {
+            query,
+            counting: match self.counting {
+                Some(Counting::Planned) => Some("planned"),
+                Some(Counting::Estimated) => Some("estimated"),
+                Some(Counting::Exact) | None => None,
+            },
+            count_query: format!("select {from}"),
+            params: params.into_texts(),
+        })
+    }
+}

@@ -1,0 +1,328 @@
+//! Writing a table: one statement, with the policies before and after it.
+
+use std::collections::HashSet;
+
+use crate::feed::catalog::Column;
+use crate::feed::filter::sql::quote;
+use crate::feed::filter::{Expr, FilterError};
+use crate::limits::REST_BYTES_MAX;
+
+use super::super::history::Sort;
+use super::condition::{Params, bound};
+use super::plan::{Access, Form, Rows, Selected, both, list, order_by, tag, visible};
+
+/// What becomes of a row that is there already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// That is an error.
+    Refuse,
+    /// It stays, and the new one is left out. The columns of a unique constraint; none for any.
+    Ignore(Vec<String>),
+    /// It becomes the new one, as far as that has values. The columns of a unique constraint.
+    Merge(Vec<String>),
+    /// It becomes the new one, and what that has no value for gets its default.
+    Replace(Vec<String>),
+}
+
+/// What is done.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Adds rows.
+    Insert {
+        /// The columns that have values.
+        columns: Vec<String>,
+        /// Each an object as the client wrote it, and its members.
+        rows: Vec<(String, HashSet<String>)>,
+        /// Whether a row without a value for one of the columns gets its default, and not null.
+        defaults: bool,
+        /// See [`Conflict`].
+        conflict: Conflict,
+    },
+    /// Changes the rows of the filter.
+    Update {
+        /// The columns that get values.
+        columns: Vec<String>,
+        /// The object with them, as the client wrote it.
+        values: String,
+    },
+    /// Takes the rows of the filter away.
+    Delete,
+}
+
+/// A write.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// To which table, and by whom.
+    pub access: Access,
+    /// What is done.
+    pub action: Action,
+    /// Of which rows; of an insert, which rows it is about.
+    pub filter: Option<Expr>,
+    /// Only rows with one of these entity tags.
+    pub tags: Option<Vec<String>>,
+    /// The columns of the rows that come back; none for no rows.
+    pub returning: Option<Vec<Selected>>,
+    /// In which order they come back; none for any.
+    pub order: Vec<Sort>,
+    /// How each row is written.
+    pub form: Form,
+    /// Whether the keys and the entity tag of what was written come back: it is one row.
+    pub is_one: bool,
+    /// Whether it is an error if not one row comes back.
+    pub is_single: bool,
+    /// More rows than these are an error.
+    pub affected_max: Option<u64>,
+}
+
+/// A statement and its parameters; fewer rows than `expected` are an error.
+pub(super) struct Statement {
+    pub query: String,
+    pub params: Vec<String>,
+    pub expected: i64,
+}
+
+impl Write {
+    pub(super) fn statement(&self) -> Result<Statement, FilterError> {
+        let mut params = Params::default();
+        let (written, before, existed, after) = match &self.action {
+            Action::Insert { .. } => self.insert(&mut params)?,
+            Action::Update { columns, values } => {
+                let values = record(columns, values, &self.access, &mut params);
+                let set: Vec<String> = columns
+                    .iter()
+                    .map(|c| format!("{0} = r.{0}", quote(c)))
+                    .collect();
+                let head = format!(
+                    "update {} as x set {} from {values}",
+                    self.access.table.quoted,
+                    set.join(", ")
+                );
+                self.change(&head, &self.access.update, &mut params, true)?
+            }
+            Action::Delete => {
+                let head = format!("delete from {} as x", self.access.table.quoted);
+                self.change(&head, &self.access.delete, &mut params, false)?
+            }
+        };
+        let see = match self.action {
+            // They were seen before.
+            Action::Delete => "true".to_owned(),
+            _ => both(
+                self.access
+                    .see
+                    .as_deref()
+                    .map(|rows| bound(rows, &mut params)),
+                None,
+            ),
+        };
+        let rows = match &self.returning {
+            Some(selected) => format!(
+                "array(select case when pg_catalog.sum(pg_catalog.octet_length(y.j)) over (rows unbounded preceding) \
+                 operator(pg_catalog.<=) {REST_BYTES_MAX} then y.j end from (select {} as j from \
+                 (select {} from w x where {see}{}) r) y)",
+                self.form.of_row(&self.access.table),
+                list(selected),
+                order_by(&self.order)
+            ),
+            None => "null::pg_catalog.text[]".into(),
+        };
+        let (keys, tag) = match self.is_one && !self.access.table.key.is_empty() {
+            true => {
+                let key = |name: &String| format!("pg_catalog.format('%s', x.{})", quote(name));
+                let keys: Vec<String> = self.access.table.key.iter().map(key).collect();
+                (
+                    format!("(select array[{}] from w x limit 1)", keys.join(", ")),
+                    format!(
+                        "(select {} from w x where {see} limit 1)",
+                        tag(&self.access)
+                    ),
+                )
+            }
+            false => (
+                "null::pg_catalog.text[]".into(),
+                "null::pg_catalog.text".into(),
+            ),
+        };
+        let refused = match after {
+            Some(after) => format!(
+                "({before}) operator(pg_catalog.+) (select pg_catalog.count(*) from w x where not coalesce({after}, false))"
+            ),
+            None => before,
+        };
+        Ok(Statement {
+            query: format!(
+                "with w as ({written} returning x.*) select (select pg_catalog.count(*) from w), {refused}, {existed}, \
+                 {rows}, {keys}, {tag}"
+            ),
+            params: params.into_texts(),
+            expected: match &self.action {
+                Action::Insert {
+                    rows,
+                    conflict: Conflict::Merge(_) | Conflict::Replace(_),
+                    ..
+                } => rows.len() as i64,
+                _ => 0,
+            },
+        })
+    }
+
+    /// The statement without `returning`, the number of rows that it must not touch, the number of those that are there
+    /// already, and what has to hold of the rows behind it.
+    fn change(
+        &self,
+        head: &str,
+        may: &Rows,
+        params: &mut Params,
+        is_checked_behind: bool,
+    ) -> Result<(String, String, String, Option<String>), FilterError> {
+        let seen = visible(self.filter.as_ref(), &self.access, params)?;
+        let seen = both(Some(seen), self.has_tag(params));
+        let allowed = may.as_deref().map(|rows| bound(rows, params));
+        let quoted = &self.access.table.quoted;
+        let before = match &allowed {
+            Some(allowed) => format!(
+                "(select pg_catalog.count(*) from {quoted} x where ({seen}) and not coalesce({allowed}, false))"
+            ),
+            None => "0::pg_catalog.int8".into(),
+        };
+        let rows = both(Some(seen), allowed.clone());
+        Ok((
+            format!("{head} where {rows}"),
+            before,
+            "null::pg_catalog.int8".into(),
+            allowed.filter(|_| is_checked_behind),
+        ))
+    }
+
+    fn has_tag(&self, params: &mut Params) -> Option<String> {
+        let tags = self.tags.as_ref()?;
+        let place = params.add(super::condition::array(tags));
+        Some(format!(
+            "{} operator(pg_catalog.=) any ({place}::pg_catalog.text[])",
+            tag(&self.access)
+        ))
+    }
+
+    fn insert(
+        &self,
+        params: &mut Params,
+    ) -> Result<(String, String, String, Option<String>), FilterError> {
+        let Action::Insert {
+            columns,
+            rows,
+            defaults,
+            conflict,
+        } = &self.action
+        else {
+            debug_assert!(false, "only called for an insert");
+            return Ok(Default::default());
+        };
+        let access = &self.access;
+        let names: Vec<String> = columns.iter().map(|c| quote(c)).collect();
+        let mut sql = format!("insert into {} as x ", access.table.quoted);
+        let has_all =
+            |(_, members): &(String, HashSet<String>)| columns.iter().all(|c| members.contains(c));
+        if columns.is_empty() {
+            sql.push_str("default values");
+        } else if *defaults && !rows.iter().all(has_all) {
+            let one = |(text, members): &(String, HashSet<String>)| {
+                let given: Vec<String> = columns
+                    .iter()
+                    .filter(|c| members.contains(*c))
+                    .cloned()
+                    .collect();
+                let record = record(&given, text, access, params);
+                let value = |name: &String| match members.contains(name) {
+                    true => format!("(select r.{} from {record})", quote(name)),
+                    false => "default".into(),
+                };
+                let values: Vec<String> = columns.iter().map(value).collect();
+                format!("({})", values.join(", "))
+            };
+            let values: Vec<String> = rows.iter().map(one).collect();
+            sql += &format!("({}) values {}", names.join(", "), values.join(", "));
+        } else {
+            let texts: Vec<&str> = rows.iter().map(|(text, _)| text.as_str()).collect();
+            let set = recordset(columns, &format!("[{}]", texts.join(",")), access, params);
+            let values: Vec<String> = names.iter().map(|n| format!("r.{n}")).collect();
+            sql += &format!(
+                "({}) select {} from {set}",
+                names.join(", "),
+                values.join(", ")
+            );
+        }
+        let mut after = access.insert.as_deref().map(|rows| bound(rows, params));
+        let mut existed = "null::pg_catalog.int8".to_owned();
+        let (target, set): (&[String], Option<Vec<&String>>) = match conflict {
+            Conflict::Refuse => (&[], None),
+            Conflict::Ignore(target) => (target, Some(Vec::new())),
+            Conflict::Merge(target) => (target, Some(columns.iter().collect())),
+            Conflict::Replace(target) => {
+                let all = access.table.columns.iter();
+                let free = all.filter(|c| c.fixed.is_none() && !target.contains(&c.name));
+                let free: Vec<&String> = free.map(|c| &c.name).collect();
+                let set = if free.is_empty() {
+                    columns.iter().collect()
+                } else {
+                    free
+                };
+                (target, Some(set))
+            }
+        };
+        if let Some(set) = set {
+            let target: Vec<String> = target.iter().map(|c| quote(c)).collect();
+            sql += " on conflict";
+            if !target.is_empty() {
+                sql += &format!(" ({})", target.join(", "));
+            }
+            if matches!(conflict, Conflict::Ignore(_)) {
+                sql += " do nothing";
+            } else {
+                let set: Vec<String> = set
+                    .iter()
+                    .map(|c| format!("{0} = excluded.{0}", quote(c)))
+                    .collect();
+                let update = access.update.as_deref().map(|rows| bound(rows, params));
+                let see = access.see.as_deref().map(|rows| bound(rows, params));
+                let may = both(both_or_none(see, update.clone()), self.has_tag(params));
+                sql += &format!(" do update set {} where {may}", set.join(", "));
+                after = both_or_none(after, update);
+            }
+        }
+        if self.filter.is_some() {
+            let seen = visible(self.filter.as_ref(), access, params)?;
+            existed = format!(
+                "(select pg_catalog.count(*) from {} x where {seen})",
+                access.table.quoted
+            );
+        }
+        Ok((sql, "0::pg_catalog.int8".into(), existed, after))
+    }
+}
+
+fn both_or_none(one: Option<String>, other: Option<String>) -> Option<String> {
+    match (&one, &other) {
+        (None, None) => None,
+        _ => Some(both(one, other)),
+    }
+}
+
+/// An object as one row `r` of these columns.
+fn record(columns: &[String], text: &str, access: &Access, params: &mut Params) -> String {
+    recordset(columns, &format!("[{text}]"), access, params)
+}
+
+/// A list of objects as rows `r` of these columns: PostgreSQL reads each value as it reads one of the column's type.
+fn recordset(columns: &[String], text: &str, access: &Access, params: &mut Params) -> String {
+    let place = params.add(text);
+    let own = |name: &String| {
+        let found = access.table.column(name);
+        let own = found.map_or("pg_catalog.text", |c: &Column| c.type_name.as_str());
+        format!("{} {own}", quote(name))
+    };
+    let list: Vec<String> = columns.iter().map(own).collect();
+    format!(
+        "pg_catalog.json_to_recordset({place}::pg_catalog.json) as r({})",
+        list.join(", ")
+    )
+}

@@ -1,0 +1,53 @@
+//! A client that has written learns when its subscription has passed its own change.
+
+use serde_json::json;
+
+use super::{header, send, start};
+use crate::support::until;
+
+#[actix_web::test]
+async fn a_pong_for_the_cursor_of_a_write_comes_behind_its_change() {
+    let app = start().await;
+    let mut client = app.subscribed("orders").await;
+    for i in 0..30 {
+        let name = format!("n{i}");
+        let body = json!({ "name": name }).to_string();
+        let (_, headers, _) = send(&app, "POST", "/rest/orders", &[], &body).await;
+        let cursor = header(&headers, "plank-cursor");
+        client
+            .send(json!({"type": "ping", "id": "a", "cursor": cursor}))
+            .await;
+        let changes = client.expect("changes").await;
+        assert_eq!(changes["changes"][0]["row"]["name"], name.as_str());
+        assert_eq!(client.expect("pong").await["id"], "a");
+    }
+    // Of a write that the subscription does not show there is a receipt as well.
+    let (_, headers, _) = send(
+        &app,
+        "POST",
+        "/rest/sales.%22Order%20Lines%22",
+        &[],
+        r#"{"a":50,"b":"x"}"#,
+    )
+    .await;
+    let cursor = header(&headers, "plank-cursor");
+    client
+        .send(json!({"type": "ping", "id": "a", "cursor": cursor}))
+        .await;
+    client.expect("pong").await;
+    // And without a cursor, or without a subscription, an answer at once.
+    client
+        .send(json!({"type": "ping", "id": "none", "cursor": cursor}))
+        .await;
+    assert_eq!(client.expect("pong").await["id"], "none");
+    client
+        .send(json!({"type": "ping", "id": "a", "cursor": "nonsense"}))
+        .await;
+    assert_eq!(client.expect("error").await["code"], "bad_cursor");
+    let metric = "plank_subscriptions";
+    until("it is still subscribed", async || {
+        app.metric(metric).await > 0.0
+    })
+    .await;
+    app.stop().await.unwrap();
+}
