@@ -105,12 +105,13 @@ test-deploy: ## the units, nginx, alerts; then all of it under a real systemd, f
 	tests/deploy/monitoring.sh
 	PLANK_DEB=$$(scripts/deb.sh dev || true) tests/deploy/systemd.sh
 
-lint: ## format, clippy, dependencies, shell scripts, vendored files
+lint: ## format, clippy, words, dependencies, shell scripts, vendored files
 	@scripts/need.sh cargo cc
 	@scripts/need.sh shellcheck || true
 	cargo fmt --all --check
 	cargo clippy --all-targets $(CARGO_FLAGS) -- -D warnings
 	scripts/lint-files.sh
+	scripts/lint-words.sh
 	scripts/deny.sh
 
 bench: ## benchmarks (ARGS="latency --check" for one)

@@ -51,7 +51,7 @@ package() {
     apt-get:python3-venv) echo python3 python3-venv ;;
     *:python3-venv) echo python3 ;;
     *:systemd-analyze) echo systemd ;;
-    # Of the version that is there: a newer one would bring a newer systemd along, and that is nobody's wish here.
+    # Of the version that is there: a newer one would bring a newer systemd along, which nothing here needs.
     apt-get:systemd-nspawn)
         local version
         version=$(dpkg-query --show --showformat '${Version}' systemd 2>/dev/null) || version=none
@@ -78,7 +78,7 @@ may_install() {
 }
 
 apt_install() {
-    # Debian starts what it installs unless policy-rc.d says no. One that is there already belongs to somebody else.
+    # Debian starts what it installs unless policy-rc.d says no. One that is there already belongs to another program.
     local policy=/usr/sbin/policy-rc.d
     if [ ! -e $policy ]; then
         trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT

@@ -17,7 +17,7 @@ create index items_created_at on public.items (created_at, id);
 create index items_updated_at on public.items (updated_at, id);
 create index items_status on public.items (status, id);
 
--- The version is the ETag, so it has to change with every update, whoever makes it. A BEFORE trigger may not rely on
+-- The version is the ETag, so it has to change with every update, by whatever way it comes. A BEFORE trigger may not rely on
 -- what the statement says about version and updated_at.
 create function public.items_touch() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin

@@ -198,7 +198,7 @@ begin
     raise exception 'plank: there is no op %', coalesce(unknown, 'null') using hint = 'they are select, insert, update and delete', errcode = 'invalid_parameter_value';
   end if;
   if not (select pg_has_role(c.relowner, 'usage') from pg_class c where c.oid = t) then
-    raise exception 'plank: % belongs to somebody else', t using hint = 'who may see a table is for its owner to say', errcode = 'insufficient_privilege';
+    raise exception 'plank: % belongs to another role', t using hint = 'who may see a table is for its owner to say', errcode = 'insufficient_privilege';
   end if;
   update plank.watched set since = since where rel = t;
   if not found then
@@ -291,11 +291,13 @@ declare
   number pg_catalog.int8;
   began pg_catalog.int8;
 begin
-  begin
-    lastval := pg_catalog.lastval();
-  exception when object_not_in_prerequisite_state or insufficient_privilege then
-    null;   -- no sequence was used in this session, or one that plank may not read
-  end;
+  if pg_catalog.current_setting('exit_on_error') operator(pg_catalog.=) 'off' then   -- else an error ends the session, caught or not
+    begin
+      lastval := pg_catalog.lastval();
+    exception when object_not_in_prerequisite_state or insufficient_privilege then
+      null;   -- no sequence was used in this session, or one that plank may not read
+    end;
+  end if;
   begin
     began := pg_catalog.currval('plank.began');
     number := pg_catalog.setval('plank.began', 0);
@@ -404,11 +406,13 @@ declare
   number pg_catalog.int8;
   began pg_catalog.int8;
 begin
-  begin
-    lastval := pg_catalog.lastval();
-  exception when object_not_in_prerequisite_state or insufficient_privilege then
-    null;   -- no sequence was used in this session, or one that plank may not read
-  end;
+  if pg_catalog.current_setting('exit_on_error') operator(pg_catalog.=) 'off' then   -- else an error ends the session, caught or not
+    begin
+      lastval := pg_catalog.lastval();
+    exception when object_not_in_prerequisite_state or insufficient_privilege then
+      null;   -- no sequence was used in this session, or one that plank may not read
+    end;
+  end if;
   begin
     began := pg_catalog.currval('plank.began');
     number := pg_catalog.setval('plank.began', 0);
@@ -502,11 +506,13 @@ declare
   number pg_catalog.int8;
   began pg_catalog.int8;
 begin
-  begin
-    lastval := pg_catalog.lastval();
-  exception when object_not_in_prerequisite_state or insufficient_privilege then
-    null;   -- no sequence was used in this session, or one that plank may not read
-  end;
+  if pg_catalog.current_setting('exit_on_error') operator(pg_catalog.=) 'off' then   -- else an error ends the session, caught or not
+    begin
+      lastval := pg_catalog.lastval();
+    exception when object_not_in_prerequisite_state or insufficient_privilege then
+      null;   -- no sequence was used in this session, or one that plank may not read
+    end;
+  end if;
   
   if 
     pg_catalog.current_setting('timezone') operator(pg_catalog.<>) 'UTC' and pg_catalog.current_setting('timezone') operator(pg_catalog.<>) 'Etc/UTC'
@@ -608,11 +614,13 @@ declare
   number pg_catalog.int8;
   began pg_catalog.int8;
 begin
-  begin
-    lastval := pg_catalog.lastval();
-  exception when object_not_in_prerequisite_state or insufficient_privilege then
-    null;   -- no sequence was used in this session, or one that plank may not read
-  end;
+  if pg_catalog.current_setting('exit_on_error') operator(pg_catalog.=) 'off' then   -- else an error ends the session, caught or not
+    begin
+      lastval := pg_catalog.lastval();
+    exception when object_not_in_prerequisite_state or insufficient_privilege then
+      null;   -- no sequence was used in this session, or one that plank may not read
+    end;
+  end if;
   
   if false then theirs := plank.pin(); end if;
   if slot operator(pg_catalog.=) 0 then 
@@ -695,11 +703,13 @@ declare
   lastval pg_catalog.int8;
   number pg_catalog.int8;
 begin
-  begin
-    lastval := pg_catalog.lastval();
-  exception when object_not_in_prerequisite_state or insufficient_privilege then
-    null;   -- no sequence was used in this session, or one that plank may not read
-  end;
+  if pg_catalog.current_setting('exit_on_error') operator(pg_catalog.=) 'off' then   -- else an error ends the session, caught or not
+    begin
+      lastval := pg_catalog.lastval();
+    exception when object_not_in_prerequisite_state or insufficient_privilege then
+      null;   -- no sequence was used in this session, or one that plank may not read
+    end;
+  end if;
   if 
     pg_catalog.current_setting('timezone') operator(pg_catalog.<>) 'UTC' and pg_catalog.current_setting('timezone') operator(pg_catalog.<>) 'Etc/UTC'
     or pg_catalog.left(pg_catalog.current_setting('datestyle'), 3) operator(pg_catalog.<>) 'ISO'
@@ -712,66 +722,66 @@ begin
     -- Two rows that don't fit into one log row.
     if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, old, leaf, old_at)
-        select 0, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 0, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_0 (slot, rel, op, row, leaf, row_at)
-        select 0, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 0, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, old, leaf, old_at)
-        select 1, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 1, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_1 (slot, rel, op, row, leaf, row_at)
-        select 1, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 1, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, old, leaf, old_at)
-        select 2, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 2, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_2 (slot, rel, op, row, leaf, row_at)
-        select 2, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 2, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, old, leaf, old_at)
-        select 3, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 3, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_3 (slot, rel, op, row, leaf, row_at)
-        select 3, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 3, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, old, leaf, old_at)
-        select 4, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 4, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_4 (slot, rel, op, row, leaf, row_at)
-        select 4, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 4, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, old, leaf, old_at)
-        select 5, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 5, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_5 (slot, rel, op, row, leaf, row_at)
-        select 5, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 5, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, old, leaf, old_at)
-        select 6, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 6, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_6 (slot, rel, op, row, leaf, row_at)
-        select 6, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 6, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, old, leaf, old_at)
-        select 7, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 7, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_7 (slot, rel, op, row, leaf, row_at)
-        select 7, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 7, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, old, leaf, old_at)
-        select 8, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 8, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_8 (slot, rel, op, row, leaf, row_at)
-        select 8, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 8, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   end if;
 
@@ -779,8 +789,8 @@ begin
     if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 0, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -788,8 +798,8 @@ begin
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 1, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -797,8 +807,8 @@ begin
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 2, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -806,8 +816,8 @@ begin
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 3, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -815,8 +825,8 @@ begin
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 4, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -824,8 +834,8 @@ begin
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 5, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -833,8 +843,8 @@ begin
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 6, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -842,8 +852,8 @@ begin
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 7, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -851,8 +861,8 @@ begin
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 8, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -905,11 +915,13 @@ declare
   lastval pg_catalog.int8;
   number pg_catalog.int8;
 begin
-  begin
-    lastval := pg_catalog.lastval();
-  exception when object_not_in_prerequisite_state or insufficient_privilege then
-    null;   -- no sequence was used in this session, or one that plank may not read
-  end;
+  if pg_catalog.current_setting('exit_on_error') operator(pg_catalog.=) 'off' then   -- else an error ends the session, caught or not
+    begin
+      lastval := pg_catalog.lastval();
+    exception when object_not_in_prerequisite_state or insufficient_privilege then
+      null;   -- no sequence was used in this session, or one that plank may not read
+    end;
+  end if;
   if false then theirs := plank.pin(); end if;
   if tg_op operator(pg_catalog.=) 'UPDATE' and pg_catalog.pg_column_size(new) operator(pg_catalog.+) pg_catalog.pg_column_size(old)
       operator(pg_catalog.>=) 262144 and pg_catalog.octet_length(plank.json_of_any(new)::pg_catalog.text)
@@ -917,66 +929,66 @@ begin
     -- Two rows that don't fit into one log row.
     if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, old, leaf, old_at)
-        select 0, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 0, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_0 (slot, rel, op, row, leaf, row_at)
-        select 0, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 0, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, old, leaf, old_at)
-        select 1, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 1, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_1 (slot, rel, op, row, leaf, row_at)
-        select 1, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 1, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, old, leaf, old_at)
-        select 2, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 2, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_2 (slot, rel, op, row, leaf, row_at)
-        select 2, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 2, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, old, leaf, old_at)
-        select 3, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 3, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_3 (slot, rel, op, row, leaf, row_at)
-        select 3, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 3, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, old, leaf, old_at)
-        select 4, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 4, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_4 (slot, rel, op, row, leaf, row_at)
-        select 4, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 4, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, old, leaf, old_at)
-        select 5, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 5, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_5 (slot, rel, op, row, leaf, row_at)
-        select 5, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 5, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, old, leaf, old_at)
-        select 6, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 6, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_6 (slot, rel, op, row, leaf, row_at)
-        select 6, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 6, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, old, leaf, old_at)
-        select 7, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 7, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_7 (slot, rel, op, row, leaf, row_at)
-        select 7, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 7, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, old, leaf, old_at)
-        select 8, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 8, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_8 (slot, rel, op, row, leaf, row_at)
-        select 8, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 8, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   end if;
 
@@ -984,8 +996,8 @@ begin
     if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 0, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -993,8 +1005,8 @@ begin
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 1, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1002,8 +1014,8 @@ begin
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 2, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1011,8 +1023,8 @@ begin
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 3, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1020,8 +1032,8 @@ begin
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 4, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1029,8 +1041,8 @@ begin
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 5, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1038,8 +1050,8 @@ begin
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 6, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1047,8 +1059,8 @@ begin
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 7, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1056,8 +1068,8 @@ begin
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 8, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1098,11 +1110,13 @@ declare
   lastval bigint;
   number bigint;
 begin
-  begin
-    lastval := pg_catalog.lastval();
-  exception when object_not_in_prerequisite_state or insufficient_privilege then
-    null;   -- no sequence was used in this session, or one that plank may not read
-  end;
+  if pg_catalog.current_setting('exit_on_error') operator(pg_catalog.=) 'off' then   -- else an error ends the session, caught or not
+    begin
+      lastval := pg_catalog.lastval();
+    exception when object_not_in_prerequisite_state or insufficient_privilege then
+      null;   -- no sequence was used in this session, or one that plank may not read
+    end;
+  end if;
   insert into plank.log (slot, rel, op) values (coalesce(pg_sequence_last_value('plank.slot'), 0), tg_relid, 'T');
   delete from plank.truncating where xid = pg_current_xact_id() and watched = tg_relid;
   if coalesce(pg_sequence_last_value('plank.bell'), 1) <> 0 then perform pg_notify('plank', ''); end if;
@@ -1147,11 +1161,13 @@ declare
   lastval bigint;
   number bigint;
 begin
-  begin
-    lastval := pg_catalog.lastval();
-  exception when object_not_in_prerequisite_state or insufficient_privilege then
-    null;   -- no sequence was used in this session, or one that plank may not read
-  end;
+  if pg_catalog.current_setting('exit_on_error') operator(pg_catalog.=) 'off' then   -- else an error ends the session, caught or not
+    begin
+      lastval := pg_catalog.lastval();
+    exception when object_not_in_prerequisite_state or insufficient_privilege then
+      null;   -- no sequence was used in this session, or one that plank may not read
+    end;
+  end if;
   for above in
     select m.watched, m.columns from plank.member m
     where m.rel = tg_relid and not exists (select from plank.truncating t where t.xid = pg_current_xact_id() and t.watched = m.watched)
@@ -1216,11 +1232,13 @@ declare
   number pg_catalog.int8;
   began pg_catalog.int8;
 begin
-  begin
-    lastval := pg_catalog.lastval();
-  exception when object_not_in_prerequisite_state or insufficient_privilege then
-    null;   -- no sequence was used in this session, or one that plank may not read
-  end;
+  if pg_catalog.current_setting('exit_on_error') operator(pg_catalog.=) 'off' then   -- else an error ends the session, caught or not
+    begin
+      lastval := pg_catalog.lastval();
+    exception when object_not_in_prerequisite_state or insufficient_privilege then
+      null;   -- no sequence was used in this session, or one that plank may not read
+    end;
+  end if;
   begin
     began := pg_catalog.currval('plank.began');
     number := pg_catalog.setval('plank.began', 0);
@@ -1398,11 +1416,13 @@ declare
   number pg_catalog.int8;
   began pg_catalog.int8;
 begin
-  begin
-    lastval := pg_catalog.lastval();
-  exception when object_not_in_prerequisite_state or insufficient_privilege then
-    null;   -- no sequence was used in this session, or one that plank may not read
-  end;
+  if pg_catalog.current_setting('exit_on_error') operator(pg_catalog.=) 'off' then   -- else an error ends the session, caught or not
+    begin
+      lastval := pg_catalog.lastval();
+    exception when object_not_in_prerequisite_state or insufficient_privilege then
+      null;   -- no sequence was used in this session, or one that plank may not read
+    end;
+  end if;
   begin
     began := pg_catalog.currval('plank.began');
     number := pg_catalog.setval('plank.began', 0);
@@ -1599,7 +1619,7 @@ begin
         if not exists (select from pg_enum e where e.enumtypid = attribute.type and e.enumlabel = value) then
           raise exception 'plank: % does not fit the column %', quote_literal(value), quote_ident(leaf.col) using errcode = 'invalid_parameter_value';
         end if;
-      -- Only what PostgreSQL itself reads: a type of somebody else's may run a function of his.
+      -- Only what PostgreSQL itself reads: a type of another role may run a function of that role.
       elsif attribute.is_builtin and attribute.typname in ('int2', 'int4', 'int8', 'numeric', 'float4', 'float8', 'bool', 'date', 'time', 'timestamp',
         'timestamptz', 'uuid') and leaf.op not in ('like', 'ilike') then
         begin
@@ -1824,7 +1844,7 @@ begin
     execute format('drop policy plank_reads on %s', t);
   end if;
   delete from plank.permitted where rel = t;
-  -- A role that can log in may have been given the right by somebody else.
+  -- A role that can log in may have been granted the right for another reason.
   if (select rolcanlogin from pg_roles where oid = reader) then return; end if;
   if (select relowner <> reader from pg_class where oid = t) then
     execute format('revoke select on %s from %s', t, reader::regrole);

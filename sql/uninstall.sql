@@ -36,7 +36,7 @@ begin
   if to_regclass('public.items') is not null and exists (select from pg_proc where proname = 'items_touch' and pronamespace = 'public'::regnamespace) then
     begin
       execute 'do $i$ begin if not exists (select from public.items) then drop table public.items; drop function public.items_touch(); end if; end $i$';
-    exception when dependent_objects_still_exist then null;   -- a view of somebody's: it stays
+    exception when dependent_objects_still_exist then null;   -- a view that plank has not made: it stays
     end;
   end if;
   -- Other databases of the cluster may have a plank of their own; then the roles stay.

@@ -354,7 +354,7 @@ impl App {
         &self.health
     }
 
-    /// The hub, for whoever embeds plank and wants to know that it lives.
+    /// The hub, for a program that embeds plank and checks that it lives.
     pub fn hub(&self) -> &Addr<Hub> {
         &self.hub
     }
@@ -428,7 +428,7 @@ impl App {
                 log::warn!("requests did not end in time, cut off");
             }
         };
-        // Whoever joins in the last moment is told as well: the hub knows all shards, and asks again.
+        // A session that joins in the last moment is told as well: the hub knows all shards, and asks again.
         let tell = async {
             let mut again = interval(Duration::from_millis(100));
             loop {

@@ -82,7 +82,7 @@ pub struct ServeArgs {
     #[arg(long, env = "PLANK_MAX_CONNECTIONS_PER_IP", default_value_t = CONNECTIONS_PER_IP_MAX, value_name = "N")]
     pub max_connections_per_ip: usize,
 
-    /// The same for one principal, from wherever he comes; one more is answered with 429, or closed with 4003
+    /// The same for one principal, from all addresses together; one more is answered with 429, or closed with 4003
     #[arg(long, env = "PLANK_MAX_CONNECTIONS_PER_PRINCIPAL", default_value_t = CONNECTIONS_PER_PRINCIPAL_MAX, value_name = "N")]
     pub max_connections_per_principal: usize,
 
@@ -253,7 +253,7 @@ pub struct Config {
     pub connections_per_ip_max: usize,
     /// See [`ServeArgs::max_connections_per_principal`].
     pub connections_per_principal_max: usize,
-    /// How often somebody may ask.
+    /// How many requests a second a client may send.
     pub rates: Rates,
     /// See [`ServeArgs::trusted_proxies`].
     pub trusted_proxies: Vec<Network>,

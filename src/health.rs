@@ -39,7 +39,7 @@ pub struct Health {
     live: AtomicBool,
     /// Milliseconds since `started` when the listener last stood at the end of the log.
     caught_up: AtomicU64,
-    /// Milliseconds since `started` when somebody last looked at the ticks.
+    /// Milliseconds since `started` when the ticks were last looked at.
     looked: AtomicU64,
     /// Sockets being served.
     sessions: AtomicU64,
@@ -67,7 +67,7 @@ impl Health {
         self.ticks[part as usize].store(self.now_ms(), Relaxed);
     }
 
-    /// The first part that has not ticked for longer than `silence`. Somebody has to look every second: when nobody has
+    /// The first part that has not ticked for longer than `silence`. The watchdog looks every second: when nobody has
     /// for a while, the whole process stood still (SIGSTOP, a suspended machine), and no part is to blame.
     pub fn silent(&self, silence: Duration) -> Option<Part> {
         let now = self.now_ms();

@@ -47,7 +47,7 @@ pub const DEFLATE_SCRATCH_BYTES_MAX: usize = 512 * 1024;
 pub const SUBSCRIPTIONS_MAX: usize = 100;
 
 /// Topics of which a shard has lost subscribers since it last told the hub. It does so every second, and at once beyond
-/// this: whoever subscribes and unsubscribes all the time, each time to something else, makes nobody remember more.
+/// this: a client that subscribes and unsubscribes all the time, each time to something else, takes no more memory.
 pub const LEFT_TOPICS_MAX: usize = 1_024;
 
 /// Bytes of the `id` that a client gives to a subscription.
@@ -250,7 +250,7 @@ pub const BELL_QUIET: usize = 10;
 pub const BELL_MANY: usize = 400;
 /// Between two reads of a listener that polls. On average a change waits for half of it.
 pub const POLL_AWAKE: Duration = Duration::from_millis(10);
-/// The same while there are some transactions, but not many: somebody may write the next one when he has seen this one.
+/// The same while there are some transactions, but not many: a client may write the next one when it has seen this one.
 pub const POLL_EAGER: Duration = Duration::from_millis(3);
 /// Between two reads of a listener that is about to sleep, and waits for older transactions to end. New ones ring.
 pub const POLL_DROWSY: Duration = Duration::from_millis(50);
@@ -325,7 +325,7 @@ pub const READ_PART_BYTES: usize = 256 * 1024;
 /// Rows of a table that are fetched at once.
 pub const READ_PART_ROWS_MAX: i32 = 4096;
 
-/// For the next row of a page to arrive: somebody waits for the answer.
+/// For the next row of a page to arrive: a client waits for the answer.
 pub const PAGE_READ_MAX: Duration = Duration::from_secs(30);
 
 /// For a place among those. Beyond it the server is overloaded: a socket is closed with 1013, a request gets 503.
@@ -401,7 +401,7 @@ pub const PRUNE_INTERVAL_MIN: Duration = Duration::from_millis(250);
 /// See [`PRUNE_INTERVAL_MIN`].
 pub const PRUNE_INTERVAL_MAX: Duration = Duration::from_secs(30);
 
-/// Between two looks at whether somebody has altered a watched table, or its partitions.
+/// Between two looks at whether a watched table was altered, or its partitions.
 pub const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long `plank watch` and `plank unwatch` wait for those that use the table. Writers that come meanwhile wait behind
@@ -480,7 +480,7 @@ pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of a token that fits into a cookie together with its name (RFC 6265, 6.1).
 pub const COOKIE_TOKEN_BYTES_MAX: usize = 3_800;
 
-/// By how much the clock of whoever makes tokens may differ.
+/// By how much the clock of the issuer of tokens may differ.
 pub const TOKEN_LEEWAY: Duration = Duration::from_secs(5);
 
 /// Bytes of a secret, at least: what HS256 makes is as long (RFC 7518, 3.2).

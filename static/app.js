@@ -43,7 +43,7 @@ export function go(view, name, typed) {
   } else location.hash = path;
 }
 
-/** Who is asking, when the server wants to know; `wanted` is why somebody has to log in. */
+/** Who is asking, when the server wants to know; `wanted` is why a log-in is needed. */
 const session = signal(null);
 const login = signal(null);
 /** One client, and what lives as long as it; anew after each log-in. */
@@ -111,7 +111,7 @@ const App = live(() => {
   `;
 });
 
-/** The items stay while other views are looked at: whoever comes back finds them as they are. */
+/** The items stay while other views are looked at: a user who comes back finds them as they are. */
 const items = (filter) =>
   untracked(() => {
     const spec = filter ? { filter } : {};

@@ -1,4 +1,4 @@
-/** The table `items` as it is followed: which changes were somebody else's, and the last of them. What this page does to
+/** The table `items` as it is followed: which changes were another user's, and the last of them. What this page does to
  * it itself is in writes.js, which comes with the first move of a hand. */
 import { signal } from "@preact/signals-core";
 import { LiveTable } from "./live.js";
@@ -6,7 +6,7 @@ import { LiveTable } from "./live.js";
 const ORDER = { place: ({ id }) => Number(id), group: ({ status }) => status, descending: true };
 
 export class Items extends LiveTable {
-  /** The last change that somebody else made. @type {import("@preact/signals-core").Signal<{op: string, name: string, at: number} | null>} */
+  /** The last change that another user made. @type {import("@preact/signals-core").Signal<{op: string, name: string, at: number} | null>} */
   latest = signal(null);
   /** @type {import("./writes.js").Writes | null} */
   writes = null;
@@ -19,7 +19,7 @@ export class Items extends LiveTable {
     return this.writes ? this.writes.view(key, row) : row;
   }
 
-  /** Shows a change of somebody else. */
+  /** Shows a change of another user. */
   tell(op, name, key) {
     this.latest.value = { op, name, at: Date.now() };
     if (key) this.blink(key);

@@ -41,7 +41,7 @@ export class Rows {
   #place;
   #group;
   #sign;
-  /** Whether the groups have to be made anew before somebody looks. */
+  /** Whether the groups have to be made anew before they are shown. */
   #loose = false;
 
   /**

@@ -40,7 +40,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "open-transaction",
-        about: "the same while somebody's transaction stays open",
+        about: "the same while another transaction stays open",
         run: |effort| Box::pin(open_transaction::run(effort)),
     },
     Case {

@@ -1,4 +1,4 @@
-//! `open-transaction`: one change at a time on an idle system, while somebody's transaction has written something and
+//! `open-transaction`: one change at a time on an idle system, while another transaction has written something and
 //! stays open. A system that waits for the oldest transaction before it passes on newer ones would stand still.
 //!
 //! plank's listener does wait for it, but only before it sleeps: until then it polls, and hears the bell as well. So each

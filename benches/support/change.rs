@@ -1,4 +1,4 @@
-//! One change at a time on an idle system, from the INSERT to whoever waits for it.
+//! One change at a time on an idle system, from the INSERT to the client that waits for it.
 
 use std::time::Duration;
 

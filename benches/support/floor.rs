@@ -65,7 +65,7 @@ pub async fn notify(writer: &Client, payload: &str) -> Outcome<()> {
     within(SOON, "a notification", notify).await.map(drop)
 }
 
-/// A connection that is polled by whoever waits for a notification: no task and no queue in between.
+/// A connection that is polled by the task that waits for a notification: no task and no queue in between.
 pub struct Listener {
     _client: Client,
     connection: Connection<Socket, NoTlsStream>,

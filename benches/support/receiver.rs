@@ -1,4 +1,4 @@
-//! Whoever waits for changes: a client of plank, or the bare one of the floor.
+//! What waits for changes: a client of plank, or the bare one of the floor.
 
 use std::time::Duration;
 

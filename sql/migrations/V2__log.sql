@@ -35,7 +35,7 @@ end $$;
 -- The number of the oldest log row that is kept.
 create sequence plank.oldest minvalue 0 start 0;
 
--- Counts closings, one before and one after each. Whoever moves the slot compares it to find a closing in between.
+-- Counts closings, one before and one after each. A session that moves the slot compares it to find a closing in between.
 create sequence plank.closings minvalue 0 start 0;
 
 select setval('plank.bell', 1), setval('plank.slot', 0), setval('plank.oldest', 0), setval('plank.packed', 0);

@@ -33,7 +33,7 @@ create table plank.unlisted (rel oid not null, watched oid not null);
 -- Transactions that are truncating a partitioned table as a whole.
 create table plank.truncating (xid xid8 not null, watched oid not null);
 
--- Policies that plank.permit made, so that plank drops none of somebody else's.
+-- Policies that plank.permit made, so that plank drops no policy that it has not made.
 create table plank.permitted (rel regclass primary key, policy name not null);
 
 -- What a role may do with the rows of a table: see V6. Policies of one role and op add up.
@@ -373,7 +373,7 @@ begin
     execute format('drop policy plank_reads on %s', t);
   end if;
   delete from plank.permitted where rel = t;
-  -- A role that can log in may have been given the right by somebody else.
+  -- A role that can log in may have been granted the right for another reason.
   if (select rolcanlogin from pg_roles where oid = reader) then return; end if;
   if (select relowner <> reader from pg_class where oid = t) then
     execute format('revoke select on %s from %s', t, reader::regrole);

@@ -30,7 +30,7 @@ begin
     raise exception 'plank: there is no op %', coalesce(unknown, 'null') using hint = 'they are select, insert, update and delete', errcode = 'invalid_parameter_value';
   end if;
   if not (select pg_has_role(c.relowner, 'usage') from pg_class c where c.oid = t) then
-    raise exception 'plank: % belongs to somebody else', t using hint = 'who may see a table is for its owner to say', errcode = 'insufficient_privilege';
+    raise exception 'plank: % belongs to another role', t using hint = 'who may see a table is for its owner to say', errcode = 'insufficient_privilege';
   end if;
   update plank.watched set since = since where rel = t;
   if not found then

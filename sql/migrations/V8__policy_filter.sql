@@ -222,7 +222,7 @@ begin
         if not exists (select from pg_enum e where e.enumtypid = attribute.type and e.enumlabel = value) then
           raise exception 'plank: % does not fit the column %', quote_literal(value), quote_ident(leaf.col) using errcode = 'invalid_parameter_value';
         end if;
-      -- Only what PostgreSQL itself reads: a type of somebody else's may run a function of his.
+      -- Only what PostgreSQL itself reads: a type of another role may run a function of that role.
       elsif attribute.is_builtin and attribute.typname in ('int2', 'int4', 'int8', 'numeric', 'float4', 'float8', 'bool', 'date', 'time', 'timestamp',
         'timestamptz', 'uuid') and leaf.op not in ('like', 'ilike') then
         begin

@@ -107,7 +107,7 @@ impl Backlog {
 
     /// Forgets the oldest segments: all of them when nobody lags, else until the rest fits the bound or
     /// is a single one. Gives those that
-    /// somebody may still need, of which the first had the number [`Self::base`] before the call.
+    /// a session may still need, of which the first had the number [`Self::base`] before the call.
     pub fn trim(&mut self, somebody_lags: bool) -> Vec<Segment> {
         let mut cut = Vec::new();
         if !somebody_lags {
@@ -115,7 +115,7 @@ impl Backlog {
             self.segments.clear();
             self.bytes = 0;
         }
-        // Never the newest: whoever is in the middle of it is not behind.
+        // Never the newest: a session in the middle of it is not behind.
         while self.bytes > self.bytes_max
             && self.segments.len() > 1
             && let Some((_, segment)) = self.segments.pop_front()

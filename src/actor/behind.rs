@@ -27,7 +27,7 @@ pub(super) struct Behind {
     pub mark: Mark,
 }
 
-/// All segments that somebody may still need, the ones that were just cut among them.
+/// All segments that a session may still need, the ones that were just cut among them.
 struct Needed<'a> {
     cut: &'a [Segment],
     /// Number of the first one.

@@ -2,7 +2,7 @@
 //! is gone.
 //!
 //! It has one piece of what the client has missed at a time, and makes the next one only when the socket has taken it: a
-//! client that reads slowly keeps nobody's memory. What is recent comes from the hub's window, the rest from the log, in
+//! client that reads slowly takes no memory from others. What is recent comes from the hub's window, the rest from the log, in
 //! steps between two marks. The batches are its own, its last message joins the live stream without a seam.
 
 use std::rc::Rc;

@@ -69,7 +69,7 @@ impl Flush {
         while let Some((place, members)) = self.left.last_mut() {
             let (number, topic) = (self.first + *place as u64, self.segments[*place].topic);
             while let Some(slot) = members.pop() {
-                // The place may be somebody else's by now.
+                // Another session may have the place by now.
                 let Some(conn) = conns.get(slot).filter(|conn| conn.is_for(topic, number)) else {
                     continue;
                 };

@@ -132,7 +132,7 @@ impl Hub {
         }
     }
 
-    /// What a subscription of somebody is about. A table that he may not see is as unknown as one that is not there.
+    /// What a subscription is about. A table that its principal may not see is as unknown as one that does not exist.
     fn subject_of(
         &self,
         wanted: &Wanted,

@@ -38,7 +38,7 @@ pub struct Local {
     pub(super) history: History,
     /// Longest inbound message, in bytes.
     pub(super) message_bytes_max: usize,
-    /// Checks who somebody is; none where nobody has to say.
+    /// Checks who a session is; `None` with `--auth off`.
     pub(super) tokens: Option<Arc<Tokens>>,
     /// How often clients may say something.
     pub(super) rates: Arc<Rates>,

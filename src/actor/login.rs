@@ -1,4 +1,4 @@
-//! Whose a session is: what `auth` does, and when a session ends because nobody has said who it is, or his token is over.
+//! Authentication of a session: what `auth` does, and when a session ends because it did not authenticate in time, or its token expired.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,7 +111,7 @@ impl Local {
     /// A client says who it is.
     pub(super) fn log_in(&self, slot: usize, conn: &Conn, token: &Token) -> Login {
         let Some(tokens) = &self.tokens else {
-            let message = "nobody has to say who he is: this server runs with --auth off";
+            let message = "authentication is off: this server runs with --auth off";
             return Login::GoesOn(message::error(&refusal("auth_off", message)));
         };
         let fresh = match tokens.check(&token.0) {
@@ -125,7 +125,7 @@ impl Local {
         if let Some(known) = known.as_ref().and_then(Viewer::principal)
             && !known.is_same(&fresh)
         {
-            let message = "this session is another one's, or his rights have changed; open a new one with this token";
+            let message = "this session belongs to another principal, or its rights have changed; open a new one with this token";
             return Login::GoesOn(message::error(&refusal("other_principal", message)));
         }
         let expires_in_s = fresh.exp.saturating_sub(unix_now_s());

@@ -31,7 +31,7 @@ use super::subscription::{Asked, Mark};
 pub struct ShardId(pub usize);
 
 /// One subscription of one session, on its shard. The serial is never used again, so an answer that comes late finds
-/// nobody rather than somebody else.
+/// no session rather than another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubscriptionKey {
     /// The session's place in its shard.
@@ -203,7 +203,7 @@ pub struct Receipt {
     pub refusal: Option<(&'static str, &'static str)>,
 }
 
-/// Looks a watched table up by its name, whoever may see it. The outer none before the listener was live for the first time.
+/// Looks a watched table up by its name, whether or not the caller may see it. The outer `None` before the listener was live for the first time.
 #[derive(Message)]
 #[rtype(result = "Option<Option<Arc<Table>>>")]
 pub struct FindTable {
@@ -211,7 +211,7 @@ pub struct FindTable {
     pub name: String,
 }
 
-/// Lists the tables that somebody may name, for requests over HTTP. None before the listener was live for the first time.
+/// Lists the tables that a principal may name, for requests over HTTP. None before the listener was live for the first time.
 #[derive(Message)]
 #[rtype(result = "Option<Vec<Arc<Table>>>")]
 pub struct ListTables {
@@ -226,7 +226,7 @@ pub struct Found {
     pub rels: Vec<Oid>,
     /// How its rows are shown.
     pub view: View,
-    /// The transaction that let whoever asks see them: a cursor that did not see it is of somebody who saw others.
+    /// The transaction that let the principal see them: a cursor that did not see it belongs to one that saw others.
     pub since: u64,
     /// None before the listener was live for the first time.
     pub cursor: Option<Arc<Cursor>>,

@@ -247,10 +247,10 @@ impl Place {
         self.address
     }
 
-    /// It is somebody's from now on.
+    /// It belongs to this principal from now on.
     ///
     /// # Errors
-    /// If he has all that he may have. That has been counted and logged.
+    /// If the principal has all that it may have. That has been counted and logged.
     pub fn belong_to(&self, principal: &Principal) -> Result<(), Full> {
         if !self.is_counted() || self.principal.borrow().is_some() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! How often somebody may ask: by address, by principal, and on one session. Whoever is not counted by address, see
+//! How many requests a second a client may send: by address, by principal, and on one session. For clients not counted by address, see
 //! [`crate::http::peer`], is not counted here either.
 
 use std::hash::Hash;
@@ -105,7 +105,7 @@ impl Rates {
         self.counted("requests", self.requests.check(&key(address)))
     }
 
-    /// A request of somebody.
+    /// A request of a principal.
     ///
     /// # Errors
     /// See [`Self::request`].

@@ -1,4 +1,4 @@
-//! Somebody who has said who he is, as far as his token does.
+//! An authenticated subject and its role, as its token names them.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -78,7 +78,7 @@ impl Claims for Principal {
     }
 }
 
-/// Whose eyes a request or a subscription is for. There is no default: who has not said who he is has none.
+/// The viewer of a request or a subscription. There is no default: a session that is not authenticated has none.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Viewer {
     /// Nobody has to log in (`--auth off`), and everybody sees everything.

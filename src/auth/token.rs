@@ -12,7 +12,7 @@ use super::keys::Keys;
 use super::principal::{Principal, unix_now_s};
 use super::revoked::Revoked;
 
-/// Why a token is not taken. What it says is for whoever sent it, and has nothing of the token.
+/// Why a token is not taken. The text is for the sender, and shows nothing of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
     /// It is no token.
@@ -24,7 +24,7 @@ pub enum Rejected {
     /// Another algorithm than that of a key, or a name that no key has.
     #[error("no key of this server fits its algorithm and key id")]
     UnknownKey,
-    /// Signed by somebody else.
+    /// Signed with another key.
     #[error("its signature is wrong")]
     Signature,
     /// `exp`
@@ -34,7 +34,7 @@ pub enum Rejected {
     #[error("its claim {0} is in milliseconds; it has to be in seconds since 1970 (RFC 7519)")]
     Milliseconds(&'static str),
     /// `nbf` or `iat`
-    #[error("it is not valid yet; is the clock of whoever made it right?")]
+    #[error("it is not valid yet; is the clock of the issuer right?")]
     NotYet,
     /// `aud`
     #[error("it is for another audience")]
@@ -223,7 +223,7 @@ fn in_milliseconds(claims: &Map<String, Value>) -> Option<Rejected> {
     Some(Rejected::Milliseconds(name))
 }
 
-/// The claims of a token, whoever has signed it.
+/// The claims of a token, with any signature.
 pub(super) fn payload(token: &str) -> Option<Map<String, Value>> {
     use base64::Engine as _;
     let payload = token.split('.').nth(1)?;

@@ -1,5 +1,5 @@
 //! How the log looks: as text for people, as logfmt or JSON for programs. A message is written as a phrase and then
-//! `key=value ...`; here it is taken apart again, so that whoever writes one need not care.
+//! `key=value ...`; here it is taken apart again, so that the code that writes one need not care.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};

@@ -83,7 +83,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Whoever has closed standard error does not want to know.
+            // A closed standard error is no reason to fail.
             let error = error.to_string();
             let lines: Vec<_> = error.lines().map(one_line).collect();
             let _ = writeln!(std::io::stderr(), "plank: {}", lines.join("\n"));

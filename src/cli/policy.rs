@@ -109,7 +109,7 @@ pub struct ExplainArgs {
     role: String,
 
     /// The claim `sub` of a token
-    #[arg(long, default_value = "somebody", value_name = "NAME")]
+    #[arg(long, default_value = "anyone", value_name = "NAME")]
     sub: String,
 
     /// Another claim, as NAME=VALUE, as in `plank token`; may be repeated

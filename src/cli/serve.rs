@@ -82,7 +82,7 @@ fn announce(app: &App) {
         }
         systemd::ready();
         for address in addresses {
-            // Whoever wanted to know may have gone after the first one.
+            // The reader may have gone after the first one.
             let _ = writeln!(io::stdout(), "plank is live at {address}");
         }
     });

@@ -128,7 +128,7 @@ pub(super) fn with_watcher(
             .map_err(text)?;
         app::prepare(&database).await.map_err(text)?;
         let result = work(&watcher, table).await;
-        // Somebody who does not read it is no reason to fail: it is done.
+        // A reader that has gone is no reason to fail: it is done.
         result.map(|line| drop(writeln!(std::io::stdout(), "{line}")))
     })
 }

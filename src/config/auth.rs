@@ -1,4 +1,4 @@
-//! Who has to say who he is, and how that is checked.
+//! Whether clients have to authenticate, and how that is checked.
 
 use std::path::PathBuf;
 
@@ -155,7 +155,7 @@ impl AuthArgs {
             (true, false) => Err(ConfigError(
                 "--auth on needs the keys that tokens are signed with: give --jwt-secret-file, --jwt-jwks-file or --jwt-jwks-url".into(),
             )),
-            // Whoever has set keys believes that they are looked at.
+            // An operator who has set keys believes that they are looked at.
             (false, true) => Err(ConfigError(
                 "--jwt-secret-file, --jwt-jwks-file and --jwt-jwks-url have no meaning while --auth is off; say --auth on, or leave them out"
                     .into(),

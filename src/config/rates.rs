@@ -1,4 +1,4 @@
-//! How often somebody may ask.
+//! How many requests a second a client may send.
 
 use std::num::NonZeroU32;
 
@@ -6,7 +6,7 @@ use crate::limits::{HANDSHAKES_PER_SECOND, MESSAGES_PER_SECOND, REQUESTS_PER_SEC
 
 use super::{ConfigError, ServeArgs};
 
-/// How often somebody may ask in a second; see [`ServeArgs`].
+/// How many requests a second a client may send; see [`ServeArgs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
     /// Of one address, and of one principal.

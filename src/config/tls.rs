@@ -21,7 +21,7 @@ pub enum Check {
     /// Nothing: it keeps out those who listen, and nobody who stands in between.
     #[default]
     Nothing,
-    /// It is from somebody who is trusted, whatever name is in it.
+    /// A trusted issuer signed it, whatever name is in it.
     Chain(Roots),
     /// And it is of the host that was asked for.
     Full(Roots),

@@ -2,11 +2,11 @@
 //!
 //! A NOTIFY takes a lock on the whole cluster until its commit is on disk, so a bell in every transaction holds up all
 //! writers. A trigger therefore rings only while the bell is armed, that is, while some listener sleeps or is about to.
-//! When several write at a time, or somebody very much, a listener takes the bell away and polls. One who writes alone, a
-//! row when he has seen the one before, is held up by nobody, and is heard at once.
+//! When several sessions write at a time, or one very much, a listener disarms the bell and polls. A session that writes alone, a
+//! row after it has seen the one before, waits for no other, and is heard at once.
 //!
 //! Asleep, a listener must be woken by every transaction that it has not read. A writer reads the bell after it has got
-//! its transaction id. So: arm; then draw an id of one's own, the fence; whoever still read a disarmed bell has an id
+//! its transaction id. So: arm; then draw an id of one's own, the fence; a session that still read a disarmed bell has an id
 //! below the fence. When all of those have ended and have been read, it is safe to wait for the socket alone. Until then
 //! the listener is drowsy: it hears the bell, and looks every few milliseconds as well.
 //!
@@ -59,7 +59,7 @@ pub struct Bell {
     recent: VecDeque<Read>,
     /// Until then several are taken to write at a time. It shows only while the bell is armed, and they wait for it.
     company_until: Option<Instant>,
-    /// Since when a bell has been in nobody's way.
+    /// Since when an armed bell would have delayed no writer.
     quiet_since: Option<Instant>,
 }
 
@@ -109,7 +109,7 @@ impl Bell {
         self.phase = Phase::Drowsy(fence);
     }
 
-    /// The bell has been let go; `is_off` says that it is disarmed, and not held by somebody else.
+    /// The bell has been let go; `is_off` says that it is disarmed, and not held by another listener.
     pub fn disarmed(&mut self, is_off: bool, now: Instant) {
         self.phase = Phase::Awake;
         self.disarm = if is_off {
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(
             bell.step(now),
             Step::Disarm,
-            "somebody else slept, and is asked again"
+            "another listener slept, and is asked again"
         );
         bell.disarmed(true, now);
         assert_eq!(bell.step(now), Step::Poll(POLL_EAGER));
@@ -319,7 +319,7 @@ mod tests {
             bell.read([], 9, now);
             assert_eq!(bell.step(now), Step::Poll(POLL_AWAKE));
         }
-        // Somebody else has armed it, and is gone.
+        // Another listener has armed it, and is gone.
         bell.rung(now);
         assert_eq!(bell.step(now), Step::Poll(POLL_AWAKE));
         assert_eq!(bell.step(now + SECOND), Step::Disarm);

@@ -56,7 +56,7 @@ pub struct Table {
     /// Whether everybody may write it where nobody has to log in.
     #[serde(default)]
     pub writable: bool,
-    /// Whether PostgreSQL alone writes its values: no type is of somebody's own.
+    /// Whether PostgreSQL alone writes its values: no type is a user's own.
     #[serde(default)]
     pub plain: bool,
     /// Whether `columns` is a part of the table's columns only.

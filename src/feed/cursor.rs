@@ -22,7 +22,7 @@ const CHECK_BYTES: usize = 4;
 /// Written before the identity of a log when the key of its cursors is made.
 const KEY_PREFIX: &[u8] = b"plank cursor key ";
 /// Running transactions that a cursor may list: above what a server with thousands of sessions has, and few enough that a
-/// cursor which somebody made up costs little.
+/// forged cursor costs little.
 const RUNNING_MAX: u64 = 1 << 12;
 /// Characters that can't be exceeded by a cursor of [`RUNNING_MAX`] entries; longer text is refused unread.
 const TEXT_MAX: usize = 64 * 1024;

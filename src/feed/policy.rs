@@ -1,4 +1,4 @@
-//! What a role may do with a table (`plank.allow`), and for which rows. Pure: whoever asks is a [`Claims`].
+//! What a role may do with a table (`plank.allow`), and for which rows. Pure: the caller is a [`Claims`].
 //!
 //! A policy is a filter whose values may have `{sub}`, `{role}` and `{claim.NAME}` in them. What a claim says is put into a
 //! value that has been read already, so it can't become a part of the filter. Whatever is missing or can't be read shows no
@@ -53,7 +53,7 @@ pub struct Policy {
     pub op: Right,
     /// With which rows, as a filter; none for all.
     pub rows: Option<String>,
-    /// The transaction that changed it, or another one of the same role and op, last: a cursor that did not see it is of somebody
+    /// The transaction that changed it, or another one of the same role and op, last: a cursor that did not see it is of a principal
     /// who saw other rows.
     pub since: u64,
     /// Tells it from others of the same role and op.
@@ -69,7 +69,7 @@ pub trait Claims {
     fn claim(&self, name: &str) -> Option<&Value>;
 }
 
-/// What somebody may do with rows of a table.
+/// What a principal may do with rows of a table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Grant {
     /// The claim `role` of those who have it.
@@ -106,7 +106,7 @@ impl Grant {
     }
 }
 
-/// A claim does not fit the column that a policy compares it with: whoever has it has to get another token.
+/// A claim does not fit the column that a policy compares it with: its owner has to get another token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a claim of the token does not fit the column {column:?} that it is compared with")]
 pub struct BrokenClaim {
@@ -122,7 +122,7 @@ enum Unbound {
 }
 
 impl Table {
-    /// Whether somebody may do something here, with some rows or with all.
+    /// Whether a principal may do something here, with some rows or with all.
     pub fn may(&self, who: &dyn Claims, right: Right) -> bool {
         self.policies_of(who, right).next().is_some()
     }
@@ -132,7 +132,7 @@ impl Table {
         self.policies.iter().filter(is_for)
     }
 
-    /// What somebody may do here; none for nothing at all. Several policies add up: what one of them allows is allowed.
+    /// What a principal may do here; `None` for nothing at all. Several policies add up: what one of them allows is allowed.
     ///
     /// # Errors
     /// If one of its claims can't be compared.
@@ -212,7 +212,7 @@ impl Policy {
         Ok(())
     }
 
-    /// Which rows it allows to somebody; none for all.
+    /// Which rows it allows to a principal; `None` for all.
     fn fill(&self, table: &Table, who: &dyn Claims) -> Result<Option<Expr>, Unbound> {
         let Some(text) = &self.rows else {
             return Ok(None);
@@ -227,7 +227,7 @@ impl Policy {
         Ok(Some(expr))
     }
 
-    /// Which rows it allows to somebody, none for all; or why it allows nothing, for people.
+    /// Which rows it allows to a principal, `None` for all; or why it allows nothing, for people.
     ///
     /// # Errors
     /// Why it allows nothing.
@@ -242,7 +242,7 @@ impl Policy {
         })
     }
 
-    /// The first claim that it needs and somebody does not have: then it allows nothing to that one.
+    /// The first claim that it needs and the principal does not have: then it allows nothing.
     pub fn lacks(&self, who: &dyn Claims) -> Option<String> {
         let expr = read(self.rows.as_ref()?).ok()?;
         let lacking = |value: &str| {

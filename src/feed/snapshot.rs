@@ -1,4 +1,4 @@
-//! A `pg_snapshot`: which transactions a statement of PostgreSQL could see. Whoever reads the log stands at one.
+//! A `pg_snapshot`: which transactions a statement of PostgreSQL could see. Each reader of the log stands at one.
 
 use std::fmt;
 

@@ -60,7 +60,7 @@ impl Subject {
 }
 
 impl Subject {
-    /// Whether somebody who was there could see the same rows.
+    /// Whether a principal at that cursor could see the same rows.
     pub fn is_seen_by(&self, at: &Snapshot) -> bool {
         self.grant.as_ref().is_none_or(|grant| at.sees(grant.since))
     }

@@ -1,4 +1,4 @@
-//! The recent batches of the log, in memory and bounded in bytes. Whoever was away for a moment is served from here,
+//! The recent batches of the log, in memory and bounded in bytes. A client that was away for a moment is served from here,
 //! without a question to the database.
 
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ pub struct Rest {
     pub seq: i64,
 }
 
-/// A part of what somebody has missed.
+/// A part of what a client has missed.
 #[derive(Clone, Debug)]
 pub struct Piece {
     /// In the order of `seq`.
@@ -120,16 +120,16 @@ impl Window {
         }
     }
 
-    /// How many batches that are kept somebody at `from` has not got.
+    /// How many of the kept batches a client at `from` lacks.
     pub fn batches_behind(&self, from: &Snapshot) -> usize {
         let has = |batch: &Batch| from.covers(&batch.end.snapshot);
         self.batches.len() - self.batches.partition_point(has)
     }
 
-    /// What comes next for somebody who stands at `from`, or in the middle of the batch `rest`: rows of the tables that
+    /// What comes next for a client at `from`, or in the middle of the batch `rest`: rows of the tables that
     /// `is_wanted` names, of about `bytes_max` bytes. None when the window does not reach back that far.
     ///
-    /// The batches of this window are not those of whoever made the cursor. So the rows of the first few are joined, up
+    /// The batches of this window are not those of the node that made the cursor. So the rows of the first few are joined, up
     /// to an end that covers `from`: only there does the cursor say what the client has.
     pub fn next(
         &self,
@@ -190,8 +190,8 @@ impl Window {
         })
     }
 
-    /// How many batches from `first` on make one for somebody at `from`. None when that takes too many: an honest cursor
-    /// is covered after a few, and one that somebody made up is left to the log.
+    /// How many batches from `first` on make one for a client at `from`. None when that takes too many: an honest cursor
+    /// is covered after a few, and a forged one is left to the log.
     fn step(
         &self,
         first: usize,
@@ -253,7 +253,7 @@ pub(super) mod tests {
         })
     }
 
-    /// A database: transactions begin, write rows and end in any order; now and then somebody takes a snapshot.
+    /// A database: transactions begin, write rows and end in any order; now and then a client takes a snapshot.
     #[derive(Clone, Debug)]
     pub(in super::super) enum Event {
         Begin,

@@ -1,4 +1,4 @@
-//! `GET /api/changes`: what has happened since a cursor. Streamed, so a long answer is in nobody's memory.
+//! `GET /api/changes`: what has happened since a cursor. Streamed, so a long answer is never in memory as a whole.
 
 use std::time::Duration;
 

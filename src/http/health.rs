@@ -103,7 +103,7 @@ pub async fn readyz(state: web::Data<State>) -> Result<HttpResponse, Problem> {
 /// For Prometheus.
 ///
 /// # Errors
-/// With `--auth on`: 401 and 403 for whoever is no operator.
+/// With `--auth on`: 401 and 403 for a principal that is no operator.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations",
     summary = "Metrics", description = "For Prometheus. docs/OPERATIONS.md says what each one means. Where people have to log in it takes a token with the \

@@ -296,7 +296,7 @@ fn refused(id: i64, outcome: Outcome, conditions: &Conditions) -> Problem {
     }
 }
 
-/// 404 where the demo is off: nothing is known of a table `items` that is somebody's own.
+/// 404 where the demo is off: nothing is known of a table `items` that belongs to another application.
 fn served(state: &State) -> Result<(), Problem> {
     match state.demo {
         true => Ok(()),
@@ -321,7 +321,7 @@ pub(super) fn taken() -> Problem {
 /// 412.
 pub(super) fn changed(item: &Item) -> Problem {
     let detail = format!(
-        "somebody else has changed item {}: it is at version {} now; read it, and try again",
+        "another client has changed item {}: it is at version {} now; read it, and try again",
         item.id, item.version
     );
     precondition("changed", detail, item)

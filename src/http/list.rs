@@ -12,7 +12,7 @@ use crate::wire::message::Refusal;
 use super::problem::Problem;
 use super::query::{self, refused};
 
-/// Reads the query string of somebody.
+/// Reads the query string of a request.
 ///
 /// # Errors
 /// 400 names the parameter that is wrong.

@@ -73,7 +73,7 @@ pub use request_id::request_id;
 /// For the database to answer a request: its own deadline for a statement is a little below.
 const ANSWER_MAX: Duration = STATEMENT_MAX.saturating_add(Duration::from_secs(2));
 
-/// Seconds after which somebody may try again whose address has all its places: they are not free at once.
+/// Seconds after which a client may try again whose address has all its places: they are not free at once.
 const RETRY_ADDRESS_S: &str = "10";
 
 /// Runs a request's work in the database under a deadline, which also holds when the link swallows packets.
@@ -118,7 +118,7 @@ pub struct State {
     pub places: Arc<Places>,
     /// Whose request it is.
     pub peers: Rules,
-    /// How often somebody may ask.
+    /// How many requests a second a client may send.
     pub rates: Arc<Rates>,
     /// Bytes of one inbound WebSocket message.
     pub message_bytes_max: usize,
@@ -180,14 +180,14 @@ impl State {
     }
 }
 
-/// A place is somebody's from now on.
+/// A place belongs to this principal from now on.
 fn belong(place: &Place, viewer: &Viewer) -> Result<(), Problem> {
     let principal = viewer.principal();
     let belongs = principal.map_or(Ok(()), |principal| place.belong_to(principal));
     belongs.map_err(too_many)
 }
 
-/// Somebody asks too often.
+/// A client asks too often.
 fn too_often(TooOften(wait): TooOften) -> Problem {
     let wait_s = wait.as_secs() + 1;
     let detail = format!("too many requests; ask again in {wait_s} s");

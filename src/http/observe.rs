@@ -118,7 +118,7 @@ pub async fn observe<B: MessageBody + 'static>(
     }))
 }
 
-/// Whoever looks after the process is never kept waiting.
+/// Probes of the process are never kept waiting.
 pub(super) const UNCOUNTED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 /// Whether a request is for plank, and its address may ask again.

@@ -1,5 +1,5 @@
 //! Which pages may connect. A browser lets any page open a WebSocket to any server and sends `Origin` with it; without a
-//! look at it, a page on the Internet could read what a plank on somebody's laptop shows.
+//! look at it, a page on the Internet could read what a plank on a user's laptop shows.
 
 use actix_http::header::{self, HeaderMap, HeaderValue};
 

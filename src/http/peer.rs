@@ -13,7 +13,7 @@ const NOBODY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// What is believed, and who is counted.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    /// Those who may say whose request they pass on. Whoever connects over a Unix socket may as well.
+    /// The proxies that may name the client of a request. A peer on a Unix socket may as well.
     pub trusted: Arc<[Network]>,
     /// Whether clients on this machine are counted like all others.
     pub limit_loopback: bool,
@@ -38,7 +38,7 @@ impl Rules {
             match named.next().map(parse) {
                 Some(Some(next)) => address = Some(next),
                 Some(None) => {
-                    // This machine's own clients are not counted, and whoever it is is none of them.
+                    // This machine's own clients are not counted, and this client is none of them.
                     address = address.filter(|a| !a.to_canonical().is_loopback());
                     address = address.or(Some(NOBODY));
                     break;

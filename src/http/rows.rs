@@ -1,5 +1,5 @@
 //! `GET /api/tables/{table}/rows`: the rows of a table as of one moment, and the cursor of it. As a page in JSON, or all of
-//! them as NDJSON; streamed, so that a large table is in nobody's memory.
+//! them as NDJSON; streamed, so that a large table is never in memory as a whole.
 
 use std::sync::Arc;
 

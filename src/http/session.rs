@@ -126,7 +126,7 @@ pub async fn read(who: Who) -> HttpResponse {
     HttpResponse::Ok().json(Session::of(&who.0))
 }
 
-/// `DELETE /api/session`: also for somebody whose token is over.
+/// `DELETE /api/session`: also with an expired token.
 ///
 /// # Errors
 /// 403 from another's page.
@@ -158,7 +158,7 @@ pub async fn log_out(
 #[utoipa::path(
     post, path = "/api/ticket", tag = "sessions", operation_id = "ticket",
     summary = "Get a ticket for a WebSocket",
-    description = "`/ws?ticket=...` is then opened as whoever got it: once, within 30 seconds, on any node.",
+    description = "`/ws?ticket=...` is then opened as the principal that got it: once, within 30 seconds, on any node.",
     security((), ("bearer" = [])),
     responses(
         (
@@ -202,7 +202,7 @@ fn cookie(request: &HttpRequest, value: String, age_s: u64) -> Cookie<'static> {
         .finish()
 }
 
-/// Whether the browser speaks TLS with whoever stands in front. Nobody gains by lying: the cookie is his own.
+/// Whether the browser speaks TLS with the proxy in front. A client gains nothing by lying: the cookie is its own.
 pub(super) fn is_over_tls(headers: &HeaderMap) -> bool {
     let origin = headers.get(ORIGIN).and_then(|value| value.to_str().ok());
     is_forwarded_tls(headers) || origin.is_some_and(|origin| origin.starts_with("https://"))

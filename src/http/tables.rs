@@ -50,7 +50,7 @@ impl<'a> Entry<'a> {
 /// `GET /api/tables`
 #[utoipa::path(
     get, path = "/api/tables", tag = "tables", operation_id = "tables",
-    summary = "List the watched tables", description = "Those that whoever asks may see, with the columns that clients may see. `select plank.watch('orders')` adds one.",
+    summary = "List the watched tables", description = "Those that the principal may see, with the columns that clients may see. `select plank.watch('orders')` adds one.",
     responses(
         (status = 200, description = "All of them.", body = doc::Tables, example = json!(doc::Tables::example())),
         doc::Malformed, doc::Unauthenticated, doc::ForeignOrigin, doc::Away,

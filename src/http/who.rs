@@ -115,7 +115,7 @@ pub async fn await_key(state: &State, headers: &HeaderMap) -> Result<(), Problem
     }
 }
 
-/// Whoever asks may do so only so often, from wherever he does it.
+/// A principal may send only so many requests, from all addresses together.
 fn check_rate(state: &State, request: &HttpRequest, who: &Viewer) -> Result<(), Problem> {
     let address = state.peers.client(request.peer_addr(), request.headers());
     let Some(principal) = who.principal().filter(|_| address.is_some()) else {
@@ -235,7 +235,7 @@ pub(super) fn offers_token(headers: &HeaderMap) -> bool {
 
 /// 409: there is nothing to log in to.
 pub(super) fn auth_off() -> Problem {
-    let detail = "nobody has to say who he is: this server runs with --auth off";
+    let detail = "authentication is off: this server runs with --auth off";
     Problem::new(StatusCode::CONFLICT, "auth-off", detail)
 }
 

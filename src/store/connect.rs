@@ -30,7 +30,7 @@ pub enum ConnectError {
     /// It may work later: try again.
     #[error("{0}")]
     Away(String),
-    /// It will not work until somebody changes something. At its very first start plank ends with it; later it waits.
+    /// It will not work until something is changed. At its very first start plank ends with it; later it waits.
     #[error("{0}")]
     Fatal(String),
     /// The database can't make anything of a value that it was given: the same again gets the same answer.

@@ -90,7 +90,7 @@ pub enum Lost {
     Pruned,
     /// It is of another log, or this server has never been there.
     Foreign,
-    /// Whoever asks may see other rows now.
+    /// The principal may see other rows now.
     Revoked,
 }
 
@@ -150,7 +150,7 @@ impl History {
         })
     }
 
-    /// The same, for somebody: what is read takes one of the places that are shared among all who ask.
+    /// The same, for an asker: what is read takes one of the places that all askers share.
     pub fn of(&self, asker: Asker) -> Self {
         Self {
             asker,

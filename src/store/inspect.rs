@@ -283,7 +283,7 @@ impl Inspector {
         let token = format!("plank_doctor_{:016x}", fastrand::u64(..));
         let listen = format!("listen {token}");
         self.client.batch_execute(&listen).await.map_err(text)?;
-        // Somebody else rings: to itself even a session that a pooler lends out might be heard.
+        // Another session rings: to itself even a session that a pooler lends out might be heard.
         let (other, connection) = connect::connect(&self.server).await.map_err(text)?;
         let driver = actix_rt::spawn(connection);
         let started = Instant::now();

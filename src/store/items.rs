@@ -73,9 +73,9 @@ impl Expect {
 pub enum Outcome {
     /// Done; the row as it is now, or as it was before it was deleted.
     Done(Item),
-    /// Done, and what has become of the row is not for whoever did it.
+    /// Done, and what has become of the row is not for this principal to see.
     Hidden(i64),
-    /// Whoever asks may not do that with this row. Nothing was done.
+    /// The principal may not do that with this row. Nothing was done.
     Forbidden,
     /// There is no such row.
     Missing,

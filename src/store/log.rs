@@ -142,7 +142,7 @@ impl LogReader {
     pub async fn arm(&self) -> Result<u64, ConnectError> {
         let arm = async {
             self.one("select plank.bell_sleep()").await?;
-            // A statement, and so a transaction, of its own: whoever drew an id before this may have read the bell
+            // A statement, and so a transaction, of its own: a transaction that drew an id before this may have read the bell
             // before it was armed.
             self.one("select pg_current_xact_id()").await
         };
@@ -334,7 +334,7 @@ impl Ears {
     }
 }
 
-/// Whether the bell can be heard at all: somebody else rings it. Through a pooler that lends the server's sessions out
+/// Whether the bell can be heard at all: another session rings it. Through a pooler that lends the server's sessions out
 /// by the transaction LISTEN succeeds, and nothing ever arrives.
 async fn probe(server: &Server, token: &str, probed: &Notify) -> Result<(), ConnectError> {
     let (client, connection) = connect::connect(server).await?;

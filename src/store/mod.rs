@@ -8,7 +8,7 @@
 //! - [`history`]: the log and whole tables, for clients that come back.
 //! - [`pool`], [`items`]: the requests. `driven`: the thread of their connections. `lease`: whether one still answers.
 //! - `session`: what every session has set. [`sqlstate`]: what each error code of PostgreSQL means.
-//! - `policy`: whether what somebody may see is still what it was.
+//! - `policy`: whether what a principal may see is still what it was.
 //! - [`rest`]: tables read and written on behalf of clients.
 //! - [`fault`]: what a refusal of the database says to a client.
 //! - [`tickets`]: what a browser opens a WebSocket with.

@@ -1,4 +1,4 @@
-//! Whether what somebody may see is still what it was when he asked.
+//! Whether what a principal may see is still what it was when it asked.
 
 use deadpool_postgres::GenericClient;
 
@@ -9,7 +9,7 @@ use crate::feed::Held;
 const HOLDS: &str = "select coalesce(pg_catalog.bool_and(p.since::text = $4), false) from plank.policy p \
     where p.rel = $1::oid and p.role = $2 and p.op = $3";
 
-/// The same, and they can't be changed until the transaction ends: whoever changes them waits, or has changed them already,
+/// The same, and they can't be changed until the transaction ends: a session that changes them waits, or has changed them already,
 /// and then this waits and sees the new ones.
 const HELD: &str = "select coalesce(pg_catalog.bool_and(h.since = $4), false) from ( \
     select p.since::text as since from plank.policy p \

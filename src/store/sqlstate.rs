@@ -2,7 +2,7 @@
 //!
 //! PostgreSQL's list is in its manual, appendix A. A code of five characters has its own line where it means something else
 //! than its class; a class is the first two characters. What is in no line is new to plank: it does not pass by itself,
-//! and it is nobody's fault but plank's.
+//! and it is plank's fault.
 
 use tokio_postgres::error::SqlState;
 
@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 pub enum Outlook {
     /// It passes by itself, or when an operator is done with something that is done while programs run.
     Passing,
-    /// It stays until somebody changes something. At its very first start plank ends with it, to show the mistake at
+    /// It stays until something is changed. At its very first start plank ends with it, to show the mistake at
     /// once. Later it waits, for what has worked before can work again.
     Lasting,
 }

@@ -12,7 +12,7 @@ use super::pool::{Pool, StoreError};
 /// How a ticket is written: so many hexadecimal digits.
 const DIGITS: usize = 64;
 
-/// Keeps a ticket for somebody, and forgets those that are over.
+/// Keeps a ticket for a principal, and forgets expired ones.
 ///
 /// # Errors
 /// When the database is away.

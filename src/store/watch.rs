@@ -20,7 +20,7 @@ pub use names::Asked;
 pub use policies::{Allowed, Listed};
 
 /// What a table is called, whose it is, and who asks; names as PostgreSQL quotes them. `usage` is what an owner has, and
-/// whoever inherits from him.
+/// the roles that inherit from it.
 const RESOLVE: &str = "select format('%I.%I', n.nspname, c.relname), quote_ident(pg_get_userbyid(c.relowner)), \
     pg_has_role(c.relowner, 'usage'), quote_ident(current_user), quote_ident(pg_get_userbyid(p.nspowner)) \
     from pg_class c join pg_namespace n on n.oid = c.relnamespace, pg_namespace p \
@@ -40,10 +40,10 @@ pub enum WatchError {
     /// There is no connection, or it was lost.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// Somebody uses the table; later it may work. Nothing was changed.
+    /// A transaction uses the table; later it may work. Nothing was changed.
     #[error("{0}")]
     Busy(String),
-    /// It will not work until somebody changes something. Nothing was changed.
+    /// It will not work until something is changed. Nothing was changed.
     #[error("{0}")]
     Refused(String),
 }
@@ -88,7 +88,7 @@ impl Watcher {
         // It ends with the client.
         tokio::spawn(connection);
         let watcher = Self { client, config };
-        // A name without a schema is one of public, whoever asks, as it is for subscriptions.
+        // A name without a schema is one of public, for every caller, as it is for subscriptions.
         let session = Session {
             statement: WATCH_MAX,
             lock: WATCH_LOCK_MAX,
@@ -130,7 +130,7 @@ impl Watcher {
         let watched: Option<Json<Table>> = row
             .try_get(0)
             .map_err(|e| WatchError::Refused(connect::chain(&e)))?;
-        // Null: somebody has dropped it, or let it go, in between.
+        // Null: it was dropped, or unwatched, in between.
         watched
             .map(|Json(watched)| watched)
             .ok_or_else(|| WatchError::Busy(format!("{} has just been let go again", found.name)))

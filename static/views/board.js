@@ -152,7 +152,7 @@ const Card = live(
       </li>
     `;
   },
-  // A row that somebody else moves or deletes under the cursor must not throw a keyboard back to the top of the page.
+  // A row that another user moves or deletes under the cursor must not throw a keyboard back to the top of the page.
   { unmount: ({ onLost }, { root }) => root.current?.contains(document.activeElement) && onLost() },
 );
 

@@ -1,5 +1,5 @@
 /**
- * The dialog of an item: a new one, an edit, a delete, and what somebody else did meanwhile. It remembers the row it
+ * The dialog of an item: a new one, an edit, a delete, and what another user did meanwhile. It remembers the row it
  * began with: what is sent is the difference to that, under its version, so that two people who edit different fields
  * never undo each other unseen.
  */
@@ -64,7 +64,7 @@ async function removing(items, key, row) {
   } catch (problem) {
     if (problem.status === 404) return;
     const again = () => removing(items, key, items.rows.get(key)?.row ?? row);
-    if (problem.status === 412) say(`Not deleted: somebody else changed “${row.name}” first. Look at it, then decide.`, { label: "Delete it anyway", action: again });
+    if (problem.status === 412) say(`Not deleted: another user changed “${row.name}” first. Look at it, then decide.`, { label: "Delete it anyway", action: again });
     else say(sentenceOf(problem), { label: "Try again", action: again });
   }
 }
@@ -81,7 +81,7 @@ const Form = live(({ task, items, filtered, onClose }) => {
   const [busy, setBusy] = useState(false);
   const form = useRef(null);
 
-  /** Somebody else was first: takes over what they changed and we did not, and shows where both did. */
+  /** Another user was first: takes over what they changed and we did not, and shows where both did. */
   const meet = async () => {
     try {
       const current = await read(base.id);
@@ -151,9 +151,9 @@ const Form = live(({ task, items, filtered, onClose }) => {
         <h2 id="dialog-title">${is_new ? "New item" : base?.name}</h2>
         ${!is_new && base && html`<p class="sheet-sub">#${base.id} · version ${base.version} · changed ${ago(base.updated_at, now_coarse.value)}</p>`}
       </header>
-      ${gone && html`<div class="conflict" role="alert"><strong>Somebody else deleted this item.</strong> What you typed is still here.</div>`}
+      ${gone && html`<div class="conflict" role="alert"><strong>Another user deleted this item.</strong> What you typed is still here.</div>`}
       ${!gone && conflict && html`<${Conflict} current=${conflict} draft=${draft} />`}
-      ${!gone && is_newer && html`<p class="notice" role="status">Somebody else changed this item just now. You will see theirs before yours is saved.</p>`}
+      ${!gone && is_newer && html`<p class="notice" role="status">Another user changed this item just now. You will see theirs before yours is saved.</p>`}
       <${Field} ...${shared} name="name" label="Name" aria-required="true" autofocus />
       <${Field} ...${shared} kind="select" name="status" label="Status" />
       <${Field} ...${shared} kind="textarea" name="description" label="Description" />
@@ -181,7 +181,7 @@ function Conflict({ current, draft }) {
   const fields = Object.keys(theirs).filter((field) => theirs[field] !== draft[field]);
   return html`
     <div class="conflict" role="alert">
-      <p><strong>Not saved: somebody else changed this item.</strong> It is now version ${current.version}.</p>
+      <p><strong>Not saved: another user changed this item.</strong> It is now version ${current.version}.</p>
       ${fields.length === 0
         ? html`<p>It already says what you wanted.</p>`
         : html`<table>

@@ -1,6 +1,6 @@
 /**
  * What hands do to the board: the keys, the drag, the dialogs, and what is said when something was not saved. Loaded
- * when a pointer or the focus comes near: whoever only looks does without.
+ * when a pointer or the focus comes near: a user who only looks does without.
  */
 import { effect, signal } from "@preact/signals-core";
 import { sentenceOf } from "../api.js";
@@ -96,9 +96,9 @@ export class Hands {
       const wish = this.#wishes.get(key);
       const look = () => (this.task.value = { kind: "conflict", key, seen, patch: { status: wish } });
       // A dialog that is open keeps what was typed there.
-      if (problem.status === 412 && this.task.value) say(`“${seen.name}” was not moved: somebody else changed it first.`, { label: "Look", action: look });
+      if (problem.status === 412 && this.task.value) say(`“${seen.name}” was not moved: another user changed it first.`, { label: "Look", action: look });
       else if (problem.status === 412) look();
-      else if (problem.status === 404) say(`“${seen.name}” was deleted by somebody else.`);
+      else if (problem.status === 404) say(`“${seen.name}” was deleted by another user.`);
       else say(sentenceOf(problem), { label: "Try again", action: () => this.move(key, wish) });
     }
   }
@@ -157,7 +157,7 @@ export class Hands {
     const status = STATUSES[STATUSES.indexOf(group) + by];
     if (!status) return;
     this.move(key, status);
-    // Whoever moved it with the keyboard goes on with it there.
+    // A user who moved it with the keyboard goes on with it there.
     this.#board.column.value = status;
     this.focus(key);
   }
@@ -185,7 +185,7 @@ function announce({ latest }) {
     count = timer = 0;
   };
   const stop = effect(() => {
-    // Whoever comes back to the board has heard of it.
+    // A user who comes back to the board has heard of it.
     if (!latest.value || Date.now() - latest.value.at > ANNOUNCE_EVERY_MS) return;
     count += 1;
     timer ||= setTimeout(tell, ANNOUNCE_EVERY_MS);

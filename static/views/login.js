@@ -37,7 +37,7 @@ export default function Login({ why, onLogin }) {
         ${sentence && html`<p class="field-error" id="token-error" role="alert">${sentence}</p>`}
       </div>
       <button type="submit" class="primary">${busy ? "Logging in" : "Log in"}</button>
-      <p class="login-hint" id="token-hint">Whoever runs this server makes one: <code>plank token --sub ann --role reader</code></p>
+      <p class="login-hint" id="token-hint">The operator of this server makes one: <code>plank token --sub ann --role reader</code></p>
     </form>
   `;
 }

@@ -1,5 +1,5 @@
 /**
- * What pages show after they were away: the server killed, its database restarted, the network cut, each while somebody
+ * What pages show after they were away: the server killed, its database restarted, the network cut, each while another program
  * goes on writing. In the end both are what SELECT says, without a reload, and they say what was missed.
  */
 import assert from "node:assert/strict";
@@ -73,7 +73,7 @@ function suite() {
     await both((watched) => watched.shows(table));
   });
 
-  test("a server that is killed while somebody writes, and comes back", async () => {
+  test("a server that is killed while another program writes, and comes back", async () => {
     for (let at = 0; at < 3; at += 1) await item(`Before ${at}`);
     await both((watched) => watched.card("Before 2").waitFor());
     await both((watched) => watched.allow(ABSENCE));
@@ -153,7 +153,7 @@ function suite() {
     assert.match(await b.page.locator(".missed").textContent(), /While you were away, since .*: 30,000 items added\./);
   });
 
-  test("a network that is cut at random bytes while somebody writes", async () => {
+  test("a network that is cut at random bytes while another program writes", async () => {
     b.allow(ABSENCE);
     const cuts = proxy.cuts;
     proxy.is_cutting = true;

@@ -157,7 +157,7 @@ function suite() {
           proxy.cut();
           for (let count = 0; count < 80 || proxy.cuts < cuts + 12; count += 1) {
             await psql.run(writer.transaction());
-            // Somebody who writes without a pause leaves no time for a cut between two batches.
+            // A writer without a pause leaves no time for a cut between two batches.
             if (count % 4 === 0) await new Promise(setImmediate);
             if (random() < 0.02) proxy.cut();
           }
@@ -183,7 +183,7 @@ function suite() {
         const writing = psql.run(writer.transaction());
         await server[end]();
         await writing.catch(() => "the database went with it");
-        // The database of a server that was killed is still there, and somebody goes on writing.
+        // The database of a server that was killed is still there, and a writer goes on.
         if (end === "kill") for (let count = 0; count < 20; count += 1) await psql.run(writer.transaction());
         await until("all have noticed", () => followers.every(({ told }, at) => told.down > downs[at]), DEADLINE_MS);
         await server.start();

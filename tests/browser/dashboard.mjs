@@ -163,7 +163,7 @@ function suite() {
   test("a move that came second shows both versions, and is done only when told to", async () => {
     const row = await item("Paint the fence");
     a.allow(/status of 412/);
-    // Somebody else is faster between the key and the server: the request leaves with the version that was shown.
+    // Another user is faster between the key and the server: the request leaves with the version that was shown.
     let current = row;
     await a.page.route("**/api/items/*", async (route) => {
       if (route.request().method() === "PATCH" && current === row) current = await change(row, { name: "Paint the gate", status: "active" });
@@ -172,7 +172,7 @@ function suite() {
     await a.card("Paint the fence").locator(".card-main").focus();
     await a.page.keyboard.press("Shift+ArrowRight");
     await a.page.keyboard.press("Shift+ArrowRight");
-    await dialog(a).getByText("Not saved: somebody else changed this item.").waitFor();
+    await dialog(a).getByText("Not saved: another user changed this item.").waitFor();
     assert.match(await dialog(a).locator(".conflict").textContent(), /version 2.*Theirs.*Yours.*Statusactivedone/);
     await a.inColumn("active", "Paint the gate").waitFor();
     assert.equal((await listed(server))[0].status, "active");
@@ -223,9 +223,9 @@ function suite() {
     const editor = await open(a, "Paint the fence");
     await editor.getByLabel("Name").fill("Mine");
     await change(row, { name: "Theirs", description: "blue" });
-    await editor.getByText("Somebody else changed this item just now").waitFor();
+    await editor.getByText("Another user changed this item just now").waitFor();
     await editor.getByRole("button", { name: "Save" }).click();
-    await editor.getByText("Not saved: somebody else changed this item.").waitFor();
+    await editor.getByText("Not saved: another user changed this item.").waitFor();
     assert.match(await editor.locator(".conflict").textContent(), /version 2.*Theirs.*Yours.*Theirs.*Mine/);
     assert.equal(await editor.getByLabel("Description").inputValue(), "blue");
     await a.card("Theirs").waitFor();
@@ -256,7 +256,7 @@ function suite() {
     return { came: once(gate, "came"), go };
   };
 
-  test("what is typed while a save is under way is there when somebody else was first", async () => {
+  test("what is typed while a save is under way is there when another user was first", async () => {
     const row = await item("Paint the fence");
     a.allow(/status of 412/);
     const editor = await open(a, "Paint the fence");
@@ -267,7 +267,7 @@ function suite() {
     await change(row, { name: "Theirs" });
     await editor.getByLabel("Description").fill("typed meanwhile");
     await held.go();
-    await editor.getByText("Not saved: somebody else changed this item.").waitFor();
+    await editor.getByText("Not saved: another user changed this item.").waitFor();
     assert.equal(await editor.getByLabel("Description").inputValue(), "typed meanwhile");
     await editor.getByRole("button", { name: "Save mine" }).click();
     await b.card("Mine").waitFor();
@@ -289,13 +289,13 @@ function suite() {
     await editor.getByRole("heading").click();
     await a.page.keyboard.press("n");
     await held.go();
-    const toast = a.page.getByText("“Paint the fence” was not moved: somebody else changed it first.");
+    const toast = a.page.getByText("“Paint the fence” was not moved: another user changed it first.");
     await toast.waitFor();
     assert.equal(await editor.getByLabel("Name").inputValue(), "Mow all of it");
     await editor.getByRole("button", { name: "Save" }).click();
     await b.card("Mow all of it").waitFor();
     await a.page.getByRole("button", { name: "Look" }).click();
-    await dialog(a).getByText("Not saved: somebody else changed this item.").waitFor();
+    await dialog(a).getByText("Not saved: another user changed this item.").waitFor();
     await a.page.keyboard.press("Escape");
     await dialog(a).waitFor({ state: "detached" });
   });
@@ -313,7 +313,7 @@ function suite() {
     await change(row, { status: "done" });
     await a.card("Paint the fence").waitFor({ state: "detached" });
     await editor.getByRole("button", { name: "Save" }).click();
-    await editor.getByText("Not saved: somebody else changed this item.").waitFor();
+    await editor.getByText("Not saved: another user changed this item.").waitFor();
     await editor.getByRole("button", { name: "Save mine" }).click();
     await b.inColumn("done", "Paint the gate").waitFor();
   });
@@ -323,7 +323,7 @@ function suite() {
     const editor = await open(a, "Paint the fence");
     await editor.getByLabel("Name").fill("Paint it anyway");
     await http("DELETE", `/api/items/${row.id}`);
-    await editor.getByText("Somebody else deleted this item.").waitFor();
+    await editor.getByText("Another user deleted this item.").waitFor();
     await editor.getByRole("button", { name: "Create it again" }).click();
     await both((watched) => watched.card("Paint it anyway").waitFor());
     assert.equal(await a.page.locator(".card").count(), 1);
@@ -345,15 +345,15 @@ function suite() {
     assert.deepEqual(await listed(server), []);
   });
 
-  test("a delete of what somebody else has changed is not done", async () => {
+  test("a delete of what another user has changed is not done", async () => {
     const row = await item("Paint the fence");
     a.allow(/status of 412/);
     await open(a, "Paint the fence");
     await change(row, { description: "important" });
-    await dialog(a).getByText("Somebody else changed this item just now").waitFor();
+    await dialog(a).getByText("Another user changed this item just now").waitFor();
     await dialog(a).getByRole("button", { name: "Delete: Paint the fence" }).click();
     await dialog(a).getByRole("button", { name: "Delete for good: Paint the fence" }).click();
-    await a.page.getByText("Not deleted: somebody else changed").waitFor();
+    await a.page.getByText("Not deleted: another user changed").waitFor();
     await a.card("important").waitFor();
     await a.page.getByRole("button", { name: "Delete it anyway" }).click();
     await b.card("Paint the fence").waitFor({ state: "detached" });
@@ -395,7 +395,7 @@ function suite() {
     await until("the filter has the focus", () => a.page.evaluate(() => document.activeElement.type === "search"));
   });
 
-  test("a card that somebody else moves under the focus keeps it", async () => {
+  test("a card that another user moves under the focus keeps it", async () => {
     const row = await item("Paint the fence");
     await a.card("Paint the fence").locator(".card-main").focus();
     await change(row, { status: "done" });

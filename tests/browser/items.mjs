@@ -107,7 +107,7 @@ test("an answer may be ahead of the socket, and is no news when it comes", async
   assert.deepEqual([shown("done"), items.latest.value, items.flash(key(1))], [[[1, 2]], null, ""]);
 });
 
-test("an answer may be behind the socket, and the change is not told as somebody else's", async () => {
+test("an answer may be behind the socket, and the change is not told as another user's", async () => {
   live(row(1), row(2));
   const moved = items.writes.patch(key(1), { status: "done" });
   await settle();

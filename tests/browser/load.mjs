@@ -103,7 +103,7 @@ function suite() {
     })();
     let is_over = false;
     writing.finally(() => (is_over = true)).catch(() => {});
-    // Somebody uses the page meanwhile: how long it takes to answer.
+    // A user uses the page meanwhile: how long it takes to answer.
     while (!is_over) {
       const asked_at = Date.now();
       await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => resolve())));

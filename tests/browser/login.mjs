@@ -63,7 +63,7 @@ function suite() {
     await watched.state("live");
     await page.locator(".card", { hasText: "for everybody" }).waitFor();
     assert.equal(await page.locator(".card", { hasText: "for editors" }).count(), 0);
-    // What becomes visible comes, and what is hidden goes, while somebody looks.
+    // What becomes visible comes, and what is hidden goes, while the page is shown.
     await psql.run("update items set status = 'active' where name = 'for editors'");
     await page.locator(".card", { hasText: "for editors" }).waitFor();
     await psql.run("update items set status = 'done' where name = 'for editors'");

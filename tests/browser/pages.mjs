@@ -182,7 +182,7 @@ function suite() {
     await close(watched);
   });
 
-  test("whoever comes back to the items from the tables is told their state, and not that of nothing", async () => {
+  test("a user who comes back to the items from the tables is told their state, and not that of nothing", async () => {
     const watched = await open("#/tables/public.items");
     await watched.page.getByRole("cell").first().or(watched.page.getByText("This table is empty")).waitFor();
     await watched.page.getByRole("link", { name: "Items", exact: true }).click();

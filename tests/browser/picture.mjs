@@ -37,7 +37,7 @@ async function take(server, browser) {
   psql.stop();
   const watched = await Watched.open(browser, server.url, { viewport: VIEWPORT, colorScheme: "light" });
   await watched.state("live");
-  // Somebody else moves a card while the page looks on.
+  // Another user moves a card while the page looks on.
   await call(server, "PATCH", `/api/items/${posts.id}`, { status: "done" });
   await watched.page.locator('.column[data-status="done"] .card.flash-odd', { hasText: "corner posts" }).waitFor();
   await watched.page.screenshot({ path: FILE });

@@ -161,7 +161,7 @@ async function files(dir, name) {
   return found.filter((path) => path.endsWith(name)).map((path) => join(dir, path));
 }
 
-/** A request of "somebody else": neither of the pages. */
+/** A request of another user: neither of the pages. */
 export async function call(server, method, path, body, headers = {}) {
   const response = await fetch(server.url + path, {
     method,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make run` as the README says, on this machine as it is: plank is live, shows its page, and ends with Ctrl-C. It leaves what it leaves
 # for a person (as root /var/lib/plank), so that `make test` behind it shows that no test minds. .ci/run runs both, in that order.
-# Somebody else's plank on this machine keeps its port and its data.
+# Another plank on this machine keeps its port and its data.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

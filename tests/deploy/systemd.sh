@@ -39,7 +39,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# A machine on which somebody has tried all this before. None of it may count here.
+# A machine on which all this was tried before. None of it may count here.
 mkdir "$had"
 # A file system of its own: the layers of an overlay may not be within each other.
 mount -t tmpfs -o mode=755 tmpfs "$had" || { scripts/skip.sh "$what" "nothing can be mounted here"; exit; }
@@ -62,7 +62,7 @@ fi
 
 # What belongs to this machine, and would be started there or hold up the boot.
 rm -f "$root"/usr/sbin/policy-rc.d "$root"/etc/systemd/system/*.wants/*
-# And what is of the programs under test, by whatever name somebody has changed it there.
+# And what is of the programs under test, by whatever name it was changed there.
 if chroot "$root" dpkg --status plank >/dev/null 2>&1; then chroot "$root" dpkg --purge plank >/dev/null 2>&1 || true; fi
 rm -rf "$root"/var/lib/plank "$root"/var/lib/private/plank "$root"/etc/plank "$root"/etc/nginx/modules-enabled/* \
     "$root"/etc/systemd/system/plank* "$root"/etc/systemd/system/nginx* "$root"/etc/systemd/system/postgresql* \

@@ -148,7 +148,7 @@ async fn altered_tables_are_followed() {
     let mut all = app.subscribed("tasks").await;
     let before = cursor(&app).await;
 
-    // A new column is there for whoever asks for it, and nobody else is disturbed.
+    // A new column is there for clients that ask for it, and nobody else is disturbed.
     app.execute("alter table tasks add column due date").await;
     let mut by_due = app.ws("/ws").await;
     by_due.expect("welcome").await;

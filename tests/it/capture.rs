@@ -307,7 +307,7 @@ async fn the_row_level_serves_a_replica() {
 #[actix_web::test]
 async fn a_cast_that_the_owner_of_a_table_has_defined_runs_with_no_rights_to_speak_of() {
     let app = TestApp::start().await;
-    // row_to_json calls a cast from a type to json that somebody has made, and capture runs it in everybody's writes.
+    // row_to_json calls a cast from a type to json that a user has made, and capture runs it in all writes.
     app.execute(
         "create type public.bait as enum ('a'); create table public.whoami (name text); grant insert on public.whoami to public; \
          create function public.spring(public.bait) returns json language plpgsql as $$ begin \

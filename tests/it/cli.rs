@@ -71,7 +71,7 @@ async fn a_mistake_ends_it_with_a_reason() {
     let no_database = good.replace(&format!("/{database}?"), "/nowhere?");
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
-    std::fs::write(&file, "somebody's").unwrap();
+    std::fs::write(&file, "another user's").unwrap();
     let file = format!("unix:{}", file.display());
     for (args, part) in [
         (

@@ -112,7 +112,7 @@ async fn a_handshake_that_a_proxy_has_taken_the_upgrade_out_of_is_told_so() {
             without("Upgrade: websocket\r\nConnection: Upgrade\r\n"),
             "a proxy between",
         ),
-        // No browser and no proxy: somebody has typed the address.
+        // No browser and no proxy: a person has typed the address.
         ("GET /ws HTTP/1.1\r\nHost: x\r\n\r\n".into(), "ws://"),
     ] {
         let mut client = RawClient::connect(app.address).await;

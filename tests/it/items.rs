@@ -318,7 +318,7 @@ async fn a_tag_that_a_proxy_has_weakened_is_refused_with_the_reason() {
         );
         assert!(!detail.contains("changed"), "nobody has: {detail}");
     }
-    // Of another version it is true that somebody has changed it.
+    // Of another version it is true that another client has changed it.
     let headers = [JSON, ("if-match", "W/\"7\"")];
     let (_, _, problem) = send(&app, "PATCH", "/api/items/1", &headers, "{}").await;
     assert_eq!(problem["type"], "urn:plank:problem:changed");

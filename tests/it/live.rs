@@ -1,4 +1,4 @@
-//! A committed change of a watched table arrives, whoever made it; one that was rolled back never does.
+//! A committed change of a watched table arrives, whatever made it; one that was rolled back never does.
 
 use serde_json::{Value, json};
 

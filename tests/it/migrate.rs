@@ -1,4 +1,4 @@
-//! The schema: by whoever is first, with the rights that there are.
+//! The schema: by the node that is first, with the rights that there are.
 
 use plank::app::{prepare, prepare_for};
 use plank::config::Database;
@@ -75,7 +75,7 @@ async fn the_owner_of_the_database_needs_no_other_right() {
 
 #[actix_web::test]
 async fn one_that_may_create_roles_gives_the_schema_away() {
-    // A cluster of its own: since PostgreSQL 16 nobody may use a role that somebody else has made.
+    // A cluster of its own: since PostgreSQL 16 a role that another one has made is not usable.
     let cluster = Cluster::start();
     let database = cluster.empty_database().await;
     let admin = connect(&cluster.config(&database)).await;

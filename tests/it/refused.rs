@@ -14,7 +14,7 @@ use crate::support::{Cluster, TestApp, until};
 use Answer::{EndAfter, Error};
 use Place::{Login, Statement};
 
-/// A code of each class that a server may say while somebody connects, and whether it passes by itself.
+/// A code of each class that a server may say during a connect, and whether it passes by itself.
 const CODES: &[(&str, bool)] = &[
     ("08P01", true),
     ("25006", true),

@@ -130,7 +130,7 @@ async fn a_catch_up_that_nothing_passes_gets_on() {
         .send(json!({"type": "subscribe", "id": "a", "table": "t", "filter": "a=eq.2", "since": since}))
         .await;
     client.expect("subscribed").await;
-    // Whoever is cut off now, or has had enough of waiting, does not begin anew.
+    // A client that is cut off now, or stops waiting, does not begin anew.
     let step = client.expect("changes").await;
     assert_eq!(
         (&step["changes"], &step["last"]),

@@ -1,4 +1,4 @@
-//! A client that was away comes back with its cursor: it gets what it has missed, once, whoever has it.
+//! A client that was away comes back with its cursor: it gets what it has missed, once, whatever has it.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The log is bounded, writers never wait for that, and whoever misses something is told.
+//! The log is bounded, writers never wait for that, and a client that misses something is told.
 
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,11 @@ async fn the_log_stays_within_its_rows() {
         );
     }
     numbers.dedup();
-    assert_eq!(numbers.len(), 30_000, "whoever follows misses nothing");
+    assert_eq!(
+        numbers.len(),
+        30_000,
+        "a client that follows misses nothing"
+    );
     let rows: i64 = app
         .sql
         .query_one(
@@ -142,7 +146,7 @@ async fn guarantee_6_a_writer_never_waits_for_pruning() {
     // Enough that no writer closes it, and less than a seventh of what is written.
     let app = TestApp::start_with(|config| config.retention = rows(70)).await;
     known(&app, 70).await;
-    // Somebody reads the whole log, and takes his time.
+    // A session reads the whole log, slowly.
     let reader = connect(&Cluster::shared().config(&app.database)).await;
     reader
         .batch_execute("begin; select count(*) from plank.log")

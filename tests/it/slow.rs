@@ -289,7 +289,7 @@ async fn a_heartbeat_names_no_cursor_while_a_subscription_waits() {
     let mut client = RawClient::upgraded(app.address).await;
     let subscribe = format!(r#"{{"type":"subscribe","id":"a","table":"items","since":"{since}"}}"#);
     client.send(&frame(0x81, subscribe.as_bytes())).await;
-    // Its cursor would hold for the subscription that waits, and whoever kept it would have lost 'missed'.
+    // Its cursor would hold for the subscription that waits, and a client that kept it would have lost 'missed'.
     let (first, payload) = client.frame().await;
     assert_eq!(
         first,

@@ -228,7 +228,7 @@ async fn guarantee_5_clients_that_do_not_read_their_snapshot_keep_nobody_from_hi
     let closed = app
         .metric("plank_limits_total{limit=\"snapshot_pause\"}")
         .await;
-    assert!(closed > 0.0, "somebody had to give up his place");
+    assert!(closed > 0.0, "one had to give up its place");
 }
 
 #[actix_web::test]
@@ -312,7 +312,7 @@ async fn a_table_that_was_dropped_holds_up_nobody() {
     );
     assert_eq!(client.snapshot().await.0.len(), 0);
     assert_eq!(client.expect("subscribed").await["id"], "good");
-    // Those who are subscribed already are told when somebody has looked.
+    // Those who are subscribed already are told when a server has looked.
     live.expect("unsubscribed").await;
 }
 

@@ -57,7 +57,7 @@ impl Secured {
         args.resolve().unwrap().unwrap()
     }
 
-    /// Whether somebody can connect, and whether with TLS.
+    /// Whether a client can connect, and whether with TLS.
     async fn outcome(&self, tls: &str) -> Result<bool, String> {
         let database = self.database(tls);
         plank::app::prepare(&database)

@@ -1,5 +1,5 @@
 /*
- * The doorbell: whoever sleeps is woken by every transaction that he has not read.
+ * The doorbell: a listener that sleeps is woken by every transaction that it has not read.
  *
  * Two listeners and any number of transactions, in any order and without an end. The protocol is that of
  * src/feed/bell.rs with plank.bell_sleep() and plank.bell_awake(). What another session could come between is a step of
@@ -12,7 +12,7 @@
  * Options: -DIDS=n, -DCRASHING=n, -DENDS, and one of the broken variants that README.md lists.
  */
 
-/* Ids that are in use at a time: of transactions that run, or that somebody has not read yet. At most 7. */
+/* Ids that are in use at a time: of transactions that run, or that a listener has not read yet. At most 7. */
 #ifndef IDS
 #define IDS 4
 #endif
@@ -57,7 +57,7 @@ byte sharers;
 bit over;
 
 #ifdef BELL_BEFORE_XID
-/* Somebody without an id has looked already, and what was there. */
+/* A writer without an id has looked already, and what was there. */
 bit looked_early;
 bit saw_armed;
 #endif
@@ -159,7 +159,7 @@ end:
         silent = silent | (BIT(id) & ~ringing);
         assert(IS_SAFE(0) && IS_SAFE(1))
        }
-    /* The signal to all that listen follows the commit. Whoever has come to listen in between has read since. */
+    /* The signal to all that listen follows the commit. A listener that has come in between has read since. */
     :: d_step {
         ringing & ended & BIT(id) ->
         ringing = ringing & ~BIT(id);
@@ -240,7 +240,7 @@ end_awake:
 #ifndef FENCE_OF_THE_FLIP
     do
     :: d_step { next_xid < IDS -> draw_fence(l) }; break
-    /* The model has run out of ids, so somebody has to read. */
+    /* The model has run out of ids, so a listener has to read. */
     :: d_step { next_xid == IDS && cursor[l] != ended -> read(l); forget() }
     OR_CRASH
     od;

@@ -113,7 +113,7 @@ inline forget(s)
     i = 0
 }
 
-/* Transactions commit in any order, but whoever writes a key second can do so only after the first has ended. */
+/* Transactions commit in any order, but the second writer of a key can write only after the first has ended. */
 proctype database()
 {
     byte i;
@@ -130,7 +130,7 @@ end_idle:
     od
 }
 
-/* The hub takes a part of a batch. The shard gets only what somebody there wants. */
+/* The hub takes a part of a batch. The shard gets only what a session there wants. */
 inline take(rows, end, last)
 {
     if
@@ -236,7 +236,7 @@ inline join(kind, rows, end)
 #endif
 }
 
-/* Whether the batches up to ends[j] make one for somebody at `from`, and there is something in it. */
+/* Whether the batches up to ends[j] make one for a client at `from`, and there is something in it. */
 #if defined(END_NOT_COVERING)
 #define IS_STEP(j) (j <= count && !COVERS(from, ends[j]))
 #elif defined(STEP_OF_NOTHING)

@@ -28,7 +28,7 @@ pub const TABLE: &str = "fanout";
 /// Before each measurement: what the one before it has left to do is over by then.
 const PAUSE: Duration = Duration::from_millis(1_500);
 
-/// Does one thing with each of `peers`, one directly after the other, in random order: whoever always came last would
+/// Does one thing with each of `peers`, one directly after the other, in random order: one that always came last would
 /// have the warmest caches. Gives the figures in the order of `peers`.
 ///
 /// # Errors
@@ -60,7 +60,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Plays it, until whoever has started it is gone.
+    /// Plays it, until the process that started it ends.
     ///
     /// # Errors
     /// If it can't be played to the end.

@@ -89,7 +89,7 @@ impl Hub {
         match row.op {
             LogOp::Watch => self.watched(&row, turn),
             LogOp::Unwatch => {
-                // Whoever is subscribed gets what was committed up to here, and then the end.
+                // Each subscription gets what was committed up to here, and then the end.
                 self.settle(row.rel, turn);
                 self.catalog.remove(row.rel);
                 self.end(row.rel, turn);
@@ -236,7 +236,7 @@ impl Hub {
         stale
     }
 
-    /// Whoever wrote a policy that can't be followed has to learn why nobody sees anything.
+    /// The author of a policy that can't be followed has to learn why it shows nothing.
     fn check_policies(&self, table: &Table) {
         for policy in &table.policies {
             if let Err(why) = policy.check(table) {

@@ -1,4 +1,4 @@
-//! Who joins a topic, and from where: at once from now on, or with what he has missed, or after he has caught up.
+//! Where a session joins a topic: from now on, with what it has missed, or after it has caught up.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::super::message::*;
 use super::budget::Exceeded;
 use super::{Hub, UNKNOWN_TABLE};
 
-/// Somebody who waits for the listener to be live, for the end of a batch, or for the answer to a question.
+/// A session that waits for the listener to be live, for the end of a batch, or for the answer to a question.
 pub(super) enum Pending {
     Subscribe(Subscribe, u64),
     Replay(Replay, u64, oneshot::Sender<Next>),
@@ -132,7 +132,7 @@ impl Hub {
             (Some(Place::Nowhere), _) => Some(ResetReason::Epoch),
             // Captured only since then, or by another key.
             (_, Some(since)) if !since.snapshot.sees(table.since) => Some(ResetReason::Schema),
-            // Of somebody who could see other rows.
+            // Of a principal that could see other rows.
             (_, Some(since)) if !subject.is_seen_by(&since.snapshot) => Some(ResetReason::Schema),
             _ => None,
         };
@@ -195,7 +195,7 @@ impl Hub {
         }
     }
 
-    /// All that somebody at `from` has missed of a topic, if the window has it and it is not much.
+    /// All that a session at `from` has missed of a topic, if the window has it and it is not much.
     fn rest_for(&self, topic: TopicId, from: &Cursor) -> Option<Vec<LogRow>> {
         let piece = self
             .window

@@ -221,7 +221,7 @@ impl Topics {
     }
 
     /// A table is described anew. Gives the topics whose streams that breaks: all of them if what was captured before does
-    /// not fit, the key is another one, or something that somebody asked for is gone; those of a role if it may see other
+    /// not fit, the key is another one, or something that a subscription asked for is gone; those of a role if it may see other
     /// rows now.
     pub fn describe(&mut self, table: &Arc<Table>) -> Vec<TopicId> {
         let Some(group) = self.by_root.get_mut(&table.rel) else {

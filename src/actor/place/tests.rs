@@ -68,7 +68,7 @@ fn a_principal_has_his_share_from_wherever_he_comes() {
         place.belong_to(who).map(|()| place)
     };
     let first = from(ip("192.0.2.1"), &ann).unwrap();
-    assert_eq!(first.belong_to(&ann), Ok(()), "it is his already");
+    assert_eq!(first.belong_to(&ann), Ok(()), "it is its own already");
     let second = from(ip("192.0.2.2"), &ann).unwrap();
     assert_eq!(from(ip("192.0.2.3"), &ann).err(), Some(Full::Principal));
     assert!(from(ip("192.0.2.1"), &bob).is_ok());

@@ -1,4 +1,4 @@
-//! Reads files with keys. A file that others may read or write is refused: whoever can read a secret, or change a key, makes
+//! Reads files with keys. A file that others may read or write is refused: a user who can read a secret, or change a key, makes
 //! tokens.
 
 use std::fs::OpenOptions;

@@ -145,7 +145,7 @@ mod tests {
         assert!(remote.may_know_more() && !remote.has_keys());
         remote.succeed();
         assert!(!remote.may_know_more(), "it has just been asked");
-        // Whoever makes up names of keys gets one question a minute.
+        // Made-up names of keys cause one question a minute.
         for _ in 0..1_000 {
             remote.want();
         }

@@ -252,13 +252,13 @@ pub fn link(report: &mut Report, facts: &LinkFacts) {
         (true, false, true) => report.note(
             "tls",
             format!("{}, the server's name is not checked", facts.version),
-            "somebody between plank and the database can pretend to be the database",
+            "an attacker between plank and the database can pretend to be the database",
             "say sslmode=verify-full in PLANK_DATABASE_URL, with sslrootcert=FILE where the root is your own",
         ),
         (false, _, true) => report.note(
             "tls",
             "the connection crosses a network without TLS",
-            "whoever is on the way can read all rows, and the cursors",
+            "an attacker on the way can read all rows, and the cursors",
             "set ssl = on in the server, and say sslmode=verify-full in PLANK_DATABASE_URL",
         ),
     }
@@ -315,7 +315,7 @@ pub fn log(report: &mut Report, facts: &LogFacts) {
         report.wrong(
             "log",
             format!("the log is full and closed ({held})"),
-            "changes are not kept: whoever is away misses them, and all clients will be told to begin anew",
+            "changes are not kept: clients that are away miss them, and all clients will be told to begin anew",
             "start plank, which opens it again; if one runs, its log says what keeps it from pruning (`log not pruned`)",
         );
     } else if too_many || too_old {

@@ -7,7 +7,7 @@ use super::http::Answer;
 use super::proxy;
 use super::report::{Report, time};
 
-/// For the first event of a stream. It comes with the head, unless somebody keeps it.
+/// For the first event of a stream. It comes with the head, unless a proxy keeps it.
 const EVENT_MAX: Duration = Duration::from_secs(4);
 
 /// By how much a clock may differ; the header has whole seconds.
@@ -85,7 +85,7 @@ async fn reach(report: &mut Report, address: &Address) -> bool {
         report.wrong(
             "front",
             format!("plank at {shown} says that a part of it is stuck"),
-            "it ends by itself soon, and is started again if somebody does that",
+            "it ends by itself soon, and is started again if a supervisor does that",
             "look at its log",
         );
         return true;
@@ -223,7 +223,7 @@ async fn stream(report: &mut Report, address: &Address) {
     };
     match answer.status {
         200 => {}
-        401 | 403 => return report.skip("stream", "somebody has to log in to see one"),
+        401 | 403 => return report.skip("stream", "a client has to log in to see one"),
         404 => return report.skip("stream", "the table items is not watched"),
         status => {
             return report.wrong(
@@ -242,7 +242,7 @@ async fn stream(report: &mut Report, address: &Address) {
         true => report.ok("stream", "events come as they happen"),
         false => report.wrong(
             "stream",
-            format!("the first event of a stream has not come after {} s: somebody buffers it", EVENT_MAX.as_secs()),
+            format!("the first event of a stream has not come after {} s: a proxy buffers it", EVENT_MAX.as_secs()),
             why,
             "nginx: proxy_buffering off for /api/stream, and no proxy_ignore_headers X-Accel-Buffering (see nginx/plank.conf)",
         ),
@@ -271,7 +271,7 @@ async fn metrics(report: &mut Report, address: &Address) -> Option<usize> {
         report.note(
             "metrics",
             "/metrics is open to this machine",
-            "it names tables and tells how much is written; that is nobody's business outside",
+            "it names tables and tells how much is written; clients outside need neither",
             "let the proxy close it, as nginx/plank.conf does, unless this machine is the one that collects them",
         );
     }

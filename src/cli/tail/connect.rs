@@ -54,7 +54,7 @@ pub enum ConnectError {
     /// It may work later.
     #[error("{0}")]
     Away(String),
-    /// It will not work until somebody changes something.
+    /// It will not work until something is changed.
     #[error("{0}")]
     Fatal(String),
 }

@@ -13,7 +13,7 @@ const VARIABLE: &str = "PLANK_TOKEN";
 /// See the module's documentation.
 #[derive(Debug)]
 pub enum Credential {
-    /// Nobody has to say who he is, or it is tried.
+    /// The server needs none, or it is tried without.
     None,
     /// That of [`VARIABLE`].
     Variable(HeaderValue),

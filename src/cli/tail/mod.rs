@@ -89,7 +89,7 @@ pub struct TailArgs {
 
 /// How one connection ended, or all of it.
 enum Ended {
-    /// Whoever read standard output has gone.
+    /// The reader of standard output has gone.
     Closed,
     /// The user, or the machine, wants it so.
     Stopped,
@@ -139,7 +139,7 @@ pub fn run(args: TailArgs) -> Result<(), AppError> {
         .build();
     let runtime = runtime.map_err(|e| AppError(format!("can't start: {e}")))?;
     let ended = runtime.block_on(tail.run());
-    // Not waiting for a thread that writes to somebody who does not read.
+    // Not waiting for a thread that writes to a reader that does not read.
     runtime.shutdown_background();
     ended
 }
@@ -171,7 +171,7 @@ impl Tail {
                 if let Some(cursor) = self.follow.cursor() {
                     let said = format!("stopped; to go on from here: --since {cursor}");
                     let say = self.output.say(&said);
-                    // Somebody who does not read does not keep it from ending.
+                    // A reader that does not read does not keep it from ending.
                     let _ = timeout(Duration::from_millis(100), say).await;
                 }
                 Ok(())

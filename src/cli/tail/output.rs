@@ -24,7 +24,7 @@ pub enum Format {
 /// Why nothing more can be printed.
 #[derive(Debug)]
 pub enum OutputError {
-    /// Whoever read it has gone.
+    /// The reader has gone.
     Closed,
     /// Another reason, such as a full disk.
     Failed(String),
@@ -109,7 +109,7 @@ fn write_all(out: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
         match out.write(bytes) {
             Ok(n) => bytes = &bytes[n..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Whoever shares this pipe has made it so.
+            // Another process that shares this pipe has made it so.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 wait_for(out.as_fd(), PollFlags::POLLOUT);
             }

@@ -1,4 +1,4 @@
-//! An answer of `GET /api/changes` as it is written, step by step: in nobody's memory, however long.
+//! An answer of `GET /api/changes` as it is written, step by step: never in memory as a whole.
 
 use std::sync::Arc;
 

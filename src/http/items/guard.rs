@@ -1,4 +1,4 @@
-//! What whoever asks may see of the items, and do with them.
+//! What a principal may see of the items, and do with them.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use super::super::who::{self, Who};
 /// As PostgreSQL quotes it.
 const ITEMS: &str = "public.items";
 
-/// What somebody may see of the items, and do with them.
+/// What a principal may see of the items, and do with them.
 ///
 /// # Errors
-/// 403 if he may not do it with any of them, 404 if he may not even see one, 503 if the table is not known yet.
+/// 403 if the principal may not do it with any of them, 404 if it may not even see one, 503 if the table is not known yet.
 pub(super) async fn guard(state: &State, who: Who, right: Option<Right>) -> Result<Guard, Problem> {
     let Viewer::One(principal) = &who.0 else {
         return Ok(Guard::open(shown_to_all(state).await?));
@@ -27,7 +27,7 @@ pub(super) async fn guard(state: &State, who: Who, right: Option<Right>) -> Resu
     let mut grants = grants(state, principal, right).await?;
     let lacks = |g: &Grants| g.see.is_none() || (right.is_some() && g.write.is_none());
     if grants.as_ref().is_none_or(lacks) {
-        // He may have been allowed a moment ago: this does not come back before the log has been looked at.
+        // It may have been allowed a moment ago: this does not come back before the log has been looked at.
         let wanted = Subscribe {
             table: ITEMS.into(),
             ..Subscribe::default()
@@ -71,7 +71,7 @@ async fn table(state: &State) -> Result<Option<Arc<Table>>, Problem> {
     })
 }
 
-/// What somebody may do with the items, as far as it is known.
+/// What a principal may do with the items, as far as it is known.
 struct Grants {
     table: Arc<Table>,
     see: Option<Grant>,

@@ -54,8 +54,8 @@ answers! {
         host::foreign_host();
     Unauthenticated, "Who asks has to be known here (`--auth on`), and the token is missing or not taken.",
         who::unauthenticated(None);
-    Forbidden, "Whoever asks may not do this.", who::forbidden("your role may not do this");
-    TooOften, "Whoever asks does so too often; `Retry-After` says when he may again.",
+    Forbidden, "The principal may not do this.", who::forbidden("your role may not do this");
+    TooOften, "Too many requests; `Retry-After` says when to try again.",
         super::super::too_often(crate::actor::rates::TooOften(std::time::Duration::ZERO));
     AuthOff, "Nobody has to log in here (`--auth off`).", who::auth_off();
     NoItem, "There is no such item.", items::missing(1);

@@ -49,7 +49,7 @@ params! {
     ItemId: vec![
         param(ParameterIn::Path, "id", "The item.", integer(1, None, None), json!(1)).required(Required::True).build()
     ];
-    /// For a write that must not undo somebody else's.
+    /// For a write that must not undo another client's.
     IfMatch: vec![header("If-Match", "The `ETag` that the item has to have still; without one any will do.", "\"3\"")];
     /// For a read of what one may have already.
     IfNoneMatch: vec![header("If-None-Match", "The `ETag` that one has.", "\"3\"")];

@@ -18,7 +18,7 @@ pub struct Script {
     pub map: String,
 }
 
-/// Shortens a script. None if it can't be read: whoever is writing it should see it as it is.
+/// Shortens a script. `None` if it can't be read: its author should see it as it is.
 pub fn script(path: &str, source: &str) -> Option<Script> {
     let allocator = Allocator::default();
     // A classic script is read as a module as well: ours declare nothing outside of a block.

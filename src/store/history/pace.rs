@@ -1,4 +1,4 @@
-//! How long somebody may take to read a table, while the connection that it comes on is one of few.
+//! How long a client may take to read a table, while the connection that it comes on is one of few.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use crate::limits::{SNAPSHOT_MAX, SNAPSHOT_PAUSE_MAX, SNAPSHOT_WAIT_MAX};
 
 use super::TableSnapshot;
 
-/// Between two looks at whether somebody waits for the place of a client that is slow.
+/// Between two looks at whether another client waits for the place of a client that is slow.
 const PACE_LOOK: Duration = Duration::from_secs(1);
 
 /// Why nothing more is read for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unpaced<E> {
-    /// It has taken too long, whoever waits.
+    /// It has taken too long, whether or not another client waits.
     Late,
     /// Others wait, and it does not read.
     Slow,

@@ -126,7 +126,7 @@ impl History {
         let is_plain = sees_all.get::<_, Option<bool>>(1) == Some(true);
         if !self.holds(slot, held).await? {
             // A server that is asked again knows it in a moment.
-            let why = "what whoever asks may see has just changed";
+            let why = "what the principal may see has just changed";
             return Err(HistoryError::Away(why.into()));
         }
         if !sees_all.get::<_, bool>(0) {
@@ -289,7 +289,7 @@ fn said(error: &tokio_postgres::Error) -> &str {
     error.as_db_error().map_or("", |db| db.message())
 }
 
-/// Class 08, 40, 53, 55, 57: the connection, a conflict, resources, a lock, somebody's intervention.
+/// Class 08, 40, 53, 55, 57: the connection, a conflict, resources, a lock, an operator's intervention.
 fn is_own_fault(error: &tokio_postgres::Error) -> bool {
     error
         .code()
@@ -339,7 +339,7 @@ impl TableSnapshot {
         &self.cursor
     }
 
-    /// Whether somebody waits for the place that it takes.
+    /// Whether another client waits for the place that it takes.
     pub fn is_place_wanted(&self) -> bool {
         self.slot.is_wanted()
     }

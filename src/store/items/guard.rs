@@ -1,4 +1,4 @@
-//! What of the items somebody may see and write. Policies are decided on the row itself, within the transaction that reads or
+//! What of the items a principal may see and write. Policies are decided on the row itself, within the transaction that reads or
 //! writes it, by the same code as for changes.
 
 use std::borrow::Cow;
@@ -17,7 +17,7 @@ use super::{Item, Outcome};
 /// See the module's documentation.
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
-    /// None for whoever may see and write everything.
+    /// `None` for a principal that may see and write everything.
     grants: Option<Grants>,
     /// What of a row may be seen, and how.
     shows: Projection,
@@ -31,7 +31,7 @@ struct Grants {
 }
 
 impl Guard {
-    /// For whoever sees everything, in this form.
+    /// For a principal that sees everything, in this form.
     pub fn open(shows: Projection) -> Self {
         Self {
             grants: None,
@@ -44,7 +44,7 @@ impl Guard {
         self.grants.as_ref()?.see.as_ref()?.rows.clone()
     }
 
-    /// For somebody who may see and write these rows of the table; none for no row.
+    /// For a principal that may see and write these rows of the table; `None` for no row.
     pub fn new(table: Arc<Table>, see: Option<Grant>, write: Option<(Right, Grant)>) -> Self {
         let shows = table.projection(None);
         Self {
@@ -134,7 +134,7 @@ impl Guard {
         Ok(item)
     }
 
-    /// What was done, as far as whoever did it may see it.
+    /// What was done, as far as the principal may see it.
     pub(super) fn shown(&self, item: Item) -> Result<Outcome, StoreError> {
         Ok(match self.may_see(&item)? {
             true => Outcome::Done(self.show(item)?),

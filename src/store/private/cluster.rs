@@ -155,7 +155,7 @@ pub(super) fn is_elsewhere(socket_dir: &Path) -> bool {
         .is_some_and(|dir| dir.starts_with(SOCKET_DIR_ELSEWHERE) && !dir.contains("/."))
 }
 
-/// Opens a file that must not be a link: in somebody else's directory, that could lead a root process anywhere.
+/// Opens a file that must not be a link: in another user's directory, that could lead a root process anywhere.
 ///
 /// Root gives the file to the owner of the directory: a service that the directory belongs to opens the file later.
 pub(super) fn open_file(path: &Path, options: &mut OpenOptions) -> Result<File, PrivateError> {

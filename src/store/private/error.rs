@@ -79,7 +79,7 @@ pub enum PrivateError {
         closed: PathBuf,
     },
 
-    /// A file or directory belongs to somebody who can't run a server on it.
+    /// A file or directory belongs to a user that can't run a server on it.
     #[error("{} belongs to {owner}, but {wanted}; correct its owner, or give another --data-dir", .path.display())]
     Owner {
         /// Whose owner is wrong.

@@ -23,7 +23,7 @@ const SETTINGS: &str = "
 max_connections = 200
 shared_buffers = 128MB
 log_checkpoints = off
-# No TCP, and a socket for the owner only, also when somebody starts this server by hand.
+# No TCP, and a socket for the owner only, also when this server is started by hand.
 listen_addresses = ''
 unix_socket_permissions = 0700
 ";

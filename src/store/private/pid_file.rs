@@ -127,7 +127,7 @@ pub(super) fn is_alive(file: &PidFile, pgdata: &Path, uid: u32) -> bool {
         && matches!(name.trim(), "postgres" | "postmaster")
 }
 
-/// Without /proc: the process exists, and somebody listens on the socket, which only the server's user can make.
+/// Without /proc: the process exists, and a process listens on the socket, which only the server's user can make.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn is_alive(file: &PidFile, _pgdata: &Path, _uid: u32) -> bool {
     let Some(dir) = &file.socket_dir else {

@@ -37,7 +37,7 @@ pub(super) struct Server {
     pub(super) port: u16,
     pub(super) log: ServerLog,
     process: Process,
-    /// No signal may be sent any more: the pid may soon be somebody else's.
+    /// No signal may be sent any more: the pid may soon belong to another process.
     ended: bool,
 }
 
@@ -137,7 +137,7 @@ impl Server {
     /// Resolves when the process has ended. Cancel safe; may be called again.
     pub(super) async fn wait(&mut self) -> Option<ExitStatus> {
         let status = match &mut self.process {
-            // An error means that somebody else has reaped it: it has ended as well.
+            // An error means that another process has reaped it: it has ended as well.
             Process::Child(child) => child.wait().await.ok(),
             Process::Adopted { file, pgdata, uid } => {
                 while is_alive(file, pgdata, *uid) {
@@ -175,7 +175,7 @@ impl Server {
         }
     }
 
-    /// Ends the process: politely, then less so. One that somebody has suspended is continued, or it could not end in
+    /// Ends the process: politely, then less so. One that was suspended is continued, or it could not end in
     /// order.
     pub(super) async fn stop(&mut self) -> Result<(), PrivateError> {
         if self.state() == Some('T') {

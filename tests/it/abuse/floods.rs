@@ -37,7 +37,7 @@ async fn an_address_has_its_share_on_every_transport_and_no_more() {
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
 
     let mut fourth = from("127.0.0.2", app.address).await;
-    // Only a proxy that is trusted may say that it is somebody else.
+    // Only a proxy that is trusted may say that it is another client.
     is_refused(
         &knock(&mut fourth, "X-Forwarded-For: 192.0.2.1\r\n").await,
         429,

@@ -53,7 +53,7 @@ async fn write(app: &TestApp, names: std::ops::Range<usize>) {
     }
 }
 
-/// All come back with the same cursor while somebody writes; how long it took until the last one had everything.
+/// All come back with the same cursor while a program writes; how long it took until the last one had everything.
 async fn storm(app: &TestApp, cursor: &str, written: usize) -> Duration {
     let started = Instant::now();
     let come_back = join_all((0..CLIENTS).map(|n| client(app, n, Some(cursor))));

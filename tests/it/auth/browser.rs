@@ -141,7 +141,7 @@ async fn a_cookie_works_on_pages_of_its_own_origin_only() {
         let socket = WsClient::with_headers(app.address, "/ws", &headers).await;
         assert_eq!(socket.is_ok(), expected == 200, "{more:?}");
     }
-    // A second one is of somebody else's host.
+    // A second one is of another host.
     let twice = format!("{}; plank_session=x.y.z", cookie.1);
     let (status, _) = app
         .with_headers(

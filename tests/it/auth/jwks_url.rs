@@ -70,7 +70,7 @@ async fn a_request_waits_for_a_key_that_is_on_its_way() {
     );
     assert_eq!(waiting.0, 200, "{}", waiting.1);
     assert!(socket.is_ok());
-    // Names that somebody makes up cause no more questions.
+    // Made-up names cause no more questions.
     for kid in 0..20 {
         let header = json!({"alg": "EdDSA", "kid": format!("x{kid}")});
         let token = pairs.sign("o", &header, "ann");

@@ -1,4 +1,4 @@
-//! Who may see what: a plank with `--auth on`, and everything that somebody tries who may not.
+//! Who may see what: a plank with `--auth on`, and everything that a principal without rights tries.
 
 mod attacks;
 mod browser;
@@ -135,7 +135,7 @@ impl Secure {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
-    /// A WebSocket of somebody, after `welcome`.
+    /// A WebSocket of a principal, after `welcome`.
     pub async fn socket(&self, token: &str) -> WsClient {
         let mut client = self.anonymous("/ws").await;
         client.send(json!({"type": "auth", "token": token})).await;
@@ -186,7 +186,7 @@ pub fn token(mut claims: Value) -> String {
     )
 }
 
-/// A good token of somebody in the role `viewer`.
+/// A good token with the role `viewer`.
 pub fn viewer(sub: &str) -> String {
     token(json!({"sub": sub, "role": "viewer"}))
 }

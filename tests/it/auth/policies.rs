@@ -96,8 +96,8 @@ async fn rows_changes_history_and_resumes_show_the_same() {
     live.expect("subscribed").await;
     app.execute(
         "begin;
-         insert into notes values (4, 'ann', 1, 'mine'), (5, 'bob', 1, 'his');
-         update notes set body = 'still his' where id = 5;
+         insert into notes values (4, 'ann', 1, 'mine'), (5, 'bob', 1, 'bobs');
+         update notes set body = 'still bobs' where id = 5;
          update notes set owner = 'ann' where id = 2;
          update notes set owner = 'bob', body = 'secret' where id = 1;
          delete from notes where id in (3, 4);
@@ -120,7 +120,7 @@ async fn rows_changes_history_and_resumes_show_the_same() {
     );
     let text = serde_json::to_string(&changes).unwrap();
     assert!(
-        !text.contains("his") && !text.contains("secret") && !text.contains("cid"),
+        !text.contains("bobs") && !text.contains("secret") && !text.contains("cid"),
         "{text}"
     );
     let (_, history) = app
@@ -160,7 +160,7 @@ async fn rows_changes_history_and_resumes_show_the_same() {
         assert_eq!(other, changes, "{name}");
     }
     assert!(
-        !events.contains("his") && !events.contains("secret"),
+        !events.contains("bobs") && !events.contains("secret"),
         "{events}"
     );
     let (_, rows) = app.ask(&token, "GET", "/api/tables/notes/rows", None).await;

@@ -1,4 +1,4 @@
-//! Two principals, random policies and random writes: what each has is what SQL says that he may see, after every step,
+//! Two principals, random policies and random writes: what each has is what SQL says that it may see, after every step,
 //! live and after a resume.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Secure, token};
 use crate::support::WsClient;
 
-/// A policy, and the same in SQL for somebody with this `sub` and `tenant`.
+/// A policy, and the same in SQL for a principal with this `sub` and `tenant`.
 const POLICIES: [(&str, &str); 8] = [
     ("owner=eq.{sub}", "owner = $SUB"),
     ("tenant=eq.{claim.tenant}", "tenant = $TENANT"),
@@ -265,7 +265,7 @@ async fn random_steps(seed: u64) {
 }
 
 #[actix_rt::test]
-async fn each_has_what_sql_says_that_he_may_see() {
+async fn each_principal_has_what_sql_says_it_may_see() {
     for seed in 1..=4 {
         Box::pin(random_steps(seed)).await;
     }

@@ -114,7 +114,7 @@ async fn one_principal_is_one_from_wherever_he_comes() {
     );
     assert_eq!(ask(200, &viewer("bob")).await, 200, "another one");
 
-    // Connections: two of him, and no third, whichever way he says who he is.
+    // Connections: two of this principal, and no third, whichever credential it sends.
     let bearer = format!("Bearer {}", token(json!({"sub": "cid", "role": "viewer"})));
     let mut open = Vec::new();
     let mut refused = Vec::new();

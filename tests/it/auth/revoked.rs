@@ -1,4 +1,4 @@
-//! Policies that change while somebody looks.
+//! Policies that change while clients are subscribed.
 
 use serde_json::json;
 
@@ -97,7 +97,7 @@ async fn a_policy_that_changes_begins_anew_for_those_whom_it_is_for() {
     for client in [&mut rows, &mut only] {
         assert_eq!(told(&client.batch().await), [("insert".to_owned(), 5)]);
     }
-    // A cursor from before is of somebody who saw other rows.
+    // A cursor from before is of a principal that saw other rows.
     let path = format!("/api/changes?table=notes&since={before}");
     assert_eq!(app.ask(&token, "GET", &path, None).await.0, 410);
     let mut resumed = app.socket(&token).await;
@@ -110,7 +110,7 @@ async fn a_policy_that_changes_begins_anew_for_those_whom_it_is_for() {
     assert_eq!(told(&resumed.batch().await), [("insert".to_owned(), 6)]);
 }
 
-/// Found by a review: whoever can't hear of a policy must not go on with the one before.
+/// Found by a review: a node that can't hear of a policy must not go on with the one before.
 #[actix_rt::test]
 async fn what_is_revoked_is_over_also_while_the_listener_is_away() {
     let database = Cluster::shared().database().await;

@@ -1,4 +1,4 @@
-//! A WebSocket of somebody: it says who it is first, and ends with its token.
+//! A WebSocket that authenticates: it does so first, and ends with its token.
 
 use std::time::{Duration, Instant};
 

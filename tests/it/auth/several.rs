@@ -78,7 +78,7 @@ async fn policies_of_one_role_add_up_and_the_same_name_replaces() {
     }
 }
 
-/// A socket of somebody that follows all it may see, with what it has.
+/// A socket of a principal that follows all it may see, with what it has.
 async fn follow(app: &Secure, token: &str) -> WsClient {
     let mut client = app.socket(token).await;
     subscribe(&mut client, json!({"snapshot": true})).await;

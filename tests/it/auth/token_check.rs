@@ -1,4 +1,4 @@
-//! `plank token --check`: what is wrong with a token, for whoever has it; and times in milliseconds.
+//! `plank token --check`: what is wrong with a token, for its owner; and times in milliseconds.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};

@@ -1,4 +1,4 @@
-//! What somebody may do with items over HTTP: a write outside a policy is 403, a row outside it 404.
+//! What a principal may do with items over HTTP: a write outside a policy is 403, a row outside it 404.
 
 use serde_json::json;
 

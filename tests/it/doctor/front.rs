@@ -130,7 +130,7 @@ async fn what_a_proxy_gets_wrong_is_found() {
         (Fault::Upgrade, "upgrade: ", "does not pass the upgrade on"),
         (Fault::Weakens, "tags: ", "made weak on its way (W/\"1\")"),
         (Fault::Host, "upgrade: ", "own Origin is refused (403)"),
-        (Fault::Buffers, "stream: ", "somebody buffers it"),
+        (Fault::Buffers, "stream: ", "a proxy buffers it"),
         (
             Fault::Compresses,
             "stream: ",

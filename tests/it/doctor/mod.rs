@@ -171,7 +171,7 @@ async fn a_lacking_right_is_named() {
     execute(&admin, "create role doctor_visitor login password 'v'").await;
     let findings = doctor(&["--database-url", &url, "--max-connections", "10"]).await;
     expect_one(&findings, "rights: ", "may not install plank");
-    // Where plank is installed it is another one: it belongs to somebody else.
+    // Where plank is installed it is another one: it belongs to another role.
     let url = url.replace(
         &format!("/{database}?"),
         &format!("/{}?", Cluster::shared().database().await),

@@ -102,7 +102,7 @@ async fn every_path_takes_the_documented_methods_and_no_others() {
 /// Needs a world that is out of order; the tests of those worlds are elsewhere.
 ///
 /// A body that takes 20 s; a database that is away, an actor that is stuck, 19,000 WebSockets, or 1,000 of one
-/// address. Who may not do what he asks for is in `auth`.
+/// address. Requests without rights are in `auth`.
 const RARE: [&str; 6] = ["401", "403", "408", "421", "429", "503"];
 
 /// What needs a table whose owner wants each name once.

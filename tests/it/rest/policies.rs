@@ -72,14 +72,14 @@ async fn a_policy_holds_of_a_row_before_and_after_it_is_written() {
         (&reader, "PATCH", "/rest/notes?id=eq.1", body(), 403),
         (&reader, "DELETE", "/rest/notes?id=eq.1", Value::Null, 403),
         (&ann, "POST", "/rest/notes", row(9, "bob", 1), 403),
-        // Seen, and of somebody else.
+        // Seen, and of another owner.
         (&ann, "PATCH", "/rest/notes?id=eq.2", body(), 403),
         (&ann, "DELETE", "/rest/notes?id=eq.2", Value::Null, 403),
         (&ann, "PATCH", "/rest/notes?tenant=eq.1", body(), 403),
         // Not seen.
         (&ann, "PATCH", "/rest/notes?id=eq.3", body(), 200),
         (&ann, "DELETE", "/rest/notes?id=eq.3", Value::Null, 200),
-        // Would be of somebody else behind it.
+        // Would be of another owner after it.
         (
             &ann,
             "PATCH",
@@ -148,7 +148,7 @@ async fn a_policy_holds_of_a_row_before_and_after_it_is_written() {
 async fn a_hidden_row_is_told_from_no_other() {
     let app = start().await;
     let ann = of("ann", 1);
-    // 2 is seen and of somebody else, 3 is not seen.
+    // 2 is seen and of another owner, 3 is not seen.
     let row = |id: i32| json!({"id": id, "owner": "ann", "tenant": 1, "body": "x"});
     let mut answers = Vec::new();
     for id in [2, 3] {

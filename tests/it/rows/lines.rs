@@ -174,7 +174,7 @@ async fn guarantee_5_clients_that_do_not_read_their_rows_keep_nobody_from_his() 
     let mut client = app.ws("/ws?table=items&snapshot=1&columns=id").await;
     client.expect("welcome").await;
     assert_eq!(client.snapshot().await.0.len(), 50_000);
-    // Whoever had to give up his place knows it when he reads on.
+    // A client that had to give up its place learns it when it reads on.
     let mut broken = 0;
     for mut client in slow {
         let rest = client.rest().await;
@@ -185,7 +185,7 @@ async fn guarantee_5_clients_that_do_not_read_their_rows_keep_nobody_from_his() 
         let line = format!("plank_limits_total{{limit=\"{limit}\"}}");
         counted += app.metric(&line).await;
     }
-    assert!(broken > 0, "somebody had to");
+    assert!(broken > 0, "one had to");
     assert_eq!(broken, counted as usize);
 }
 

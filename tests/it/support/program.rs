@@ -85,7 +85,7 @@ impl Program {
             .strip_prefix("plank is live at http://")
             .expect(&line)
             .to_owned();
-        // Somebody has to read the log, or it stops when the pipe is full. It is shown for a test that fails.
+        // The log has to be read, or the program stops when the pipe is full. It is shown for a test that fails.
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let log_bytes = Arc::<AtomicUsize>::default();
         let count = log_bytes.clone();

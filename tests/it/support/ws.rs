@@ -60,7 +60,7 @@ impl WsClient {
         }
     }
 
-    /// Connects if there is somebody.
+    /// Connects if a server listens.
     pub async fn try_connect(address: &str, target: &str) -> Option<Self> {
         let connect = tokio_tungstenite::connect_async(format!("ws://{address}{target}"));
         let (socket, _) = connect.await.ok()?;

@@ -55,7 +55,7 @@ impl Disk {
     pub fn fill(&self) {
         let now = statvfs(&self.at).unwrap();
         let used = (now.blocks() - now.blocks_free()) * now.fragment_size();
-        // Somebody may write meanwhile, and it can't be made smaller than it is.
+        // A client may write meanwhile, and it can't be made smaller than it is.
         let is_full = [1, 16, 256].iter().any(|more| {
             let size = format!("remount,size={}", used + more * LEFT_BYTES);
             mount(&["-o", &size], &self.at)
