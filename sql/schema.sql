@@ -712,66 +712,66 @@ begin
     -- Two rows that don't fit into one log row.
     if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, old, leaf, old_at)
-        select 0, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 0, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_0 (slot, rel, op, row, leaf, row_at)
-        select 0, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 0, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, old, leaf, old_at)
-        select 1, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 1, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_1 (slot, rel, op, row, leaf, row_at)
-        select 1, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 1, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, old, leaf, old_at)
-        select 2, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 2, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_2 (slot, rel, op, row, leaf, row_at)
-        select 2, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 2, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, old, leaf, old_at)
-        select 3, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 3, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_3 (slot, rel, op, row, leaf, row_at)
-        select 3, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 3, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, old, leaf, old_at)
-        select 4, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 4, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_4 (slot, rel, op, row, leaf, row_at)
-        select 4, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 4, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, old, leaf, old_at)
-        select 5, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 5, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_5 (slot, rel, op, row, leaf, row_at)
-        select 5, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 5, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, old, leaf, old_at)
-        select 6, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 6, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_6 (slot, rel, op, row, leaf, row_at)
-        select 6, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 6, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, old, leaf, old_at)
-        select 7, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 7, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_7 (slot, rel, op, row, leaf, row_at)
-        select 7, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 7, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, old, leaf, old_at)
-        select 8, m.watched, 'D', plank.as_parent(plank.json_of(old), m.columns), tg_relid, old.ctid
+        select 8, m.watched, 'D', case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_8 (slot, rel, op, row, leaf, row_at)
-        select 8, m.watched, 'I', plank.as_parent(plank.json_of(new), m.columns), tg_relid, new.ctid
+        select 8, m.watched, 'I', case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   end if;
 
@@ -779,8 +779,8 @@ begin
     if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 0, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -788,8 +788,8 @@ begin
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 1, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -797,8 +797,8 @@ begin
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 2, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -806,8 +806,8 @@ begin
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 3, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -815,8 +815,8 @@ begin
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 4, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -824,8 +824,8 @@ begin
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 5, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -833,8 +833,8 @@ begin
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 6, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -842,8 +842,8 @@ begin
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 7, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -851,8 +851,8 @@ begin
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 8, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of(new) else plank.as_parent(plank.json_of(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of(old) else plank.as_parent(plank.json_of(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -917,66 +917,66 @@ begin
     -- Two rows that don't fit into one log row.
     if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, old, leaf, old_at)
-        select 0, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 0, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_0 (slot, rel, op, row, leaf, row_at)
-        select 0, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 0, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, old, leaf, old_at)
-        select 1, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 1, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_1 (slot, rel, op, row, leaf, row_at)
-        select 1, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 1, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, old, leaf, old_at)
-        select 2, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 2, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_2 (slot, rel, op, row, leaf, row_at)
-        select 2, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 2, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, old, leaf, old_at)
-        select 3, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 3, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_3 (slot, rel, op, row, leaf, row_at)
-        select 3, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 3, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, old, leaf, old_at)
-        select 4, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 4, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_4 (slot, rel, op, row, leaf, row_at)
-        select 4, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 4, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, old, leaf, old_at)
-        select 5, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 5, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_5 (slot, rel, op, row, leaf, row_at)
-        select 5, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 5, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, old, leaf, old_at)
-        select 6, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 6, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_6 (slot, rel, op, row, leaf, row_at)
-        select 6, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 6, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, old, leaf, old_at)
-        select 7, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 7, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_7 (slot, rel, op, row, leaf, row_at)
-        select 7, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 7, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, old, leaf, old_at)
-        select 8, m.watched, 'D', plank.as_parent(plank.json_of_any(old), m.columns), tg_relid, old.ctid
+        select 8, m.watched, 'D', case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end, tg_relid, old.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
       insert into plank.log_8 (slot, rel, op, row, leaf, row_at)
-        select 8, m.watched, 'I', plank.as_parent(plank.json_of_any(new), m.columns), tg_relid, new.ctid
+        select 8, m.watched, 'I', case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end, tg_relid, new.ctid
         from plank.member m where m.rel operator(pg_catalog.=) tg_relid;
   end if;
 
@@ -984,8 +984,8 @@ begin
     if slot operator(pg_catalog.=) 0 then 
       insert into plank.log_0 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 0, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -993,8 +993,8 @@ begin
   elsif slot operator(pg_catalog.=) 1 then 
       insert into plank.log_1 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 1, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1002,8 +1002,8 @@ begin
   elsif slot operator(pg_catalog.=) 2 then 
       insert into plank.log_2 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 2, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1011,8 +1011,8 @@ begin
   elsif slot operator(pg_catalog.=) 3 then 
       insert into plank.log_3 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 3, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1020,8 +1020,8 @@ begin
   elsif slot operator(pg_catalog.=) 4 then 
       insert into plank.log_4 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 4, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1029,8 +1029,8 @@ begin
   elsif slot operator(pg_catalog.=) 5 then 
       insert into plank.log_5 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 5, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1038,8 +1038,8 @@ begin
   elsif slot operator(pg_catalog.=) 6 then 
       insert into plank.log_6 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 6, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1047,8 +1047,8 @@ begin
   elsif slot operator(pg_catalog.=) 7 then 
       insert into plank.log_7 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 7, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
@@ -1056,8 +1056,8 @@ begin
   elsif slot operator(pg_catalog.=) 8 then 
       insert into plank.log_8 (slot, rel, op, row, old, leaf, row_at, old_at)
         select 8, m.watched, pg_catalog.left(tg_op, 1)::pg_catalog."char",
-          case when tg_op operator(pg_catalog.<>) 'DELETE' then plank.as_parent(plank.json_of_any(new), m.columns) end,
-          case when tg_op operator(pg_catalog.<>) 'INSERT' then plank.as_parent(plank.json_of_any(old), m.columns) end,
+          case when tg_op operator(pg_catalog.<>) 'DELETE' then case when m.columns is null then plank.json_of_any(new) else plank.as_parent(plank.json_of_any(new), m.columns) end end,
+          case when tg_op operator(pg_catalog.<>) 'INSERT' then case when m.columns is null then plank.json_of_any(old) else plank.as_parent(plank.json_of_any(old), m.columns) end end,
           tg_relid,
           case when tg_op operator(pg_catalog.<>) 'DELETE' then new.ctid end,
           case when tg_op operator(pg_catalog.<>) 'INSERT' then old.ctid end
