@@ -45,8 +45,12 @@ impl Hub {
     }
 
     fn is_passed(&self, asked: &AwaitReceipt) -> bool {
+        // Its signature is checked as that of any cursor from outside.
         let is_at = self.cursor.as_ref().is_some_and(|own| {
-            own.epoch == asked.cursor.epoch && own.snapshot.covers(&asked.cursor.snapshot)
+            let admitted = asked.cursor.clone().admit(&own.epoch);
+            admitted.is_ok_and(|cursor| {
+                own.epoch == cursor.epoch && own.snapshot.covers(&cursor.snapshot)
+            })
         });
         is_at && self.batch.is_none()
     }

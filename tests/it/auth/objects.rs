@@ -102,6 +102,7 @@ async fn each_object_has_the_owner_the_rights_and_the_search_path_that_it_is_to_
             "plank_capture definer",
             "plank_reader definer",
             "plank_json definer",
+            "plank_writer definer",
         ];
         if is_function && !line.contains("): plank_owner ") {
             assert!(is_foreign.iter().any(|kind| line.contains(kind)), "{line}");
