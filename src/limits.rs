@@ -519,7 +519,7 @@ pub const AUTH_MAX: Duration = Duration::from_secs(5);
 /// Requests of one address or principal in a second, by default.
 pub const REQUESTS_PER_SECOND: u32 = 100;
 /// Handshakes of WebSockets of one address in a second, by default. Five seconds' worth may come at once: as many as one
-/// address may have open, so that all of an office is back at once when plank has been restarted (400 clients in 0.7 s, docs/DECISIONS.md).
+/// address may have open, so that all of an office is back at once when plank has been restarted (400 clients in 0.7 s, docs/decisions).
 pub const HANDSHAKES_PER_SECOND: u32 = 200;
 /// The longest time that a handshake which is refused is told to wait, which the client believes.
 pub const LINE_WAIT_MAX: Duration = Duration::from_secs(60);
