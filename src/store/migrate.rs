@@ -182,7 +182,8 @@ pub async fn uninstall(client: &Client, config: &Config) -> Result<(), ConnectEr
 pub fn no_roles(user: &str, database: &str) -> String {
     format!(
         "as an administrator: create role plank_owner nologin; create role plank_capture nologin; create role plank_reader nologin; \
-         create role plank_json nologin; grant plank_owner, plank_capture, plank_reader, plank_json to {user}; \
+         create role plank_writer nologin; create role plank_json nologin; \
+         grant plank_owner, plank_capture, plank_reader, plank_writer, plank_json to {user}; \
          grant create on database {database} to plank_owner; then run plank migrate"
     )
 }
@@ -197,7 +198,7 @@ fn migration_error(error: &refinery::Error, config: &Config) -> ConnectError {
     }
     let database = config.get_dbname().unwrap_or_default();
     ConnectError::Fatal(match error.kind() {
-        refinery::error::Kind::DivergentVersion(..) => format!(
+        kind if is_of_development(kind) => format!(
             "the schema plank of database {database:?} was made by a development version, and there is no way from it to this \
              version; run `plank migrate --uninstall` with the version that made it (your tables keep their rows), then start this one"
         ),
@@ -206,6 +207,17 @@ fn migration_error(error: &refinery::Error, config: &Config) -> ConnectError {
             chain(error)
         ),
     })
+}
+
+/// Whether the schema has other migrations than this version has under the same numbers. A newer plank has higher ones.
+fn is_of_development(kind: &refinery::error::Kind) -> bool {
+    let runner = embedded::migrations::runner();
+    let newest = runner.get_migrations().iter().map(|m| m.version()).max();
+    match kind {
+        refinery::error::Kind::DivergentVersion(..) => true,
+        refinery::error::Kind::MissingVersion(missing) => Some(missing.version()) <= newest,
+        _ => false,
+    }
 }
 
 fn migration_failed(error: &tokio_postgres::Error, config: &Config) -> ConnectError {

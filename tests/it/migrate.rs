@@ -333,13 +333,31 @@ async fn schema_of_a_development_version_is_refused_with_what_to_do() {
         Cluster::shared().url(&database),
         connect(&Cluster::shared().config(&database)).await,
     );
-    sql.batch_execute("update plank.migrations set checksum = '1' where version = 3")
-        .await
-        .unwrap();
-    let (status, _, err) = crate::support::program::run(&["migrate", "--database-url", &url]).await;
-    assert_eq!(status, 1);
-    assert!(
-        err.contains("development version") && err.contains("plank migrate --uninstall"),
-        "{err}"
-    );
+    let development = "development version; plank migrate --uninstall";
+    for (change, back, said) in [
+        (
+            "insert into plank.migrations values (1, 'items', '2026-11-01T00:00:00Z', '1')",
+            "delete from plank.migrations where version = 1",
+            development,
+        ),
+        (
+            "insert into plank.migrations values (99, 'later', '2026-11-01T00:00:00Z', '1')",
+            "delete from plank.migrations where version = 99",
+            "newer plank",
+        ),
+        (
+            "update plank.migrations set checksum = '1' where version = 3",
+            "",
+            development,
+        ),
+    ] {
+        sql.batch_execute(change).await.unwrap();
+        let (status, _, err) =
+            crate::support::program::run(&["migrate", "--database-url", &url]).await;
+        assert_eq!(status, 1);
+        for part in said.split("; ") {
+            assert!(err.contains(part), "{change}: {err}");
+        }
+        sql.batch_execute(back).await.unwrap();
+    }
 }

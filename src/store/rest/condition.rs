@@ -231,7 +231,10 @@ mod tests {
     use crate::feed::filter::parse::{Builder, Dialect};
 
     fn table() -> Table {
-        let column = |name: &str, kind: &str| json!({"name": name, "type": kind, "base": kind.split('(').next(), "collation": "deterministic"});
+        let column = |name: &str, kind: &str| {
+            let base = kind.replace("(3)", "").replace("(10,2)", "");
+            json!({"name": name, "type": kind, "base": base, "collation": "deterministic"})
+        };
         serde_json::from_value(json!({
             "rel": 1, "schema": "public", "name": "t", "quoted": "public.t", "since": 0, "key": ["id"], "old_rows": true, "narrowed": false,
             "columns": [column("id", "bigint"), column("name", "text"), column("code", "character(3)"), column("tags", "text[]"),
