@@ -43,7 +43,7 @@ test-needs:
 
 # As root the databases of the tests run as the user postgres, like those of plank itself.
 test-rust: ## unit and integration tests
-	cargo test $(CARGO_FLAGS) $(ARGS)
+	cargo test $(CARGO_FLAGS) --no-fail-fast $(ARGS)
 	$(if $(CI),cargo test $(CARGO_FLAGS) --test it -- --ignored --exact private::recovery::a_server_that_hangs_is_ended_by_force)
 
 test-model: ## the doorbell and the replay as models, checked with Spin

@@ -11,6 +11,7 @@
 //! client gets that catches up: it asks for the next piece when it has taken the last one. The others are bounded by the
 //! number of sessions.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -166,6 +167,8 @@ pub struct Recent {
     pub view: View,
     /// About how many bytes of rows it takes at a time.
     pub bytes_max: usize,
+    /// The other end of its connection: tells one client that asks again from many.
+    pub client: Option<SocketAddr>,
     /// The question of its first turn, see [`super::nudge::Nudge`]; 0 when none was asked yet.
     pub asked: u64,
 }

@@ -74,7 +74,7 @@ pub async fn history(
     }
     let metrics = state.metrics.clone();
     let history = state.history_for(&request, &who.0);
-    let page = Page::new(state, history, found, since, limit);
+    let page = Page::new(state, history, found, since, limit, request.peer_addr());
     let (pieces, body) = pieces::channel();
     actix_rt::spawn(page.write(pieces, metrics));
     Ok(answer().streaming(body.begun().await?))

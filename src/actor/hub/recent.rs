@@ -2,6 +2,7 @@
 //! listener look at the log before it says that there is nothing more; the requests of a crowd share such a look.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ use super::super::message::{Recent, Recently};
 use super::Hub;
 use super::resume::{Pending, Place};
 
-/// How often requests have asked for a look at the log that seem to be those of a crowd: others wait for one, or they come
-/// from different cursors far back. A client that asks again and again does neither.
+/// How often requests have asked for a look at the log that seem to be those of a crowd: others wait for one, or they come on
+/// different connections from different cursors far back. A client that asks again and again does neither.
 #[derive(Debug)]
 pub(super) struct Looks {
     /// Such requests of the last [`LOOKS_MEMORY`], about: it fades.
@@ -31,7 +32,8 @@ pub(super) struct Looks {
     is_due: bool,
     /// The newest question that a request waits for, or waited for.
     awaited: u64,
-    /// Where the last few requests came from.
+    /// Where the last few requests came from: their connections and cursors.
+    clients: VecDeque<SocketAddr>,
     froms: VecDeque<Arc<Cursor>>,
 }
 
@@ -47,22 +49,29 @@ impl Default for Looks {
             looked_at: now,
             is_due: false,
             awaited: 0,
+            clients: VecDeque::new(),
             froms: VecDeque::new(),
         }
     }
 }
 
+/// Whether `new` is none of the last few; it is one of them from now on.
+fn is_new<T: PartialEq>(few: &mut VecDeque<T>, new: T) -> bool {
+    if few.contains(&new) {
+        return false;
+    }
+    if few.len() >= FEW {
+        few.pop_front();
+    }
+    few.push_back(new);
+    true
+}
+
 impl Looks {
-    /// Whether a request comes from where none of the last few came from.
-    fn is_from_elsewhere(&mut self, from: &Arc<Cursor>) -> bool {
-        if self.froms.contains(from) {
-            return false;
-        }
-        if self.froms.len() >= FEW {
-            self.froms.pop_front();
-        }
-        self.froms.push_back(from.clone());
-        true
+    /// Whether a request comes on a connection and from a cursor of which none of the last few came.
+    fn is_from_elsewhere(&mut self, client: Option<SocketAddr>, from: &Arc<Cursor>) -> bool {
+        let is_other = client.is_none_or(|client| is_new(&mut self.clients, client));
+        is_new(&mut self.froms, from.clone()) && is_other
     }
 
     /// Counts a request that `is_one_of_many`; how long to wait before the next look.
@@ -83,10 +92,10 @@ impl Looks {
 
 impl Hub {
     /// The number of a question to the listener that has not been asked yet, or is asked now.
-    fn look(&mut self, from: &Arc<Cursor>, ctx: &mut <Self as Actor>::Context) -> u64 {
+    fn look(&mut self, recent: &Recent, ctx: &mut <Self as Actor>::Context) -> u64 {
         let now = Instant::now();
-        let is_elsewhere = self.looks.is_from_elsewhere(from);
-        let is_far = self.window.batches_behind(&from.snapshot) > FEW;
+        let is_elsewhere = self.looks.is_from_elsewhere(recent.client, &recent.from);
+        let is_far = self.window.batches_behind(&recent.from.snapshot) > FEW;
         let is_one_of_many = self.looks.awaited > self.answered || (is_elsewhere && is_far);
         let wait = self.looks.ask(now, is_one_of_many);
         let asked = if self.looks.is_due {
@@ -117,7 +126,7 @@ impl Hub {
             .recently(&recent)
             .is_ok_and(|r| matches!(r, Recently::Rows(_, true)));
         if is_over && recent.asked == 0 {
-            recent.asked = self.look(&recent.from, ctx);
+            recent.asked = self.look(&recent, ctx);
         }
         self.answer_recent(recent, 0, answer);
         // The hub never drops an answer unsaid, unless it ends itself.

@@ -1,5 +1,6 @@
 //! An answer of `GET /api/changes` as it is written, step by step: never in memory as a whole.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::web;
@@ -53,11 +54,12 @@ impl Page {
         found: Found,
         since: Cursor,
         limit: usize,
+        client: Option<SocketAddr>,
     ) -> Self {
         let since = Arc::new(since);
         Self {
             renderer: Renderer::new(found.view.clone()),
-            source: Source::new(state, history, found, limit),
+            source: Source::new(state, history, found, client, limit),
             from: since.clone(),
             since,
             limit,

@@ -1,6 +1,7 @@
 //! A step of an answer of `GET /api/changes`: out of the hub's window, where it reaches back far enough, else out of the log.
 
 use std::collections::vec_deque::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::web;
@@ -20,6 +21,7 @@ pub struct Source {
     /// As the client that asks: its places are shared fairly with others.
     history: History,
     found: Found,
+    client: Option<SocketAddr>,
     /// The question that the hub has asked for this request, so that it sees all that was committed before.
     asked: u64,
     bytes_max: usize,
@@ -49,8 +51,15 @@ enum Kind {
 
 impl Source {
     /// Of what was `found`, for about `limit` changes.
-    pub fn new(state: web::Data<State>, history: History, found: Found, limit: usize) -> Self {
+    pub fn new(
+        state: web::Data<State>,
+        history: History,
+        found: Found,
+        client: Option<SocketAddr>,
+        limit: usize,
+    ) -> Self {
         Self {
+            client,
             state,
             history,
             found,
@@ -110,6 +119,7 @@ impl Source {
             rest: rest.cloned(),
             view: self.found.view.clone(),
             bytes_max: self.bytes_max,
+            client: self.client,
             asked: self.asked,
         };
         let (recently, asked) = self.state.ask(recent).await?;
