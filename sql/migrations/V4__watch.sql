@@ -650,10 +650,13 @@ begin
     parts := parts || part.rel;
     continue when part.rel = t or part.is_known and part.state is not distinct from part.known_state;
     update plank.member set state = part.state where rel = part.rel and watched = t;
-    -- Another server is not asked for the rows of a foreign table.
+    -- plank_reader looks, which needs the right first. Another server is not asked for the rows of a foreign table.
     has_rows := false;
     begin
-      if part.relkind in ('r', 'p') then has_rows := plank.has_rows(part.rel); end if;
+      if part.relkind in ('r', 'p') then
+        perform plank.permit(part.rel);
+        has_rows := plank.has_rows(part.rel);
+      end if;
     exception when insufficient_privilege then
       has_rows := true;
     end;
