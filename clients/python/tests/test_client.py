@@ -181,3 +181,37 @@ def test_script_without_asyncio(server: Server, table: str, tmp_path: Path) -> N
     assert names == ["b", "c"] or (names == ["b"] and [c.row["name"] for c in next(again).changes] == ["c"])
     with pytest.raises(plank.SubscriptionError):
         next(plank.follow(server.url, "nope"))
+
+
+def test_writes_come_back_as_changes(server: Server, table: str) -> None:
+    server.sql(f"select plank.watch('{table}', writable => true)")
+
+    async def write() -> None:
+        async with plank.connect(server.url) as db:
+            subscription = db.subscribe(table, snapshot=True)
+            assert (await anext(subscription)).rows == []
+
+            async def inserted() -> list[plank.messages.Row]:
+                # The server hears of `writable` a moment later.
+                while True:
+                    try:
+                        return await db.insert(table, {"id": 1, "name": "a", "total": Decimal("0.1")})
+                    except plank.RequestError as error:
+                        assert error.status in (403, 405), error
+                        await asyncio.sleep(0.02)
+
+            assert await inserted() == [{"id": 1, "name": "a", "total": Decimal("0.1")}]
+            assert [row["name"] for row in await db.update(table, "id=eq.1", {"name": "b"})] == ["b"]
+            await db.upsert(table, [{"id": 1, "name": "c", "total": 1}, {"id": 2, "name": "d", "total": 2}])
+            assert len(await db.delete(table, "id=eq.2")) == 1
+            held = Held()
+            while not (set(held.rows) == {1} and held.rows[1]["name"] == "c"):
+                held.take(await anext(subscription))
+            with pytest.raises(plank.RequestError) as refused:
+                await db.insert(table, {"id": 1, "name": "again"})
+            assert refused.value.status == 409 and refused.value.problem["code"] == "23505"
+            with pytest.raises(plank.RequestError) as refused:
+                await db.update(table, "nope=eq.1", {"name": "x"})
+            assert refused.value.status == 400 and "nope" in str(refused.value)
+
+    run(write())
