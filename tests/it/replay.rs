@@ -39,7 +39,11 @@ async fn a_backlog_is_led_along_the_marks_and_cut_by_none_of_them() {
         );
         numbers.extend(batch.iter().map(|c| c["seq"].as_i64().unwrap()));
     }
-    assert!(batches >= marks, "{batches} batches along {marks} marks");
+    // A mark at the end of the last transaction leads nowhere.
+    assert!(
+        batches + 1 >= marks,
+        "{batches} batches along {marks} marks"
+    );
     assert!(numbers.is_sorted_by(|a, b| a < b));
     client.nothing().await;
 }

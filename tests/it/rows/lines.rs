@@ -198,7 +198,7 @@ async fn a_client_that_leaves_leaves_its_place() {
     .await;
     let open = async || -> i64 {
         let sql = "select count(*) from pg_stat_activity where application_name = 'plank snapshot' \
-            and datname = current_database() and state = 'active'";
+            and datname = current_database() and state <> 'idle'";
         app.sql.query_one(sql, &[]).await.unwrap().get(0)
     };
     let client = begun(&app, "items").await;
