@@ -59,8 +59,8 @@ end $$;
 
 -- Writes. query gives the number of rows it has written, of those that the client may not write so (then nothing is written), of
 -- those that were there before, the rows as the client may see them, their keys and the entity tag. expected: so many rows have
--- to be written; affected_max: more are an error; is_single: one row has to come back. path: for the functions of triggers, which belong to the table's owner and
--- know nothing of plank.
+-- to be written; affected_max: more are an error; is_single: one row has to come back. path: for the functions of triggers,
+-- which belong to the table's owner and know nothing of plank.
 create function plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean,
     out affected bigint, out refused bigint, out existed bigint, out rows text[], out keys text[], out tag text)
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set jit = off as $$
@@ -103,14 +103,12 @@ begin
       and has_table_privilege(writer, t, 'update') and has_table_privilege(writer, t, 'delete')) then
     execute format('grant select, insert, update, delete on %s to %I', t, writer);
   end if;
-  for sequence in
-    select d.objid from pg_depend d join pg_class s on s.oid = d.objid
-    where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = t and d.deptype in ('a', 'i') and s.relkind = 'S'
+  for sequence in select s from plank.sequences_of(t) s
   loop
     if not has_sequence_privilege(writer, sequence, 'usage') then execute format('grant usage on sequence %s to %I', sequence, writer); end if;
   end loop;
   if (select relrowsecurity from pg_class where oid = t) and not (select rolcanlogin from pg_roles where rolname = writer)
-      and not exists (select from pg_policy where polrelid = t and polname = 'plank_writes') then
+      and not exists (select from pg_policy where polrelid = t and polname = 'plank_writes' and plank.writer() = any (polroles)) then
     execute format('create policy plank_writes on %s to %I using (true) with check (true)', t, writer);
   end if;
 end $$;
@@ -127,8 +125,9 @@ begin
   if not exists (select from pg_class c, aclexplode(c.relacl) a where c.oid = t and a.grantee = writer) then return; end if;
   execute format('revoke all on %s from %I', t, name);
   for sequence in
-    select s.oid from pg_depend d join pg_class s on s.oid = d.objid, aclexplode(s.relacl) a
-    where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = t and s.relkind = 'S' and a.grantee = writer
+    select s from plank.sequences_of(t) s join pg_class c on c.oid = s, aclexplode(c.relacl) a
+    where a.grantee = writer and not exists (
+      select from plank.watched w where w.rel <> t and has_table_privilege(writer, w.rel::oid, 'insert') and s in (select plank.sequences_of(w.rel)))
   loop
     execute format('revoke all on sequence %s from %I', sequence, name);
   end loop;

@@ -169,7 +169,7 @@ pub async fn create(pool: &Pool, guard: &Guard, fields: &Fields) -> Result<Outco
     // Before anything is written: the table, its indexes and its triggers know of hidden rows, and a refusal must not tell of
     // them. The number of a row is not known before there is one.
     let is_decided = guard.asks_only_for(&COLUMNS[1..]);
-    let made = pool.write(async |client, doubt| {
+    let made = pool.run(async |client, doubt| {
         let params: [&(dyn ToSql + Sync); 4] = [&name, &description, &fields.status, &data];
         let statement = client.prepare_cached(&sql).await?;
         let transaction = begin(client).await?;
@@ -293,7 +293,7 @@ pub async fn update(
          returning i.id, i.version, pg_catalog.row_to_json(i)::text as json"
     );
     let is_decided = guard.asks_only_for(&COLUMNS);
-    let changed = pool.write(async |client, doubt| {
+    let changed = pool.run(async |client, doubt| {
         let transaction = begin(client).await?;
         guard.hold(&transaction).await?;
         let found = match lock(&transaction, guard, id, expect).await? {
@@ -394,7 +394,7 @@ pub async fn delete(
     id: i64,
     expect: &Expect,
 ) -> Result<Outcome, StoreError> {
-    pool.write(async |client, doubt| {
+    pool.run(async |client, doubt| {
         let transaction = begin(client).await?;
         guard.hold(&transaction).await?;
         let found = match lock(&transaction, guard, id, expect).await? {

@@ -32,6 +32,7 @@ mod lease;
 pub mod log;
 pub mod migrate;
 mod param;
+mod params;
 mod policy;
 pub mod pool;
 pub mod private;

@@ -162,13 +162,13 @@ impl Pool {
         Ok(self.leases.lend(got))
     }
 
-    /// Runs a write, each attempt from its beginning. It is tried again when other writers were faster, up to
+    /// Runs work, each attempt from its beginning. It is tried again when other writers were faster, up to
     /// [`RACE_RETRIES`] times with a growing delay, and when the session does not fit any more. All of it takes
     /// [`WRITE_MAX`] at most.
     ///
     /// # Errors
     /// Those of the last attempt.
-    pub async fn write<T>(
+    pub async fn run<T>(
         &self,
         work: impl AsyncFn(&mut Object, &Doubt) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

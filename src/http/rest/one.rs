@@ -28,11 +28,20 @@ pub struct One {
     wanted: Wanted,
     prefer: Prefer,
     selected: Vec<Selected>,
-    /// Whether it depends on `If-Match`.
-    is_bound: bool,
     /// The status without a body.
     done: StatusCode,
-    expected: Option<Option<Vec<String>>>,
+    if_match: IfMatch,
+}
+
+/// On which version of its row a write depends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum IfMatch {
+    /// On none: there is no such header.
+    Absent,
+    /// The row has to be there.
+    Any,
+    /// The row has to have one of these entity tags.
+    Tags(Vec<String>),
 }
 
 impl One {
@@ -50,10 +59,8 @@ impl One {
         let wanted = Wanted::of(request)?;
         let selected = query.selected(&access.table, access.all_columns())?;
         let returns = prefer.back == Some(Return::Representation);
-        let expected = if_match(request.headers())?;
         Ok(Self {
-            is_bound: expected.is_some(),
-            expected,
+            if_match: IfMatch::of(request.headers())?,
             is_dry: prefer.rollback == Some(true),
             write: Write {
                 tags: None,
@@ -84,15 +91,22 @@ impl One {
         is_one: bool,
         done: StatusCode,
     ) -> Result<Self, Problem> {
-        if self.is_bound && (!is_one || filter.is_none()) {
+        if self.is_bound() && (!is_one || filter.is_none()) {
             let detail = "is for one row, so the filter has to be its whole key";
             return Err(Problem::malformed("If-Match", detail));
         }
-        self.write.tags = self.expected.take().flatten();
+        if let IfMatch::Tags(tags) = &self.if_match {
+            self.write.tags = Some(tags.clone());
+        }
         self.write.filter = filter;
         self.write.is_one = is_one;
         self.done = done;
         Ok(self)
+    }
+
+    /// Whether it depends on the version of its row.
+    fn is_bound(&self) -> bool {
+        self.if_match != IfMatch::Absent
     }
 
     /// Whether there is nothing to write: an empty list.
@@ -118,7 +132,7 @@ impl One {
         match error {
             // Of a PUT the row is in the way, which is not at that version.
             RestError::Store(StoreError::Refused(fault))
-                if self.is_bound && fault.code == "PK409" =>
+                if self.is_bound() && fault.code == "PK409" =>
             {
                 refusal::unmatched()
             }
@@ -131,7 +145,7 @@ impl One {
     /// # Errors
     /// 412 if nothing was written for the version is another one.
     pub fn answer(&self, place: &str, written: &Written) -> Result<Kept, Problem> {
-        if self.is_bound && written.affected == 0 {
+        if self.is_bound() && written.affected == 0 {
             return Err(refusal::unmatched());
         }
         let returns = self.write.returning.is_some();
@@ -190,16 +204,18 @@ fn location(table: &Table, written: &Written) -> Option<String> {
     Some(query.finish())
 }
 
-/// The entity tags of `If-Match`: none if it is not there, none within if any will do. A weak one never matches.
-fn if_match(headers: &HeaderMap) -> Result<Option<Option<Vec<String>>>, Problem> {
-    let Some(tags) = tags(headers, IF_MATCH)? else {
-        return Ok(None);
-    };
-    if tags.iter().any(|tag| tag == "*") {
-        return Ok(Some(None));
+impl IfMatch {
+    /// Of a request. A weak tag never matches.
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let Some(tags) = tags(headers, IF_MATCH)? else {
+            return Ok(Self::Absent);
+        };
+        if tags.iter().any(|tag| tag == "*") {
+            return Ok(Self::Any);
+        }
+        let strong = tags
+            .iter()
+            .filter_map(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
+        Ok(Self::Tags(strong.map(str::to_owned).collect()))
     }
-    let strong = tags
-        .iter()
-        .filter_map(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
-    Ok(Some(Some(strong.map(str::to_owned).collect())))
 }

@@ -7,8 +7,9 @@ use futures_util::{StreamExt as _, future::poll_fn};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row, RowStream};
 
-use crate::feed::filter::sql::Param;
 use crate::limits::{READ_PART_BYTES, READ_PART_ROWS_MAX};
+
+use super::super::params::Params;
 
 const OPEN: &str = "select plank.read_open($1, $2)";
 const NEXT: &str = "select r, place from plank.read_next($1)";
@@ -35,11 +36,10 @@ impl Rows {
     pub(super) async fn open(
         client: &Client,
         sql: &str,
-        params: &[Param],
+        params: &Params,
         is_page: bool,
     ) -> Result<Self, Error> {
-        let (sql, params) = (as_members(sql), as_array(params));
-        let sql: &(dyn ToSql + Sync) = &sql;
+        let (sql, params): (&(dyn ToSql + Sync), _) = (&sql, params.texts());
         let mut rows = Self {
             part: None,
             asked: None,
@@ -47,12 +47,13 @@ impl Rows {
             bytes: 0,
             first: None,
         };
-        let typed = |params| [(sql, Type::TEXT), (params, Type::TEXT_ARRAY)];
+        let params: &(dyn ToSql + Sync) = &params;
+        let typed = [(sql, Type::TEXT), (params, Type::TEXT_ARRAY)];
         if is_page {
-            let stream = client.query_typed_raw(ALL, typed(&params)).await?;
+            let stream = client.query_typed_raw(ALL, typed).await?;
             rows.part = Some(Box::pin(stream));
         } else {
-            client.query_typed(OPEN, &typed(&params)).await?;
+            client.query_typed(OPEN, &typed).await?;
             rows.fetch(client, FIRST).await?;
         }
         rows.first = Some(rows.next(client).await?);
@@ -98,83 +99,9 @@ impl Rows {
 }
 
 /// The number that a statement gives.
-pub(super) async fn number(client: &Client, sql: &str, params: &[Param]) -> Result<i64, Error> {
-    let (sql, params) = (as_members(sql), as_array(params));
+pub(super) async fn number(client: &Client, sql: &str, params: &Params) -> Result<i64, Error> {
+    let params = params.texts();
     let typed: [(&(dyn ToSql + Sync), Type); 2] = [(&sql, Type::TEXT), (&params, Type::TEXT_ARRAY)];
     let rows = client.query_typed(NUMBER, &typed).await?;
     Ok(rows.first().map_or(0, |row| row.get(0)))
-}
-
-/// The parameters as texts. A list is written as PostgreSQL writes an array.
-fn as_array(params: &[Param]) -> Vec<String> {
-    let list = |texts: &Vec<String>| {
-        let quoted = texts.iter().map(|text| {
-            let text = text.replace('\\', "\\\\").replace('"', "\\\"");
-            format!("\"{text}\"")
-        });
-        format!("{{{}}}", quoted.collect::<Vec<_>>().join(","))
-    };
-    let texts = params.iter().map(|param| match param {
-        Param::Text(text) => text.clone(),
-        Param::Texts(texts) => list(texts),
-    });
-    texts.collect()
-}
-
-/// The statement with `$n` as member `n` of `$1`. What is in quotes stays as it is.
-fn as_members(sql: &str) -> String {
-    let mut members = String::with_capacity(sql.len() + 32);
-    let mut quote = None;
-    let mut chars = sql.chars().peekable();
-    while let Some(c) = chars.next() {
-        match (quote, c) {
-            (None, '$') => {
-                members.push_str("($1)[");
-                while let Some(digit) = chars.next_if(char::is_ascii_digit) {
-                    members.push(digit);
-                }
-                members.push(']');
-                continue;
-            }
-            (None, '"' | '\'') => quote = Some(c),
-            (Some(open), c) if open == c => quote = None,
-            _ => {}
-        }
-        members.push(c);
-    }
-    members
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parameters_become_members_but_for_what_is_in_quotes() {
-        for (sql, expected) in [
-            (
-                "x.a = $1::text and b > $12",
-                "x.a = ($1)[1]::text and b > ($1)[12]",
-            ),
-            ("x.\"a$1\" = $2", "x.\"a$1\" = ($1)[2]"),
-            ("x.\"a\"\"$1\" = $2", "x.\"a\"\"$1\" = ($1)[2]"),
-            ("E' $1' || $1", "E' $1' || ($1)[1]"),
-            ("'it''s $1' || $3", "'it''s $1' || ($1)[3]"),
-            ("x.\"it's $1\" = $2", "x.\"it's $1\" = ($1)[2]"),
-        ] {
-            assert_eq!(as_members(sql), expected);
-        }
-    }
-
-    #[test]
-    fn a_list_is_an_array() {
-        let list = Param::Texts(vec![
-            "a".into(),
-            "b\"\\c".into(),
-            String::new(),
-            "null".into(),
-        ]);
-        assert_eq!(as_array(&[list]), [r#"{"a","b\"\\c","","null"}"#]);
-        assert_eq!(as_array(&[Param::Texts(Vec::new())]), ["{}"]);
-    }
 }

@@ -5,8 +5,13 @@
 
 use std::fmt::Write as _;
 
-use crate::feed::filter::sql::{Param, quote};
+use std::sync::Arc;
+
+use crate::feed::filter::Filter;
+use crate::feed::filter::sql::quote;
 use crate::feed::{Held, View};
+
+use super::super::params::Params;
 
 use super::sorts::Sorted;
 
@@ -27,8 +32,8 @@ pub struct Sort {
 /// What is read of a table. The default is all of it, in no order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Select {
-    /// Which rows: SQL about columns of `x`, with its parameters, which it numbers from 1 on.
-    pub condition: Option<(String, Vec<Param>)>,
+    /// Which rows; none for all.
+    pub filter: Option<Arc<Filter>>,
     /// The policy by which they may be seen.
     pub held: Option<Held>,
     /// In which order; none for any.
@@ -47,7 +52,7 @@ impl Select {
     /// All rows that a view shows, in no order.
     pub fn rows_of(view: &View) -> Self {
         Self {
-            condition: view.filter.as_ref().map(|filter| filter.sql(1)),
+            filter: view.filter.clone(),
             held: view.held.clone(),
             ..Self::default()
         }
@@ -55,12 +60,7 @@ impl Select {
 
     /// The statement for the table `quoted`: the row as JSON, and in a page its place in the order, a list with a text for each
     /// column. `is_plain`: PostgreSQL alone writes the rows.
-    pub(super) fn sql(
-        &self,
-        quoted: &str,
-        is_plain: bool,
-        sorted: &[Sorted],
-    ) -> (String, Vec<Param>) {
+    pub(super) fn sql(&self, quoted: &str, is_plain: bool, sorted: &[Sorted]) -> (String, Params) {
         debug_assert_eq!(sorted.len(), self.order.len());
         let json = match is_plain {
             true => "pg_catalog.row_to_json",
@@ -101,20 +101,19 @@ impl Select {
         quoted: &str,
         sorted: &[Sorted],
         fits: usize,
-    ) -> (String, Vec<Param>) {
+    ) -> (String, Params) {
         let (from, params) = self.from(quoted, sorted);
         let limit = fits.saturating_add(1);
         let sql = format!("select pg_catalog.count(*) from (select{from} limit {limit}) y");
         (sql, params)
     }
 
-    fn from(&self, quoted: &str, sorted: &[Sorted]) -> (String, Vec<Param>) {
+    fn from(&self, quoted: &str, sorted: &[Sorted]) -> (String, Params) {
         let mut sql = format!(" from {quoted} {ALIAS}");
-        let mut params = Vec::new();
+        let mut params = Params::default();
         let mut conditions = Vec::new();
-        if let Some((condition, values)) = &self.condition {
-            params.extend(values.iter().cloned());
-            conditions.push(condition.clone());
+        if let Some(filter) = &self.filter {
+            conditions.push(params.filter(filter));
         }
         if let Some(after) = &self.after {
             conditions.push(self.behind(sorted, after, &mut params));
@@ -127,20 +126,13 @@ impl Select {
     }
 
     /// Which rows come behind a place.
-    fn behind(
-        &self,
-        sorted: &[Sorted],
-        after: &[Option<String>],
-        params: &mut Vec<Param>,
-    ) -> String {
+    fn behind(&self, sorted: &[Sorted], after: &[Option<String>], params: &mut Params) -> String {
         let values: Vec<Option<String>> = sorted
             .iter()
             .zip(after)
             .map(|(sorted, value)| {
-                value.as_ref().map(|value| {
-                    params.push(Param::Text(value.clone()));
-                    sorted.value(params.len())
-                })
+                let value = value.as_ref()?;
+                Some(sorted.value(&params.add(value)))
             })
             .collect();
         self.as_rows(sorted, &values)
@@ -204,6 +196,8 @@ pub(super) fn column(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feed::filter::Expr;
+    use crate::feed::filter::expr::Op;
 
     fn sorted(name: &str, is_not_null: bool) -> Sorted {
         let operators = ["<", "<=", "=", ">=", ">"].map(str::to_owned);
@@ -229,13 +223,25 @@ mod tests {
             sql,
             "select pg_catalog.row_to_json(x.*), array[]::pg_catalog.text[] from public.t x"
         );
-        assert!(params.is_empty());
+        assert!(params.texts().is_empty());
     }
 
     #[test]
     fn a_page_by_the_key_is_a_comparison_of_rows_behind_the_condition() {
+        let table = serde_json::from_value(serde_json::json!({
+            "rel": 1, "schema": "public", "name": "t", "quoted": "public.t", "since": 0, "key": ["a"], "old_rows": true,
+            "narrowed": false,
+            "columns": [{"name": "s", "type": "text", "base": "text", "collation": "deterministic"}],
+        }));
+        let expr = Expr::Compare {
+            column: "s".into(),
+            op: Op::Eq,
+            value: "a".into(),
+        };
+        let filter = Filter::bind(&Arc::new(expr), &table.unwrap()).unwrap();
+        let condition = Params::default().filter(&filter);
         let select = Select {
-            condition: Some(("x.\"s\" = $1::text".into(), vec![Param::Text("a".into())])),
+            filter: Some(Arc::new(filter)),
             order: vec![sort("a", false, false), sort("b", false, true)],
             after: after(&[Some("1"), Some("2")]),
             limit: Some(3),
@@ -243,14 +249,14 @@ mod tests {
         };
         let (sql, params) = select.sql("t", true, &[sorted("a", true), sorted("b", true)]);
         assert!(
-            sql.ends_with(
-                " from t x where (x.\"s\" = $1::text) \
-                and ((x.\"a\", x.\"b\") > ($2::text::bigint, $3::text::bigint)) \
+            sql.ends_with(&format!(
+                " from t x where ({condition}) \
+                and ((x.\"a\", x.\"b\") > ($1[2]::pg_catalog.text::bigint, $1[3]::pg_catalog.text::bigint)) \
                 order by x.\"a\" asc, x.\"b\" asc limit 3"
-            ),
+            )),
             "{sql}"
         );
-        assert_eq!(params.len(), 3);
+        assert_eq!(params.texts(), ["a", "1", "2"]);
     }
 
     #[test]
@@ -264,10 +270,10 @@ mod tests {
         assert_eq!(
             sql,
             "select pg_catalog.row_to_json(x.*), array[]::pg_catalog.text[] from t x where (x.\"a\" is distinct from null \
-             or (x.\"id\" >= $1::text::bigint and (x.\"id\" > $1::text::bigint or (false)))) \
+             or (x.\"id\" >= $1[1]::pg_catalog.text::bigint and (x.\"id\" > $1[1]::pg_catalog.text::bigint or (false)))) \
              order by x.\"a\" desc nulls first, x.\"id\" asc"
         );
-        assert_eq!(params, [Param::Text("2".into())]);
+        assert_eq!(params.texts(), ["2"]);
     }
 
     #[test]

@@ -66,9 +66,9 @@ impl Sorted {
         column(&self.name)
     }
 
-    /// The parameter of this number, as a value of the column.
-    pub(super) fn value(&self, number: usize) -> String {
-        format!("${number}::text::{}", self.type_name)
+    /// A parameter as a value of the column.
+    pub(super) fn value(&self, param: &str) -> String {
+        format!("{param}::pg_catalog.text::{}", self.type_name)
     }
 
     /// What compares with a value that comes before it.

@@ -8,13 +8,13 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
-use crate::feed::filter::sql::Param;
 use crate::feed::{Cursor, Epoch, Held, Table};
 use crate::limits::{CATCH_UP_READ_MAX, PAGE_READ_MAX};
 
 use super::super::connect;
 use super::super::log::decode::{Json, Xid8};
 use super::super::log::read::{Explain, NOW};
+use super::super::params::Params;
 use super::reader::{self, Rows};
 use super::select::Select;
 use super::slot::Slot;
@@ -204,19 +204,17 @@ impl History {
                 format!("the column {name:?} can't be ordered by: its type {type_name} has no order"),
             ),
         })?;
-        let after = select.after.iter().flatten();
-        let values: Vec<&String> = after.flatten().collect();
-        if values.is_empty() {
+        let mut params = Params::default();
+        let after = select.after.iter().flatten().zip(&sorted);
+        let typed = after.filter_map(|(value, sorted)| {
+            let value = value.as_ref()?;
+            Some(sorted.value(&params.add(value)))
+        });
+        let typed: Vec<String> = typed.collect();
+        if typed.is_empty() {
             return Ok(sorted);
         }
-        let after = select.after.iter().flatten().zip(&sorted);
-        let typed = after.filter(|(value, _)| value.is_some());
-        let typed: Vec<String> = typed
-            .enumerate()
-            .map(|(i, (_, sorted))| sorted.value(i + 1))
-            .collect();
         let check = format!("select pg_catalog.num_nulls({})", typed.join(", "));
-        let params: Vec<Param> = values.into_iter().cloned().map(Param::Text).collect();
         let check = async { Ok(reader::number(client, &check, &params).await.map(drop)) };
         match connect::soon("after", check).await? {
             Err(e) if is_own_fault(&e) => Err(self.explain.error(&e).into()),

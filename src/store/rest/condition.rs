@@ -7,49 +7,10 @@ use crate::feed::Table;
 use crate::feed::catalog::Column;
 use crate::feed::filter::expr::{Op, ServerOp};
 use crate::feed::filter::kind::{Collation, Letters};
-use crate::feed::filter::sql::{Param, quote};
+use crate::feed::filter::sql::quote;
 use crate::feed::filter::{Expr, Filter, FilterError, Kind};
 
-/// The parameters of a statement: one array of texts, `$1`.
-#[derive(Clone, Debug, Default)]
-pub struct Params(Vec<String>);
-
-impl Params {
-    /// Keeps a value; the SQL that stands for it.
-    pub fn add(&mut self, text: impl Into<String>) -> String {
-        self.0.push(text.into());
-        format!("$1[{}]", self.0.len())
-    }
-
-    fn place(&mut self, param: Param) -> String {
-        match param {
-            Param::Text(text) => self.add(text),
-            Param::Texts(texts) => self.add(array(&texts)),
-        }
-    }
-
-    /// The values.
-    pub fn into_texts(self) -> Vec<String> {
-        self.0
-    }
-}
-
-/// A list as PostgreSQL reads an array of texts.
-pub(super) fn array(texts: &[String]) -> String {
-    let mut out = String::from("{");
-    for (i, text) in texts.iter().enumerate() {
-        out.push_str(if i > 0 { ",\"" } else { "\"" });
-        for c in text.chars() {
-            if matches!(c, '"' | '\\') {
-                out.push('\\');
-            }
-            out.push(c);
-        }
-        out.push('"');
-    }
-    out.push('}');
-    out
-}
+use super::super::params::Params;
 
 /// The condition that a filter puts on `x`.
 ///
@@ -74,16 +35,11 @@ pub fn condition(expr: &Expr, table: &Table, params: &mut Params) -> Result<Stri
                 Some(condition) => Ok(condition),
                 None => {
                     let filter = Filter::bind(&Arc::new(leaf.clone()), table)?;
-                    Ok(filter.sql_with(&mut |param| params.place(param)))
+                    Ok(params.filter(&filter))
                 }
             }
         }
     }
-}
-
-/// What a filter of the catalog puts on `x`: a policy.
-pub fn bound(filter: &Filter, params: &mut Params) -> String {
-    filter.sql_with(&mut |param| params.place(param))
 }
 
 fn column<'a>(name: &str, table: &'a Table) -> Result<&'a Column, FilterError> {
@@ -141,7 +97,7 @@ fn by_server(leaf: &Expr, column: &Column, params: &mut Params) -> Option<String
             }
         }),
         Expr::In { values, .. } if is_left(kind, Op::Eq) => {
-            let place = params.add(array(values));
+            let place = params.add_list(values);
             Some(format!(
                 "{name} operator(pg_catalog.=) any ({place}::pg_catalog.text[]::{own}[])"
             ))
@@ -314,11 +270,5 @@ mod tests {
             assert_eq!(text, expected, "{name}={value}");
             assert_eq!(found, params, "{name}={value}");
         }
-    }
-
-    #[test]
-    fn a_list_is_read_back_whatever_is_in_it() {
-        let texts = ["a,b", "\"q\"", "\\", "{}", "", "NULL"].map(str::to_owned);
-        assert_eq!(array(&texts), r#"{"a,b","\"q\"","\\","{}","","NULL"}"#);
     }
 }

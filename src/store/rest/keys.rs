@@ -63,7 +63,7 @@ pub enum Known {
 /// # Errors
 /// When the database is away.
 pub async fn look(pool: &Pool, key: &Key) -> Result<Known, StoreError> {
-    let row = pool.write(async |client, _| {
+    let row = pool.run(async |client, _| {
         let kept = IDEMPOTENCY_KEPT.as_secs_f64();
         Ok(client
             .query_opt(LOOK, &[&key.principal, &key.key, &kept])
@@ -98,7 +98,7 @@ pub async fn once(
     key: &Key,
     work: impl AsyncFn(&Transaction<'_>) -> Result<Result<Kept, Kept>, StoreError>,
 ) -> Result<Known, StoreError> {
-    pool.write(async |client, doubt| {
+    pool.run(async |client, doubt| {
         let mut transaction = begin(client).await?;
         let short = format!("set local lock_timeout = {}", CLAIM_MAX.as_millis());
         transaction.batch_execute(&short).await?;
@@ -153,6 +153,6 @@ pub async fn once(
 /// When the database is away.
 pub async fn prune(pool: &Pool) -> Result<u64, StoreError> {
     let kept = IDEMPOTENCY_KEPT.as_secs_f64();
-    pool.write(async |client, _| Ok(client.execute(PRUNE, &[&kept]).await?))
+    pool.run(async |client, _| Ok(client.execute(PRUNE, &[&kept]).await?))
         .await
 }

@@ -11,7 +11,8 @@ use crate::feed::filter::{Expr, Filter, FilterError, Kind};
 use crate::feed::{Held, Table};
 
 use super::super::history::Sort;
-use super::condition::{Params, bound, condition};
+use super::super::params::Params;
+use super::condition::condition;
 
 /// The rows of a table that a client may see, or write; none for all.
 pub type Rows = Option<Arc<Filter>>;
@@ -79,10 +80,11 @@ impl Form {
     }
 }
 
-/// The row `r` as JSON. Casts that the owner of a type has made run with no right at all.
+/// The row `r` as JSON. Casts that the owner of a type has made run with no right at all; also where the table was altered a moment
+/// ago, and is not known to have such a type.
 fn json(table: &Table) -> &'static str {
     match table.plain {
-        true => "pg_catalog.row_to_json(r)",
+        true => "plank.json_of(r)",
         false => "plank.json_of_any(r)",
     }
 }
@@ -127,16 +129,18 @@ pub(super) fn visible(
     params: &mut Params,
 ) -> Result<String, FilterError> {
     let asked = filter.map(|expr| condition(expr, &access.table, params));
-    let see = access.see.as_deref().map(|rows| bound(rows, params));
-    Ok(both(asked.transpose()?, see))
+    let see = access.see.as_deref().map(|rows| params.filter(rows));
+    Ok(both(asked.transpose()?, see).unwrap_or_else(|| ALL.into()))
 }
 
-/// Both conditions.
-pub(super) fn both(one: Option<String>, other: Option<String>) -> String {
+/// The condition of all rows.
+pub(super) const ALL: &str = "true";
+
+/// Both conditions; `None` is that of all rows.
+pub(super) fn both(one: Option<String>, other: Option<String>) -> Option<String> {
     match (one, other) {
-        (None, None) => "true".into(),
-        (Some(one), None) | (None, Some(one)) => one,
-        (Some(one), Some(other)) => format!("({one}) and ({other})"),
+        (Some(one), Some(other)) => Some(format!("({one}) and ({other})")),
+        (one, other) => one.or(other),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::feed::filter::{Expr, FilterError};
 use crate::limits::{REST_BYTES_MAX, REST_COUNT_MAX};
 
 use super::super::history::Sort;
-use super::condition::Params;
+use super::super::params::Params;
 use super::plan::{Access, Form, Selected, list, order_by, tag, visible, whole_key};
 
 /// How the rows are counted that there are besides those of the page.

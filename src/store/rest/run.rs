@@ -112,7 +112,7 @@ pub async fn read(pool: &Pool, read: &Read) -> Result<Page, RestError> {
     let statement = read.statement()?;
     let table = &read.access.table;
     let holding = Holding::of(&read.access);
-    let row = pool.write(async |client, _| {
+    let row = pool.run(async |client, _| {
         let prepared = client.prepare_cached(READ).await?;
         let row = client
             .query_one(
@@ -163,7 +163,7 @@ pub async fn read(pool: &Pool, read: &Read) -> Result<Page, RestError> {
 /// See [`RestError`]. Then nothing was written.
 pub async fn write(pool: &Pool, write: &Write, is_dry: bool) -> Result<Written, RestError> {
     let prepared = Prepared::of(write)?;
-    let written = pool.write(async |client, doubt| {
+    let written = pool.run(async |client, doubt| {
         if is_dry {
             let transaction = begin(client).await?;
             let written = prepared.run(&transaction, false).await?;
@@ -233,7 +233,7 @@ pub async fn write_all<R>(
     is_dry: bool,
     check: impl Fn(&[Written]) -> Option<R>,
 ) -> Result<Result<Vec<Written>, Refused<R>>, StoreError> {
-    pool.write(async |client, doubt| {
+    pool.run(async |client, doubt| {
         let transaction = begin(client).await?;
         let written = match write_in(&transaction, writes).await? {
             Ok(written) => written,
@@ -361,7 +361,7 @@ fn place(snapshot: &str, own: Option<u64>, newest: Option<&str>) -> Option<Snaps
 async fn now(pool: &Pool) -> Result<Cursor, StoreError> {
     const NOW: &str = "select pg_current_snapshot()::text, plank.newest()::text, plank.identity()";
     let row = pool
-        .write(async |client, _| Ok(client.query_one(NOW, &[]).await?))
+        .run(async |client, _| Ok(client.query_one(NOW, &[]).await?))
         .await?;
     let snapshot = place(row.get(0), None, row.get(1));
     Ok(Cursor {

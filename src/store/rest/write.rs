@@ -8,8 +8,8 @@ use crate::feed::filter::{Expr, FilterError};
 use crate::limits::REST_BYTES_MAX;
 
 use super::super::history::Sort;
-use super::condition::{Params, bound};
-use super::plan::{Access, Form, Rows, Selected, both, list, order_by, tag, visible};
+use super::super::params::Params;
+use super::plan::{ALL, Access, Form, Rows, Selected, both, list, order_by, tag, visible};
 
 /// What becomes of a row that is there already.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,11 +81,31 @@ pub(super) struct Statement {
     pub expected: i64,
 }
 
+/// What the statements of an insert and of a change differ in.
+struct Parts {
+    /// The statement without `returning`.
+    written: String,
+    /// How many rows it must not touch.
+    before: String,
+    /// How many rows are there already, where that matters.
+    existed: String,
+    /// What has to hold of the rows behind it; `None` for anything.
+    after: Option<String>,
+}
+
+/// No count.
+const NONE: &str = "null::pg_catalog.int8";
+
 impl Write {
     pub(super) fn statement(&self) -> Result<Statement, FilterError> {
         let mut params = Params::default();
-        let (written, before, existed, after) = match &self.action {
-            Action::Insert { .. } => self.insert(&mut params)?,
+        let parts = match &self.action {
+            Action::Insert {
+                columns,
+                rows,
+                defaults,
+                conflict,
+            } => self.insert(columns, rows, *defaults, conflict, &mut params)?,
             Action::Update { columns, values } => {
                 let values = record(columns, values, &self.access, &mut params);
                 let set: Vec<String> = columns
@@ -106,15 +126,10 @@ impl Write {
         };
         let see = match self.action {
             // They were seen before.
-            Action::Delete => "true".to_owned(),
-            _ => both(
-                self.access
-                    .see
-                    .as_deref()
-                    .map(|rows| bound(rows, &mut params)),
-                None,
-            ),
+            Action::Delete => None,
+            _ => self.access.see.as_deref(),
         };
+        let see = see.map_or_else(|| ALL.to_owned(), |rows| params.filter(rows));
         let rows = match &self.returning {
             Some(selected) => format!(
                 "array(select case when pg_catalog.sum(pg_catalog.octet_length(y.j)) over (rows unbounded preceding) \
@@ -143,6 +158,12 @@ impl Write {
                 "null::pg_catalog.text".into(),
             ),
         };
+        let Parts {
+            written,
+            before,
+            existed,
+            after,
+        } = parts;
         let refused = match after {
             Some(after) => format!(
                 "({before}) operator(pg_catalog.+) (select pg_catalog.count(*) from w x where not coalesce({after}, false))"
@@ -166,18 +187,19 @@ impl Write {
         })
     }
 
-    /// The statement without `returning`, the number of rows that it must not touch, the number of those that are there
-    /// already, and what has to hold of the rows behind it.
     fn change(
         &self,
         head: &str,
         may: &Rows,
         params: &mut Params,
         is_checked_behind: bool,
-    ) -> Result<(String, String, String, Option<String>), FilterError> {
+    ) -> Result<Parts, FilterError> {
         let seen = visible(self.filter.as_ref(), &self.access, params)?;
-        let seen = both(Some(seen), self.has_tag(params));
-        let allowed = may.as_deref().map(|rows| bound(rows, params));
+        let seen = match self.has_tag(params) {
+            Some(tag) => format!("({seen}) and {tag}"),
+            None => seen,
+        };
+        let allowed = may.as_deref().map(|rows| params.filter(rows));
         let quoted = &self.access.table.quoted;
         let before = match &allowed {
             Some(allowed) => format!(
@@ -185,18 +207,18 @@ impl Write {
             ),
             None => "0::pg_catalog.int8".into(),
         };
-        let rows = both(Some(seen), allowed.clone());
-        Ok((
-            format!("{head} where {rows}"),
+        let rows = both(Some(seen), allowed.clone()).unwrap_or_else(|| ALL.into());
+        Ok(Parts {
+            written: format!("{head} where {rows}"),
             before,
-            "null::pg_catalog.int8".into(),
-            allowed.filter(|_| is_checked_behind),
-        ))
+            existed: NONE.into(),
+            after: allowed.filter(|_| is_checked_behind),
+        })
     }
 
     fn has_tag(&self, params: &mut Params) -> Option<String> {
         let tags = self.tags.as_ref()?;
-        let place = params.add(super::condition::array(tags));
+        let place = params.add_list(tags);
         Some(format!(
             "{} operator(pg_catalog.=) any ({place}::pg_catalog.text[])",
             tag(&self.access)
@@ -205,18 +227,12 @@ impl Write {
 
     fn insert(
         &self,
+        columns: &[String],
+        rows: &[(String, HashSet<String>)],
+        defaults: bool,
+        conflict: &Conflict,
         params: &mut Params,
-    ) -> Result<(String, String, String, Option<String>), FilterError> {
-        let Action::Insert {
-            columns,
-            rows,
-            defaults,
-            conflict,
-        } = &self.action
-        else {
-            debug_assert!(false, "only called for an insert");
-            return Ok(Default::default());
-        };
+    ) -> Result<Parts, FilterError> {
         let access = &self.access;
         let names: Vec<String> = columns.iter().map(|c| quote(c)).collect();
         let mut sql = format!("insert into {} as x ", access.table.quoted);
@@ -224,7 +240,7 @@ impl Write {
             |(_, members): &(String, HashSet<String>)| columns.iter().all(|c| members.contains(c));
         if columns.is_empty() {
             sql.push_str("default values");
-        } else if *defaults && !rows.iter().all(has_all) {
+        } else if defaults && !rows.iter().all(has_all) {
             let one = |(text, members): &(String, HashSet<String>)| {
                 let given: Vec<String> = columns
                     .iter()
@@ -251,8 +267,8 @@ impl Write {
                 values.join(", ")
             );
         }
-        let mut after = access.insert.as_deref().map(|rows| bound(rows, params));
-        let mut existed = "null::pg_catalog.int8".to_owned();
+        let mut after = access.insert.as_deref().map(|rows| params.filter(rows));
+        let mut existed = NONE.to_owned();
         let (target, set): (&[String], Option<Vec<&String>>) = match conflict {
             Conflict::Refuse => (&[], None),
             Conflict::Ignore(target) => (target, Some(Vec::new())),
@@ -282,11 +298,12 @@ impl Write {
                     .iter()
                     .map(|c| format!("{0} = excluded.{0}", quote(c)))
                     .collect();
-                let update = access.update.as_deref().map(|rows| bound(rows, params));
-                let see = access.see.as_deref().map(|rows| bound(rows, params));
-                let may = both(both_or_none(see, update.clone()), self.has_tag(params));
+                let update = access.update.as_deref().map(|rows| params.filter(rows));
+                let see = access.see.as_deref().map(|rows| params.filter(rows));
+                let may = both(both(see, update.clone()), self.has_tag(params));
+                let may = may.unwrap_or_else(|| ALL.into());
                 sql += &format!(" do update set {} where {may}", set.join(", "));
-                after = both_or_none(after, update);
+                after = both(after, update);
             }
         }
         if self.filter.is_some() {
@@ -296,14 +313,12 @@ impl Write {
                 access.table.quoted
             );
         }
-        Ok((sql, "0::pg_catalog.int8".into(), existed, after))
-    }
-}
-
-fn both_or_none(one: Option<String>, other: Option<String>) -> Option<String> {
-    match (&one, &other) {
-        (None, None) => None,
-        _ => Some(both(one, other)),
+        Ok(Parts {
+            written: sql,
+            before: "0::pg_catalog.int8".into(),
+            existed,
+            after,
+        })
     }
 }
 

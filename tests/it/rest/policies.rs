@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::header;
+use super::{get, header};
 use crate::auth::{Secure, token, viewer};
 
 /// Of `notes`: people see those of their tenant, and write their own.
@@ -283,5 +283,25 @@ async fn nothing_is_written_by_a_policy_that_is_taken_back() {
             status == 204
         })
         .await;
+    }
+}
+
+/// A table becomes one with a type that is not built in. Until a server has looked, up to a second, it takes the table for what
+/// it was.
+#[actix_web::test]
+async fn casts_of_a_type_that_has_just_come_run_with_no_right() {
+    let app = super::start().await;
+    app.execute("create table plain (id int primary key, mind text); insert into plain values (1, 'ok'); select plank.watch('plain')")
+        .await;
+    assert_eq!(get(&app, "/rest/plain").await[0]["mind"], "ok");
+    app.execute(
+        "create function told(mood) returns json language sql as 'select to_json(current_user::text)';
+         create cast (mood as json) with function told(mood);
+         alter table plain alter mind type mood using mind::mood",
+    )
+    .await;
+    // Before and after the server knows of it.
+    for _ in 0..3 {
+        assert_eq!(get(&app, "/rest/plain").await[0]["mind"], "plank_json");
     }
 }

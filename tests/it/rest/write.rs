@@ -382,3 +382,27 @@ async fn the_functions_of_triggers_find_what_their_owner_means() {
     assert_eq!(row.get::<_, String>(0), "seen");
     app.stop().await.unwrap();
 }
+
+#[actix_web::test]
+async fn a_default_may_draw_from_a_sequence_that_tables_share() {
+    let app = start().await;
+    app.execute(
+        "create sequence shared;
+         create table first (id bigint primary key default nextval('shared'), name text);
+         create table second (like first including all);
+         select plank.watch('first', writable => true), plank.watch('second', writable => true)",
+    )
+    .await;
+    let new = json!({"name": "n"});
+    for table in ["first", "second"] {
+        let (status, body) = post(&app, &format!("/rest/{table}"), "", &new).await;
+        assert_eq!(status, 201, "{table}: {body}");
+    }
+    app.execute("select plank.unwatch('first')").await;
+    let (status, body) = post(&app, "/rest/second", "", &new).await;
+    assert_eq!(status, 201, "{body}");
+    app.execute("select plank.unwatch('second')").await;
+    let sql = "select count(*) from pg_class, aclexplode(relacl) a where relname = 'shared' and a.grantee <> relowner";
+    let rights: i64 = app.sql.query_one(sql, &[]).await.unwrap().get(0);
+    assert_eq!(rights, 0, "nothing is left of the rights on it");
+}
