@@ -40,6 +40,7 @@ test: test-needs test-rust test-model test-versions test-schema test-rest test-a
 test-needs:
 	@scripts/need.sh cargo cc postgresql
 	@scripts/need.sh $(TEST_TOOLS) || true
+	@if scripts/need.sh --check node; then cd tests/browser && npm ci --no-audit --no-fund --silent || true; fi
 
 # As root the databases of the tests run as the user postgres, like those of plank itself.
 test-rust: ## unit and integration tests

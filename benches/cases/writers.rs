@@ -2,7 +2,7 @@
 //!
 //! The same table several times: nothing follows it; plank does, by statements or row by row, with a client that is connected;
 //! a row trigger puts each row into a NOTIFY, with a client that listens; and an earlier plank, where there is one. NOTIFY
-//! makes commits wait for each other, with the disk's flush in it, so all of it is measured on a disk that takes long as well.
+//! makes commits wait for each other, each for the flush of the one before. So a slow disk is measured as well.
 
 use std::fmt;
 use std::path::PathBuf;

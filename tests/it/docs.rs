@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 
 use crate::support::cluster::connect;
 use crate::support::program::Dir;
+use crate::support::tool::free_port;
 use crate::support::{Cluster, until, within};
 
 const ADDRESS: &str = "127.0.0.1:8080";
@@ -213,9 +214,7 @@ async fn commands_of_the_documents_do_what_is_printed() {
         .unwrap();
     let programs: String = row.get(0);
     let dir = Dir::new("docs");
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    drop(free);
+    let address = format!("127.0.0.1:{}", free_port());
     let plank = Path::new(env!("CARGO_BIN_EXE_plank")).parent().unwrap();
     let path = std::env::var("PATH").unwrap();
     let environment = HashMap::from([

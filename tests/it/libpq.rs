@@ -8,17 +8,8 @@ use tokio_postgres::Client;
 
 use crate::support::cluster::{Cluster, connect, own_address};
 use crate::support::program::{Dir, command};
+use crate::support::tool::openssl;
 use crate::support::within;
-
-fn openssl(dir: &Path, args: &str) {
-    let output = Command::new("openssl")
-        .args(args.split_whitespace())
-        .current_dir(dir)
-        .output()
-        .expect("the tests need openssl");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "openssl {args}: {said}");
-}
 
 /// A root and a server's certificate, as the manual of PostgreSQL makes them. The root has no extensions in version 1.
 fn make_chain(dir: &Path, name: &str, is_root_v1: bool) {

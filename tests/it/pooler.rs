@@ -1,12 +1,11 @@
 //! What stands between plank and its database and must not: a pooler that lends sessions out, a standby.
 
-use std::process::Stdio;
-
 use tokio::process::{Child, Command};
 use tokio_postgres::config::Host;
 
 use crate::support::cluster::connect;
 use crate::support::program::Dir;
+use crate::support::tool::{free_port, listening};
 use crate::support::{Cluster, TestApp, until};
 
 /// A pgbouncer in transaction mode; ends with this value.
@@ -23,11 +22,7 @@ impl Pooler {
         let [Host::Unix(socket)] = target.get_hosts() else {
             panic!("a Unix socket")
         };
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let dir = Dir::new(&format!("pooler-{port}"));
         let config = format!(
             "[databases]\n* = host={} port=5432 user=postgres\n[pgbouncer]\npool_mode = transaction\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
@@ -46,23 +41,8 @@ impl Pooler {
         if is_root {
             command.args(["-u", "postgres"]);
         }
-        let started = command
-            .arg(&file)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn();
-        let Ok(process) = started else {
-            assert!(std::env::var_os("CI").is_none(), "pgbouncer is missing");
-            println!("skipped: a pooler in the way: pgbouncer is missing");
-            return None;
-        };
-        until("the pooler listens", async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port))
-                .await
-                .is_ok()
-        })
-        .await;
+        command.arg(&file);
+        let process = listening(command, port, "a pooler in the way").await?;
         Some(Self {
             _process: process,
             port,

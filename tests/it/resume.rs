@@ -255,8 +255,8 @@ async fn a_cursor_from_before_the_watch_is_a_reset() {
     assert_eq!(client.expect("reset").await["id"], "d");
 }
 
-#[actix_web::test]
-async fn a_pruned_cursor_is_a_reset() {
+/// A node, and a cursor behind which the log was pruned. The node has what came since in memory.
+pub async fn with_a_pruned_cursor() -> (TestApp, String) {
     let app = TestApp::start_with(|config| config.retention.rows_max = 70).await;
     until("its retention is known", async || {
         let sql = "select rows_max from plank.meta";
@@ -270,6 +270,12 @@ async fn a_pruned_cursor_is_a_reset() {
         )
         .await;
     }
+    (app, old)
+}
+
+#[actix_web::test]
+async fn a_pruned_cursor_is_a_reset() {
+    let (app, old) = with_a_pruned_cursor().await;
     // Not from memory either: another node has never had it there.
     let other = app.another_node().await;
     let mut client = resumed(&other, &old).await;

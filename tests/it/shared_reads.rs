@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
-use crate::resume::{cursor, resumed};
+use crate::resume::{cursor, resumed, with_a_pruned_cursor};
 use crate::support::cluster::connect;
 use crate::support::{Cluster, TestApp, until, within};
 
@@ -231,18 +231,7 @@ async fn refusals(app: &TestApp, since: &str) -> Vec<String> {
 
 #[actix_web::test]
 async fn an_expired_cursor_gets_the_same_answer_on_every_transport() {
-    let app = TestApp::start_with(|config| config.retention.rows_max = 70).await;
-    until("its retention is known", async || {
-        let sql = "select rows_max from plank.meta";
-        app.sql.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 70
-    })
-    .await;
-    let old = cursor(&app).await;
-    for _ in 0..12 {
-        let insert =
-            "insert into items (name) select 'n' from generate_series(1, 20); select plank.prune()";
-        app.execute(insert).await;
-    }
+    let (app, old) = with_a_pruned_cursor().await;
     // The node still has it in memory; another one never had.
     assert_eq!(refusals(&app, &old).await, ["changes"; 4]);
     let other = app.another_node().await;

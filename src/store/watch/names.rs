@@ -72,7 +72,7 @@ impl Watcher {
             .await?
             .into_iter()
             .filter_map(|(_, quoted, name)| {
-                let far = distance(&wanted, &name.to_lowercase());
+                let far = strsim::osa_distance(&wanted, &name.to_lowercase());
                 (far <= most).then_some((far, quoted))
             });
         Ok(near.min().map(|(_, quoted)| quoted))
@@ -85,39 +85,5 @@ impl Watcher {
             .iter()
             .map(|row| (row.get(0), row.get(1), row.get(2)))
             .collect())
-    }
-}
-
-/// How many letters have to be changed, added or left out.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let change = corner + usize::from(a != *b);
-            corner = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(corner + 1);
-        }
-    }
-    row[other.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_distance_of_names_is_counted_in_letters() {
-        for (one, other, expected) in [
-            ("orders", "orders", 0),
-            ("order", "orders", 1),
-            ("ordres", "orders", 2),
-            ("", "abc", 3),
-            ("Kunden", "kundin", 2),
-        ] {
-            assert_eq!(distance(one, other), expected, "{one} {other}");
-        }
     }
 }

@@ -1,22 +1,13 @@
 //! A real nginx in front of plank, with TLS and with what people get wrong in it.
 
 use std::path::Path;
-use std::process::{Command as Blocking, Stdio};
 
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use super::{expect_one, read, wrongs};
 use crate::support::program::{Dir, command};
-use crate::support::{Cluster, TestApp, until, within};
-
-fn openssl(dir: &Path, args: &str) {
-    let done = Blocking::new("openssl")
-        .args(args.split_whitespace())
-        .current_dir(dir)
-        .output()
-        .expect("the tests need openssl");
-    assert!(done.status.success(), "{done:?}");
-}
+use crate::support::tool::{free_port, nginx, openssl};
+use crate::support::{Cluster, TestApp, within};
 
 /// A root that makes a certificate for `localhost`: `ca.pem`, `server.pem` and `server.key`.
 fn certify(dir: &Path) {
@@ -35,53 +26,16 @@ fn certify(dir: &Path) {
     );
 }
 
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-/// nginx with these lines in its location; None when it is not installed, which is a failure in CI.
-async fn nginx(dir: &Path, plank: &str, server: &str, location: &str) -> Option<(Child, u16)> {
+/// nginx with these lines in its server and in its location; `None` when it is not installed, which is a failure in CI.
+async fn tls_proxy(dir: &Path, plank: &str, server: &str, location: &str) -> Option<(Child, u16)> {
     let (port, at) = (free_port(), dir.display());
-    let temp: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|name| format!("{name}_temp_path {at}/{name};"))
-        .collect();
-    let user = if nix::unistd::getuid().is_root() {
-        "user root;"
-    } else {
-        ""
-    };
-    let config = format!(
-        "daemon off; {user} pid {at}/nginx-{port}.pid; error_log {at}/error.log; events {{}} \
-         http {{ {temp} access_log off; map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }} \
-         server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {at}/server.pem; ssl_certificate_key {at}/server.key; {server} \
+    let server = format!(
+        "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {at}/server.pem; ssl_certificate_key {at}/server.key; {server} \
          location / {{ proxy_pass http://{plank}; proxy_http_version 1.1; proxy_set_header Host $http_host; \
          proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade; proxy_buffering off; \
-         {location} }} }} }}"
+         {location} }} }}"
     );
-    let file = dir.join(format!("nginx-{port}.conf"));
-    std::fs::write(&file, config).unwrap();
-    let path = std::env::var("PATH").unwrap_or_default();
-    let started = Command::new("nginx")
-        .env("PATH", format!("{path}:/usr/sbin:/sbin"))
-        .arg("-c")
-        .arg(&file)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn();
-    let Ok(process) = started else {
-        assert!(std::env::var_os("CI").is_none(), "nginx is missing");
-        println!("skipped: doctor looks through nginx: nginx is missing");
-        return None;
-    };
-    let listens = async || {
-        tokio::net::TcpStream::connect(("127.0.0.1", port))
-            .await
-            .is_ok()
-    };
-    until("nginx listens", listens).await;
+    let process = nginx(dir, port, &server, "doctor looks through nginx").await?;
     Some((process, port))
 }
 
@@ -120,7 +74,7 @@ async fn keep_alive_and_forwarded_proto_of_a_real_nginx_are_looked_at() {
     let database = Cluster::shared().url(&app.database);
     let plank = app.address.to_string();
     for (server, location, start, part) in cases {
-        let Some((_nginx, port)) = nginx(&dir.0, &plank, server, location).await else {
+        let Some((_nginx, port)) = tls_proxy(&dir.0, &plank, server, location).await else {
             return;
         };
         let url = format!("https://localhost:{port}");

@@ -12,6 +12,7 @@ pub mod proxy;
 pub mod raw;
 pub mod refusing;
 pub mod sse;
+pub mod tool;
 pub mod ws;
 
 pub use app::TestApp;
