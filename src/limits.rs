@@ -300,6 +300,8 @@ pub const SHARED_READ_BYTES_MAX: usize = 20 * 1024 * 1024;
 pub const SHARED_READS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// For how long they are kept for those that come back a little later.
 pub const SHARED_READ_KEPT: Duration = Duration::from_secs(120);
+/// And how many: each client that asks looks through them.
+pub const SHARED_READS_KEPT_MAX: usize = 256;
 /// Such reads of one place, each of other tables, before the next one is of all tables.
 pub const SHARED_READS_MAX: usize = 2;
 

@@ -201,6 +201,7 @@ impl Actor for Hub {
         ctx.run_interval(Duration::from_secs(1), |hub, _| {
             hub.health.tick(Part::Hub);
             hub.advance();
+            hub.answer_receipts();
         });
     }
 }

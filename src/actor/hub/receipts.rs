@@ -1,4 +1,4 @@
-//! Who wants to know when everything up to a cursor has been pushed: clients that have written, and wait for their own change.
+//! Which clients want to know when everything up to a cursor has been pushed: those that have written, and wait for their own change.
 
 use std::time::Instant;
 
@@ -7,15 +7,30 @@ use crate::limits::{RECEIPT_WAIT_MAX, RECEIPTS_MAX};
 use super::super::message::{AwaitReceipt, Receipt};
 use super::Hub;
 
-/// Those who wait, in the order in which they have asked.
+/// Those that wait, in the order in which they have asked.
 #[derive(Debug, Default)]
 pub(super) struct Receipts(Vec<(AwaitReceipt, Instant)>);
+
+/// Where a cursor is, seen from the hub's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Everything up to it has been pushed.
+    Passed,
+    /// It is to be reached yet.
+    Ahead,
+    /// It is of no place in this log.
+    Nowhere,
+}
+
+const NOWHERE: (&str, &str) = ("bad_cursor", "the cursor is not one of this database's log");
 
 impl Hub {
     /// Answers at once, or once the hub has passed the cursor.
     pub(super) fn await_receipt(&mut self, asked: AwaitReceipt) {
-        if self.is_passed(&asked) {
-            return self.tell_receipt(&asked, None);
+        match self.place_of_receipt(&asked) {
+            Place::Passed => return self.tell_receipt(&asked, None),
+            Place::Nowhere => return self.tell_receipt(&asked, Some(NOWHERE)),
+            Place::Ahead => {}
         }
         if self.receipts.0.len() >= RECEIPTS_MAX {
             self.metrics.limit("receipts");
@@ -26,33 +41,41 @@ impl Hub {
         self.nudge.ask();
     }
 
-    /// Behind a batch: answers those that it has brought past their cursor, and those that have waited for too long.
+    /// Answers those whose cursor was passed, and those that have waited for too long. Behind each batch, and once a second: where
+    /// nothing is written there are no batches.
     pub(super) fn answer_receipts(&mut self) {
         if self.receipts.0.is_empty() || self.batch.is_some() {
             return;
         }
         for (asked, since) in std::mem::take(&mut self.receipts.0) {
-            if self.is_passed(&asked) {
-                self.tell_receipt(&asked, None);
-            } else if since.elapsed() > RECEIPT_WAIT_MAX {
-                self.metrics.limit("receipts");
-                let why = "the cursor was not reached in time; is it of another database?";
-                self.tell_receipt(&asked, Some(("bad_cursor", why)));
-            } else {
-                self.receipts.0.push((asked, since));
+            match self.place_of_receipt(&asked) {
+                Place::Passed => self.tell_receipt(&asked, None),
+                Place::Nowhere => self.tell_receipt(&asked, Some(NOWHERE)),
+                Place::Ahead if since.elapsed() > RECEIPT_WAIT_MAX => {
+                    self.metrics.limit("receipts");
+                    let why = "the cursor was not reached in time";
+                    self.tell_receipt(&asked, Some(("bad_cursor", why)));
+                }
+                Place::Ahead => self.receipts.0.push((asked, since)),
             }
         }
     }
 
-    fn is_passed(&self, asked: &AwaitReceipt) -> bool {
+    fn place_of_receipt(&self, asked: &AwaitReceipt) -> Place {
+        let Some(own) = &self.cursor else {
+            return Place::Ahead;
+        };
         // Its signature is checked as that of any cursor from outside.
-        let is_at = self.cursor.as_ref().is_some_and(|own| {
-            let admitted = asked.cursor.clone().admit(&own.epoch);
-            admitted.is_ok_and(|cursor| {
-                own.epoch == cursor.epoch && own.snapshot.covers(&cursor.snapshot)
-            })
-        });
-        is_at && self.batch.is_none()
+        match asked.cursor.clone().admit(&own.epoch) {
+            Ok(cursor) if cursor.epoch == own.epoch => {
+                let is_passed = self.batch.is_none() && own.snapshot.covers(&cursor.snapshot);
+                match is_passed {
+                    true => Place::Passed,
+                    false => Place::Ahead,
+                }
+            }
+            _ => Place::Nowhere,
+        }
     }
 
     fn tell_receipt(&self, asked: &AwaitReceipt, refusal: Option<(&'static str, &'static str)>) {

@@ -84,7 +84,7 @@ pub fn look(report: &mut Report, facts: &RightsFacts, database: &str) {
             "members",
             format!("{} may do what a role of plank may", some(&facts.members)),
             "a member of plank_owner reads the whole log, one of plank_reader all watched tables",
-            "if it need not watch tables: revoke plank_owner, plank_capture, plank_reader, plank_json from it",
+            "if it need not watch tables: revoke plank_owner, plank_capture, plank_reader, plank_writer, plank_json from it",
         );
     }
     if facts.all_connect {

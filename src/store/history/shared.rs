@@ -15,7 +15,7 @@ use crate::feed::catalog::Oid;
 use crate::feed::{Cursor, LogRow, Rest, Snapshot};
 use crate::limits::{
     HISTORY_WAIT_MAX, SHARED_READ_BYTES_MAX, SHARED_READ_KEPT, SHARED_READS_BYTES_MAX,
-    SHARED_READS_MAX,
+    SHARED_READS_KEPT_MAX, SHARED_READS_MAX,
 };
 use crate::metrics::Metrics;
 
@@ -366,7 +366,13 @@ impl Shared {
             read_at: Instant::now(),
             _weight: growing.weight,
         });
-        self.lock().kept.push_back(stretch.clone());
+        let mut inner = self.lock();
+        if inner.kept.len() >= SHARED_READS_KEPT_MAX {
+            self.metrics.limit("shared_reads");
+            inner.kept.pop_front();
+        }
+        inner.kept.push_back(stretch.clone());
+        drop(inner);
         let shared = Arc::downgrade(self);
         tokio::spawn(async move {
             sleep(SHARED_READ_KEPT).await;

@@ -44,6 +44,17 @@ async fn a_pong_for_the_cursor_of_a_write_comes_behind_its_change() {
         .send(json!({"type": "ping", "id": "a", "cursor": "nonsense"}))
         .await;
     assert_eq!(client.expect("error").await["code"], "bad_cursor");
+    // One of another log will never be passed.
+    let elsewhere = crate::support::TestApp::start().await;
+    let foreign = crate::resume::cursor(&elsewhere).await;
+    client
+        .send(json!({"type": "ping", "id": "a", "cursor": foreign}))
+        .await;
+    let error = client.expect("error").await;
+    assert_eq!(
+        (&error["id"], &error["code"]),
+        (&json!("a"), &json!("bad_cursor"))
+    );
     let metric = "plank_subscriptions";
     until("it is still subscribed", async || {
         app.metric(metric).await > 0.0

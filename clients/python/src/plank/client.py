@@ -26,8 +26,6 @@ from .subscription import Subscription
 Token = str | Callable[[], "str | None | Awaitable[str | None]"] | None
 Phase = Literal["connecting", "open", "waiting", "closed"]
 
-REQUEST_S = 30.0
-"""For one HTTP request."""
 MESSAGE_BYTES_MAX = 1 << 30
 """One change is never cut, so a message is as large as the largest row."""
 
@@ -79,10 +77,8 @@ class Client:
         self._subscriptions: dict[str, Subscription] = {}
         self._next_id = 0
         self._socket: ClientConnection | None = None
-        self._heard_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._ended: PlankError | None = None
-        self._pongs: dict[str, asyncio.Future[None]] = {}
         self._http = Http(http_url, self._bearer, self._read)
 
     # --- what a program calls
