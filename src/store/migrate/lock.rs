@@ -98,11 +98,13 @@ impl Drop for Lock {
     }
 }
 
-/// Another node may have been faster.
+/// Another node may have been faster. A table has a row type of the same name, and that one is met first where the other node
+/// commits between PostgreSQL's two looks: then the code is that of an object.
 fn created(result: Result<(), Error>) -> Result<(), Error> {
     let there = [
         SqlState::DUPLICATE_SCHEMA,
         SqlState::DUPLICATE_TABLE,
+        SqlState::DUPLICATE_OBJECT,
         SqlState::UNIQUE_VIOLATION,
     ];
     match result {
