@@ -20,6 +20,7 @@ use super::message::{Drain, Lost};
 use super::nudge::Nudge;
 
 mod follower;
+mod found;
 
 use follower::Follower;
 

@@ -1,6 +1,5 @@
 //! One connection's life: LISTEN, catch up, then read when the bell rings or the clock says so.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +10,8 @@ use crate::feed::bell::{Bell, Step};
 use crate::feed::{Cursor, LogOp, LogRow, Rest};
 use crate::health::Health;
 use crate::limits::{
-    ACTOR_SILENCE_MAX, BELL_TRANSACTIONS_MAX, CATCH_UP_READ_MAX, CHUNK_BYTES, MARK_APART,
-    MARK_BYTES, NUDGE_INTERVAL_MIN, PING_INTERVAL, READ_MAX, SAFETY_READ_INTERVAL,
+    ACTOR_SILENCE_MAX, CATCH_UP_READ_MAX, CHUNK_BYTES, MARK_APART, MARK_BYTES, NUDGE_INTERVAL_MIN,
+    PING_INTERVAL, READ_MAX, SAFETY_READ_INTERVAL,
 };
 use crate::metrics::Metrics;
 use crate::store::ConnectError;
@@ -22,6 +21,7 @@ use crate::wire::message::ResetReason;
 use super::super::hub::Hub;
 use super::super::message::{Chunk, Live};
 use super::super::nudge::Nudge;
+use super::found::Found;
 use super::{Listener, Place, Settings};
 
 /// After a safety read that found something: the time for its doorbell to arrive, before it counts as missed.
@@ -63,13 +63,6 @@ impl Unmarked {
     fn is_much(&self) -> bool {
         self.changes >= MARK_APART || self.bytes >= MARK_BYTES
     }
-}
-
-/// What a read has found.
-struct Found {
-    rows: usize,
-    /// With the time of each, in microseconds of Unix time.
-    transactions: HashMap<u64, i64>,
 }
 
 pub(super) enum Never {}
@@ -233,10 +226,7 @@ impl Follower {
         reader: &LogReader,
         patience: Duration,
     ) -> Result<Found, ConnectError> {
-        let mut found = Found {
-            rows: 0,
-            transactions: HashMap::new(),
-        };
+        let mut found = Found::default();
         let Some(cursor) = self.place.cursor.clone() else {
             return Ok(found);
         };
@@ -268,11 +258,7 @@ impl Follower {
             }
             bytes += row.bytes();
             seq = row.seq;
-            found.rows += 1;
-            // Enough of them tell how busy the writers are: the first read after an outage may have millions.
-            if found.transactions.len() < BELL_TRANSACTIONS_MAX {
-                found.transactions.entry(row.xid).or_insert(row.at_us);
-            }
+            found.take(row.xid, row.at_us);
             self.unmarked.take(&row);
             rows.push(row);
         }
@@ -307,7 +293,7 @@ impl Follower {
         // What committed while the read before was under way has waited for that, and for nobody who writes.
         let busy = std::mem::replace(&mut self.busy, begun.elapsed());
         let age = |at_us: &i64| reading.age(*at_us).saturating_sub(busy);
-        let ages = found.transactions.values().map(age);
+        let ages = found.times().map(age);
         self.bell
             .read(ages, reading.xmin(), Instant::now().into_std());
         Ok(found)
