@@ -8,6 +8,7 @@ use crate::support::{Effort, Outcome};
 mod bulk;
 mod burst;
 mod compression;
+mod fairness;
 mod fanout;
 mod filters;
 mod history;
@@ -87,6 +88,11 @@ pub const CASES: &[Case] = &[
         name: "principals",
         about: "a thousand principals on one table against one",
         run: |effort| Box::pin(principals::run(effort)),
+    },
+    Case {
+        name: "fairness",
+        about: "what one principal waits for beside 200 hostile readers of another",
+        run: |effort| Box::pin(fairness::run(effort)),
     },
     Case {
         name: "compression",
