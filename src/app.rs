@@ -13,12 +13,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep, timeout};
 
+use crate::actor::admission::permit::{Bounds, Permits};
+use crate::actor::admission::rates::Rates;
 use crate::actor::hub::Hub;
 use crate::actor::listener::{self, Listener};
 use crate::actor::message::{Drain, Stop};
-use crate::actor::nudge::Nudge;
-use crate::actor::place::{Bounds, Places};
-use crate::actor::rates::Rates;
+use crate::actor::poll_request::PollRequest;
 use crate::auth::{Keys, Tokens};
 use crate::config::{self, Config, Database, ListenAddress, Retention};
 use crate::descriptors;
@@ -203,7 +203,7 @@ pub async fn build_on(
     let is_direct = config.doorbell && database.requests.config == database.listen.config;
     let pool = Pool::new(&database.requests, is_direct).map_err(|e| AppError(e.to_string()))?;
     let history = History::new(&database.listen, &metrics).map_err(AppError)?;
-    let nudge = Arc::<Nudge>::default();
+    let nudge = Arc::<PollRequest>::default();
     let catalog = Catalog::stringifying(config.stringify_wide_numbers);
     let hub = Hub::new(catalog, metrics.clone(), health.clone(), nudge.clone()).start();
     let (for_hub, for_metrics, for_health) = (hub.clone(), metrics.clone(), health.clone());
@@ -247,7 +247,7 @@ pub async fn build_on(
         auth,
         hosts: Hosts::new(config.auth.is_some(), &addresses, config.allowed_hosts),
         allowed_origins: config.allowed_origins.into(),
-        places: Places::new(bounds, health.clone(), metrics.clone()),
+        places: Permits::new(bounds, health.clone(), metrics.clone()),
         peers: Rules {
             trusted: config.trusted_proxies.into(),
             limit_loopback: config.limit_loopback,

@@ -1,38 +1,27 @@
-//! The actors: who owns what, and what they tell each other (`message`).
+//! The actors, and what they say to each other. Each room is a folder, and imports only from rooms below it in this list
+//! (`tests/it/architecture.rs`):
 //!
+//! - [`session`], one per client, reads what the client says, and writes on when its socket was full. Clients of Server-Sent
+//!   Events and of a long poll are sessions as well, over a pipe in place of a socket.
+//! - [`shard`], one per worker thread, writes what the hub pushes to the sockets of that thread.
+//! - [`catch_up`], one task for each subscription that resumes or loads a snapshot, until it is live.
+//! - [`clients`], what a worker thread knows of its clients: connections, subscriptions, what waits for a full socket.
 //! - [`listener`] owns the LISTEN connection and reads the log with it. Supervised; never touches a session.
 //! - [`hub`] owns the topics: encodes each batch once per topic and hands it to the shards.
-//! - [`shard`], one per worker thread, owns the sockets of that thread and writes to them.
-//! - [`catch_up`], one task for each subscription that resumes or loads a snapshot, until it is live.
-//! - [`session`], one per client, reads what it says, and writes on when its socket was full. Clients of Server-Sent Events
-//!   and of a long poll are sessions as well, over a [`pipe`] in place of a socket.
+//! - [`message`], every message between them; [`poll_request`], the one question that is no message.
+//! - [`admission`], how many clients there may be, and how often they may ask.
+//! - [`transport`], where bytes go: sockets, pipes, frames that many clients share.
 //!
-//! Nothing sends an actor message to a session: a broadcast costs one message per shard.
+//! A change goes from `listener/follower.rs` to `hub/follow.rs`, `hub/batch.rs`, `shard/mod.rs` and `shard/flush.rs`, and from there
+//! to the socket. Nothing sends an actor message to a session: a broadcast costs one message per shard.
 
-pub mod asker;
-pub mod backlog;
-mod behind;
+pub mod admission;
 mod catch_up;
-mod coalesce;
-pub mod conn;
-mod encode;
-mod flush;
+pub mod clients;
 pub mod hub;
-mod joining;
-mod line;
 pub mod listener;
-pub mod local;
-mod login;
 pub mod message;
-pub mod nudge;
-mod ping;
-pub mod pipe;
-pub mod place;
-mod queue;
-pub mod rates;
+pub mod poll_request;
 pub mod session;
 pub mod shard;
-pub mod shared;
-pub mod socket;
-pub mod subscription;
-mod turn;
+pub mod transport;

@@ -7,12 +7,12 @@ use tokio::sync::Notify;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub struct Nudge {
+pub struct PollRequest {
     asked: AtomicU64,
     notify: Notify,
 }
 
-impl Nudge {
+impl PollRequest {
     /// Asks; the number of this question.
     pub fn ask(&self) -> u64 {
         let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 
 use actix_codec::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::actor::place::Open;
-use crate::actor::socket::Socket;
+use crate::actor::admission::permit::Open;
+use crate::actor::transport::socket::Socket;
 
 /// See the module's documentation.
 #[derive(Debug)]

@@ -12,10 +12,10 @@ use futures_util::{StreamExt as _, stream};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::actor::conn::Conn;
-use crate::actor::local::Local;
-use crate::actor::pipe::{PipeReader, pipe};
+use crate::actor::clients::connection::Conn;
+use crate::actor::clients::state::ShardState;
 use crate::actor::session;
+use crate::actor::transport::pipe::{PipeReader, pipe};
 use crate::auth::Viewer;
 use crate::limits::{LONG_POLL_PAUSE_MAX, PIPE_READ_BYTES, REPLAY_PAUSE_MAX};
 use crate::metrics::TransportLabel;
@@ -130,7 +130,7 @@ struct LongPoll {
     input: Input,
     /// Does not keep the client.
     client: Weak<Conn>,
-    shard: Rc<Local>,
+    shard: Rc<ShardState>,
     deadline: Instant,
     limit: usize,
     list: List,

@@ -21,11 +21,11 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use tokio::time::timeout;
 
-use crate::actor::asker::asker;
+use crate::actor::admission::asker::asker;
+use crate::actor::admission::permit::{Full, Permit, Permits};
+use crate::actor::admission::rates::{Rates, TooOften};
+use crate::actor::clients::state::ShardState;
 use crate::actor::hub::Hub;
-use crate::actor::local::Local;
-use crate::actor::place::{Full, Place, Places};
-use crate::actor::rates::{Rates, TooOften};
 use crate::auth::{Tokens, Viewer};
 use crate::health::Health;
 use crate::limits::{ACTOR_SILENCE_MAX, STATEMENT_MAX};
@@ -115,7 +115,7 @@ pub struct State {
     /// Which names plank answers to.
     pub hosts: Hosts,
     /// For how many clients there is room.
-    pub places: Arc<Places>,
+    pub places: Arc<Permits>,
     /// Whose request it is.
     pub peers: Rules,
     /// How many requests a second a client may send.
@@ -161,7 +161,7 @@ impl State {
         peer: Option<SocketAddr>,
         headers: &HeaderMap,
         is_socket: bool,
-    ) -> Result<Place, Problem> {
+    ) -> Result<Permit, Problem> {
         let address = self.peers.client(peer, headers);
         self.places.stay(address, is_socket).map_err(too_many)
     }
@@ -173,7 +173,7 @@ impl State {
     }
 
     /// The same for a client of which it is known whose it is.
-    fn take_place_for(&self, request: &HttpRequest, viewer: &Viewer) -> Result<Place, Problem> {
+    fn take_place_for(&self, request: &HttpRequest, viewer: &Viewer) -> Result<Permit, Problem> {
         let place = self.take_place(request.peer_addr(), request.headers(), false)?;
         belong(&place, viewer)?;
         Ok(place)
@@ -181,7 +181,7 @@ impl State {
 }
 
 /// A place belongs to this principal from now on.
-fn belong(place: &Place, viewer: &Viewer) -> Result<(), Problem> {
+fn belong(place: &Permit, viewer: &Viewer) -> Result<(), Problem> {
     let principal = viewer.principal();
     let belongs = principal.map_or(Ok(()), |principal| place.belong_to(principal));
     belongs.map_err(too_many)
@@ -225,7 +225,7 @@ fn too_many(full: Full) -> Problem {
 }
 
 /// The shard of the worker thread that serves this request.
-fn shard(request: &HttpRequest) -> Result<Rc<Local>, Problem> {
-    let shard = request.app_data::<Rc<Local>>().cloned();
+fn shard(request: &HttpRequest) -> Result<Rc<ShardState>, Problem> {
+    let shard = request.app_data::<Rc<ShardState>>().cloned();
     shard.ok_or_else(|| Problem::unavailable("this worker has no shard"))
 }

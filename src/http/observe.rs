@@ -15,7 +15,7 @@ use actix_web::{Error, ResponseError as _, web};
 
 use bytes::Bytes;
 
-use crate::actor::place::{Asking, Open};
+use crate::actor::admission::permit::{Asking, Open};
 use crate::metrics::{RequestLabels, RouteLabel};
 
 use super::cors;

@@ -22,10 +22,10 @@ use actix_web::dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse}
 use actix_web::{App, Error, middleware, web};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
+use crate::actor::admission::permit::Open;
+use crate::actor::clients::state::ShardState;
 use crate::actor::hub::Hub;
-use crate::actor::local::Local;
 use crate::actor::message::ShardId;
-use crate::actor::place::Open;
 use crate::actor::shard::Shard;
 use crate::config::ListenAddress;
 use crate::descriptors;
@@ -158,10 +158,10 @@ impl Bound {
 
 thread_local! {
     /// The shard of this worker thread: one, however many addresses are served. A thread belongs to one server.
-    static SHARD: RefCell<Option<Rc<Local>>> = const { RefCell::new(None) };
+    static SHARD: RefCell<Option<Rc<ShardState>>> = const { RefCell::new(None) };
 }
 
-fn shard_of_this_thread(state: &State, hub: &Addr<Hub>) -> Rc<Local> {
+fn shard_of_this_thread(state: &State, hub: &Addr<Hub>) -> Rc<ShardState> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     SHARD.with_borrow_mut(|shard| {
         let start = || {
@@ -331,7 +331,7 @@ fn serve_unix(
 /// The routes, with what is around all of them, on the worker thread of this shard.
 pub fn app(
     state: State,
-    shard: Rc<Local>,
+    shard: Rc<ShardState>,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use crate::actor::message::Find;
-use crate::actor::pipe::{PipeReader, pipe};
 use crate::actor::session;
+use crate::actor::transport::pipe::{PipeReader, pipe};
 use crate::feed::Cursor;
 use crate::metrics::TransportLabel;
 use crate::wire::message::{Refusal, Subscribe};

@@ -16,10 +16,10 @@ use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
-use crate::actor::local::Local;
-use crate::actor::place::{Open, Place};
+use crate::actor::admission::permit::{Open, Permit};
+use crate::actor::clients::state::ShardState;
 use crate::actor::session;
-use crate::actor::socket::Socket;
+use crate::actor::transport::socket::Socket;
 use crate::auth::Viewer;
 use crate::metrics::RequestLabels;
 use crate::store::tickets;
@@ -45,7 +45,7 @@ const RESPOND_MAX: Duration = Duration::from_secs(5);
 /// Takes over a request with `Upgrade: websocket`.
 pub async fn accept<T>(
     state: State,
-    shard: Rc<Local>,
+    shard: Rc<ShardState>,
     request: Request,
     framed: Framed<T, h1::Codec>,
 ) where
@@ -195,7 +195,7 @@ struct Accepted {
 }
 
 /// Whether the socket may become a session, and its place then.
-async fn check(state: &State, request: &Request) -> Result<(Accepted, Place), Problem> {
+async fn check(state: &State, request: &Request) -> Result<(Accepted, Permit), Problem> {
     // First of all: one that is refused has cost as much.
     let address = state.peers.client(request.peer_addr(), request.headers());
     let checked = address.map_or(Ok(()), |address| state.rates.handshake(address));

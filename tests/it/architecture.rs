@@ -19,8 +19,19 @@ const LAYERS: &[&[&str]] = &[
     &["limits"],
 ];
 
-fn layer(module: &str) -> Option<usize> {
-    LAYERS.iter().position(|layer| layer.contains(&module))
+/// The same for the rooms of `src/actor`.
+const ACTORS: &[&[&str]] = &[
+    &["session", "shard"],
+    &["catch_up"],
+    &["clients"],
+    &["listener"],
+    &["hub"],
+    &["message"],
+    &["poll_request", "admission", "transport"],
+];
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
@@ -36,30 +47,21 @@ fn files(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-#[test]
-fn imports_go_only_down() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+/// Checks the imports below `dir`, whose modules are written as `prefix` and a name, against `layers`; how many it looked at.
+fn check(dir: &Path, prefix: &str, layers: &[&[&str]]) -> usize {
+    let layer = |module: &str| layers.iter().position(|layer| layer.contains(&module));
     let mut looked_at = 0;
-    for path in files(&src) {
-        let relative = path.strip_prefix(&src).unwrap();
-        let module = relative
-            .components()
-            .next()
-            .unwrap()
-            .as_os_str()
-            .to_str()
-            .unwrap()
-            .trim_end_matches(".rs");
-        if matches!(module, "lib" | "main") {
+    for path in files(dir) {
+        let relative = path.strip_prefix(dir).unwrap();
+        let module = relative.components().next().unwrap().as_os_str();
+        let module = module.to_str().unwrap().trim_end_matches(".rs");
+        if matches!(module, "lib" | "main" | "mod") {
             continue;
         }
         let own = layer(module).unwrap_or_else(|| panic!("{} is in no layer", relative.display()));
-        for line in fs::read_to_string(&path)
-            .unwrap()
-            .lines()
-            .filter(|l| !l.trim_start().starts_with("//"))
-        {
-            for import in line.split("crate::").skip(1) {
+        let text = fs::read_to_string(&path).unwrap();
+        for line in text.lines().filter(|l| !l.trim_start().starts_with("//")) {
+            for import in line.split(prefix).skip(1) {
                 let name: String = import
                     .chars()
                     .take_while(|c| c.is_alphanumeric() || *c == '_')
@@ -75,6 +77,12 @@ fn imports_go_only_down() {
             }
         }
     }
+    looked_at
+}
+
+#[test]
+fn imports_go_only_down() {
+    let looked_at = check(&source(), "crate::", LAYERS);
     assert!(
         looked_at > 50,
         "only {looked_at} imports found: does this test still look at the right place?"
@@ -82,8 +90,14 @@ fn imports_go_only_down() {
 }
 
 #[test]
+fn the_rooms_of_the_actors_import_only_down() {
+    let looked_at = check(&source().join("actor"), "crate::actor::", ACTORS);
+    assert!(looked_at > 50, "only {looked_at} imports found");
+}
+
+#[test]
 fn nothing_sends_a_message_to_a_session() {
-    let actors = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/actor"));
+    let actors = files(&source().join("actor"));
     for path in actors {
         let text = fs::read_to_string(&path).unwrap();
         assert!(

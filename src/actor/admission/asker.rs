@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::auth::Viewer;
 use crate::store::history::Asker;
 
-use super::place::key;
+use super::permit::key;
 
 /// A principal by its `sub`, another client by its address where that is known.
 pub fn asker(viewer: Option<&Viewer>, address: Option<IpAddr>) -> Asker {

@@ -83,7 +83,7 @@ struct Counts {
 
 /// All places. One for each [`crate::app::App`].
 #[derive(Debug)]
-pub struct Places {
+pub struct Permits {
     bounds: Bounds,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
@@ -97,7 +97,7 @@ pub struct Places {
     principals: Mutex<HashMap<Arc<str>, usize>>,
 }
 
-impl Places {
+impl Permits {
     /// All are free.
     pub fn new(bounds: Bounds, health: Arc<Health>, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
@@ -116,7 +116,11 @@ impl Places {
     ///
     /// # Errors
     /// If there is none. That has been counted and logged.
-    pub fn stay(self: &Arc<Self>, address: Option<IpAddr>, is_socket: bool) -> Result<Place, Full> {
+    pub fn stay(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+        is_socket: bool,
+    ) -> Result<Permit, Full> {
         let address = address.map(key);
         let max = self.bounds.per_address_max;
         if !self.count(address, |counts| {
@@ -132,7 +136,7 @@ impl Places {
         if is_socket {
             self.sockets.fetch_add(1, Relaxed);
         }
-        Ok(Place {
+        Ok(Permit {
             places: self.clone(),
             address,
             is_socket,
@@ -228,15 +232,15 @@ pub(super) fn key(address: IpAddr) -> IpAddr {
 
 /// The place of a client that stays; free again when it is dropped.
 #[derive(Debug)]
-pub struct Place {
-    places: Arc<Places>,
+pub struct Permit {
+    places: Arc<Permits>,
     address: Option<IpAddr>,
     is_socket: bool,
     /// Whose it is by now, if that is counted.
     principal: RefCell<Option<Arc<str>>>,
 }
 
-impl Place {
+impl Permit {
     /// Whether the client is counted, and so bounded, by its address.
     pub fn is_counted(&self) -> bool {
         self.address.is_some()
@@ -272,7 +276,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         let places = &self.places;
         places.give_back(self.address, |counts| counts.staying -= 1);
@@ -295,7 +299,7 @@ impl Drop for Place {
 /// A connection of HTTP.
 #[derive(Debug)]
 pub struct Open {
-    places: Arc<Places>,
+    places: Arc<Permits>,
     address: Option<IpAddr>,
     /// When the last answer was made, or it was accepted.
     quiet_since: Cell<Instant>,

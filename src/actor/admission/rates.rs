@@ -20,7 +20,7 @@ use crate::limits::{RATE_BURST_S, RATE_KEYS_MAX};
 use crate::metrics::Metrics;
 
 use super::line::Lines;
-use super::place::key;
+use super::permit::key;
 
 /// Too often: after this time it is possible again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use crate::actor::conn::Conn;
-use crate::actor::local::Local;
+use crate::actor::clients::connection::Conn;
+use crate::actor::clients::state::ShardState;
 use crate::actor::message::{Find, Started};
 use crate::feed::{Cursor, View};
 use crate::limits::{CATCH_UP_RETRY, FOLLOW_INTERVAL, PIECE_BYTES, RECONNECT_LONGEST};
@@ -18,14 +18,14 @@ use super::stop::Stop;
 
 /// Whether a table that can't be read as it was described has just been altered. That is known a moment later; then it is
 /// tried again, as it is now.
-pub(super) async fn is_altered(local: &Local, conn: &Conn, started: &Started) -> bool {
+pub(super) async fn is_altered(state: &ShardState, conn: &Conn, started: &Started) -> bool {
     let deadline = Instant::now() + FOLLOW_INTERVAL * 2;
     loop {
         let wanted = (*started.wanted).clone();
         let Some(viewer) = conn.viewer() else {
             return false;
         };
-        match local.hub.send(Find { wanted, viewer }).await {
+        match state.hub.send(Find { wanted, viewer }).await {
             Ok(Ok(found)) if found.view.table == started.view.table => {}
             // With what the filter demands there is none any more: the next try says so.
             Ok(_) => return true,
@@ -40,7 +40,7 @@ pub(super) async fn is_altered(local: &Local, conn: &Conn, started: &Started) ->
 
 /// Where the subscription begins: the client's cursor, or that of the snapshot which it is sent.
 pub(super) async fn begin(
-    local: &Rc<Local>,
+    state: &Rc<ShardState>,
     conn: &Conn,
     started: &Started,
 ) -> Result<Arc<Cursor>, Stop> {
@@ -50,7 +50,7 @@ pub(super) async fn begin(
         None => {
             let mut delay = CATCH_UP_RETRY;
             loop {
-                match snapshot(local, conn, started).await {
+                match snapshot(state, conn, started).await {
                     Err((Stop::Away(why), is_begun)) => {
                         log::warn!(
                             "snapshot interrupted table={} reason=\"{why}\"",
@@ -71,27 +71,36 @@ pub(super) async fn begin(
     };
     let table = &started.view.table;
     let subscribed = message::subscribed(&wanted.id, started.topic, table, &cursor.to_string());
-    say(local, conn, started, subscribed)?;
+    say(state, conn, started, subscribed)?;
     Ok(Arc::new(cursor))
 }
 
 /// Sends something, unless the subscription has ended meanwhile.
-pub(super) fn say(local: &Local, conn: &Conn, started: &Started, bytes: Bytes) -> Result<(), Stop> {
-    if !local.catches_up(started.key, started.topic) {
+pub(super) fn say(
+    state: &ShardState,
+    conn: &Conn,
+    started: &Started,
+    bytes: Bytes,
+) -> Result<(), Stop> {
+    if !state.catches_up(started.key, started.topic) {
         return Err(Stop::Over);
     }
-    local.reply(conn, bytes);
+    state.reply(conn, bytes);
     Ok(())
 }
 
 /// Sends the rows of the table, a piece at a time. An error also says whether some have been sent.
-async fn snapshot(local: &Local, conn: &Conn, started: &Started) -> Result<Cursor, (Stop, bool)> {
+async fn snapshot(
+    state: &ShardState,
+    conn: &Conn,
+    started: &Started,
+) -> Result<Cursor, (Stop, bool)> {
     let mut pace = Pace::start();
     let View {
         table, projection, ..
     } = &started.view;
     let select = Select::rows_of(&started.view);
-    let history = local.history.of(conn.asker());
+    let history = state.history.of(conn.asker());
     let opened = history.snapshot(table, &select).await;
     let mut rows = opened.map_err(|e| (e.into(), false))?;
     let cursor = rows.cursor().clone();
@@ -105,7 +114,7 @@ async fn snapshot(local: &Local, conn: &Conn, started: &Started) -> Result<Curso
         };
         if open.bytes() >= PIECE_BYTES {
             let piece = std::mem::replace(&mut open, new()).finish(true);
-            say(local, conn, started, piece).map_err(|stop| (stop, is_begun))?;
+            say(state, conn, started, piece).map_err(|stop| (stop, is_begun))?;
             is_begun = true;
             let taken = pace.taken(&rows, conn.room()).await;
             taken.map_err(|unpaced| (unpaced.into(), is_begun))?;
@@ -117,6 +126,6 @@ async fn snapshot(local: &Local, conn: &Conn, started: &Started) -> Result<Curso
     }
     // Before the client may take it for whole.
     rows.finish().await.map_err(|e| (e.into(), is_begun))?;
-    say(local, conn, started, open.finish(false)).map_err(|stop| (stop, true))?;
+    say(state, conn, started, open.finish(false)).map_err(|stop| (stop, true))?;
     Ok(cursor)
 }

@@ -20,12 +20,11 @@ use crate::store::history::Goal;
 use crate::wire::close::CloseCode;
 use crate::wire::message::{Refusal, ResetReason};
 
-use super::behind::Behind;
-use super::conn::{Conn, LAGGING};
-use super::encode::Encoder;
-use super::local::Local;
-use super::message::{Describe, Next, Replay, Started, SubscriptionKey};
-use super::subscription::Mark;
+use crate::actor::clients::connection::{Conn, LAGGING};
+use crate::actor::clients::encode::Encoder;
+use crate::actor::clients::state::ShardState;
+use crate::actor::message::BatchPosition;
+use crate::actor::message::{Describe, Next, Replay, Started, SubscriptionKey};
 
 mod begin;
 mod stop;
@@ -33,9 +32,20 @@ mod stop;
 use begin::{begin, is_altered, say};
 use stop::Stop;
 
+/// A subscription that goes on from the log.
+#[derive(Debug)]
+pub(super) struct Lagging {
+    /// Which.
+    pub key: SubscriptionKey,
+    /// Its topic.
+    pub topic: TopicId,
+    /// Where what it has not been sent begins.
+    pub mark: BatchPosition,
+}
+
 /// See the module's documentation.
 struct CatchUp {
-    local: Rc<Local>,
+    state: Rc<ShardState>,
     conn: Rc<Conn>,
     started: Started,
     /// What the client has.
@@ -49,23 +59,23 @@ struct CatchUp {
 }
 
 /// Lets a subscription catch up that has been given its topic.
-pub(super) fn start(local: Rc<Local>, conn: Rc<Conn>, started: Started) {
+pub(super) fn start(state: Rc<ShardState>, conn: Rc<Conn>, started: Started) {
     let place = (started.key, started.topic);
     spawn(
         place,
-        run(local.clone(), conn.clone(), started, None),
-        local,
+        run(state.clone(), conn.clone(), started, None),
+        state,
         conn,
     );
 }
 
 /// Lets a subscription catch up that was live, and has fallen behind.
-pub(super) fn go_on(local: Rc<Local>, conn: Rc<Conn>, behind: Behind) {
+pub(super) fn go_on(state: Rc<ShardState>, conn: Rc<Conn>, behind: Lagging) {
     let place = (behind.key, behind.topic);
     spawn(
         place,
-        run_on(local.clone(), conn.clone(), behind),
-        local,
+        run_on(state.clone(), conn.clone(), behind),
+        state,
         conn,
     );
 }
@@ -73,23 +83,23 @@ pub(super) fn go_on(local: Rc<Local>, conn: Rc<Conn>, behind: Behind) {
 fn spawn(
     (key, topic): (SubscriptionKey, TopicId),
     run: impl Future<Output = ()> + 'static,
-    local: Rc<Local>,
+    state: Rc<ShardState>,
     conn: Rc<Conn>,
 ) {
-    local.note_catch_up(key, topic);
+    state.note_catch_up(key, topic);
     actix_rt::spawn(async move {
-        local.metrics.catching_up.inc();
+        state.metrics.catching_up.inc();
         // Boxed: with all that it may be doing it is large, and most of the time it waits for its turn.
         conn.in_turn(key.serial, topic, Box::pin(run)).await;
-        local.metrics.catching_up.dec();
-        local.forget_catch_up(key, topic);
+        state.metrics.catching_up.dec();
+        state.forget_catch_up(key, topic);
     });
 }
 
-async fn run_on(local: Rc<Local>, conn: Rc<Conn>, behind: Behind) {
-    let Behind { key, topic, mark } = behind;
-    let description = local.hub.send(Describe { topic }).await;
-    let subscription = local.find(key).map(|(conn, place)| {
+async fn run_on(state: Rc<ShardState>, conn: Rc<Conn>, behind: Lagging) {
+    let Lagging { key, topic, mark } = behind;
+    let description = state.hub.send(Describe { topic }).await;
+    let subscription = state.find(key).map(|(conn, place)| {
         let subscription = &conn.subscriptions().borrow()[place];
         (subscription.id.clone(), subscription.wants_snapshot)
     });
@@ -97,11 +107,11 @@ async fn run_on(local: Rc<Local>, conn: Rc<Conn>, behind: Behind) {
         return;
     };
     // It has begun anew meanwhile: what it may see has changed.
-    if !local.catches_up(key, topic) {
+    if !state.catches_up(key, topic) {
         return;
     }
     let Some((view, asked)) = description else {
-        return end_behind(&local, &conn);
+        return end_behind(&state, &conn);
     };
     let started = Started {
         key,
@@ -110,26 +120,26 @@ async fn run_on(local: Rc<Local>, conn: Rc<Conn>, behind: Behind) {
         view,
         wanted: asked.again(&id, wants_snapshot),
     };
-    run(local, conn, started, Some(mark)).await;
+    run(state, conn, started, Some(mark)).await;
 }
 
 /// What a client has missed is of a table that is not watched any more: nobody can tell it any more.
-fn end_behind(local: &Local, conn: &Conn) {
-    local.close(conn, CloseCode::LAGGING, LAGGING);
+fn end_behind(state: &ShardState, conn: &Conn) {
+    state.close(conn, CloseCode::LAGGING, LAGGING);
 }
 
 /// From `mark` on, or from the beginning.
-async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started, mark: Option<Mark>) {
+async fn run(state: Rc<ShardState>, conn: Rc<Conn>, started: Started, mark: Option<BatchPosition>) {
     let (key, topic) = (started.key, started.topic);
     let wanted = started.wanted.clone();
     let (is_resume, is_behind) = (wanted.since.is_some(), mark.is_some());
     let begun = match &mark {
         Some(mark) => Ok(mark.from.clone()),
-        None => begin(&local, &conn, &started).await,
+        None => begin(&state, &conn, &started).await,
     };
     let stop = match begun {
         Err(Stop::Refused(refusal)) if refusal.code == "unreadable" => {
-            match is_altered(&local, &conn, &started).await {
+            match is_altered(&state, &conn, &started).await {
                 true => Stop::Broken(ResetReason::Schema),
                 false => Stop::Refused(refusal),
             }
@@ -137,7 +147,7 @@ async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started, mark: Option<Ma
         Err(stop) => stop,
         Ok(from) => {
             let mut catch_up = CatchUp {
-                local: local.clone(),
+                state: state.clone(),
                 conn: conn.clone(),
                 started,
                 from,
@@ -151,7 +161,7 @@ async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started, mark: Option<Ma
             match catch_up.follow().await {
                 Ok(()) => {
                     if is_resume {
-                        local.metrics.resumed(catch_up.result);
+                        state.metrics.resumed(catch_up.result);
                     }
                     return;
                 }
@@ -161,30 +171,30 @@ async fn run(local: Rc<Local>, conn: Rc<Conn>, started: Started, mark: Option<Ma
     };
     match stop {
         // It has begun anew meanwhile: what it may see has changed.
-        _ if !local.catches_up(key, topic) => {}
+        _ if !state.catches_up(key, topic) => {}
         Stop::Over => {}
         Stop::Broken(reason) => {
             if is_resume {
-                local.metrics.resumed("reset");
+                state.metrics.resumed("reset");
             }
-            local.restart(key, reason, wanted);
+            state.restart(key, reason, wanted);
         }
-        Stop::Gone if is_behind => end_behind(&local, &conn),
-        Stop::Gone => local.retire(key),
+        Stop::Gone if is_behind => end_behind(&state, &conn),
+        Stop::Gone => state.retire(key),
         Stop::Refused(refusal) => {
             let id = Some(wanted.id.clone());
-            local.refuse(key, &Refusal { id, ..refusal });
+            state.refuse(key, &Refusal { id, ..refusal });
         }
         Stop::Slow => {
-            local.metrics.limit("snapshot_pause");
+            state.metrics.limit("snapshot_pause");
             let reason = "others wait for a snapshot; come back and read faster";
-            local.close(&conn, CloseCode::SLOW, reason);
+            state.close(&conn, CloseCode::SLOW, reason);
         }
         // One that is away is waited for, where it was found out.
         Stop::Busy | Stop::Away(_) => {
-            local.metrics.limit("history");
+            state.metrics.limit("history");
             let reason = "too many clients are catching up; come back with your cursor";
-            local.close(&conn, CloseCode::TRY_LATER, reason);
+            state.close(&conn, CloseCode::TRY_LATER, reason);
         }
     }
 }
@@ -195,7 +205,7 @@ impl CatchUp {
         let mut delay = CATCH_UP_RETRY;
         loop {
             self.conn.room().await?;
-            if !self.local.catches_up(self.started.key, self.started.topic) {
+            if !self.state.catches_up(self.started.key, self.started.topic) {
                 return Err(Stop::Over);
             }
             match self.ask().await? {
@@ -220,7 +230,7 @@ impl CatchUp {
 
     async fn ask(&self) -> Result<Next, Stop> {
         let replay = Replay {
-            shard: self.local.id,
+            shard: self.state.id,
             key: self.started.key,
             topic: self.started.topic,
             breaks: self.started.breaks,
@@ -230,11 +240,11 @@ impl CatchUp {
             may_join: self.held.is_empty(),
         };
         // Without the hub the process is about to end.
-        self.local.hub.send(replay).await.map_err(|_| Stop::Over)
+        self.state.hub.send(replay).await.map_err(|_| Stop::Over)
     }
 
     fn say(&self, bytes: Bytes) -> Result<(), Stop> {
-        say(&self.local, &self.conn, &self.started, bytes)
+        say(&self.state, &self.conn, &self.started, bytes)
     }
 
     /// The batch that ends at `end`, from its beginning or where it was left.
@@ -251,7 +261,7 @@ impl CatchUp {
     }
 
     /// The client is in the middle of a batch.
-    fn go_on_within(&mut self, mark: &Mark) {
+    fn go_on_within(&mut self, mark: &BatchPosition) {
         let (_, encoder) = self.open(&mark.end, self.started.view.clone());
         encoder.go_on_behind(mark.sent);
     }
@@ -293,7 +303,7 @@ impl CatchUp {
             for frame in frames {
                 self.say(frame)?;
             }
-            self.local.metrics.deliveries.inc_by(count as u64);
+            self.state.metrics.deliveries.inc_by(count as u64);
         }
         self.from = end;
         Ok(())
@@ -308,7 +318,7 @@ impl CatchUp {
     ) -> Result<(), Stop> {
         self.result = "log";
         let rest = self.open.as_ref().map(|(rest, _)| rest);
-        let history = self.local.history.of(self.conn.asker());
+        let history = self.state.history.of(self.conn.asker());
         let held = view.held.as_ref();
         let replay = history.replay(&self.from, rest, rels, held, known.as_ref());
         let mut replay = replay.await??;

@@ -5,7 +5,7 @@ use crate::store::HistoryError;
 use crate::store::history::{Lost, Unpaced};
 use crate::wire::message::{Refusal, ResetReason};
 
-use crate::actor::turn::Over;
+use crate::actor::clients::gate::Over;
 
 /// Why a catch-up ends before the subscription is live.
 pub(super) enum Stop {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::feed::TopicId;
 
-use super::subscription::Mark;
+use crate::actor::message::BatchPosition;
 
 /// What left in one flush for one topic: one or several whole frames.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub struct Segment {
     /// Whose.
     pub topic: TopicId,
     /// Where the first of the frames begins.
-    pub begins: Mark,
+    pub begins: BatchPosition,
     /// The frames, for clients that have negotiated no compression; for all of them where `deflated` is none.
     pub bytes: Bytes,
     /// The frames for those that have.
@@ -135,7 +135,7 @@ mod tests {
     fn segment(len: usize) -> Segment {
         Segment {
             topic: TopicId(1),
-            begins: Mark::of_paper(),
+            begins: BatchPosition::of_paper(),
             bytes: vec![0; len].into(),
             deflated: None,
         }
@@ -147,7 +147,7 @@ mod tests {
         let (bytes, deflated) = (Bytes::from_static(b"plain"), Bytes::from_static(b"def"));
         backlog.push(Segment {
             topic: TopicId(1),
-            begins: Mark::of_paper(),
+            begins: BatchPosition::of_paper(),
             bytes: bytes.clone(),
             deflated: Some(deflated.clone()),
         });

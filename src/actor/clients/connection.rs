@@ -17,15 +17,15 @@ use crate::store::history::Asker;
 use crate::wire::close::CloseCode;
 use crate::wire::frame;
 
-use super::asker::asker;
 use super::backlog::Backlog;
-use super::queue::{Queue, SLICES_MAX};
-use super::socket::Socket;
-use super::subscription::{CATCHING_UP, Subscription};
-use super::turn::CatchUps;
+use super::gate::CatchUps;
+use super::subscription::Subscription;
+use super::write_queue::{Queue, SLICES_MAX};
+use crate::actor::admission::asker::asker;
+use crate::actor::transport::socket::Socket;
 
 /// The reason that goes with 4001.
-pub(super) const LAGGING: &str = "too far behind; come back with the last cursor";
+pub(in crate::actor) const LAGGING: &str = "too far behind; come back with the last cursor";
 
 /// How far a write got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub struct Conn {
     written_at: Cell<u32>,
     /// The first segment that has not been offered to it, while its socket is not full. Of segments before those of the
     /// running flushes it says nothing: they have been.
-    pub(super) offered: Cell<u64>,
+    pub(in crate::actor) offered: Cell<u64>,
     /// How many clients of the shard have a queue.
     blocked: Rc<Cell<usize>>,
     /// Set when a close frame has been queued, or the socket is given up.
@@ -67,7 +67,7 @@ pub struct Conn {
     ends_at_ms: Cell<Option<u64>>,
     /// Of the session's task, for as long as it waits.
     waker: RefCell<Option<Waker>>,
-    pub(super) catch_ups: RefCell<Option<Rc<CatchUps>>>,
+    pub(in crate::actor) catch_ups: RefCell<Option<Rc<CatchUps>>>,
 }
 
 impl Conn {
@@ -115,7 +115,7 @@ impl Conn {
     }
 
     /// Where it comes from.
-    pub(super) fn set_address(&self, address: Option<IpAddr>) {
+    pub(in crate::actor) fn set_address(&self, address: Option<IpAddr>) {
         self.address.set(address);
     }
 
@@ -129,11 +129,11 @@ impl Conn {
         self.viewer.borrow().is_none()
     }
 
-    pub(super) fn set_viewer(&self, viewer: Viewer) {
+    pub(in crate::actor) fn set_viewer(&self, viewer: Viewer) {
         *self.viewer.borrow_mut() = Some(viewer);
     }
 
-    pub(super) fn ends_at_ms(&self) -> &Cell<Option<u64>> {
+    pub(in crate::actor) fn ends_at_ms(&self) -> &Cell<Option<u64>> {
         &self.ends_at_ms
     }
 
@@ -191,8 +191,7 @@ impl Conn {
     /// Whether there is a live subscription to which the newest change of each key is enough.
     pub fn conflates(&self) -> bool {
         let subscriptions = self.subscriptions.borrow();
-        let conflates = |s: &Subscription| s.conflates && s.from != CATCHING_UP;
-        subscriptions.iter().any(conflates)
+        subscriptions.iter().any(|s| s.conflates && s.is_joined())
     }
 
     /// Whether the subscription `serial` is there, and on this topic.
@@ -200,14 +199,15 @@ impl Conn {
         let subscriptions = self.subscriptions.borrow();
         subscriptions
             .iter()
-            .any(|s| s.serial == serial && s.topic == Some(topic))
+            .any(|s| s.serial == serial && s.topic() == Some(topic))
     }
 
     /// Whether another subscription than `serial` has this topic: both would get what one of them catches up on, for a
     /// frame only says of which topic it is. With `is_plain` only those count that are catching up themselves.
     pub fn shares(&self, topic: TopicId, serial: u64, is_plain: bool) -> bool {
         self.subscriptions.borrow().iter().any(|s| {
-            s.topic == Some(topic) && s.serial != serial && (!is_plain || s.from == CATCHING_UP)
+            let is_counted = !is_plain || s.is_catching_up(topic);
+            s.topic() == Some(topic) && s.serial != serial && is_counted
         })
     }
 
@@ -330,14 +330,14 @@ impl Conn {
     }
 
     /// Where a client stands whose socket is full: the number of a segment, and how many bytes of it have been written.
-    pub(super) fn place(&self) -> Option<(u64, usize)> {
+    pub(in crate::actor) fn place(&self) -> Option<(u64, usize)> {
         let queue = self.queue.borrow();
         queue.as_ref().map(|queue| (queue.segment, queue.offset))
     }
 
     /// Nothing of the backlog before `head` is for it any more, but for `begun`, the rest of the segment that it is in the
     /// middle of.
-    pub(super) fn leave_backlog(&self, begun: Bytes, head: u64) {
+    pub(in crate::actor) fn leave_backlog(&self, begun: Bytes, head: u64) {
         if let Some(queue) = self.queue.borrow_mut().as_mut() {
             if !begun.is_empty() {
                 queue.begun = begun;
@@ -347,7 +347,7 @@ impl Conn {
     }
 
     /// It is so far behind that all it gets is a close frame. One that waits already is the end as well.
-    pub(super) fn lag(&self, head: u64, now: u32) {
+    pub(in crate::actor) fn lag(&self, head: u64, now: u32) {
         if !self.is_over()
             && let Some(queue) = self.queue.borrow_mut().as_mut()
         {
@@ -418,10 +418,9 @@ impl Conn {
     }
 
     /// Whether a segment of this topic and number is for it.
-    pub(super) fn is_for(&self, topic: TopicId, number: u64) -> bool {
-        self.subscriptions.borrow().iter().any(|s| {
-            s.topic == Some(topic) && s.from <= number && s.until.is_none_or(|until| number < until)
-        })
+    pub(in crate::actor) fn is_for(&self, topic: TopicId, number: u64) -> bool {
+        let subscriptions = self.subscriptions.borrow();
+        subscriptions.iter().any(|s| s.is_for(topic, number))
     }
 }
 

@@ -6,11 +6,11 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::feed::TopicId;
 
-use super::conn::Conn;
+use super::connection::Conn;
 
 /// What those wait for that catch up: only such a client has it.
 #[derive(Debug, Default)]
-pub(super) struct CatchUps {
+pub(in crate::actor) struct CatchUps {
     /// One subscription of a socket catches up at a time, or a hundred of them would have a piece each.
     turn: Mutex<()>,
     /// The socket has room again, or is over.
@@ -64,7 +64,7 @@ impl Conn {
     }
 
     /// Something has changed that they wait for.
-    pub(super) fn tell_catch_ups(&self) {
+    pub(in crate::actor) fn tell_catch_ups(&self) {
         if let Some(catch_ups) = &*self.catch_ups.borrow() {
             catch_ups.changed.notify_waiters();
         }

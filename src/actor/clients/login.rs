@@ -11,17 +11,17 @@ use crate::limits::AUTH_MAX;
 use crate::wire::close::CloseCode;
 use crate::wire::message::{self, Refusal, Token};
 
-use super::conn::Conn;
-use super::local::Local;
+use super::connection::Conn;
+use super::state::ShardState;
 
 /// How often a shard looks whose time is up: sessions end within a second of their token.
-pub(super) const END_INTERVAL: Duration = Duration::from_millis(250);
+pub(in crate::actor) const END_INTERVAL: Duration = Duration::from_millis(250);
 
 /// From a look at a token to the session that it is for: a handshake that waits for the database, and is answered.
 const JOIN_MAX: Duration = Duration::from_secs(20);
 
 /// What has become of an `auth`.
-pub(super) enum Login {
+pub(in crate::actor) enum Login {
     /// The session is this one's from now on; the bytes say so.
     Begun(Bytes, Arc<Principal>),
     /// The same one goes on, with a fresh token or with what is said here.
@@ -32,13 +32,13 @@ pub(super) enum Login {
     KeyPending,
 }
 
-impl Local {
+impl ShardState {
     fn now_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
     }
 
     /// When a session has to end, on the shard's clock in milliseconds; none for never.
-    pub(super) fn end_of(&self, viewer: Option<&Viewer>) -> Option<u64> {
+    pub(in crate::actor) fn end_of(&self, viewer: Option<&Viewer>) -> Option<u64> {
         let rest = match viewer {
             Some(Viewer::Everybody) => return None,
             Some(Viewer::One(principal)) => {
@@ -51,7 +51,7 @@ impl Local {
     }
 
     /// Notes when to let a client go.
-    pub(super) fn end_at(&self, slot: usize, conn: &Conn, end: Option<u64>) {
+    pub(in crate::actor) fn end_at(&self, slot: usize, conn: &Conn, end: Option<u64>) {
         let mut ends = self.ends.borrow_mut();
         if let Some(before) = conn.ends_at_ms().replace(end) {
             ends.remove(&(before, slot));
@@ -87,7 +87,7 @@ impl Local {
     }
 
     /// Closes the sessions whose time is up.
-    pub(super) fn end_those_that_are_over(&self) {
+    pub(in crate::actor) fn end_those_that_are_over(&self) {
         self.end_those_that_are_revoked();
         let now = self.now_ms();
         loop {
@@ -109,7 +109,7 @@ impl Local {
     }
 
     /// A client says who it is.
-    pub(super) fn log_in(&self, slot: usize, conn: &Conn, token: &Token) -> Login {
+    pub(in crate::actor) fn log_in(&self, slot: usize, conn: &Conn, token: &Token) -> Login {
         let Some(tokens) = &self.tokens else {
             let message = "authentication is off: this server runs with --auth off";
             return Login::GoesOn(message::error(&refusal("auth_off", message)));

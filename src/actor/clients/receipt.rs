@@ -6,14 +6,14 @@ use bytes::Bytes;
 use crate::feed::Cursor;
 use crate::wire::message::{self, Refusal};
 
-use super::conn::Conn;
-use super::local::Local;
-use super::message::{AwaitReceipt, SubscriptionKey};
+use super::connection::Conn;
+use super::state::ShardState;
 use super::subscription::named;
+use crate::actor::message::{AwaitReceipt, SubscriptionKey};
 
-impl Local {
+impl ShardState {
     /// Whether the subscription is live, or is none: then there is nothing to wait for. Else a `pong` follows when it is.
-    pub(super) fn ping(&self, conn: &Conn, id: &str) -> bool {
+    pub(in crate::actor) fn ping(&self, conn: &Conn, id: &str) -> bool {
         let mut subscriptions = conn.subscriptions().borrow_mut();
         let Some(place) = named(&subscriptions, id) else {
             return true;
@@ -26,7 +26,13 @@ impl Local {
     }
 
     /// Whether the subscription is none: then there is nothing to wait for. Else the hub says when it has passed the cursor.
-    pub(super) fn await_receipt(&self, slot: usize, conn: &Conn, id: &str, cursor: Cursor) -> bool {
+    pub(in crate::actor) fn await_receipt(
+        &self,
+        slot: usize,
+        conn: &Conn,
+        id: &str,
+        cursor: Cursor,
+    ) -> bool {
         let subscriptions = conn.subscriptions().borrow();
         let Some(place) = named(&subscriptions, id) else {
             return true;
@@ -41,7 +47,7 @@ impl Local {
     }
 
     /// Every change up to the cursor that a client has asked about has been written, or waits for its socket.
-    pub(super) fn receipt(&self, key: SubscriptionKey) {
+    pub(in crate::actor) fn receipt(&self, key: SubscriptionKey) {
         let Some((conn, place)) = self.find(key) else {
             return;
         };
@@ -52,7 +58,7 @@ impl Local {
     }
 
     /// It is not known when that will be.
-    pub(super) fn no_receipt(&self, key: SubscriptionKey, code: &'static str, why: &str) {
+    pub(in crate::actor) fn no_receipt(&self, key: SubscriptionKey, code: &'static str, why: &str) {
         if let Some((conn, place)) = self.find(key) {
             let id = conn.subscriptions().borrow()[place].id.clone();
             let refusal = Refusal::of(&id, code, why);
@@ -61,7 +67,7 @@ impl Local {
     }
 
     /// The socket of a client has taken everything: answers what it has asked meanwhile.
-    pub(super) fn answer_pings(&self, conn: &Conn) {
+    pub(in crate::actor) fn answer_pings(&self, conn: &Conn) {
         let answers: Vec<Bytes> = {
             let mut subscriptions = conn.subscriptions().borrow_mut();
             let awaited = subscriptions

@@ -20,55 +20,55 @@ use crate::wire::close::CloseCode;
 use crate::wire::message::{self, BROKEN_CLAIM, Refusal, Subscribe as Wanted};
 
 use super::backlog::Backlog;
-use super::conn::{Conn, Wrote};
-use super::hub::Hub;
-use super::message::{Left, ShardId, Subscribe, SubscriptionKey};
-use super::rates::Rates;
-use super::shared::deflated;
-use super::socket::Socket;
-use super::subscription::{Subscription, named};
+use super::connection::{Conn, Wrote};
+use super::subscription::{State, Subscription, named};
+use crate::actor::admission::rates::Rates;
+use crate::actor::hub::Hub;
+use crate::actor::message::{Left, ShardId, Subscribe, SubscriptionKey};
+use crate::actor::transport::shared_frame::deflated;
+use crate::actor::transport::socket::Socket;
 
 /// What the shard and the sessions of its thread share.
 #[derive(Debug)]
-pub struct Local {
-    pub(super) id: ShardId,
-    pub(super) hub: Addr<Hub>,
-    pub(super) metrics: Arc<Metrics>,
+pub struct ShardState {
+    pub(in crate::actor) id: ShardId,
+    pub(in crate::actor) hub: Addr<Hub>,
+    pub(in crate::actor) metrics: Arc<Metrics>,
     /// Where those read that catch up.
-    pub(super) history: History,
+    pub(in crate::actor) history: History,
     /// Longest inbound message, in bytes.
-    pub(super) message_bytes_max: usize,
+    pub(in crate::actor) message_bytes_max: usize,
     /// Checks who a session is; `None` with `--auth off`.
-    pub(super) tokens: Option<Arc<Tokens>>,
+    pub(in crate::actor) tokens: Option<Arc<Tokens>>,
     /// How often clients may say something.
-    pub(super) rates: Arc<Rates>,
+    pub(in crate::actor) rates: Arc<Rates>,
     /// When to let whom go: the shard's clock in milliseconds, and the slot.
-    pub(super) ends: RefCell<BTreeSet<(u64, usize)>>,
-    pub(super) conns: RefCell<Slab<Rc<Conn>>>,
+    pub(in crate::actor) ends: RefCell<BTreeSet<(u64, usize)>>,
+    pub(in crate::actor) conns: RefCell<Slab<Rc<Conn>>>,
     /// The list of revoked tokens that the sessions have been compared with.
-    pub(super) revoked_seen: Cell<u64>,
+    pub(in crate::actor) revoked_seen: Cell<u64>,
     /// How long they are compared with it: one whose token was looked at before it may come later.
-    pub(super) revoked_until: Cell<u64>,
+    pub(in crate::actor) revoked_until: Cell<u64>,
     /// The slots of each topic's subscribers, each once.
-    pub(super) topics: RefCell<HashMap<TopicId, Vec<usize>>>,
+    pub(in crate::actor) topics: RefCell<HashMap<TopicId, Vec<usize>>>,
     /// The subscriptions that catch up, by the topic that they will join.
-    pub(super) catching_up: RefCell<HashMap<TopicId, Vec<SubscriptionKey>>>,
+    pub(in crate::actor) catching_up: RefCell<HashMap<TopicId, Vec<SubscriptionKey>>>,
     /// Subscriptions that have ended since the hub was last told.
-    pub(super) left: RefCell<HashMap<TopicId, usize>>,
-    pub(super) backlog: RefCell<Backlog>,
+    pub(in crate::actor) left: RefCell<HashMap<TopicId, usize>>,
+    pub(in crate::actor) backlog: RefCell<Backlog>,
     /// Everything up to here has been flushed; none in the middle of a flush or of a batch, and before the first one.
-    pub(super) reached: RefCell<Option<Arc<str>>>,
+    pub(in crate::actor) reached: RefCell<Option<Arc<str>>>,
     /// The first segment of the flushes that are running. A socket has been offered all before it.
     flushing_from: Cell<Option<u64>>,
     /// How many sockets are full.
-    pub(super) blocked: Rc<Cell<usize>>,
-    pub(super) serial: Cell<u64>,
-    pub(super) started: Instant,
+    pub(in crate::actor) blocked: Rc<Cell<usize>>,
+    pub(in crate::actor) serial: Cell<u64>,
+    pub(in crate::actor) started: Instant,
 }
 
-impl Local {
+impl ShardState {
     /// Of a thread that has no clients yet.
-    pub(super) fn new(
+    pub(in crate::actor) fn new(
         id: ShardId,
         hub: Addr<Hub>,
         metrics: Arc<Metrics>,
@@ -106,7 +106,7 @@ impl Local {
         self.started.elapsed().as_secs() as u32
     }
 
-    pub(super) fn head(&self) -> u64 {
+    pub(in crate::actor) fn head(&self) -> u64 {
         self.backlog.borrow().head()
     }
 
@@ -122,7 +122,7 @@ impl Local {
     }
 
     /// Takes over a socket.
-    pub(super) fn attach(
+    pub(in crate::actor) fn attach(
         &self,
         socket: Socket,
         deflates: bool,
@@ -138,18 +138,18 @@ impl Local {
     }
 
     /// Lets a socket go.
-    pub(super) fn detach(&self, slot: usize) {
+    pub(in crate::actor) fn detach(&self, slot: usize) {
         let conn = self.conns.borrow_mut().remove(slot);
         self.end_at(slot, &conn, None);
         let subscriptions = std::mem::take(&mut *conn.subscriptions().borrow_mut());
         let subscriptions: Vec<_> = subscriptions
             .into_iter()
-            .filter(|s| s.until.is_none())
+            .filter(|s| !s.is_ending())
             .collect();
         for (i, subscription) in subscriptions.iter().enumerate() {
             let again = subscriptions[i + 1..]
                 .iter()
-                .any(|s| s.topic == subscription.topic);
+                .any(|s| s.topic() == subscription.topic());
             self.forget(slot, subscription, !again);
         }
         let sessions = &self.metrics.sessions;
@@ -166,15 +166,20 @@ impl Local {
     }
 
     /// A subscription of the client at `slot` has ended; `was_last` says that it was the last one of its topic.
-    pub(super) fn forget(&self, slot: usize, subscription: &Subscription, was_last: bool) {
+    pub(in crate::actor) fn forget(
+        &self,
+        slot: usize,
+        subscription: &Subscription,
+        was_last: bool,
+    ) {
         self.metrics.subscriptions.dec();
         self.leave(slot, subscription, was_last);
     }
 
     /// A subscription has no topic any more.
-    pub(super) fn leave(&self, slot: usize, subscription: &Subscription, was_last: bool) {
+    pub(in crate::actor) fn leave(&self, slot: usize, subscription: &Subscription, was_last: bool) {
         // One that the hub has not answered yet is counted when the answer comes.
-        let Some(topic) = subscription.topic else {
+        let Some(topic) = subscription.topic() else {
             return;
         };
         *self.left.borrow_mut().entry(topic).or_default() += 1;
@@ -188,7 +193,7 @@ impl Local {
     }
 
     /// The client at `slot` gets nothing of a topic any more.
-    pub(super) fn remove_member(&self, slot: usize, topic: TopicId) {
+    pub(in crate::actor) fn remove_member(&self, slot: usize, topic: TopicId) {
         let mut topics = self.topics.borrow_mut();
         if let Some(members) = topics.get_mut(&topic) {
             if let Some(place) = members.iter().position(|s| *s == slot) {
@@ -201,7 +206,7 @@ impl Local {
     }
 
     /// Tells the hub which subscriptions have ended.
-    pub(super) fn tell_left(&self) {
+    pub(in crate::actor) fn tell_left(&self) {
         let topics: Vec<_> = self.left.borrow_mut().drain().collect();
         if !topics.is_empty() {
             let shard = self.id;
@@ -210,7 +215,7 @@ impl Local {
     }
 
     /// Asks the hub for a subscription. Its answer goes straight to the socket.
-    pub(super) fn subscribe(
+    pub(in crate::actor) fn subscribe(
         &self,
         slot: usize,
         conn: &Conn,
@@ -243,20 +248,18 @@ impl Local {
         subscriptions.push(Subscription {
             serial,
             id,
-            topic: None,
+            state: State::Requested,
             is_awaited: false,
             is_cancelled: false,
             wants_snapshot,
             conflates,
-            from: 0,
-            until: None,
         });
         self.metrics.subscriptions.inc();
         Ok(())
     }
 
     /// See [`Subscribe`].
-    pub(super) fn ask(
+    pub(in crate::actor) fn ask(
         &self,
         key: SubscriptionKey,
         conn: &Conn,
@@ -286,13 +289,18 @@ impl Local {
     }
 
     /// Ends a subscription of a client.
-    pub(super) fn unsubscribe(&self, slot: usize, conn: &Conn, id: &str) -> Result<Bytes, Refusal> {
+    pub(in crate::actor) fn unsubscribe(
+        &self,
+        slot: usize,
+        conn: &Conn,
+        id: &str,
+    ) -> Result<Bytes, Refusal> {
         let mut subscriptions = conn.subscriptions().borrow_mut();
         let place = named(&subscriptions, id).ok_or_else(|| {
             let why = "there is no subscription of this id";
             Refusal::of(id, "unknown_subscription", why)
         })?;
-        if subscriptions[place].topic.is_none() {
+        if subscriptions[place].state == State::Requested {
             subscriptions[place].is_cancelled = true;
             return Ok(message::unsubscribed(id));
         }
@@ -301,14 +309,14 @@ impl Local {
         self.forget(
             slot,
             &gone,
-            !subscriptions.iter().any(|s| s.topic == gone.topic),
+            !subscriptions.iter().any(|s| s.topic() == gone.topic()),
         );
         Ok(message::unsubscribed(id))
     }
 
     /// Sends a reply to a client, after everything that was flushed before; compressed for this client alone, if that
     /// pays.
-    pub(super) fn reply(&self, conn: &Conn, mut bytes: Bytes) {
+    pub(in crate::actor) fn reply(&self, conn: &Conn, mut bytes: Bytes) {
         if conn.deflates()
             && let Some(deflated) = deflated(&bytes, &self.metrics)
         {
@@ -319,18 +327,16 @@ impl Local {
     }
 
     /// Sends a close frame, after everything that was flushed before.
-    pub(super) fn close(&self, conn: &Conn, code: CloseCode, reason: &str) {
+    pub(in crate::actor) fn close(&self, conn: &Conn, code: CloseCode, reason: &str) {
         self.offer(conn);
         conn.close(code, reason, self.head(), self.now());
     }
 
     /// Goes on writing to a socket that was full.
-    pub(super) fn drain(&self, conn: &Conn) -> Wrote {
+    pub(in crate::actor) fn drain(&self, conn: &Conn) -> Wrote {
         let wrote = conn.drain(&self.backlog.borrow(), self.now());
         if wrote == Wrote::All {
-            conn.subscriptions()
-                .borrow_mut()
-                .retain(|s| s.until.is_none());
+            conn.subscriptions().borrow_mut().retain(|s| !s.is_ending());
             self.answer_pings(conn);
         }
         self.forget_backlog();
@@ -339,16 +345,15 @@ impl Local {
 
     /// Flushes are running, the oldest of which begins with this segment: until they end nobody can say where all clients
     /// are.
-    pub(super) fn flushing_from(&self, first: u64) {
+    pub(in crate::actor) fn flushing_from(&self, first: u64) {
         self.flushing_from.set(Some(first));
         self.reached.replace(None);
     }
 
     /// The last flush that had begun has ended.
-    pub(super) fn end_flush(self: &Rc<Self>, cursor: Option<Arc<str>>) {
+    pub(in crate::actor) fn end_flush(&self, cursor: Option<Arc<str>>) {
         self.flushing_from.set(None);
         self.reached.replace(cursor);
-        self.trim();
     }
 
     /// Writes what of the running flushes is for a client and has not been offered to it: what is said to it now comes
@@ -374,14 +379,14 @@ impl Local {
     }
 
     /// Gives the backlog's memory back when nobody needs it.
-    pub(super) fn forget_backlog(&self) {
+    pub(in crate::actor) fn forget_backlog(&self) {
         if self.blocked.get() == 0 && self.flushing_from.get().is_none() {
             self.backlog.borrow_mut().trim(false);
         }
     }
 
     /// The client, and the place of the subscription that `key` names, if both are still there.
-    pub(super) fn find(&self, key: SubscriptionKey) -> Option<(Rc<Conn>, usize)> {
+    pub(in crate::actor) fn find(&self, key: SubscriptionKey) -> Option<(Rc<Conn>, usize)> {
         let conn = self.conns.borrow().get(key.slot)?.clone();
         let place = conn
             .subscriptions()

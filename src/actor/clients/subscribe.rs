@@ -9,14 +9,13 @@ use crate::feed::render::Unfit;
 use crate::wire::close::CloseCode;
 use crate::wire::message::{self, BROKEN_CLAIM, Refusal, ResetReason, Subscribe as Wanted};
 
-use super::catch_up;
-use super::conn::Conn;
+use super::connection::Conn;
 use super::encode::Encoder;
-use super::local::Local;
-use super::message::{Joined, Missed, Started, SubscriptionKey};
-use super::subscription::CATCHING_UP;
+use super::state::ShardState;
+use super::subscription::{State, Subscription};
+use crate::actor::message::{Joined, Missed, Started, SubscriptionKey};
 
-impl Local {
+impl ShardState {
     /// A subscription of this topic on its hub has no owner here.
     fn unclaimed(&self, topic: TopicId) {
         *self.left.borrow_mut().entry(topic).or_default() += 1;
@@ -38,7 +37,7 @@ impl Local {
     }
 
     /// A subscription belongs to a topic from here on.
-    pub(super) fn join(&self, joined: Joined) {
+    pub(in crate::actor) fn join(&self, joined: Joined) {
         let Joined {
             key,
             topic,
@@ -65,12 +64,15 @@ impl Local {
             && self.give(&conn, topic, missed).is_err()
         {
             // It is of this topic until it has left it.
-            conn.subscriptions().borrow_mut()[place].topic = Some(topic);
+            conn.subscriptions().borrow_mut()[place].state = State::CatchingUp(topic);
             return self.restart(key, ResetReason::Schema, wanted);
         }
         let mut subscriptions = conn.subscriptions().borrow_mut();
         let is_first = !subscriptions.iter().any(|s| s.is_live(topic));
-        (subscriptions[place].topic, subscriptions[place].from) = (Some(topic), self.head());
+        subscriptions[place].state = State::Live {
+            topic,
+            from: self.head(),
+        };
         if is_first {
             let mut topics = self.topics.borrow_mut();
             topics.entry(topic).or_default().push(key.slot);
@@ -103,24 +105,23 @@ impl Local {
     }
 
     /// A subscription has to catch up before it joins its topic.
-    pub(super) fn start_catch_up(self: &Rc<Self>, started: Started) {
+    pub(in crate::actor) fn claim_catch_up(&self, started: Started) -> Option<(Rc<Conn>, Started)> {
         let (key, topic) = (started.key, started.topic);
-        let Some((conn, place)) = self.claim(key, topic) else {
-            return;
-        };
+        let (conn, place) = self.claim(key, topic)?;
         if conn.shares(topic, key.serial, false) {
             self.unclaimed(topic);
-            return self.ask_again(key, started.wanted, true);
+            self.ask_again(key, started.wanted, true);
+            return None;
         }
         {
             let mut subscriptions = conn.subscriptions().borrow_mut();
-            (subscriptions[place].topic, subscriptions[place].from) = (Some(topic), CATCHING_UP);
+            subscriptions[place].state = State::CatchingUp(topic);
         }
-        catch_up::start(self.clone(), conn, started);
+        Some((conn, started))
     }
 
     /// Tells a client that a subscription has to begin anew, and asks the hub for it again.
-    pub(super) fn restart(
+    pub(in crate::actor) fn restart(
         &self,
         key: SubscriptionKey,
         reason: ResetReason,
@@ -131,15 +132,12 @@ impl Local {
         };
         {
             let mut subscriptions = conn.subscriptions().borrow_mut();
-            let was_last = {
-                let own = subscriptions[place].topic;
-                let live = subscriptions
-                    .iter()
-                    .filter(|s| own.is_some_and(|t| s.is_live(t)));
-                live.count() <= 1
-            };
+            let own = subscriptions[place].topic();
+            let is_other =
+                |s: &Subscription| s.serial != key.serial && own.is_some_and(|t| s.is_live(t));
+            let was_last = !subscriptions.iter().any(is_other);
             self.leave(key.slot, &subscriptions[place], was_last);
-            (subscriptions[place].topic, subscriptions[place].from) = (None, 0);
+            subscriptions[place].state = State::Requested;
             if subscriptions[place].is_cancelled {
                 subscriptions.remove(place);
                 self.metrics.subscriptions.dec();
@@ -162,13 +160,13 @@ impl Local {
     }
 
     /// A subscription catches up from here on.
-    pub(super) fn note_catch_up(&self, key: SubscriptionKey, topic: TopicId) {
+    pub(in crate::actor) fn note_catch_up(&self, key: SubscriptionKey, topic: TopicId) {
         let mut catching_up = self.catching_up.borrow_mut();
         catching_up.entry(topic).or_default().push(key);
     }
 
     /// Its catch-up has ended.
-    pub(super) fn forget_catch_up(&self, key: SubscriptionKey, topic: TopicId) {
+    pub(in crate::actor) fn forget_catch_up(&self, key: SubscriptionKey, topic: TopicId) {
         let mut catching_up = self.catching_up.borrow_mut();
         if let Some(keys) = catching_up.get_mut(&topic) {
             keys.retain(|other| *other != key);
@@ -179,15 +177,13 @@ impl Local {
     }
 
     /// Whether a subscription catches up on this topic.
-    pub(super) fn catches_up(&self, key: SubscriptionKey, topic: TopicId) -> bool {
-        self.find(key).is_some_and(|(conn, place)| {
-            let subscription = &conn.subscriptions().borrow()[place];
-            subscription.topic == Some(topic) && subscription.from == CATCHING_UP
-        })
+    pub(in crate::actor) fn catches_up(&self, key: SubscriptionKey, topic: TopicId) -> bool {
+        self.find(key)
+            .is_some_and(|(conn, place)| conn.subscriptions().borrow()[place].is_catching_up(topic))
     }
 
     /// The table of a subscription that catches up is not watched any more.
-    pub(super) fn retire(&self, key: SubscriptionKey) {
+    pub(in crate::actor) fn retire(&self, key: SubscriptionKey) {
         let Some((conn, place)) = self.find(key) else {
             return;
         };
@@ -197,7 +193,7 @@ impl Local {
     }
 
     /// A subscription can't be had.
-    pub(super) fn refuse(&self, key: SubscriptionKey, refusal: &Refusal) {
+    pub(in crate::actor) fn refuse(&self, key: SubscriptionKey, refusal: &Refusal) {
         let Some((conn, place)) = self.find(key) else {
             return;
         };

@@ -1,50 +1,6 @@
-//! What one client is subscribed to, and from which place on.
+//! What one client is subscribed to, and from which segment on.
 
-use std::sync::Arc;
-
-use crate::feed::{Cursor, Expr, Table, TopicId};
-use crate::wire::message::Subscribe as Wanted;
-
-/// What the subscribers of a topic have asked for, so that it can be asked for again.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    /// The table as it was described last.
-    pub table: Arc<Table>,
-    /// The columns; none for all.
-    pub columns: Option<Vec<String>>,
-    /// Which rows; none for all.
-    pub filter: Option<Arc<Expr>>,
-    /// Whether the newest change of each key is enough.
-    pub conflate: bool,
-}
-
-impl Asked {
-    /// What the subscription `id` asks for again.
-    pub fn again(&self, id: &str, snapshot: bool) -> Arc<Wanted> {
-        Arc::new(Wanted {
-            id: id.to_owned(),
-            table: self.table.quoted.clone(),
-            columns: self.columns.clone(),
-            filter: self.filter.clone(),
-            since: None,
-            snapshot,
-            conflate: self.conflate,
-        })
-    }
-}
-
-/// Where a frame of a topic begins, for those who get everything from there on in another way.
-#[derive(Clone, Debug)]
-pub struct Mark {
-    /// Where the batch begins that the frame is of.
-    pub from: Arc<Cursor>,
-    /// Where it ends.
-    pub end: Arc<Cursor>,
-    /// How many of the topic's changes in this batch are in frames before.
-    pub sent: usize,
-    /// See [`super::message::Replay::breaks`].
-    pub breaks: u64,
-}
+use crate::feed::TopicId;
 
 /// A client's subscription.
 #[derive(Debug)]
@@ -53,8 +9,8 @@ pub struct Subscription {
     pub serial: u64,
     /// The client's name for it.
     pub id: Box<str>,
-    /// None until the hub has answered.
-    pub topic: Option<TopicId>,
+    /// How far it has got.
+    pub state: State,
     /// The client has asked when it is live, and is waiting for the `pong` that says so.
     pub is_awaited: bool,
     /// The client has ended it before the hub has answered. It keeps its place until then, so that what one client can
@@ -65,22 +21,84 @@ pub struct Subscription {
     /// Whether it catches up from its first frame on that the socket does not take: the newest change of each key is
     /// enough for it.
     pub conflates: bool,
-    /// The first segment of the backlog that is for it; [`CATCHING_UP`] before it has joined its topic.
-    pub from: u64,
-    /// Set when its table is not watched any more while its socket is full: the first segment that is not for it. It
-    /// stays until what was committed before has been written, and counts no more.
-    pub until: Option<u64>,
+}
+
+/// How far a subscription has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The hub has not answered.
+    Requested,
+    /// It has a topic, and catches up before it joins it.
+    CatchingUp(TopicId),
+    /// It has joined its topic.
+    Live {
+        /// The topic.
+        topic: TopicId,
+        /// The first segment of the backlog that is for it.
+        from: u64,
+    },
+    /// Its table is not watched any more, and its socket is full. It stays until what was committed before has been written,
+    /// and counts no more.
+    Ending {
+        /// The topic.
+        topic: TopicId,
+        /// The first segment of the backlog that is for it.
+        from: u64,
+        /// The first segment that is not for it.
+        until: u64,
+    },
 }
 
 impl Subscription {
-    /// Whether it has joined its topic.
-    pub fn is_joined(&self) -> bool {
-        self.topic.is_some() && self.from != CATCHING_UP
+    /// What it is subscribed to; none until the hub has answered.
+    pub fn topic(&self) -> Option<TopicId> {
+        match self.state {
+            State::Requested => None,
+            State::CatchingUp(topic) | State::Live { topic, .. } | State::Ending { topic, .. } => {
+                Some(topic)
+            }
+        }
     }
 
-    /// Whether it has joined this topic.
+    /// Whether it has joined its topic.
+    pub fn is_joined(&self) -> bool {
+        matches!(self.state, State::Live { .. } | State::Ending { .. })
+    }
+
+    /// Whether it gets the frames of this topic.
     pub fn is_live(&self, topic: TopicId) -> bool {
-        self.topic == Some(topic) && self.from != CATCHING_UP
+        matches!(self.state, State::Live { topic: own, .. } if own == topic)
+    }
+
+    /// Whether it has this topic, and has not joined it.
+    pub fn is_catching_up(&self, topic: TopicId) -> bool {
+        self.state == State::CatchingUp(topic)
+    }
+
+    /// Its table is not watched any more: nothing from the segment `until` on is for it.
+    pub fn end(&mut self, until: u64) {
+        if let State::Live { topic, from } = self.state {
+            self.state = State::Ending { topic, from, until };
+            self.is_cancelled = true;
+        }
+    }
+
+    /// Whether its table is not watched any more.
+    pub fn is_ending(&self) -> bool {
+        matches!(self.state, State::Ending { .. })
+    }
+
+    /// Whether a segment of this topic and number is for it.
+    pub fn is_for(&self, topic: TopicId, number: u64) -> bool {
+        match self.state {
+            State::Requested | State::CatchingUp(_) => false,
+            State::Live { topic: own, from } => own == topic && from <= number,
+            State::Ending {
+                topic: own,
+                from,
+                until,
+            } => own == topic && (from..until).contains(&number),
+        }
     }
 }
 
@@ -89,24 +107,4 @@ pub fn named(subscriptions: &[Subscription], id: &str) -> Option<usize> {
     subscriptions
         .iter()
         .position(|s| *s.id == *id && !s.is_cancelled)
-}
-
-/// See [`Subscription::from`].
-pub const CATCHING_UP: u64 = u64::MAX;
-
-#[cfg(test)]
-impl Mark {
-    /// Of no batch.
-    pub(super) fn of_paper() -> Self {
-        let cursor = Arc::new(Cursor {
-            epoch: crate::feed::Epoch::of("paper"),
-            snapshot: crate::feed::Snapshot::parse("1:1:").expect("a snapshot"),
-        });
-        Self {
-            from: cursor.clone(),
-            end: cursor,
-            sent: 0,
-            breaks: 0,
-        }
-    }
 }

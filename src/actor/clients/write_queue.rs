@@ -11,11 +11,11 @@ use crate::limits::DRAIN_BYTES;
 use super::backlog::Backlog;
 
 /// Slices of one vectored write.
-pub(super) const SLICES_MAX: usize = 32;
+pub(in crate::actor) const SLICES_MAX: usize = 32;
 
 /// What is yet to be written, while the socket is full.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(in crate::actor) struct Queue {
     /// The next segment of the backlog, and how much of it has been written.
     pub segment: u64,
     pub offset: usize,
@@ -28,7 +28,7 @@ pub(super) struct Queue {
 
 /// Where a slice of a vectored write comes from.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Source {
+pub(in crate::actor) enum Source {
     Begun,
     Reply,
     /// Its number.
@@ -36,7 +36,7 @@ pub(super) enum Source {
 }
 
 /// What one vectored write takes.
-pub(super) type Slices = SmallVec<[(Source, Bytes); SLICES_MAX]>;
+pub(in crate::actor) type Slices = SmallVec<[(Source, Bytes); SLICES_MAX]>;
 
 impl Queue {
     /// What goes out next, at most [`DRAIN_BYTES`] unless a single piece is larger. Skips segments that are not for

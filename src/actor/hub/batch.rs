@@ -9,11 +9,11 @@ use crate::feed::{Change, Cursor, Newest, Op, Projection, Table, TopicId};
 use crate::limits::{BATCH_TEXT_BYTES_MAX, CHUNK_BYTES, PATTERN_COST};
 use crate::wire::message::Changes;
 
-use super::super::message::TopicFrame;
-use super::super::shared::SharedFrame;
-use super::super::subscription::Mark;
 use super::topics::Topics;
 use super::turns::{Asking, Bounds, Step};
+use crate::actor::message::BatchPosition;
+use crate::actor::message::TopicFrame;
+use crate::actor::transport::shared_frame::SharedFrame;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub struct Batch {
 #[derive(Debug)]
 struct Open {
     topic: TopicId,
-    begins: Mark,
+    begins: BatchPosition,
     changes: Changes,
     /// Held back for those who want only the newest change of each key.
     newest: Newest<String>,
@@ -157,7 +157,7 @@ impl Batch {
         let place = *self.places.entry(topic).or_insert_with(|| {
             self.open.push(Open {
                 topic,
-                begins: Mark {
+                begins: BatchPosition {
                     from: self.from.clone(),
                     end: self.end.clone(),
                     sent: 0,

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use actix::prelude::Request;
+use actix::dev::RecipientRequest;
 
 use crate::feed::catalog::Oid;
 use crate::feed::change_builder::BuildError;
@@ -13,14 +13,13 @@ use crate::feed::{Change, Cursor, LogOp, LogRow, Table, TopicId};
 use crate::metrics::ChangeLabels;
 use crate::wire::message::ResetReason;
 
-use super::super::message::*;
-use super::super::shard::Shard;
 use super::topics::Affected;
 use super::turns::{Asking, Bounds, Step, Waiting};
 use super::{Batch, Hub};
+use crate::actor::message::*;
 
 /// Pushes that the shards have not taken yet.
-pub(super) type Sent = Vec<Pin<Box<Request<Shard, Push>>>>;
+pub(super) type Sent = Vec<Pin<Box<RecipientRequest<Push>>>>;
 
 /// What one chunk has brought so far.
 #[derive(Default)]
@@ -305,7 +304,7 @@ impl Hub {
         }
         for (id, frames) in by_shard {
             if let Some(shard) = self.shards.get(&id) {
-                sent.push(Box::pin(shard.send(Push {
+                sent.push(Box::pin(shard.push(Push {
                     frames,
                     cursor: cursor.cloned(),
                 })));

@@ -15,10 +15,9 @@ use crate::limits::{HUB_MAILBOX_MAX, STATEMENT_KEYS_MAX, WINDOW_BYTES_MAX};
 use crate::metrics::Metrics;
 use crate::wire::message::{BROKEN_CLAIM, Refusal, Subscribe as Wanted};
 
-use super::message::*;
-use super::nudge::Nudge;
-use super::shard::Shard;
-use super::subscription::Asked;
+use crate::actor::message::TopicRequest;
+use crate::actor::message::*;
+use crate::actor::poll_request::PollRequest;
 
 mod batch;
 mod budget;
@@ -44,7 +43,7 @@ const UNKNOWN_TABLE: &str = "unknown_table";
 pub struct Hub {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
-    shards: HashMap<ShardId, Addr<Shard>>,
+    shards: HashMap<ShardId, ShardLink>,
     catalog: Catalog,
     topics: Topics,
     /// Where the last whole batch ended; none before the listener is live for the first time.
@@ -61,7 +60,7 @@ pub struct Hub {
     /// The recent batches, for those who come back.
     window: Window,
     /// Asks the listener to look now.
-    nudge: Arc<Nudge>,
+    nudge: Arc<PollRequest>,
     /// How many of these questions the last whole batch has answered.
     answered: u64,
     looks: Looks,
@@ -76,7 +75,7 @@ impl Hub {
         catalog: Catalog,
         metrics: Arc<Metrics>,
         health: Arc<Health>,
-        nudge: Arc<Nudge>,
+        nudge: Arc<PollRequest>,
     ) -> Self {
         Self {
             nudge,
@@ -101,13 +100,9 @@ impl Hub {
     }
 
     /// Every message to a shard but `Push` goes this way: in order, and bounded by the number of subscriptions.
-    fn tell<M>(&self, shard: ShardId, message: M)
-    where
-        M: Message<Result = ()> + Send + 'static,
-        Shard: Handler<M>,
-    {
+    fn tell(&self, shard: ShardId, message: impl Into<ToShard>) {
         if let Some(shard) = self.shards.get(&shard) {
-            shard.do_send(message);
+            shard.tell(message);
         }
     }
 
@@ -126,7 +121,7 @@ impl Hub {
         }
         self.cursor_is_told = true;
         for shard in self.shards.values() {
-            shard.do_send(Advance {
+            shard.tell(Advance {
                 cursor: self.cursor_text.clone(),
             });
         }
@@ -211,7 +206,7 @@ impl Handler<Attach> for Hub {
 
     fn handle(&mut self, attach: Attach, _: &mut Self::Context) {
         if self.batch.is_none() && self.cursor.is_some() {
-            attach.shard.do_send(Advance {
+            attach.shard.tell(Advance {
                 cursor: self.cursor_text.clone(),
             });
         }
@@ -303,7 +298,7 @@ impl Handler<Replay> for Hub {
 }
 
 impl Handler<Describe> for Hub {
-    type Result = Option<(View, Asked)>;
+    type Result = Option<(View, TopicRequest)>;
 
     fn handle(&mut self, describe: Describe, _: &mut Self::Context) -> Self::Result {
         self.topics.described(describe.topic)
@@ -356,7 +351,7 @@ impl Handler<Drain> for Hub {
 
     fn handle(&mut self, _: Drain, _: &mut Self::Context) {
         for shard in self.shards.values() {
-            shard.do_send(Drain);
+            shard.tell(Drain);
         }
     }
 }

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use crate::limits::{RECEIPT_WAIT_MAX, RECEIPTS_MAX};
 
-use super::super::message::{AwaitReceipt, Receipt};
 use super::Hub;
+use crate::actor::message::{AwaitReceipt, Receipt};
 
 /// Those that wait, in the order in which they have asked.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub(super) struct Receipts(Vec<(AwaitReceipt, Instant)>);
 
 /// Where a cursor is, seen from the hub's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Progress {
     /// Everything up to it has been pushed.
     Passed,
     /// It is to be reached yet.
@@ -28,9 +28,9 @@ impl Hub {
     /// Answers at once, or once the hub has passed the cursor.
     pub(super) fn await_receipt(&mut self, asked: AwaitReceipt) {
         match self.place_of_receipt(&asked) {
-            Place::Passed => return self.tell_receipt(&asked, None),
-            Place::Nowhere => return self.tell_receipt(&asked, Some(NOWHERE)),
-            Place::Ahead => {}
+            Progress::Passed => return self.tell_receipt(&asked, None),
+            Progress::Nowhere => return self.tell_receipt(&asked, Some(NOWHERE)),
+            Progress::Ahead => {}
         }
         if self.receipts.0.len() >= RECEIPTS_MAX {
             self.metrics.limit("receipts");
@@ -41,7 +41,7 @@ impl Hub {
         self.nudge.ask();
     }
 
-    /// Answers those whose cursor was passed, and those that have waited for too long. Behind each batch, and once a second: where
+    /// Answers those whose cursor was passed, and those that have waited for too long. Lagging each batch, and once a second: where
     /// nothing is written there are no batches.
     pub(super) fn answer_receipts(&mut self) {
         if self.receipts.0.is_empty() || self.batch.is_some() {
@@ -49,32 +49,32 @@ impl Hub {
         }
         for (asked, since) in std::mem::take(&mut self.receipts.0) {
             match self.place_of_receipt(&asked) {
-                Place::Passed => self.tell_receipt(&asked, None),
-                Place::Nowhere => self.tell_receipt(&asked, Some(NOWHERE)),
-                Place::Ahead if since.elapsed() > RECEIPT_WAIT_MAX => {
+                Progress::Passed => self.tell_receipt(&asked, None),
+                Progress::Nowhere => self.tell_receipt(&asked, Some(NOWHERE)),
+                Progress::Ahead if since.elapsed() > RECEIPT_WAIT_MAX => {
                     self.metrics.limit("receipts");
                     let why = "the cursor was not reached in time";
                     self.tell_receipt(&asked, Some(("bad_cursor", why)));
                 }
-                Place::Ahead => self.receipts.0.push((asked, since)),
+                Progress::Ahead => self.receipts.0.push((asked, since)),
             }
         }
     }
 
-    fn place_of_receipt(&self, asked: &AwaitReceipt) -> Place {
+    fn place_of_receipt(&self, asked: &AwaitReceipt) -> Progress {
         let Some(own) = &self.cursor else {
-            return Place::Ahead;
+            return Progress::Ahead;
         };
         // Its signature is checked as that of any cursor from outside.
         match asked.cursor.clone().admit(&own.epoch) {
             Ok(cursor) if cursor.epoch == own.epoch => {
                 let is_passed = self.batch.is_none() && own.snapshot.covers(&cursor.snapshot);
                 match is_passed {
-                    true => Place::Passed,
-                    false => Place::Ahead,
+                    true => Progress::Passed,
+                    false => Progress::Ahead,
                 }
             }
-            _ => Place::Nowhere,
+            _ => Progress::Nowhere,
         }
     }
 

@@ -16,9 +16,9 @@ use crate::limits::{
 };
 use crate::wire::message::ResetReason;
 
-use super::super::message::{Recent, Recently};
 use super::Hub;
-use super::resume::{Pending, Place};
+use super::resume::{Pending, Standing};
+use crate::actor::message::{Recent, Recently};
 
 /// How often requests have asked for a look at the log that seem to be those of a crowd: others wait for one, or they come on
 /// different connections from different cursors far back. A client that asks again and again does neither.
@@ -161,9 +161,9 @@ impl Hub {
             return Ok(Recently::Log(None));
         }
         match self.place(&recent.from, ahead) {
-            Place::Nowhere => return Ok(Recently::Lost(ResetReason::Epoch)),
-            Place::Ahead(ahead) => return Err(ahead),
-            Place::Known => {}
+            Standing::Nowhere => return Ok(Recently::Lost(ResetReason::Epoch)),
+            Standing::Ahead(ahead) => return Err(ahead),
+            Standing::Known => {}
         }
         match self.recently(recent)? {
             Recently::Rows(_, true) if self.answered < recent.asked => Err(ahead),

@@ -9,9 +9,9 @@ use crate::feed::{Cursor, LogRow, TopicId, View};
 use crate::limits::{PENDING_SUBSCRIPTIONS_MAX, PIECE_BYTES};
 use crate::wire::message::{self, Refusal, ResetReason};
 
-use super::super::message::*;
 use super::budget::Exceeded;
 use super::{Hub, UNKNOWN_TABLE};
+use crate::actor::message::*;
 
 /// A session that waits for the listener to be live, for the end of a batch, or for the answer to a question.
 pub(super) enum Pending {
@@ -22,7 +22,7 @@ pub(super) enum Pending {
 }
 
 /// Where a cursor is.
-pub(super) enum Place {
+pub(super) enum Standing {
     /// Of another log, or of a future that this one never had.
     Nowhere,
     /// Not behind the hub. The listener has been asked to look; the number of the question.
@@ -74,14 +74,14 @@ impl Hub {
     }
 
     /// Where `cursor` is. `asked` is the question that was asked for its sake before, or 0.
-    pub(super) fn place(&self, cursor: &Cursor, asked: u64) -> Place {
+    pub(super) fn place(&self, cursor: &Cursor, asked: u64) -> Standing {
         match &self.cursor {
-            Some(own) if own.epoch != cursor.epoch => Place::Nowhere,
-            Some(own) if own.snapshot.covers(&cursor.snapshot) => Place::Known,
+            Some(own) if own.epoch != cursor.epoch => Standing::Nowhere,
+            Some(own) if own.snapshot.covers(&cursor.snapshot) => Standing::Known,
             // A read that began after the question would have found it.
-            _ if asked > 0 && self.answered >= asked => Place::Nowhere,
-            _ if asked > 0 => Place::Ahead(asked),
-            _ => Place::Ahead(self.nudge.ask()),
+            _ if asked > 0 && self.answered >= asked => Standing::Nowhere,
+            _ if asked > 0 => Standing::Ahead(asked),
+            _ => Standing::Ahead(self.nudge.ask()),
         }
     }
 
@@ -111,7 +111,7 @@ impl Hub {
         } = &subscribe;
         let (shard, key) = (*shard, *key);
         let place = wanted.since.as_ref().map(|since| self.place(since, asked));
-        if let Some(Place::Ahead(asked)) = place {
+        if let Some(Standing::Ahead(asked)) = place {
             return self.pending.push_back(Pending::Subscribe(subscribe, asked));
         }
         let (table, subject) = match self.subject_of(wanted, &subscribe.viewer) {
@@ -129,7 +129,7 @@ impl Hub {
             Err(refusal) => return self.tell(shard, Refused { key, refusal }),
         };
         let reason = match (place, &wanted.since) {
-            (Some(Place::Nowhere), _) => Some(ResetReason::Epoch),
+            (Some(Standing::Nowhere), _) => Some(ResetReason::Epoch),
             // Captured only since then, or by another key.
             (_, Some(since)) if !since.snapshot.sees(table.since) => Some(ResetReason::Schema),
             // Of a principal that could see other rows.
@@ -239,9 +239,9 @@ impl Hub {
             return Ok(Next::Broken(reason));
         }
         match self.place(&replay.from, asked) {
-            Place::Nowhere => return Ok(Next::Broken(ResetReason::Epoch)),
-            Place::Ahead(asked) => return Err(asked),
-            Place::Known => {}
+            Standing::Nowhere => return Ok(Next::Broken(ResetReason::Epoch)),
+            Standing::Ahead(asked) => return Err(asked),
+            Standing::Known => {}
         }
         let from = &replay.from.snapshot;
         let piece = self.is_of(replay.topic).and_then(|is_of| {

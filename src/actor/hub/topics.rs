@@ -9,10 +9,10 @@ use crate::feed::topic::Anew;
 use crate::feed::{Subject, Table, TopicId, View};
 use crate::wire::message::ResetReason;
 
-use super::super::message::ShardId;
-use super::super::subscription::Asked;
 use super::budget::{Budget, Exceeded};
 use super::index::Index;
+use crate::actor::message::ShardId;
+use crate::actor::message::TopicRequest;
 
 /// What several subscriptions share.
 #[derive(Debug)]
@@ -28,9 +28,9 @@ struct Topic {
 }
 
 impl Topic {
-    fn asked(&self) -> Asked {
+    fn asked(&self) -> TopicRequest {
         let filter = self.subject.filter.as_ref();
-        Asked {
+        TopicRequest {
             table: self.view.table.clone(),
             columns: self.subject.columns.clone(),
             filter: filter.map(|filter| filter.expr().clone()),
@@ -45,7 +45,7 @@ pub struct Affected {
     /// Which.
     pub topic: TopicId,
     /// What its subscribers asked for.
-    pub asked: Asked,
+    pub asked: TopicRequest,
     /// Whether what they asked for can't be had any more.
     pub is_void: bool,
     /// The shards that have subscribers of it.
@@ -189,7 +189,7 @@ impl Topics {
     }
 
     /// How a topic's rows are shown, and what its subscribers asked for.
-    pub fn described(&self, id: TopicId) -> Option<(View, Asked)> {
+    pub fn described(&self, id: TopicId) -> Option<(View, TopicRequest)> {
         let topic = self.topics.get(&id)?;
         Some((topic.view.clone(), topic.asked()))
     }

@@ -13,9 +13,9 @@ use crate::feed::filter::Shape;
 use crate::feed::{Change, Cursor, LogRow, Projection, Table, TopicId};
 use crate::limits::{BATCH_TEXT_BYTES_MAX, TURN_MAX};
 
-use super::super::message::Chunk;
 use super::Hub;
 use super::follow::{Sent, Turn};
+use crate::actor::message::Chunk;
 
 /// The rest of a chunk.
 pub(super) struct Work {
@@ -131,7 +131,7 @@ impl Hub {
             Step::Late => {
                 self.metrics.limit("hub_turn");
                 self.work = Some(work);
-                // Behind all that is in the mailbox by now.
+                // Lagging all that is in the mailbox by now.
                 ctx.notify(GoOn);
             }
             Step::Full => {

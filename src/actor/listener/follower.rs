@@ -18,11 +18,11 @@ use crate::store::ConnectError;
 use crate::store::log::LogReader;
 use crate::wire::message::ResetReason;
 
-use super::super::hub::Hub;
-use super::super::message::{Chunk, Live};
-use super::super::nudge::Nudge;
 use super::found::Found;
-use super::{Listener, Place, Settings};
+use super::{Listener, ResumePoint, Settings};
+use crate::actor::hub::Hub;
+use crate::actor::message::{Chunk, Live};
+use crate::actor::poll_request::PollRequest;
 
 /// After a safety read that found something: the time for its doorbell to arrive, before it counts as missed.
 const BELL_LATE_MAX: Duration = Duration::from_secs(1);
@@ -31,10 +31,10 @@ const BELL_LATE_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Follower {
     settings: Settings,
     hub: Addr<Hub>,
-    nudge: Arc<Nudge>,
+    nudge: Arc<PollRequest>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
-    pub(super) place: Place,
+    pub(super) place: ResumePoint,
     bell: Bell,
     /// How long the last read took, until all shards had it.
     busy: Duration,
@@ -187,7 +187,7 @@ impl Follower {
         self.tell(live).await?;
         // Only now: had this failed, the next connection would have to know all of it.
         if broken.is_some() || self.place.cursor.is_none() {
-            self.place = Place {
+            self.place = ResumePoint {
                 cursor: Some(cursor),
                 interrupted: None,
             };
@@ -271,10 +271,10 @@ impl Follower {
             let end = next.clone();
             self.place.interrupted = Some(Rest { end, seq });
         }
-        // What is thrown away while it is read is missing from what was read. Asked last, and before the old cursor,
+        // What is thrown away while it is read is missing from what was read. TopicRequest last, and before the old cursor,
         // which alone can tell, is given up.
         let is_pruned = *next != cursor && reader.pruned(&cursor.snapshot).await?;
-        self.place = Place {
+        self.place = ResumePoint {
             cursor: Some((*next).clone()),
             interrupted: None,
         };

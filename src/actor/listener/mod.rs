@@ -15,9 +15,9 @@ use crate::limits::{RECONNECT_FIRST, RECONNECT_LONGEST, RECONNECT_REFUSED_LONGES
 use crate::metrics::Metrics;
 use crate::store::{ConnectError, History};
 
-use super::hub::Hub;
-use super::message::{Drain, Lost};
-use super::nudge::Nudge;
+use crate::actor::hub::Hub;
+use crate::actor::message::{Drain, Lost};
+use crate::actor::poll_request::PollRequest;
 
 mod follower;
 mod found;
@@ -26,7 +26,7 @@ use follower::Follower;
 
 /// Where a lost connection left off.
 #[derive(Clone, Debug, Default)]
-struct Place {
+struct ResumePoint {
     /// The end of the last whole batch; none before the first connection.
     cursor: Option<Cursor>,
     /// A batch of which the hub has a part.
@@ -50,12 +50,12 @@ pub struct Settings {
 pub struct Listener {
     settings: Settings,
     hub: Addr<Hub>,
-    nudge: Arc<Nudge>,
+    nudge: Arc<PollRequest>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     /// Tells the process to end: waiting will not help.
     fatal: watch::Sender<Option<String>>,
-    place: Place,
+    place: ResumePoint,
     attempt: u32,
     /// The last attempt met something that does not pass by itself.
     is_refused: bool,
@@ -68,7 +68,7 @@ impl Listener {
     pub fn new(
         settings: Settings,
         hub: Addr<Hub>,
-        nudge: Arc<Nudge>,
+        nudge: Arc<PollRequest>,
         metrics: Arc<Metrics>,
         health: Arc<Health>,
         fatal: watch::Sender<Option<String>>,
@@ -80,7 +80,7 @@ impl Listener {
             metrics,
             health,
             fatal,
-            place: Place::default(),
+            place: ResumePoint::default(),
             attempt: 0,
             is_refused: false,
             following: None,

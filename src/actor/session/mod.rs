@@ -26,12 +26,12 @@ use crate::wire::event::Event;
 use crate::wire::frame;
 use crate::wire::message::{self, ClientMessage, Refusal, Subscribe, Token};
 
-use super::conn::{Conn, Wrote};
-use super::local::Local;
-use super::login::Login;
-use super::place::Place;
-use super::rates::Messages;
-use super::socket::Socket;
+use crate::actor::admission::permit::Permit;
+use crate::actor::admission::rates::Messages;
+use crate::actor::clients::connection::{Conn, Wrote};
+use crate::actor::clients::login::Login;
+use crate::actor::clients::state::ShardState;
+use crate::actor::transport::socket::Socket;
 
 mod reader;
 
@@ -42,13 +42,13 @@ use reader::{Gate, Inbound, Reader, SCRATCH};
 struct Session {
     slot: usize,
     conn: Rc<Conn>,
-    shard: Rc<Local>,
+    shard: Rc<ShardState>,
     /// The code of the close frame that has been written.
     closed: Rc<Cell<Option<CloseCode>>>,
     /// What its request asked for, until it has said who it is.
     first: Vec<Result<Subscribe, Refusal>>,
     /// Where it counts.
-    place: Rc<Place>,
+    place: Rc<Permit>,
     /// How often it may say something, if that is counted.
     messages: Option<Messages>,
 }
@@ -198,11 +198,11 @@ struct Io {
     gate: Rc<Gate>,
     slot: usize,
     conn: Rc<Conn>,
-    shard: Rc<Local>,
+    shard: Rc<ShardState>,
     closed: Rc<Cell<Option<CloseCode>>>,
     phase: Phase,
     /// Free again after the client has been let go.
-    _place: Rc<Place>,
+    _place: Rc<Permit>,
 }
 
 /// Serves a WebSocket whose handshake is over, or a pipe. `deflates` says that permessage-deflate was negotiated, `early`
@@ -214,8 +214,8 @@ pub fn serve(
     early: Bytes,
     mut first: Vec<Result<Subscribe, Refusal>>,
     viewer: Option<Viewer>,
-    shard: Rc<Local>,
-    place: Place,
+    shard: Rc<ShardState>,
+    place: Permit,
 ) -> Weak<Conn> {
     let (slot, conn) = shard.attach(socket.into(), deflates, viewer);
     conn.set_address(place.address());

@@ -9,8 +9,8 @@ use std::task::{Context as Task, Poll, ready};
 use bytes::Bytes;
 use futures_util::Stream;
 
-use crate::actor::conn::Conn;
-use crate::actor::local::Local;
+use crate::actor::clients::connection::Conn;
+use crate::actor::clients::state::ShardState;
 use crate::limits::READ_BYTES;
 use crate::wire::decode::Decoder;
 use crate::wire::event::Event;
@@ -42,7 +42,7 @@ pub(super) struct Gate {
 pub(super) struct Reader {
     pub(super) gate: Rc<Gate>,
     pub(super) conn: Rc<Conn>,
-    pub(super) shard: Rc<Local>,
+    pub(super) shard: Rc<ShardState>,
     pub(super) decoder: Decoder,
     /// What has been read and not been decoded: it came together with the request, or behind compressed messages that
     /// were enough for one turn.

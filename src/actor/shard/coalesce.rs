@@ -8,9 +8,9 @@ use smallvec::SmallVec;
 use crate::feed::TopicId;
 use crate::metrics::Metrics;
 
-use super::message::TopicFrame;
-use super::shared::SharedFrame;
-use super::subscription::Mark;
+use crate::actor::message::BatchPosition;
+use crate::actor::message::TopicFrame;
+use crate::actor::transport::shared_frame::SharedFrame;
 
 /// All frames of one topic in a flush.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Group {
     /// Whose.
     pub topic: TopicId,
     /// Where the first of them begins.
-    pub begins: Mark,
+    pub begins: BatchPosition,
     frames: SmallVec<[SharedFrame; 1]>,
     /// How many changes they have.
     pub changes: usize,
@@ -87,7 +87,7 @@ mod tests {
         let (long, short) = (frame::text(&[b'x'; 1_000]), frame::text(b"short"));
         let of = |topic, frame: &Bytes, at_us| TopicFrame {
             topic: TopicId(topic),
-            begins: Mark::of_paper(),
+            begins: BatchPosition::of_paper(),
             frame: SharedFrame::new(frame.clone()),
             changes: 2,
             at_us,

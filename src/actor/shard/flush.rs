@@ -5,11 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::backlog::Segment;
 use super::coalesce::{Group, join};
-use super::conn::Conn;
-use super::local::Local;
-use super::message::TopicFrame;
+use crate::actor::clients::backlog::Segment;
+use crate::actor::clients::connection::Conn;
+use crate::actor::clients::state::ShardState;
+use crate::actor::message::TopicFrame;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -32,13 +32,13 @@ impl Flush {
         id: u64,
         pending: &mut Vec<TopicFrame>,
         cursor: Option<Arc<str>>,
-        local: &Local,
+        state: &ShardState,
     ) -> Self {
-        let (topics, conns) = (local.topics.borrow(), local.conns.borrow());
+        let (topics, conns) = (state.topics.borrow(), state.conns.borrow());
         let mut flush = Self {
             id,
             segments: Vec::new(),
-            first: local.head(),
+            first: state.head(),
             left: Vec::new(),
             cursor,
         };
@@ -47,11 +47,11 @@ impl Flush {
                 continue;
             };
             let delivered = group.changes * members.len();
-            local.metrics.deliveries.inc_by(delivered as u64);
-            local.metrics.delivery_seconds.observe(age_s(group.at_us));
+            state.metrics.deliveries.inc_by(delivered as u64);
+            state.metrics.delivery_seconds.observe(age_s(group.at_us));
             let some = |deflates| members.iter().any(|s| conns[*s].deflates() == deflates);
-            let segment = segment(&group, some(false), some(true), local);
-            local.backlog.borrow_mut().push(segment.clone());
+            let segment = segment(&group, some(false), some(true), state);
+            state.backlog.borrow_mut().push(segment.clone());
             flush.left.push((flush.segments.len(), members.clone()));
             flush.segments.push(segment);
         }
@@ -62,10 +62,10 @@ impl Flush {
     }
 
     /// Writes to at most so many sockets, one write each. True when all have been written.
-    pub fn write(&mut self, sockets_max: usize, local: &Rc<Local>) -> bool {
-        let (now, mut written) = (local.now(), 0);
+    pub fn write(&mut self, sockets_max: usize, state: &Rc<ShardState>) -> bool {
+        let (now, mut written) = (state.now(), 0);
         let end = self.first + self.segments.len() as u64;
-        let conns = local.conns.borrow();
+        let conns = state.conns.borrow();
         while let Some((place, members)) = self.left.last_mut() {
             let (number, topic) = (self.first + *place as u64, self.segments[*place].topic);
             while let Some(slot) = members.pop() {
@@ -84,7 +84,7 @@ impl Flush {
                     written += 1;
                 }
                 if conn.is_blocked() && conn.conflates() {
-                    local.conflate(slot, conn);
+                    state.conflate(slot, conn);
                 }
                 if written == sockets_max {
                     return false;
@@ -110,8 +110,8 @@ fn write(conn: &Conn, segments: &[Segment], first: u64, place: usize, now: u32) 
 
 /// What a topic's subscribers get of a flush: as it is for some, compressed for some. Who subscribes later never looks
 /// at it, so where all of them take the one the other is not kept.
-fn segment(group: &Group, some_plain: bool, some_deflate: bool, local: &Local) -> Segment {
-    let deflated = some_deflate.then(|| group.deflated(&local.metrics));
+fn segment(group: &Group, some_plain: bool, some_deflate: bool, state: &ShardState) -> Segment {
+    let deflated = some_deflate.then(|| group.deflated(&state.metrics));
     let (bytes, deflated) = match deflated.flatten() {
         Some(bytes) if !some_plain => (bytes, None),
         deflated => (group.plain(), deflated),
@@ -140,13 +140,14 @@ mod tests {
     use actix::Actor as _;
     use bytes::Bytes;
 
-    use super::super::hub::Hub;
-    use super::super::message::ShardId;
-    use super::super::pipe::{PipeReader, pipe};
-    use super::super::rates::Rates;
-    use super::super::shared::SharedFrame;
-    use super::super::subscription::{Mark, Subscription};
     use super::*;
+    use crate::actor::admission::rates::Rates;
+    use crate::actor::clients::subscription::{State, Subscription};
+    use crate::actor::hub::Hub;
+    use crate::actor::message::BatchPosition;
+    use crate::actor::message::ShardId;
+    use crate::actor::transport::pipe::{PipeReader, pipe};
+    use crate::actor::transport::shared_frame::SharedFrame;
     use crate::auth::Viewer;
     use crate::feed::TopicId;
     use crate::limits::PIPE_BYTES_MAX;
@@ -155,7 +156,7 @@ mod tests {
 
     /// A shard with one client, whose socket is full when it has [`PIPE_BYTES_MAX`].
     struct Bench {
-        local: Rc<Local>,
+        state: Rc<ShardState>,
         conn: Rc<Conn>,
         reader: PipeReader,
     }
@@ -172,7 +173,7 @@ mod tests {
             )
             .start();
             let rates = Arc::new(Rates::new(Default::default(), Arc::default()));
-            let local = Rc::new(Local::new(
+            let state = Rc::new(ShardState::new(
                 ShardId(0),
                 hub,
                 Arc::default(),
@@ -182,21 +183,22 @@ mod tests {
                 rates,
             ));
             let (socket, reader) = pipe(TransportLabel { transport: "sse" });
-            let (slot, conn) = local.attach(socket.into(), false, Some(Viewer::Everybody));
+            let (slot, conn) = state.attach(socket.into(), false, Some(Viewer::Everybody));
             conn.subscriptions().borrow_mut().push(Subscription {
                 serial: 1,
                 id: "a".into(),
-                topic: Some(TopicId(1)),
+                state: State::Live {
+                    topic: TopicId(1),
+                    from: 0,
+                },
                 is_awaited: false,
                 is_cancelled: false,
                 wants_snapshot: false,
                 conflates: false,
-                from: 0,
-                until: None,
             });
-            local.topics.borrow_mut().insert(TopicId(1), vec![slot]);
+            state.topics.borrow_mut().insert(TopicId(1), vec![slot]);
             Self {
-                local,
+                state,
                 conn,
                 reader,
             }
@@ -205,18 +207,18 @@ mod tests {
         fn begin(&self, id: u64, text: &'static str) -> Flush {
             let mut pending = vec![TopicFrame {
                 topic: TopicId(1),
-                begins: Mark::of_paper(),
+                begins: BatchPosition::of_paper(),
                 frame: SharedFrame::new(Bytes::from_static(text.as_bytes())),
                 changes: 1,
                 at_us: 0,
             }];
-            Flush::begin(id, &mut pending, None, &self.local)
+            Flush::begin(id, &mut pending, None, &self.state)
         }
 
         /// The socket has no room for all of it.
         fn fill(&self) {
             let reply = Bytes::from(vec![b'.'; PIPE_BYTES_MAX + 1]);
-            self.local.reply(&self.conn, reply);
+            self.state.reply(&self.conn, reply);
             assert!(self.conn.is_blocked());
         }
 
@@ -225,7 +227,7 @@ mod tests {
             let mut cx = Context::from_waker(Waker::noop());
             let mut text = Vec::new();
             loop {
-                self.local.drain(&self.conn);
+                self.state.drain(&self.conn);
                 let Poll::Ready(Some(bytes)) = self.reader.poll_read(&mut cx) else {
                     break;
                 };
@@ -241,13 +243,13 @@ mod tests {
     async fn what_is_said_in_a_flush_comes_behind_it_also_where_it_fills_the_socket() {
         let mut bench = Bench::new();
         let mut flush = bench.begin(1, "changes ");
-        bench.local.flushing_from(flush.first);
+        bench.state.flushing_from(flush.first);
         bench
-            .local
+            .state
             .reply(&bench.conn, Bytes::from_static(b"reply "));
         bench.fill();
-        assert!(flush.write(usize::MAX, &bench.local));
-        bench.local.end_flush(None);
+        assert!(flush.write(usize::MAX, &bench.state));
+        bench.state.end_flush(None);
         assert_eq!(bench.read(), "changes reply ");
     }
 
@@ -256,16 +258,16 @@ mod tests {
         let mut bench = Bench::new();
         bench.fill();
         let mut first = bench.begin(1, "first ");
-        bench.local.flushing_from(first.first);
+        bench.state.flushing_from(first.first);
         let mut second = bench.begin(2, "second ");
         assert_eq!(bench.read(), "first second ");
-        first.write(usize::MAX, &bench.local);
-        second.write(usize::MAX, &bench.local);
-        bench.local.end_flush(None);
+        first.write(usize::MAX, &bench.state);
+        second.write(usize::MAX, &bench.state);
+        bench.state.end_flush(None);
         let mut third = bench.begin(3, "third ");
-        bench.local.flushing_from(third.first);
-        third.write(usize::MAX, &bench.local);
-        bench.local.end_flush(None);
+        bench.state.flushing_from(third.first);
+        third.write(usize::MAX, &bench.state);
+        bench.state.end_flush(None);
         assert_eq!(bench.read(), "third ");
     }
 
@@ -274,12 +276,12 @@ mod tests {
         let mut bench = Bench::new();
         bench.fill();
         let mut flush = bench.begin(1, "changes ");
-        bench.local.flushing_from(flush.first);
+        bench.state.flushing_from(flush.first);
         bench
-            .local
+            .state
             .reply(&bench.conn, Bytes::from_static(b"reply "));
-        assert!(flush.write(usize::MAX, &bench.local));
-        bench.local.end_flush(None);
+        assert!(flush.write(usize::MAX, &bench.state));
+        bench.state.end_flush(None);
         assert_eq!(bench.read(), "changes reply ");
     }
 }

@@ -9,23 +9,12 @@ use bytes::Bytes;
 
 use crate::feed::TopicId;
 
-use super::backlog::{Backlog, Segment};
-use super::catch_up;
-use super::conn::Conn;
-use super::local::Local;
-use super::message::SubscriptionKey;
-use super::subscription::{CATCHING_UP, Mark, Subscription};
-
-/// A subscription that goes on from the log.
-#[derive(Debug)]
-pub(super) struct Behind {
-    /// Which.
-    pub key: SubscriptionKey,
-    /// Its topic.
-    pub topic: TopicId,
-    /// Where what it has not been sent begins.
-    pub mark: Mark,
-}
+use crate::actor::catch_up::{self, Lagging};
+use crate::actor::clients::backlog::{Backlog, Segment};
+use crate::actor::clients::connection::Conn;
+use crate::actor::clients::state::ShardState;
+use crate::actor::clients::subscription::{State, Subscription};
+use crate::actor::message::SubscriptionKey;
 
 /// All segments that a session may still need, the ones that were just cut among them.
 struct Needed<'a> {
@@ -59,7 +48,7 @@ impl Needed<'_> {
     }
 }
 
-impl Local {
+impl ShardState {
     /// Cuts the backlog to its bound. Those that fall behind it go on from the log; where that can't be told where to
     /// begin, they are closed, and come back with their cursor.
     pub(super) fn trim(self: &Rc<Self>) {
@@ -133,12 +122,12 @@ impl Local {
         self.catch_up(conn, behind.unwrap_or_default());
     }
 
-    fn catch_up(self: &Rc<Self>, conn: &Rc<Conn>, behind: Vec<Behind>) {
+    fn catch_up(self: &Rc<Self>, conn: &Rc<Conn>, behind: Vec<Lagging>) {
         for behind in behind {
             self.remove_member(behind.key.slot, behind.topic);
             for subscription in conn.subscriptions().borrow_mut().iter_mut() {
                 if subscription.serial == behind.key.serial {
-                    subscription.from = CATCHING_UP;
+                    subscription.state = State::CatchingUp(behind.topic);
                 }
             }
             catch_up::go_on(self.clone(), conn.clone(), behind);
@@ -154,26 +143,31 @@ impl Local {
         from: u64,
         is_asked: impl Fn(&Subscription) -> bool,
         next_of: impl Fn(TopicId, u64) -> Option<&'a Segment>,
-    ) -> Option<Vec<Behind>> {
+    ) -> Option<Vec<Lagging>> {
         let subscriptions = conn.subscriptions().borrow();
         // Of a table that is not watched any more there is no log.
-        let has_ended = |s: &Subscription| s.until.is_some_and(|until| from < until);
+        let has_ended =
+            |s: &Subscription| matches!(s.state, State::Ending { until, .. } if from < until);
         if conn.is_over() || subscriptions.iter().any(has_ended) {
             return None;
         }
         let mut behind = Vec::new();
         for subscription in subscriptions.iter().filter(|s| is_asked(s)) {
-            let Some(topic) = subscription.topic.filter(|t| subscription.is_live(*t)) else {
+            let State::Live {
+                topic,
+                from: begins,
+            } = subscription.state
+            else {
                 continue;
             };
-            let Some(next) = next_of(topic, from.max(subscription.from)) else {
+            let Some(next) = next_of(topic, from.max(begins)) else {
                 continue;
             };
             // A frame only says of which topic it is: what one of them catches up on the other would get as well.
             if conn.shares(topic, subscription.serial, false) {
                 return None;
             }
-            behind.push(Behind {
+            behind.push(Lagging {
                 key: SubscriptionKey {
                     slot,
                     serial: subscription.serial,

@@ -14,29 +14,29 @@ use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
 use crate::auth::Tokens;
-use crate::feed::TopicId;
 use crate::limits::{FLUSH_SOCKETS_MAX, HEARTBEAT, SHARD_MAILBOX_MAX, SILENCE_MAX, STALL_MAX};
 use crate::metrics::Metrics;
 use crate::store::History;
 use crate::wire::close::CloseCode;
 use crate::wire::message;
 
-use super::conn::Conn;
-use super::flush::Flush;
-use super::hub::Hub;
-use super::local::Local;
-use super::login::END_INTERVAL;
-use super::message::*;
-use super::rates::Rates;
-use super::subscription::{CATCHING_UP, Subscription};
+use crate::actor::admission::rates::Rates;
+use crate::actor::clients::login::END_INTERVAL;
+use crate::actor::clients::state::ShardState;
+use crate::actor::hub::Hub;
+use crate::actor::message::*;
 
-/// Clients are told to come back within this time after a restart, each at a moment of its own.
-const RETRY_SPREAD_MS: u64 = 5_000;
+mod coalesce;
+mod flush;
+mod lagging;
+mod told;
+
+use flush::Flush;
 
 /// The actor.
 #[derive(Debug)]
 pub struct Shard {
-    local: Rc<Local>,
+    state: Rc<ShardState>,
     /// Pushed, and of no flush yet.
     pending: Vec<TopicFrame>,
     /// A turn of [`Self::write_some`] is to come.
@@ -65,8 +65,8 @@ impl Shard {
         message_bytes_max: usize,
         tokens: Option<Arc<Tokens>>,
         rates: Arc<Rates>,
-    ) -> Rc<Local> {
-        let local = Rc::new(Local::new(
+    ) -> Rc<ShardState> {
+        let state = Rc::new(ShardState::new(
             id,
             hub.clone(),
             metrics,
@@ -76,7 +76,7 @@ impl Shard {
             rates,
         ));
         let shard = Self {
-            local: local.clone(),
+            state: state.clone(),
             pending: vec![],
             flush_is_due: false,
             running: VecDeque::new(),
@@ -89,9 +89,9 @@ impl Shard {
         };
         hub.do_send(Attach {
             id,
-            shard: shard.start(),
+            shard: ShardLink::new(shard.start()),
         });
-        local
+        state
     }
 
     /// Gives what is pending its place: what is written from here on comes behind it.
@@ -99,15 +99,15 @@ impl Shard {
         let cursor = self.cursor.clone();
         if !self.pending.is_empty() {
             self.flushes += 1;
-            let flush = Flush::begin(self.flushes, &mut self.pending, cursor, &self.local);
+            let flush = Flush::begin(self.flushes, &mut self.pending, cursor, &self.state);
             if self.running.is_empty() {
-                self.local.flushing_from(flush.first);
+                self.state.flushing_from(flush.first);
             }
             self.running.push_back(flush);
         } else if let Some(last) = self.running.back_mut() {
             last.cursor = cursor;
         } else {
-            self.local.reached.replace(cursor);
+            self.state.reached.replace(cursor);
         }
     }
 
@@ -118,7 +118,7 @@ impl Shard {
             self.begin();
         }
         if let Some(flush) = self.running.front_mut()
-            && flush.write(FLUSH_SOCKETS_MAX, &self.local)
+            && flush.write(FLUSH_SOCKETS_MAX, &self.state)
         {
             self.end();
         }
@@ -132,7 +132,7 @@ impl Shard {
     /// With the end of which flush a push is taken; none for at once. A batch for so many sockets that it takes several
     /// turns is taken when it has been written: what is committed meanwhile is read in one, and leaves in one write.
     fn taken_with(&self) -> Option<u64> {
-        let topics = self.local.topics.borrow();
+        let topics = self.state.topics.borrow();
         let members = |f: &TopicFrame| topics.get(&f.topic).map_or(0, Vec::len);
         let is_whole = self.cursor.is_some();
         if is_whole && self.pending.iter().map(members).sum::<usize>() > FLUSH_SOCKETS_MAX {
@@ -145,7 +145,7 @@ impl Shard {
     fn flush(&mut self) {
         self.begin();
         while let Some(flush) = self.running.front_mut() {
-            flush.write(usize::MAX, &self.local);
+            flush.write(usize::MAX, &self.state);
             self.end();
         }
     }
@@ -156,12 +156,13 @@ impl Shard {
             return;
         };
         if let Some(next) = self.running.front() {
-            self.local.flushing_from(next.first);
+            self.state.flushing_from(next.first);
         } else {
             // A push without a frame only moves the cursor.
             let has_all = self.pending.is_empty();
             let cursor = if has_all { &self.cursor } else { &flush.cursor };
-            self.local.end_flush(cursor.clone());
+            self.state.end_flush(cursor.clone());
+            self.state.trim();
             if std::mem::take(&mut self.tick_is_due) {
                 self.tick();
             }
@@ -179,24 +180,24 @@ impl Shard {
             self.tick_is_due = true;
             return;
         }
-        let local = &self.local;
-        let (now, head) = (local.now(), local.head());
+        let state = &self.state;
+        let (now, head) = (state.now(), state.head());
         self.ticks += 1;
         let period = HEARTBEAT.as_secs();
-        let heartbeat = message::heartbeat(local.reached().as_deref());
+        let heartbeat = message::heartbeat(state.reached().as_deref());
         // A cursor would hold for all subscriptions of a socket, and one that catches up is not there yet.
         let only_ping = message::heartbeat(None);
-        for (slot, conn) in local.conns.borrow().iter() {
+        for (slot, conn) in state.conns.borrow().iter() {
             if let Some((segment, _)) = conn.place() {
-                let bytes = local.backlog.borrow().behind(segment);
-                local.metrics.lag_bytes.observe(bytes as f64);
+                let bytes = state.backlog.borrow().behind(segment);
+                state.metrics.lag_bytes.observe(bytes as f64);
             }
             if conn.replies_full() || conn.socket().is_one_way() {
                 // Not read until it has taken what it was sent, or says nothing ever: it can't be heard.
                 conn.touch_read(now);
             }
             if u64::from(conn.stalled_s(now)) >= STALL_MAX.as_secs() {
-                local.metrics.limit("stall");
+                state.metrics.limit("stall");
                 conn.abort(CloseCode::SLOW);
             } else if u64::from(conn.silent_s(now)) >= SILENCE_MAX.as_secs() {
                 conn.close(CloseCode::PONG_TIMEOUT, "no answer to a ping", head, now);
@@ -212,46 +213,16 @@ impl Shard {
             }
         }
         // The last one that lagged may have gone without a word.
-        local.forget_backlog();
-        local.tell_left();
+        state.forget_backlog();
+        state.tell_left();
         // The gauges are of all shards: each adds what has changed in it since its last tick.
         let (slow, bytes) = (
-            local.blocked.get() as i64,
-            local.backlog.borrow().bytes() as i64,
+            state.blocked.get() as i64,
+            state.backlog.borrow().bytes() as i64,
         );
-        local.metrics.slow_sessions.inc_by(slow - self.reported.0);
-        local.metrics.backlog_bytes.inc_by(bytes - self.reported.1);
+        state.metrics.slow_sessions.inc_by(slow - self.reported.0);
+        state.metrics.backlog_bytes.inc_by(bytes - self.reported.1);
         self.reported = (slow, bytes);
-    }
-
-    /// Those that catch up learn of a reset when they ask for more. What may not be seen any more can't wait for that.
-    fn restart_catch_ups(&self, reset: &Reset) {
-        let keys = self.local.catching_up.borrow().get(&reset.topic).cloned();
-        let mut again = Vec::new();
-        for key in keys.into_iter().flatten() {
-            let Some((conn, place)) = self.local.find(key) else {
-                continue;
-            };
-            let subscription = &conn.subscriptions().borrow()[place];
-            if subscription.topic == Some(reset.topic) && subscription.from == CATCHING_UP {
-                let wanted = (reset.asked).again(&subscription.id, subscription.wants_snapshot);
-                again.push((key, wanted));
-            }
-        }
-        for (key, wanted) in again {
-            self.local.restart(key, reset.reason, wanted);
-        }
-    }
-
-    /// The clients that are subscribed to a topic.
-    fn members(&self, topic: TopicId) -> Vec<(usize, Rc<Conn>)> {
-        let (topics, conns) = (self.local.topics.borrow(), self.local.conns.borrow());
-        topics
-            .get(&topic)
-            .into_iter()
-            .flatten()
-            .map(|slot| (*slot, conns[*slot].clone()))
-            .collect()
     }
 }
 
@@ -262,7 +233,7 @@ impl Actor for Shard {
         ctx.set_mailbox_capacity(SHARD_MAILBOX_MAX);
         ctx.run_interval(Duration::from_secs(1), |shard, _| shard.tick());
         ctx.run_interval(END_INTERVAL, |shard, _| {
-            shard.local.end_those_that_are_over()
+            shard.state.end_those_that_are_over()
         });
     }
 }
@@ -285,152 +256,5 @@ impl Handler<Push> for Shard {
         self.waiting.push((id, taken));
         // It is never dropped unsaid, unless the shard ends.
         Box::pin(async { is_taken.await.unwrap_or_default() })
-    }
-}
-
-impl Handler<Advance> for Shard {
-    type Result = ();
-
-    fn handle(&mut self, advance: Advance, _: &mut Self::Context) {
-        self.cursor = Some(advance.cursor);
-        if self.pending.is_empty() {
-            self.begin();
-        }
-    }
-}
-
-impl Handler<Joined> for Shard {
-    type Result = ();
-
-    fn handle(&mut self, joined: Joined, _: &mut Self::Context) {
-        // What is pending is from before, and not for this subscription.
-        self.begin();
-        self.local.join(joined);
-    }
-}
-
-impl Handler<Started> for Shard {
-    type Result = ();
-
-    fn handle(&mut self, started: Started, _: &mut Self::Context) {
-        self.local.start_catch_up(started);
-    }
-}
-
-impl Handler<Restart> for Shard {
-    type Result = ();
-
-    fn handle(&mut self, restart: Restart, _: &mut Self::Context) {
-        let Restart {
-            key,
-            reason,
-            wanted,
-        } = restart;
-        self.local.restart(key, reason, wanted);
-    }
-}
-
-impl Handler<Receipt> for Shard {
-    type Result = ();
-
-    fn handle(&mut self, Receipt { key, refusal }: Receipt, _: &mut Self::Context) {
-        // What is pending comes before the answer.
-        self.begin();
-        match refusal {
-            None => self.local.receipt(key),
-            Some((code, why)) => self.local.no_receipt(key, code, why),
-        }
-    }
-}
-
-impl Handler<Refused> for Shard {
-    type Result = ();
-
-    fn handle(&mut self, Refused { key, refusal }: Refused, _: &mut Self::Context) {
-        self.local.refuse(key, &refusal);
-    }
-}
-
-impl Handler<Reset> for Shard {
-    type Result = ();
-
-    fn handle(&mut self, reset: Reset, _: &mut Self::Context) {
-        self.flush();
-        let local = &self.local;
-        for (slot, conn) in self.members(reset.topic) {
-            let mut again = Vec::new();
-            for subscription in conn.subscriptions().borrow().iter() {
-                if !subscription.is_live(reset.topic) {
-                    continue;
-                }
-                let Subscription {
-                    id,
-                    serial,
-                    wants_snapshot,
-                    ..
-                } = subscription;
-                if *wants_snapshot || reset.is_void {
-                    let key = SubscriptionKey {
-                        slot,
-                        serial: *serial,
-                    };
-                    again.push((key, reset.asked.again(id, *wants_snapshot)));
-                    continue;
-                }
-                local.reply(&conn, message::reset(id, reset.reason));
-                local.reply(
-                    &conn,
-                    message::subscribed(id, reset.topic, &reset.asked.table, &reset.cursor),
-                );
-            }
-            for (key, wanted) in again {
-                local.restart(key, reset.reason, wanted);
-            }
-        }
-        if reset.is_void {
-            self.restart_catch_ups(&reset);
-        }
-    }
-}
-
-impl Handler<Retire> for Shard {
-    type Result = ();
-
-    fn handle(&mut self, retire: Retire, _: &mut Self::Context) {
-        self.flush();
-        let local = &self.local;
-        for (_, conn) in self.members(retire.topic) {
-            let (head, is_full) = (local.head(), conn.is_blocked());
-            for subscription in conn
-                .subscriptions()
-                .borrow_mut()
-                .iter_mut()
-                .filter(|s| s.is_live(retire.topic))
-            {
-                local.reply(&conn, message::unsubscribed(&subscription.id));
-                local.metrics.subscriptions.dec();
-                (subscription.until, subscription.is_cancelled) = (Some(head), true);
-            }
-            if !is_full {
-                conn.subscriptions()
-                    .borrow_mut()
-                    .retain(|s| s.until.is_none());
-            }
-        }
-        local.topics.borrow_mut().remove(&retire.topic);
-    }
-}
-
-impl Handler<Drain> for Shard {
-    type Result = ();
-
-    fn handle(&mut self, _: Drain, _: &mut Self::Context) {
-        self.flush();
-        let local = &self.local;
-        let (now, head) = (local.now(), local.head());
-        for (_, conn) in local.conns.borrow().iter() {
-            let reason = format!("{{\"retry_ms\":{}}}", fastrand::u64(0..RETRY_SPREAD_MS));
-            conn.close(CloseCode::RESTART, &reason, head, now);
-        }
     }
 }

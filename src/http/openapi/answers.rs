@@ -11,7 +11,7 @@ use utoipa::openapi::{
     ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
 };
 
-use crate::actor::place::Full;
+use crate::actor::admission::permit::Full;
 use crate::limits::{BODY_BYTES_MAX, PAGE_ROWS_MAX};
 use crate::store::items::Item;
 use crate::wire::message::ResetReason;
@@ -56,7 +56,7 @@ answers! {
         who::unauthenticated(None);
     Forbidden, "The principal may not do this.", who::forbidden("your role may not do this");
     TooOften, "Too many requests; `Retry-After` says when to try again.",
-        super::super::too_often(crate::actor::rates::TooOften(std::time::Duration::ZERO));
+        super::super::too_often(crate::actor::admission::rates::TooOften(std::time::Duration::ZERO));
     AuthOff, "Nobody has to log in here (`--auth off`).", who::auth_off();
     NoItem, "There is no such item.", items::missing(1);
     NoTable, "There is no such table, or it is not watched, or plank may not read it.",

@@ -3,7 +3,7 @@
 use super::*;
 use crate::limits::KEEP_ALIVE;
 
-fn places(connections_max: usize, per_address_max: usize, sockets_max: usize) -> Arc<Places> {
+fn places(connections_max: usize, per_address_max: usize, sockets_max: usize) -> Arc<Permits> {
     let bounds = Bounds {
         connections_max,
         per_address_max,
@@ -11,7 +11,7 @@ fn places(connections_max: usize, per_address_max: usize, sockets_max: usize) ->
         sockets_max,
         keep_alive: KEEP_ALIVE,
     };
-    Places::new(bounds, Arc::default(), Arc::default())
+    Permits::new(bounds, Arc::default(), Arc::default())
 }
 
 fn ip(text: &str) -> Option<IpAddr> {
@@ -99,7 +99,7 @@ fn a_refusal_takes_nothing() {
 }
 
 /// A connection on which one request has been answered.
-fn asked(places: &Arc<Places>, address: Option<IpAddr>) -> Rc<Open> {
+fn asked(places: &Arc<Permits>, address: Option<IpAddr>) -> Rc<Open> {
     let open = Rc::new(places.open(address).unwrap());
     open.hear();
     drop(open.clone().ask());
