@@ -82,15 +82,15 @@ pub async fn run(effort: Effort) -> Outcome<Report> {
     })
     .await?;
     let honest = prepare(&bed, rows).await?;
-    let mut quiet = honest.measure(times).await?;
+    let mut quiet = Box::pin(honest.measure(times)).await?;
     let before_kib = bed.plank.proc().resident_kib()?;
     let crowd = Crowd::start(bed.plank.address, readers)?;
     sleep(WARM_UP).await;
-    let crowded = honest.measure(times).await?;
+    let crowded = Box::pin(honest.measure(times)).await?;
     let answers = crowd.stop().await;
     let grown_mib = bed.plank.proc().peak_kib()?.saturating_sub(before_kib) / 1024;
     // Before and after: what the machine did meanwhile is in both.
-    for (before, after) in quiet.iter_mut().zip(honest.measure(times).await?) {
+    for (before, after) in quiet.iter_mut().zip(Box::pin(honest.measure(times)).await?) {
         before.extend(after);
     }
     let facts = bed.database_facts().await?;
@@ -156,7 +156,7 @@ impl Honest {
         for number in 1..=times {
             for (thing, name) in THINGS {
                 let started = Instant::now();
-                within(ONE_MAX, name, self.once(thing)).await?;
+                within(ONE_MAX, name, Box::pin(self.once(thing))).await?;
                 samples[thing as usize].push(started.elapsed());
             }
             eprintln!("load: fairness, {number} of {times}");

@@ -174,7 +174,7 @@ impl Principal {
         client
             .send(json!({"type": "ping", "id": "a", "cursor": now}))
             .await;
-        let (mut pending, mut snapshot, mut is_live) = (Vec::new(), Vec::new(), true);
+        let (mut pending, mut snapshot) = (Vec::new(), Vec::new());
         loop {
             let message = client
                 .next()
@@ -192,7 +192,7 @@ impl Principal {
                         self.known.cursor = cursor();
                     }
                 }
-                "subscribed" => (is_live, self.known.cursor) = (true, cursor()),
+                "subscribed" => self.known.cursor = cursor(),
                 "reset" => {
                     pending.clear();
                     snapshot.clear();
@@ -200,7 +200,9 @@ impl Principal {
                 }
                 "error" => {
                     assert_eq!(message["code"], "unknown_table", "step {step}");
-                    (is_live, self.known) = (false, Known::default());
+                    // It is the answer to the ping as well: the subscription is over.
+                    self.known = Known::default();
+                    return false;
                 }
                 "changes" => {
                     for change in message["changes"].as_array().unwrap() {
@@ -218,7 +220,7 @@ impl Principal {
                 }
                 "heartbeat" if message["cursor"].is_string() => self.known.cursor = cursor(),
                 "heartbeat" => {}
-                "pong" => return is_live && !self.known.cursor.is_empty(),
+                "pong" => return !self.known.cursor.is_empty(),
                 other => panic!("step {step}: {other}"),
             }
         }
