@@ -258,6 +258,7 @@ pub async fn build_on(
         stringifies: config.stringify_wide_numbers,
         demo: config.demo,
         body_bytes_max: config.body_bytes_max,
+        documents: Arc::default(),
     };
     let sockets = bound.into_iter().map(|(_, bound)| bound).collect();
     let server = server::serve(sockets, config.workers, &state, &hub)

@@ -7,14 +7,14 @@ const METHODS = ["get", "post", "put", "patch", "delete"];
 const LOAD_MAX_MS = 10_000;
 
 /** The operations of each tag, in the order of the document's tags; a tag that it does not list comes last. */
-function grouped(api) {
+function grouped(api, schemas) {
   const groups = new Map((api.tags ?? []).map(({ name, description }) => [name, { name, description, operations: [] }]));
   for (const [path, item] of Object.entries(api.paths)) {
     for (const method of METHODS.filter((method) => item[method])) {
       const operation = item[method];
       const name = operation.tags?.[0] ?? "other";
       if (!groups.has(name)) groups.set(name, { name, operations: [] });
-      groups.get(name).operations.push({ path, method, operation, parameters: operation.parameters ?? [] });
+      groups.get(name).operations.push({ path, method, operation, parameters: (operation.parameters ?? []).map((one) => schemas.resolve(one)) });
     }
   }
   return [...groups.values()].filter(({ operations }) => operations.length > 0);
@@ -92,8 +92,8 @@ function follow() {
 }
 
 function show(api) {
-  const groups = grouped(api);
   const schemas = new Schemas(api);
+  const groups = grouped(api, schemas);
   document.getElementById("contents").replaceChildren(contents(groups));
   const intro = h("p.intro", {}, prose(api.info.description ?? ""));
   const version = h("p.label", {}, `version ${api.info.version}, OpenAPI ${api.openapi}`);

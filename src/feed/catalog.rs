@@ -108,6 +108,8 @@ pub struct Catalog {
     letters: Letters,
     /// Whether numbers that a reader may round leave as strings: `bigint`, `numeric`, and arrays of them.
     stringifies: bool,
+    /// See [`Self::version`].
+    version: u64,
 }
 
 impl Catalog {
@@ -130,6 +132,12 @@ impl Catalog {
     /// Forgets all tables.
     pub fn clear(&mut self) {
         self.tables.clear();
+        self.version += 1;
+    }
+
+    /// Rises whenever a table comes, goes, or is described in another way.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// The letters of `other`, for all tables that are added from now on.
@@ -154,9 +162,12 @@ impl Catalog {
             .map(|t| t.rel)
             .collect();
         for rel in &stale {
-            self.tables.remove(rel);
+            self.remove(*rel);
         }
-        self.tables.insert(table.rel, Arc::new(table));
+        if self.get(table.rel).is_none_or(|known| **known != table) {
+            self.version += 1;
+            self.tables.insert(table.rel, Arc::new(table));
+        }
         stale
     }
 
@@ -167,7 +178,9 @@ impl Catalog {
 
     /// Forgets a table.
     pub fn remove(&mut self, rel: Oid) {
-        self.tables.remove(&rel);
+        if self.tables.remove(&rel).is_some() {
+            self.version += 1;
+        }
     }
 
     /// The table that the log calls `rel`.
@@ -300,6 +313,29 @@ mod tests {
             7,
             "the one that was made later"
         );
+    }
+
+    #[test]
+    fn the_version_rises_with_each_change_and_only_then() {
+        let mut catalog = Catalog::default();
+        catalog.insert(table(1, "public", "p"));
+        let first = catalog.version();
+        catalog.insert(table(1, "public", "p"));
+        catalog.remove(9);
+        assert_eq!(catalog.version(), first);
+        let mut changes = vec![first];
+        catalog.insert(Table {
+            writable: true,
+            ..table(1, "public", "p")
+        });
+        changes.push(catalog.version());
+        catalog.insert(table(2, "public", "q"));
+        changes.push(catalog.version());
+        catalog.remove(2);
+        changes.push(catalog.version());
+        catalog.clear();
+        changes.push(catalog.version());
+        assert!(changes.is_sorted_by(|a, b| a < b), "{changes:?}");
     }
 
     #[test]

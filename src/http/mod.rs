@@ -130,6 +130,8 @@ pub struct State {
     pub demo: bool,
     /// Bytes of a request body.
     pub body_bytes_max: usize,
+    /// The documents `/openapi.json` that were asked for.
+    pub documents: Arc<openapi::Documents>,
 }
 
 impl State {

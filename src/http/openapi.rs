@@ -9,25 +9,50 @@
 //!
 //! Tests compare this with the routes, validate the examples and what a server really answers, and `make test-schema`
 //! sends what the document allows, and what it does not.
+//!
+//! `/rest/{table}` is in it once for each table that the caller may see, with its columns: [`tables`] says which schemas,
+//! [`operations`] which methods, [`columns`] which types; [`rest`] has what is the same for all of them. [`document`] puts all of
+//! it together, and keeps it.
 
 use std::sync::LazyLock;
 
-use actix_web::{HttpRequest, HttpResponse};
-use sha2::{Digest as _, Sha256};
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue, VARY};
+use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Ref, Server};
 use utoipa::{Modify, OpenApi};
 
-use super::problem;
-use super::{assets, changes, health, items, observe, rows, session, stream, tables, ws};
+use crate::auth::Viewer;
+use crate::feed::Right;
+
+use super::problem::{self, Problem};
+use super::tables::{listed, may_write};
+use super::who::Who;
+use super::{
+    State, assets, changes, health, items, observe, rest as by_table, rows, session,
+    stream, ws,
+};
 
 mod answers;
+mod batch;
+mod columns;
+mod document;
+mod filters;
+mod members;
+mod operations;
 mod params;
+mod rest;
 mod schemas;
+mod tables;
 
 pub use answers::*;
+pub use batch::*;
+pub use document::Documents;
 pub use params::*;
 pub use schemas::*;
+
+use document::Document as Whole;
+use tables::Seen;
 
 /// The document. What the handlers of `paths` mention comes by itself.
 #[derive(OpenApi)]
@@ -39,8 +64,9 @@ pub use schemas::*;
         items::replace,
         items::patch,
         items::delete,
-        tables::list,
+        super::tables::list,
         rows::read,
+        by_table::batch::run,
         changes::history,
         stream::events,
         session::log_in,
@@ -56,7 +82,7 @@ pub use schemas::*;
         assets::index,
         assets::file,
     ),
-    components(schemas(problem::Body<'_>)),
+    components(schemas(problem::Body<'_>, problem::RestBody<'_>)),
     modifiers(&Shared),
     info(
         title = "plank",
@@ -69,6 +95,8 @@ pub use schemas::*;
     tags(
         (name = "items", description = "The reference table `public.items`. Its `ETag` is the version of a row."),
         (name = "tables", description = "Every watched table: its columns, and its rows as of one moment."),
+        (name = "rest", description = "Every watched table that the caller may see, in PostgREST's words: docs/REST.md has them. A method \
+            that the caller may not use is not listed, and is a 403."),
         (name = "changes", description = "Every committed change of a watched table, since any cursor."),
         (name = "sessions", description = "Who asks, where people have to log in (`--auth on`). Every request takes a token in \
             `Authorization: Bearer`; these are for browsers."),
@@ -114,21 +142,31 @@ impl Modify for Shared {
     }
 }
 
-/// The document as it is served: text, and its entity tag.
-static DOCUMENT: LazyLock<(String, String)> = LazyLock::new(|| {
-    // Strings, numbers and maps of those always serialise.
-    let text = Api::openapi().to_pretty_json().unwrap_or_default();
-    let tag = Sha256::digest(text.as_bytes())[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    (text, tag)
-});
+/// The document without tables.
+fn base() -> &'static Whole {
+    static BASE: LazyLock<Whole> = LazyLock::new(|| {
+        // A test reads it back.
+        let text = Api::openapi().to_json().unwrap_or_default();
+        let mut base: Whole = serde_json::from_str(&text).unwrap_or_default();
+        for (name, parameter) in rest::parameters() {
+            base.components.parameters.push(name, &parameter);
+        }
+        for (name, header) in rest::headers() {
+            base.components.headers.push(name, &header);
+        }
+        base
+    });
+    &BASE
+}
 
 /// `GET /openapi.json`
+///
+/// # Errors
+/// 400, 401, 503.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "pages", operation_id = "openapi",
-    summary = "This document", description = "OpenAPI 3.1.",
+    summary = "This document",
+    description = "OpenAPI 3.1, with a path for each table that the caller may see; with `--auth on` and without a token there is none.",
     params(IfNoneMatch),
     responses(
         (
@@ -136,25 +174,78 @@ static DOCUMENT: LazyLock<(String, String)> = LazyLock::new(|| {
             headers(("ETag" = String, description = "Of this version.")),
         ),
         (status = 304, description = "It is still that of `If-None-Match`."),
+        Malformed, Unauthenticated, Away,
     ),
 )]
-pub async fn json(request: HttpRequest) -> HttpResponse {
-    let (text, tag) = &*DOCUMENT;
-    let body = text.as_bytes().into();
-    assets::cached(&request, tag.clone(), "application/json", body)
+pub async fn json(
+    request: HttpRequest,
+    who: Result<Who, Problem>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, Problem> {
+    let (version, tables) = match caller(&request, who)? {
+        Some(viewer) => {
+            let listed = listed(&state, &viewer).await?;
+            let tables = listed.tables.into_iter();
+            let seen = tables.map(|table| Seen {
+                insert: may_write(&table, &viewer, Right::Insert),
+                update: may_write(&table, &viewer, Right::Update),
+                delete: may_write(&table, &viewer, Right::Delete),
+                table,
+            });
+            (listed.version, seen.collect())
+        }
+        None => (0, Vec::new()),
+    };
+    let served = state.documents.get(version, tables, &state.metrics).await;
+    let served = served.ok_or_else(|| Problem::unavailable("the server is about to end"))?;
+    let body = served.text.clone();
+    let mut answer = assets::cached(&request, served.tag.clone(), "application/json", body);
+    if state.auth.is_some() {
+        let headers = answer.headers_mut();
+        let private = HeaderValue::from_static("private, no-cache");
+        headers.insert(CACHE_CONTROL, private);
+        headers.append(VARY, HeaderValue::from_static("authorization, cookie"));
+    }
+    Ok(answer)
+}
+
+/// Who asks, if that is known. The document is there for everybody, so a cookie that is not good is none; a token that a program
+/// sends has to be good.
+fn caller(request: &HttpRequest, who: Result<Who, Problem>) -> Result<Option<Viewer>, Problem> {
+    match who {
+        Ok(who) => Ok(Some(who.0)),
+        Err(problem) => match problem.status().as_u16() {
+            401 | 403 if !request.headers().contains_key(AUTHORIZATION) => Ok(None),
+            _ => Err(problem),
+        },
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::super::routes::routes;
     use super::*;
+    use crate::feed::Table;
 
+    /// With one table that may be written, and one that may not.
     fn document() -> Value {
-        serde_json::from_str(&DOCUMENT.0).unwrap()
+        let seen = |name: &str, is_writable| {
+            let mut table = Table::of_paper(1, "public", name);
+            let columns = json!([{"name": "id", "type": "bigint", "base": "bigint"}, {"name": "a \"b\"", "type": "text", "base": "text"}]);
+            table.columns = serde_json::from_value(columns).unwrap();
+            Seen {
+                table: table.into(),
+                insert: is_writable,
+                update: is_writable,
+                delete: is_writable,
+            }
+        };
+        let tables = [seen("one", true), seen("two", false)];
+        serde_json::from_slice(&document::Served::of(&tables).text).unwrap()
     }
 
     /// All operations: path, method, description.
@@ -180,12 +271,11 @@ mod tests {
         let document = document();
         let documented: BTreeSet<_> = operations(&document)
             .into_iter()
-            .map(|(path, method, _)| (path, method))
+            .map(|(path, method, _)| (path.replace("/rest/one", "/rest/{table}"), method))
+            .filter(|(path, method)| path != "/rest/two" || method != "GET")
             .collect();
         let mut served = BTreeSet::new();
-        // docs/REST.md describes `/rest`, whose columns are those of the tables; the document does not have it yet.
-        let is_documented = |path: &str| !path.starts_with("/rest");
-        for place in routes().into_iter().filter(|p| is_documented(&p.path())) {
+        for place in routes() {
             for method in place.methods() {
                 // It is said once, for all of them.
                 if method != "HEAD" {
@@ -222,6 +312,9 @@ mod tests {
             }
             let parameters = operation["parameters"].as_array();
             for parameter in parameters.into_iter().flatten() {
+                let shared = parameter["$ref"].as_str().map(|place| &place[1..]);
+                let shared = shared.map(|place| document.pointer(place).unwrap());
+                let parameter = shared.unwrap_or(parameter);
                 let name = parameter["name"].as_str().unwrap();
                 assert!(parameter["description"].is_string(), "{what}: {name}");
                 assert_eq!(

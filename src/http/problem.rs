@@ -82,6 +82,17 @@ pub(super) struct Body<'a> {
     members: Option<&'a Members>,
 }
 
+/// A problem of `/rest`, with the members that PostgREST's clients look for.
+#[derive(ToSchema)]
+#[schema(as = RestProblem)]
+#[expect(dead_code, reason = "only its shape is used")]
+pub(super) struct RestBody<'a> {
+    #[serde(flatten)]
+    problem: Body<'a>,
+    #[serde(flatten)]
+    members: Members,
+}
+
 impl Problem {
     /// A problem whose `detail` is for people: what happened, and what to do.
     pub fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {

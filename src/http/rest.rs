@@ -19,16 +19,18 @@ use answer::{CURSOR, Wanted};
 use prefer::Prefer;
 use query::Query;
 
-mod access;
-mod answer;
+pub(super) mod access;
+pub(super) mod answer;
 pub mod batch;
 mod one;
 mod prefer;
 mod query;
-mod refusal;
+pub(super) mod refusal;
 mod rows;
-mod task;
+pub(super) mod task;
 pub mod write;
+
+pub(super) use query::WORDS;
 
 /// `GET /rest/{table}`
 ///

@@ -5,7 +5,9 @@ use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, guard, web};
 
 use super::problem::Problem;
-use super::{assets, changes, health, items, openapi, rest, rows, session, stream, tables, ws};
+use super::{
+    assets, changes, health, items, openapi, rest, rows, session, stream, tables, ws,
+};
 
 /// All of them. A new one comes here, and its handler into the list in [`super::openapi`].
 pub fn routes() -> Vec<Place> {

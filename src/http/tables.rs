@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
-use crate::actor::message::ListTables;
+use crate::actor::message::{ListTables, Listed};
 use crate::auth::Viewer;
 use crate::feed::catalog::Column;
 use crate::feed::{Right, Table};
@@ -37,12 +37,9 @@ impl<'a> Entry<'a> {
             key: &table.key,
             columns: &table.columns,
             old_rows: table.old_rows,
-            writable: match viewer {
-                Viewer::Everybody => table.writable,
-                Viewer::One(principal) => {
-                    rights.iter().any(|right| table.may(&**principal, *right))
-                }
-            },
+            writable: rights
+                .into_iter()
+                .any(|right| may_write(table, viewer, right)),
         }
     }
 }
@@ -58,20 +55,28 @@ impl<'a> Entry<'a> {
 )]
 pub async fn list(who: Who, state: web::Data<State>) -> Result<HttpResponse, Problem> {
     let viewer = who.0;
-    let tables = state
-        .ask(ListTables {
-            viewer: viewer.clone(),
-        })
-        .await?;
-    let Some(mut tables) = tables else {
-        return Err(Problem::unavailable(
-            "the database has not been reached yet; try again in a moment",
-        ));
-    };
-    tables.sort_by(|a, b| a.quoted.cmp(&b.quoted));
-    let tables = tables
-        .iter()
-        .map(|table| Entry::of(table, &viewer))
-        .collect();
+    let listed = listed(&state, &viewer).await?;
+    let tables = listed.tables.iter();
+    let tables = tables.map(|table| Entry::of(table, &viewer)).collect();
     Ok(HttpResponse::Ok().json(Answer { tables }))
+}
+
+/// The tables that a principal may see.
+///
+/// # Errors
+/// 503 before the database was reached for the first time.
+pub(super) async fn listed(state: &State, viewer: &Viewer) -> Result<Listed, Problem> {
+    let viewer = viewer.clone();
+    let listed = state.ask(ListTables { viewer }).await?;
+    listed.ok_or_else(|| {
+        Problem::unavailable("the database has not been reached yet; try again in a moment")
+    })
+}
+
+/// Whether a client may write some rows of a table in this way.
+pub(super) fn may_write(table: &Table, viewer: &Viewer, right: Right) -> bool {
+    match viewer {
+        Viewer::Everybody => table.writable,
+        Viewer::One(principal) => table.may(&**principal, right),
+    }
 }

@@ -63,6 +63,9 @@ pub const REST_WRITES_MAX: usize = 1_000;
 /// How long the answer to an `Idempotency-Key` is kept.
 pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 3_600);
 
+/// Bytes of the documents `/openapi.json` that are kept. Beyond it all are let go, and made again when they are asked for
+/// (`plank_limits_total{limit="openapi"}`).
+pub const DOCUMENTS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes of an `Idempotency-Key`.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 

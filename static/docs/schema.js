@@ -76,7 +76,10 @@ export class Schemas {
   }
 
   headers(headers) {
-    const entries = Object.entries(headers).map(([name, header]) => this.#entry(name, header.schema, { description: header.description }, null));
+    const entries = Object.entries(headers).map(([name, one]) => {
+      const { schema, description } = this.resolve(one);
+      return this.#entry(name, schema, { description }, null);
+    });
     return h("ul.members", {}, entries);
   }
 

@@ -51,7 +51,10 @@ function suite() {
       for (const operation of Object.values(item)) {
         const article = docs.page.locator(`[id="${operation.operationId}"]`);
         const text = await article.textContent();
-        for (const { name } of operation.parameters ?? []) assert.ok(text.includes(name), `${operation.operationId}: ${name}`);
+        for (const one of operation.parameters ?? []) {
+          const { name } = one.$ref ? api.components.parameters[one.$ref.split("/").pop()] : one;
+          assert.ok(text.includes(name), `${operation.operationId}: ${name}`);
+        }
         const codes = await article.locator(".status-code").allTextContents();
         assert.deepEqual(codes, Object.keys(operation.responses), operation.operationId);
         assert.equal(await docs.page.locator(`nav a[href="#${operation.operationId}"]`).count(), 1);

@@ -92,3 +92,81 @@ def item(context, path_parameters):
     if path_parameters and number % 2:
         path_parameters["id"] = number % ITEMS + 1
     return path_parameters
+
+
+# Conditions on columns of any type: each is right for some, and refused for the others.
+VALUES = [
+    "is.null",
+    "not.is.null",
+    "eq.1",
+    "neq.7",
+    "gt.0",
+    "in.(1,2)",
+    "like.*a*",
+    "match.^o",
+    "eq.infinity",
+    "cs.{a}",
+    "ov.[1,9)",
+    "fts(english).tea",
+    "eq(any).{1,2}",
+    "isdistinct.NaN",
+]
+PREFERENCES = [
+    "count=exact",
+    "count=estimated, handling=strict",
+    "max-affected=3, handling=strict",
+    "resolution=merge-duplicates, missing=default",
+    "resolution=ignore-duplicates",
+    "tx=rollback",
+    "missing=default",
+    "return=headers-only",
+    "handling=strict, nonsense",
+]
+TABLES = ["orders", "wide", 'sales."Order {Lines}/é"', "numbered", "keyless", "quiet"]
+ROW_FORMS = ["application/vnd.pgrst.object+json", "text/csv", "application/json;nulls=stripped", "image/png", "*/*"]
+
+
+@schemathesis.hook("map_query").apply_to(path_regex="^/rest/")
+def conditions(context, query):
+    number = pick(query)
+    if query and isinstance(query.get("filter"), dict) and number % 4:
+        for at, name in enumerate(sorted(query["filter"])):
+            if name not in ("and", "or", "not.and", "not.or"):
+                query["filter"][name] = VALUES[(number >> at) % len(VALUES)]
+    return query
+
+
+# Rows that were inserted come back, so that there is something to hold against their schema: a schema of an answer can't say that
+# there may be no body.
+@schemathesis.hook("before_call").apply_to(path_regex="^/rest/")
+def preference(context, case, kwargs):
+    number = pick([case.query, str(case.body)])
+    method = case.operation.method.upper()
+    headers = dict(case.headers or {})
+    words = [PREFERENCES[number % len(PREFERENCES)]] if number % 3 else []
+    if method in ("POST", "PUT"):
+        words = ["return=representation", *[word for word in words if not word.startswith("return")]]
+    elif method != "GET" and number % 2:
+        words.append("return=representation")
+    if words:
+        headers["Prefer"] = ", ".join(words)
+    if number % 5 == 0:
+        headers["Accept"] = ROW_FORMS[number % len(ROW_FORMS)]
+    case.headers = headers
+    # A PUT names one row twice.
+    if method == "PUT" and isinstance(case.body, dict) and number % 4:
+        for name, value in case.body.items():
+            if name in (case.query or {}) and not isinstance(value, (dict, list, bool)):
+                case.query[name] = f"eq.{value}"
+
+
+@schemathesis.hook("map_body").apply_to(path="/rest")
+def batch(context, body):
+    if isinstance(body, list):
+        for operation in body:
+            number = pick(operation)
+            if isinstance(operation, dict) and number % 4:
+                operation["table"] = TABLES[number % len(TABLES)]
+                operation["key"] = {"id": number % 25}
+                operation["values"] = [{"name": "n", "code": str(number % 9)}, {"id": number % 25, "what": "w"}, {"a": 1}][number % 3]
+    return body

@@ -330,8 +330,15 @@ impl Handler<ListTables> for Hub {
             Viewer::Everybody => true,
             Viewer::One(principal) => table.may(&**principal, Right::Select),
         };
-        let tables = || self.catalog.iter().filter(is_seen).cloned().collect();
-        MessageResult(self.cursor.is_some().then(tables))
+        let listed = || {
+            let mut tables: Vec<_> = self.catalog.iter().filter(is_seen).cloned().collect();
+            tables.sort_by(|a, b| a.quoted.cmp(&b.quoted));
+            Listed {
+                version: self.catalog.version(),
+                tables,
+            }
+        };
+        MessageResult(self.cursor.is_some().then(listed))
     }
 }
 

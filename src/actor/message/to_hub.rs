@@ -188,10 +188,19 @@ pub struct FindTable {
 
 /// Lists the tables that a principal may name, for requests over HTTP. None before the listener was live for the first time.
 #[derive(Message)]
-#[rtype(result = "Option<Vec<Arc<Table>>>")]
+#[rtype(result = "Option<Listed>")]
 pub struct ListTables {
     /// Who asks.
     pub viewer: Viewer,
+}
+
+/// Tables, sorted by name.
+#[derive(Debug)]
+pub struct Listed {
+    /// Of the catalog: it rises with each change of any table.
+    pub version: u64,
+    /// Those that the principal may name.
+    pub tables: Vec<Arc<Table>>,
 }
 
 /// A table, and where the hub stands.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::moment::Form;
+pub use super::moment::Form;
 
 /// How the text of a column compares.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

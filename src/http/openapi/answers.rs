@@ -18,6 +18,7 @@ use crate::wire::message::ResetReason;
 
 use super::super::items::fields::STATUSES;
 use super::super::problem::{FieldError, Problem};
+use super::super::rest::{access, answer as range, refusal, task};
 use super::super::{assets, body, changes, health, host, items, query, rows, who, ws};
 
 /// For each a type to name in `responses(...)` of a handler, and a component of the document.
@@ -83,6 +84,30 @@ answers! {
         super::super::too_many(Full::Address);
     Stuck, "A part of the process does not answer.", health::stuck("listener");
     NotReady, "The database is away, or changes arrive late.", Problem::unavailable("changes arrive 12.5 s late");
+    RestMalformed, "A part of the request can't be read, or a value does not fit its column; `errors` names it.",
+        refusal::dress(malformed_limit());
+    RestUnauthenticated, "Who asks has to be known here (`--auth on`), and the token is missing or not taken.",
+        refusal::dress(who::unauthenticated(None));
+    RestForbidden, "The principal may not do this, or the table is read-only.",
+        refusal::dress(who::forbidden("your role may not update rows of public.orders"));
+    RestNoTable, "There is no such table, or it is not watched, or the client may not see it.", access::unknown("orders");
+    RestNoRow, "There is no such table, or no such row.", refusal::dress(Problem::not_found("there is no such row")).at_index(2);
+    RestNotAcceptable, "`Accept` allows none of the forms that rows have, or wants exactly one row and there are more or none.",
+        refusal::not_one("2");
+    RestBodyLate, "The body did not arrive in time.", refusal::dress(body::late());
+    RestConflict, "Another row is in the way, or others write the same rows at the same time, or the request with this \
+        `Idempotency-Key` is under way. Nothing was done.",
+        refusal::dress(Problem::conflict("others write the same rows at the same time; try again"));
+    RestChanged, "The row is at a version that was not asked for, or is not there.", refusal::unmatched();
+    RestBodyTooLarge, "The body is longer than `--max-body-bytes`.", refusal::dress(body::too_large(BODY_BYTES_MAX));
+    RestNotJson, "The body has another media type.", refusal::dress(body::wrong_type("text/csv", &["application/json"]));
+    RestRange, "The rows that were asked for are behind the end.",
+        range::unsatisfiable("An offset of 10 was requested, but there are only 3 rows.".into(), Some(3));
+    RestKeyReused, "The `Idempotency-Key` was for another request.", task::key_reused();
+    RestAway, "The database is away, or too busy.",
+        refusal::dress(Problem::unavailable("the database is away or too busy; try again in a moment"));
+    RestOutcomeUnknown, "The connection to the database was lost during the commit: the write may be there, or not. With an \
+        `Idempotency-Key` the same request again says which.", refusal::dress(Problem::outcome_unknown());
 }
 
 fn malformed_limit() -> Problem {
@@ -107,8 +132,12 @@ fn invalid() -> Problem {
 fn answer(description: &str, problem: &Problem) -> Response {
     // What a problem says of itself is always JSON.
     let example: Value = serde_json::from_str(&problem.json()).unwrap_or_default();
+    let schema = match example.get("code") {
+        Some(_) => "RestProblem",
+        None => "Problem",
+    };
     let content = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name("Problem")))
+        .schema(Some(Ref::from_schema_name(schema)))
         .example(Some(example))
         .build();
     let mut response = ResponseBuilder::new()

@@ -12,15 +12,15 @@ use utoipa::openapi::{ObjectBuilder, Required};
 
 use crate::feed::filter::expr::{Is, Op};
 use crate::limits::{
-    CHANGES_DEFAULT, CHANGES_MAX, LONG_POLL_WAIT_MAX_S, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX,
-    ROWS_DEFAULT, ROWS_MAX, TABLE_NAME_BYTES_MAX,
+    CHANGES_DEFAULT, CHANGES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, LONG_POLL_WAIT_MAX_S,
+    PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, ROWS_DEFAULT, ROWS_MAX, TABLE_NAME_BYTES_MAX,
 };
 use crate::store::items::SORTS;
 
 use super::super::query::RESERVED;
 
 /// Entity tags as RFC 9110 lists them, or `*`.
-const TAGS: &str = r#"^(\*|(W/)?"[!-~]*"(\s*,\s*(W/)?"[!-~]*")*)$"#;
+pub(super) const TAGS: &str = r#"^(\*|(W/)?"[!-~]*"(\s*,\s*(W/)?"[!-~]*")*)$"#;
 /// Cursors of all kinds are base64url.
 const CURSOR: &str = "^[A-Za-z0-9_-]+$";
 const CURSOR_OR_NONE: &str = "^[A-Za-z0-9_-]*$";
@@ -94,6 +94,12 @@ params! {
             query("lastEventId", "The same as `Last-Event-ID`, where a polyfill can send no header.", string().pattern(Some(CURSOR_OR_NONE)).build().into(), json!(CURSOR_EXAMPLE)).build(),
         ]
     };
+    /// The headers of `POST /rest`.
+    BatchHeaders: vec![
+        param(ParameterIn::Header, "Prefer", "`tx=rollback`: nothing is kept. `handling=strict`: what is not known is an error.",
+            string().build().into(), json!("tx=rollback")).build(),
+        idempotency_key(),
+    ];
     /// The query of `GET /ws`.
     SocketQuery: vec![table(ParameterIn::Query).build(), columns(), since(), snapshot(), filter()];
 }
@@ -218,7 +224,12 @@ fn columns() -> Parameter {
     query("columns", what, list.into(), json!("id,name")).build()
 }
 
-fn query(name: &str, description: &str, schema: Schema, example: Value) -> ParameterBuilder {
+pub(super) fn query(
+    name: &str,
+    description: &str,
+    schema: Schema,
+    example: Value,
+) -> ParameterBuilder {
     param(ParameterIn::Query, name, description, schema, example)
 }
 
@@ -234,7 +245,18 @@ fn header(name: &str, description: &str, example: &str) -> Parameter {
     .build()
 }
 
-fn param(
+/// For a write that is sent again when its answer was lost.
+pub(super) fn idempotency_key() -> Parameter {
+    let key = string()
+        .min_length(Some(1))
+        .max_length(Some(IDEMPOTENCY_KEY_BYTES_MAX));
+    let what = "A name of this request, new for each: the same request with the same key is done once, and answered the same for 24 hours.";
+    let example = json!("8e03978e-40d5-43e8-bc93-6894a57f9324");
+    let place = ParameterIn::Header;
+    param(place, "Idempotency-Key", what, key.build().into(), example).build()
+}
+
+pub(super) fn param(
     place: ParameterIn,
     name: &str,
     description: &str,
@@ -250,11 +272,11 @@ fn param(
         .example(Some(example))
 }
 
-fn string() -> ObjectBuilder {
+pub(super) fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-fn integer(min: u64, max: Option<u64>, default: Option<u64>) -> Schema {
+pub(super) fn integer(min: u64, max: Option<u64>, default: Option<u64>) -> Schema {
     let number = ObjectBuilder::new()
         .schema_type(Type::Integer)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))

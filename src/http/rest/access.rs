@@ -37,7 +37,7 @@ pub fn name(request: &HttpRequest, path: &str, profile: &str) -> Result<String, 
 }
 
 /// 404. The same words whether there is no such table, or the client may not see it.
-fn unknown(name: &str) -> Problem {
+pub fn unknown(name: &str) -> Problem {
     unknown_table(&format!("there is no table {name:?} that is watched")).with_code("PGRST205")
 }
 

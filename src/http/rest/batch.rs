@@ -16,6 +16,7 @@ use crate::store::rest::keys::Kept;
 use crate::store::rest::run::RestError;
 use crate::store::rest::{Access, Action, Conflict, Form, Write, Written};
 
+use super::super::openapi as doc;
 use super::super::problem::Problem;
 use super::super::who::Who;
 use super::super::{State, body};
@@ -54,6 +55,22 @@ pub struct Batch {
 ///
 /// # Errors
 /// See docs/REST.md.
+#[utoipa::path(
+    post, path = "/rest", tag = "rest", operation_id = "batch",
+    summary = "Write several rows, all or none",
+    description = "At most 1,000 operations in one transaction. The answer is a list in the same order; the first refusal is the answer \
+        for all, with its `index`. `Prefer: tx=rollback` is a dry run.",
+    params(doc::BatchHeaders),
+    request_body(content = inline(doc::Operations), content_type = "application/json", example = json!(doc::Operation::examples())),
+    responses(
+        (
+            status = 200, description = "What was done.", body = inline(Vec<doc::Done>), content_type = "application/json",
+            example = json!(doc::Done::examples()),
+        ),
+        doc::RestMalformed, doc::RestUnauthenticated, doc::RestForbidden, doc::RestNoRow, doc::RestBodyLate, doc::RestConflict,
+        doc::RestChanged, doc::RestBodyTooLarge, doc::RestNotJson, doc::RestKeyReused, doc::RestAway, doc::RestOutcomeUnknown,
+    ),
+)]
 pub async fn run(
     state: web::Data<State>,
     who: Result<Who, Problem>,

@@ -13,7 +13,7 @@ use super::super::query::refused;
 use super::super::rows::order;
 
 /// The words that mean something here; a column of such a name is reached with `and=(limit.eq.5)`.
-const WORDS: [&str; 6] = [
+pub const WORDS: [&str; 6] = [
     "select",
     "order",
     "limit",

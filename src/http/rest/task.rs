@@ -131,18 +131,20 @@ fn is_final(status: StatusCode) -> bool {
 fn answer(known: Known) -> Result<HttpResponse, Problem> {
     match known {
         Known::Kept(kept) => Ok(respond(&kept)),
-        Known::Other => {
-            let detail =
-                "Idempotency-Key: this key was for another request; use a new one for each";
-            let status = StatusCode::UNPROCESSABLE_ENTITY;
-            Err(Problem::new(status, "key-reused", detail).with_code("PGRST422"))
-        }
+        Known::Other => Err(key_reused()),
         Known::Busy | Known::New => {
             let detail = "Idempotency-Key: the request with this key is still under way; ask again in a moment";
             let problem = Problem::new(StatusCode::CONFLICT, "key-in-use", detail);
             Err(problem.with_code("PGRST409"))
         }
     }
+}
+
+/// 422.
+pub fn key_reused() -> Problem {
+    let detail = "Idempotency-Key: this key was for another request; use a new one for each";
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    Problem::new(status, "key-reused", detail).with_code("PGRST422")
 }
 
 /// The key of a request, if it has one.
