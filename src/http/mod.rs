@@ -3,7 +3,7 @@
 //! - [`server`] binds the addresses and puts the services of a worker together.
 //! - [`ws`] takes a socket out of HTTP: it is the only way to a session.
 //! - [`routes`] is the list of all paths. [`items`], [`tables`], [`rows`], [`rest`], [`changes`], [`health`], [`assets`] answer
-//!   there; [`openapi`] says to programs and people how.
+//!   there; [`openapi`] says to programs and people how, and [`asyncapi`] what a WebSocket says.
 //! - [`stream`] and [`long_poll`] carry the same as a WebSocket over HTTP: each is a session over a pipe.
 //! - [`session`] is how browsers log in, [`who`] finds out whose a request is. [`packed`] makes the files of [`assets`] small.
 //! - [`query`], [`body`], [`accept`], [`pieces`], [`problem`], [`observe`], [`peer`], [`heard`], [`prefix`] are what all of them share.
@@ -38,6 +38,7 @@ use self::problem::Problem;
 
 mod accept;
 pub mod assets;
+pub mod asyncapi;
 pub mod body;
 pub mod changes;
 mod cors;

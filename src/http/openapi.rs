@@ -29,7 +29,7 @@ use super::problem::{self, Problem};
 use super::tables::{listed, may_write};
 use super::who::Who;
 use super::{
-    State, assets, changes, health, items, observe, rest as by_table, rows, session,
+    State, assets, asyncapi, changes, health, items, observe, rest as by_table, rows, session,
     stream, ws,
 };
 
@@ -78,6 +78,7 @@ use tables::Seen;
         health::readyz,
         health::metrics,
         json,
+        asyncapi::json,
         assets::docs,
         assets::index,
         assets::file,

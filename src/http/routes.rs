@@ -6,7 +6,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, g
 
 use super::problem::Problem;
 use super::{
-    assets, changes, health, items, openapi, rest, rows, session, stream, tables, ws,
+    assets, asyncapi, changes, health, items, openapi, rest, rows, session, stream, tables, ws,
 };
 
 /// All of them. A new one comes here, and its handler into the list in [`super::openapi`].
@@ -42,6 +42,7 @@ pub fn routes() -> Vec<Place> {
         Place::at("/readyz").get(health::readyz),
         Place::at("/metrics").get(health::metrics),
         Place::at("/openapi.json").get(openapi::json),
+        Place::at("/asyncapi.json").get(asyncapi::json),
         Place::at("/docs").get(assets::docs),
         Place::at("/").get(assets::index),
         Place::at("/static/{path:.*}").get(assets::file),

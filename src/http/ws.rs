@@ -111,7 +111,7 @@ pub async fn accept<T>(
 #[utoipa::path(
     get, path = "/ws", tag = "changes", operation_id = "socket",
     summary = "The WebSocket",
-    description = "Changes as they happen, in the subprotocol `plank.v1`: docs/PROTOCOL.md has the messages. The query \
+    description = "Changes as they happen, in the subprotocol `plank.v1`: docs/PROTOCOL.md has the messages, and `/asyncapi.json` their schemas. The query \
         subscribes at once; without one the client sends `subscribe`. What is wrong with the query is said in an `error` \
         message, and the socket stays.",
     params(doc::SocketQuery),

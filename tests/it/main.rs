@@ -6,6 +6,7 @@
 mod abuse;
 mod altered;
 mod architecture;
+mod asyncapi;
 mod auth;
 mod capture;
 mod capture_cases;

@@ -159,6 +159,34 @@ pub struct Change {
     at: &'static str,
 }
 
+/// The messages of the WebSocket.
+#[derive(Serialize, ToSchema)]
+pub struct Messages {
+    #[schema(pattern = r"^3\.0\.")]
+    asyncapi: &'static str,
+    #[schema(value_type = Object)]
+    info: Value,
+    #[schema(value_type = Object)]
+    channels: Value,
+    #[schema(value_type = Object)]
+    operations: Value,
+    #[schema(value_type = Object)]
+    components: Value,
+}
+
+impl Messages {
+    /// Without what makes it long.
+    pub fn example() -> Self {
+        Self {
+            asyncapi: "3.0.0",
+            info: json!({"title": "plank"}),
+            channels: json!({"socket": {"address": "/ws"}}),
+            operations: json!({}),
+            components: json!({}),
+        }
+    }
+}
+
 /// This document.
 pub struct Document;
 

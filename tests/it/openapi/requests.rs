@@ -152,6 +152,8 @@ fn pages() -> Vec<Request> {
         get("/openapi.json"),
         get("/openapi.json").with("if-none-match", TAG),
         get("/openapi.json?token=x"),
+        get("/asyncapi.json"),
+        get("/asyncapi.json").with("if-none-match", TAG),
         get("/docs"),
         get("/docs").with("if-none-match", TAG),
         get("/"),
