@@ -9,6 +9,9 @@ use super::tables::One;
 /// The operations of a table.
 pub struct Methods<'a>(pub &'a One<'a>);
 
+/// What a method begins with that the caller may not use.
+const FORBIDDEN: &str = "The caller of this document may not: it is a 403.";
+
 /// Every answer with a problem that a read may have, with its status.
 const READ: &[(&str, &str)] = &[
     ("400", "RestMalformed"),
@@ -42,24 +45,14 @@ const BODY: &[(&str, &str)] = &[
 const VERSION: &[(&str, &str)] = &[("412", "RestChanged")];
 
 impl Methods<'_> {
-    /// The path item: the methods that the caller may use.
+    /// The path item. The address takes all methods, whoever asks.
     pub fn item(&self) -> Members {
-        let seen = self.0.seen;
         let mut item = Members::default();
         item.push("get", &self.select());
-        if seen.insert && self.0.is_writable() {
-            item.push("post", &self.insert());
-        }
-        if seen.update && self.0.is_writable() {
-            item.push("patch", &self.update());
-        }
-        let place = self.0.place();
-        if let Some(place) = place.filter(|_| seen.insert && seen.update && self.0.is_writable()) {
-            item.push("put", &self.replace(place));
-        }
-        if seen.delete {
-            item.push("delete", &self.delete());
-        }
+        item.push("post", &self.insert());
+        item.push("patch", &self.update());
+        item.push("put", &self.replace());
+        item.push("delete", &self.delete());
         item
     }
 
@@ -129,7 +122,7 @@ impl Methods<'_> {
             .body(self.0.schema_ref("Insert"), &self.0.values(false))
     }
 
-    fn replace(&self, place: Vec<Value>) -> Operation {
+    fn replace(&self) -> Operation {
         let mut answers = self.changed();
         answers.add(
             "201",
@@ -137,7 +130,7 @@ impl Methods<'_> {
             &["Write", "Place"],
             Some(self.rows()),
         );
-        let mut parameters = place;
+        let mut parameters = self.0.place();
         parameters.extend([self.select_back(), self.0.order()]);
         self.operation("replace", "Insert or replace a row of", answers)
             .takes(parameters)
@@ -208,6 +201,18 @@ impl Methods<'_> {
             _ => {
                 "Those that the filter names; without one it is a 400, unless `Prefer: plank-all-rows` says that all are meant."
             }
+        };
+        let seen = self.0.seen;
+        let may = match verb {
+            "insert" => seen.insert,
+            "update" => seen.update,
+            "replace" => seen.insert && seen.update,
+            "delete" => seen.delete,
+            _ => true,
+        };
+        let description = match may {
+            true => description.to_owned(),
+            false => format!("{FORBIDDEN} {description}"),
         };
         members.push("description", &description);
         Operation {

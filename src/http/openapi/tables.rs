@@ -1,5 +1,5 @@
 //! The part of the document that depends on the tables: for each its path below `/rest`, with the columns that the caller may
-//! see and the methods that it may use, and the schemas of its rows.
+//! see, and the schemas of its rows.
 
 use std::collections::HashSet;
 
@@ -47,11 +47,8 @@ impl Parts {
             parts
                 .schemas
                 .push(one.component("Row"), &one.schema(Way::Read));
-            if seen.insert || seen.update {
-                parts
-                    .schemas
-                    .push(one.component("Insert"), &one.schema(Way::Write));
-            }
+            let insert = one.schema(Way::Write);
+            parts.schemas.push(one.component("Insert"), &insert);
             parts.paths.push(path(&seen.table), &one.methods().item());
         }
         parts
@@ -128,7 +125,10 @@ impl<'a> One<'a> {
                     "A row of `{quoted}` to insert, or its columns to change. Text is read as PostgreSQL reads it in the column's type."
                 );
                 schema.push("description", &what);
-                schema.push("minProperties", &1);
+                // PostgreSQL may make all columns.
+                if self.columns(way).next().is_some() {
+                    schema.push("minProperties", &1);
+                }
                 schema.push("additionalProperties", &false);
             }
         }
@@ -165,11 +165,6 @@ impl<'a> One<'a> {
             Some(_) if count == 0 && !with_key => self.values(true),
             _ => values,
         }
-    }
-
-    /// Whether a client can write any column.
-    pub fn is_writable(&self) -> bool {
-        self.columns(Way::Write).next().is_some()
     }
 
     fn methods(&self) -> Methods<'_> {
@@ -228,15 +223,11 @@ impl<'a> One<'a> {
         filter(names.filter(|name| is_plain_word(name)))
     }
 
-    /// The conditions of a PUT, which name its row; `None` for a table that has no key, or one that no client can write.
-    pub fn place(&self) -> Option<Vec<Value>> {
+    /// The conditions of a PUT, which name its row.
+    pub fn place(&self) -> Vec<Value> {
         let key = &self.table.key;
-        let is_fixed = |name: &String| self.table.column(name).is_none_or(|c| c.fixed.is_some());
-        if key.is_empty() || key.iter().any(is_fixed) {
-            return None;
-        }
-        if !key.iter().all(|name| is_plain_word(name)) {
-            return Some(vec![self.filter()]);
+        if key.is_empty() || !key.iter().all(|name| is_plain_word(name)) {
+            return vec![self.filter()];
         }
         let example = |name: &String| {
             let column = self.table.column(name);
@@ -247,7 +238,7 @@ impl<'a> One<'a> {
             }
         };
         let one = |name: &String| column_filter(name, &example(name));
-        Some(key.iter().map(one).collect())
+        key.iter().map(one).collect()
     }
 
     /// The schema of the body of an insert: rows.

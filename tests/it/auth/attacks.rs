@@ -278,6 +278,7 @@ async fn nothing_is_open_without_a_token() {
         "/livez",
         "/readyz",
         "/openapi.json",
+        "/asyncapi.json",
         "/docs",
         "/",
         "/metrics",
