@@ -103,7 +103,7 @@ impl Documents {
         if let Some(known) = self.known(version, &sight) {
             return Some(known);
         }
-        // A thousand tables take some 50 ms, in which no socket of this worker should wait.
+        // Of many tables it is megabytes: no socket of this worker should wait for it.
         let made = web::block(move || Arc::new(Served::of(&tables)))
             .await
             .ok()?;
