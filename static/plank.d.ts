@@ -60,12 +60,60 @@ export class Client {
   readonly state: State;
   /** Calls `listener` with the present state at once and with each later one, also when the network comes or goes. */
   onState(listener: (state: State) => void): () => void;
+  /** To write a table, as PostgreSQL reads its name. Nothing is sent yet. */
+  table(name: string): Table;
   /** Lasts until `close()` or `ended`, across all connections. */
   subscribe(spec: Spec, handlers?: Handlers): Subscription;
   /** Ends the wait for the next attempt now. */
   reconnect(): void;
   /** For good; loops over its subscriptions end. */
   close(): void;
+}
+
+/**
+ * Writes, each in one transaction and once, however often it has to be sent: for up to a minute, while the server or the network is
+ * away. Writes of the same row by this client are carried out in their order.
+ *
+ * Subscriptions of the same table show a write in `rows` at once, and have its key in `pending` until they have passed it. Then the
+ * promise resolves: with the row as the write left it, null where the client may not see it. It waits for at most 30 s after the
+ * answer, and not for a subscription that was closed or refused. When it rejects, with a `WriteError`, `rows` is what it was.
+ *
+ * Values are those of JSON; a `bigint` and numbers like `Infinity` are sent as text, which PostgreSQL reads.
+ */
+export interface Table {
+  insert(values: Row): Promise<Row | null>;
+  /** At most 1,000, all or none. */
+  insert(values: readonly Row[]): Promise<(Row | null)[]>;
+  /**
+   * @param key All columns of the primary key, as in a change.
+   * @param values Those that change.
+   */
+  update(key: Row, values: Row, options?: WriteOptions): Promise<Row | null>;
+  /** Inserts a row, or changes the one with its primary key. */
+  upsert(values: Row): Promise<Row | null>;
+  upsert(values: readonly Row[]): Promise<(Row | null)[]>;
+  /** Resolves with the row as it was. */
+  delete(key: Row, options?: WriteOptions): Promise<Row | null>;
+}
+
+export interface WriteOptions {
+  /** What the row must have, say `{ version: 3 }`: plain values of some columns. Else it is refused, with status 412. */
+  ifMatch?: Row;
+}
+
+/** Why nothing was written; its `name` is `WriteError`. */
+export interface WriteError extends Error {
+  name: "WriteError";
+  /** Of HTTP. 404: there is no such row; 409: another row is in the way; 412: `ifMatch`; 0: no answer. */
+  status: number;
+  /** An SQLSTATE, or one of docs/REST.md. `outcome_unknown`: a minute was not enough, and it may have been written. */
+  code: string;
+  /** The column that it is about, where one is known. */
+  column: string | null;
+  details: string | null;
+  hint: string | null;
+  /** Which of several rows. */
+  index: number;
 }
 
 export interface Spec {
@@ -132,6 +180,8 @@ export interface Handlers {
   snapshot?(message: { rows: Row[]; more: boolean; cursor: string }): void;
   /** A whole batch, which `rows` has already. */
   changes?(batch: Batch): void;
+  /** `rows` has changed by a write of this client: it is shown, or taken back, or shown as the server has it. */
+  pending?(): void;
   /** The link was lost. `live` follows and what was missed, unless the phase is `closed`. */
   down?(): void;
   /** The stream broke: what was there is void. `live` follows; without `snapshot` it is the caller who has to load again. */
@@ -145,9 +195,14 @@ export interface Handlers {
 export interface Subscription extends AsyncIterable<Piece> {
   /**
    * With `snapshot`, the table (as filtered) by `keyOf` of its key; always the same map. It changes by whole batches, and by
-   * whole snapshots. Empty for a table without a primary key.
+   * whole snapshots, and by writes of this client (`Client.table`). Empty for a table without a primary key.
    */
   readonly rows: Map<string, Row>;
+  /**
+   * The keys in `rows` of writes that the subscription has not passed, and what they do. A deleted row is not in `rows` any more. A
+   * row whose key the server will choose has one of this client until then.
+   */
+  readonly pending: Map<string, "insert" | "update" | "upsert" | "delete">;
   /** The columns of the primary key, once live; `[]` without one. */
   readonly key: string[] | null;
   /** Whether the present link has confirmed it. */

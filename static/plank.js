@@ -1,6 +1,6 @@
 /**
- * A client of plank: docs/CLIENT.md and plank.d.ts say how it is used. One link at a time, which subscriptions outlive; stream.js
- * is loaded where WebSockets are blocked.
+ * A client of plank: docs/CLIENT.md and plank.d.ts say how it is used. One link at a time, which subscriptions outlive;
+ * stream.js and table.js are loaded where they are needed.
  */
 
 /** A link of this age ends the back-off. */
@@ -29,7 +29,6 @@ export function parse(text) {
   return JSON.parse(/\d{16}/.test(text) ? text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g, exact) : text);
 }
 
-/** Two and a half heartbeats. */
 export const silenceMax = ({ heartbeat_s }) => heartbeat_s * 2500;
 
 const streams = () => import("./stream.js");
@@ -75,7 +74,7 @@ function retryWait(code, reason, attempt, random) {
 }
 
 /** A handler that throws stops nothing else. */
-function tell(handlers, name, message) {
+export function tell(handlers, name, message) {
   try {
     handlers[name]?.(message);
   } catch (error) {
@@ -83,7 +82,6 @@ function tell(handlers, name, message) {
   }
 }
 
-/** A link of the chain of batches. */
 function pending() {
   const link = {};
   link.promise = new Promise((resolve) => (link.resolve = resolve));
@@ -92,6 +90,7 @@ function pending() {
 
 class Subscription {
   rows = new Map();
+  pending = new Map();
   key = null;
   live = false;
   catching_up = false;
@@ -127,7 +126,6 @@ class Subscription {
     }
   }
 
-  /** A batch, an error, or the end, which stays. */
   _push(batch, error) {
     const next = pending();
     this.#next.resolve({ batch, error, next });
@@ -146,14 +144,18 @@ class Subscription {
   _hear(message) {
     const { handlers } = this;
     const { type, topic, cursor, changes, last } = message;
+    if (this._writes?.hears(message)) return;
     if (type === "changes") {
       if (topic !== this.#topic) return;
-      // Spread they may be too many arguments.
-      for (const change of changes) this.#unfinished.push(change);
+      this.#unfinished.push(changes);
       if (!last) return;
-      const batch = { changes: this.#unfinished, cursor };
-      this.#unfinished = [];
-      this.#apply(batch);
+      const batch = { changes: this.#unfinished.splice(0).flat(), cursor };
+      this.#put(batch.changes);
+      if (this.catching_up) this.caught_up += batch.changes.length;
+      tell(handlers, "changes", batch);
+      // After the handler: never ahead of what was applied.
+      this.cursor = cursor;
+      this._push(batch);
     } else if (type === "heartbeat") {
       if (this.live && cursor) this.cursor = cursor;
     } else if (type === "snapshot") {
@@ -164,7 +166,7 @@ class Subscription {
       this.#topic = topic;
       const pieces = this.#pieces;
       this.#pieces = null;
-      if (pieces) this.#replace(pieces.flat());
+      if (pieces) this.#put([{ op: "truncate" }, ...pieces.flat().map((row) => ({ key: row, row }))]);
       tell(handlers, "live", message);
       if (pieces) this._push({ changes: [], cursor, snapshot: true });
     } else if (type === "reset") {
@@ -189,14 +191,9 @@ class Subscription {
   }
 
   /** In one step: never half of a table. */
-  #replace(rows) {
-    this.rows.clear();
-    if (this.key.length) for (const row of rows) this.rows.set(keyOf(row, this.key), row);
-  }
-
-  #apply(batch) {
-    const { rows, key } = this;
-    const { changes } = batch;
+  #put(changes) {
+    const { rows, key, _writes } = this;
+    _writes?.lift();
     if (this.spec.snapshot && key.length) {
       for (const { op, key: of, row } of changes) {
         if (op === "truncate") rows.clear();
@@ -204,20 +201,16 @@ class Subscription {
         else rows.set(keyOf(of, key), row);
       }
     }
-    if (this.catching_up) this.caught_up += changes.length;
-    tell(this.handlers, "changes", batch);
-    // After the handler: never ahead of what was applied.
-    this.cursor = batch.cursor;
-    this._push(batch);
+    _writes?.lay(changes);
   }
 }
 
 export class Client {
   state = { phase: "connecting", since: Date.now(), retry_at: null, attempt: 0, close: null, server: null, transport: "ws" };
-  #url;
-  #options;
+  _url;
+  _options;
   #link;
-  #subscriptions = new Map();
+  _subscriptions = new Map();
   #listeners = new Set();
   #ids = 0;
   #retry_timer;
@@ -227,24 +220,31 @@ export class Client {
   #is_refused = false;
   #silence_max_ms = WELCOME_MAX_MS;
   #silence = watch(
-    () => this.#send({ type: "ping" }),
+    () => this._send({ type: "ping" }),
     () => this.#lost(4002, "nothing was heard"),
   );
 
   constructor(url, options = {}) {
-    this.#url = new URL(url, globalThis.document?.baseURI);
-    this.#url.protocol = this.#url.protocol.replace("http", "ws");
-    this.#options = options;
+    this._url = new URL(url, globalThis.document?.baseURI);
+    this._url.protocol = this._url.protocol.replace("http", "ws");
+    this._options = options;
     this.#listen("addEventListener");
     this.#open();
   }
 
   subscribe(spec, handlers = {}) {
     const subscription = new Subscription(this, `s${++this.#ids}`, spec, handlers);
-    this.#subscriptions.set(subscription.id, subscription);
+    this._subscriptions.set(subscription.id, subscription);
     subscription.renew();
     if (this.state.phase === "closed") subscription._push();
     return subscription;
+  }
+
+  table(name) {
+    const load = () => import("./table.js");
+    load().catch(() => {});
+    const op = (op) => async (...values) => (await load()).write(this, name, op, ...values);
+    return { insert: op("insert"), update: op("update"), upsert: op("upsert"), delete: op("delete") };
   }
 
   onState(listener) {
@@ -272,8 +272,8 @@ export class Client {
 
   _subscribe(subscription) {
     const { id, spec, cursor } = subscription;
-    if (subscription._asked || !this.#subscriptions.has(id)) return;
-    subscription._asked = this.#send({ ...spec, type: "subscribe", id, since: cursor ?? undefined });
+    if (subscription._asked || !this._subscriptions.has(id)) return;
+    subscription._asked = this._send({ ...spec, type: "subscribe", id, since: cursor ?? undefined });
     this._ask(subscription);
   }
 
@@ -281,31 +281,31 @@ export class Client {
   _ask(subscription) {
     const { id, spec, cursor } = subscription;
     subscription.caught_up = 0;
-    subscription.catching_up = !!(cursor || spec.snapshot) && this.#send({ type: "ping", id });
+    subscription.catching_up = !!(cursor || spec.snapshot) && this._send({ type: "ping", id });
   }
 
   _unsubscribe(subscription) {
     const { id } = subscription;
-    if (!this.#subscriptions.delete(id)) return;
-    if (subscription._asked) this.#send({ type: "unsubscribe", id });
+    if (!this._subscriptions.delete(id)) return;
+    if (subscription._asked) this._send({ type: "unsubscribe", id });
     subscription._forget();
     subscription._push();
   }
 
   #open() {
     clearTimeout(this.#retry_timer);
-    const { WebSocket: Socket = globalThis.WebSocket, auth } = this.#options;
+    const { WebSocket: Socket = globalThis.WebSocket, auth } = this._options;
     const is_stream = !Socket || this.#is_blocked;
     // After a stream a WebSocket has its chance again.
     this.#is_blocked = false;
     const attempt = (this.#link = {});
     const dial = ([token, module]) => {
       if (this.#link !== attempt) return;
-      const link = (this.#link = module ? new module.Stream(this.#url, this.#fetch, Socket) : new Socket(this.#url.href));
+      const link = (this.#link = module ? new module.Stream(this._url, this._fetch, Socket) : new Socket(this._url.href));
       link.onopen = () => token && link.send(JSON.stringify({ type: "auth", token }));
       link.onmessage = ({ data }) => this.#receive(data);
       link.onrenew = () => {
-        for (const subscription of this.#subscriptions.values()) subscription._forget();
+        for (const subscription of this._subscriptions.values()) subscription._forget();
         this.#renew();
       };
       link.onclose = ({ code, reason }) => this.#lost(code, reason);
@@ -315,17 +315,17 @@ export class Client {
     this.#silence.heard(WELCOME_MAX_MS);
     if (is_stream || auth?.call) {
       const failed = (error) => this.#link === attempt && this.#lost(1006, `${error}`);
-      Promise.all([this.#token(), is_stream && streams()]).then(dial, failed);
+      Promise.all([this._token(), is_stream && streams()]).then(dial, failed);
     } else dial([auth]);
     this.#set({ phase: "connecting", retry_at: null, transport: is_stream ? "sse" : "ws" });
   }
 
-  async #token() {
-    const { auth } = this.#options;
-    return auth?.call ? auth() : auth;
+  async _token() {
+    const { auth } = this._options;
+    return (this._known = await (auth?.call ? auth() : auth));
   }
 
-  #fetch = (...request) => (this.#options.fetch ?? fetch)(...request);
+  _fetch = (...request) => (this._options.fetch ?? fetch)(...request);
 
   /** A dead link delays its close for minutes. */
   #drop() {
@@ -343,7 +343,7 @@ export class Client {
   #lost(code, reason) {
     const was_dialled = this.#link?.close;
     this.#drop();
-    const { random = Math.random, auth } = this.#options;
+    const { random = Math.random, auth } = this._options;
     const { phase, since, transport } = this.state;
     const now = Date.now();
     const was_open = phase === "open";
@@ -367,7 +367,7 @@ export class Client {
 
   /** A socket does not tell how its handshake was answered: the server does. */
   async #judge() {
-    const answer = await ask(this.#url, "?why", this.#fetch);
+    const answer = await ask(this._url, "?why", this._fetch);
     if (!answer.status) return;
     const verdict = (await streams()).judge(answer, this.#failed, this.state.since);
     const { phase } = this.state;
@@ -376,19 +376,18 @@ export class Client {
   }
 
   #forget(is_over, error) {
-    for (const subscription of [...this.#subscriptions.values()]) {
+    for (const subscription of [...this._subscriptions.values()]) {
       if (subscription._forget()) tell(subscription.handlers, "down");
       if (is_over) subscription._push(null, error);
     }
   }
 
-  #send(message) {
+  _send(message) {
     const is_open = this.state.phase === "open";
     if (is_open) this.#link.send(JSON.stringify(message));
     return is_open;
   }
 
-  /** Text, or a message of a stream. */
   #receive(data) {
     let message = data;
     try {
@@ -397,15 +396,15 @@ export class Client {
       return this.#lost(1006, "a message that is no JSON");
     }
     const { type, id } = message;
-    const subscription = this.#subscriptions.get(id);
+    const subscription = this._subscriptions.get(id);
     if (message.heartbeat_s > 0) this.#silence_max_ms = silenceMax(message);
     this.#silence.heard(this.#silence_max_ms);
     if (type === "welcome") this.#welcome(message);
     else if (type === "authenticated") this.#authenticated(message);
     else if (subscription) subscription._hear(message);
-    else if (type === "error") tell(this.#options, "onError", message);
+    else if (type === "error") tell(this._options, "onError", message);
     // Of a topic, or for all.
-    else if (id === undefined) for (const each of [...this.#subscriptions.values()]) each._hear(message);
+    else if (id === undefined) for (const each of [...this._subscriptions.values()]) each._hear(message);
     if (type === "subscribed") this.#is_refused = false;
   }
 
@@ -418,20 +417,20 @@ export class Client {
   }
 
   #renew() {
-    for (const subscription of this.#subscriptions.values()) subscription.renew();
+    for (const subscription of this._subscriptions.values()) subscription.renew();
   }
 
   #authenticated({ exp, expires_in = exp - Date.now() / 1000 }) {
     const link = this.#link;
     this.#is_refused = false;
     clearTimeout(this.#renew_timer);
-    if (!this.#options.auth?.call || !(exp > 0)) return;
+    if (!this._options.auth?.call || !(exp > 0)) return;
     // This clock may be wrong.
     const left_ms = expires_in * 1000;
     const wait_ms = Math.max(RENEW_MIN_MS, left_ms - RENEW_MS, Math.min(left_ms / 2, RENEW_MS));
     this.#renew_timer = setTimeout(async () => {
-      const token = await this.#token().catch(() => null);
-      if (token && link === this.#link) this.#send({ type: "auth", token });
+      const token = await this._token().catch(() => null);
+      if (token && link === this.#link) this._send({ type: "auth", token });
     }, Math.min(TIMER_MAX_MS, wait_ms));
   }
 

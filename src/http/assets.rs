@@ -100,7 +100,7 @@ pub async fn docs(request: HttpRequest) -> Result<HttpResponse, Problem> {
 /// 404.
 #[utoipa::path(
     get, path = "/static/{path}", tag = "pages",
-    summary = "A file of these pages", description = "Scripts, styles, and the client `plank.js` with `stream.js`.",
+    summary = "A file of these pages", description = "Scripts, styles, and the client `plank.js` with `stream.js` and `table.js`.",
     params(doc::FilePath, doc::IfNoneMatch),
     responses(
         (

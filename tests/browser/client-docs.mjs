@@ -87,6 +87,14 @@ function suite() {
     await program.end();
   });
 
+  test("Writes", async () => {
+    const program = await run("Writes");
+    await program.says("in rows: true");
+    await program.says("refused: 412");
+    assert.equal(await program.ended, 0, program.out);
+    assert.match(program.out, /^Paint the fence \(being written\)$/m);
+  });
+
   test("Loops", async () => {
     const program = await run("Loops");
     // It says nothing before the first change: until it has seen one, another may be its first.

@@ -12,20 +12,22 @@ const STATIC = new URL("../../static/", import.meta.url);
 const read = (name) => readFile(new URL(name, STATIC), "utf8");
 const zipped = async (name) => gzipSync(await read(name), { level: 9 }).length;
 
-test("plank.js is at most 5 KiB gzipped, alone, and what streams need at most 3 KiB", async () => {
+test("plank.js is at most 5,000 bytes gzipped, alone; what streams need at most 3 KiB, and what writes need at most 6", async () => {
   const source = await read("plank.js");
-  assert.deepEqual([...source.matchAll(/\bimport\b[^;]*?["'](.*?)["']/g)].map(([, name]) => name), ["./stream.js"]);
-  assert.match(source, /import\("\.\/stream\.js"\)/, "which is loaded only where it is needed");
-  assert.deepEqual([...(await read("stream.js")).matchAll(/\bfrom "(.*?)"/g)].map(([, name]) => name), ["./plank.js"]);
-  const sizes = [await zipped("plank.js"), await zipped("stream.js")];
-  assert.ok(sizes[0] <= 5 * 1024 && sizes[1] <= 3 * 1024, `${sizes} bytes`);
+  assert.deepEqual([...source.matchAll(/\bimport\b[^;]*?["'](.*?)["']/g)].map(([, name]) => name), ["./stream.js", "./table.js"]);
+  for (const part of [/import\("\.\/stream\.js"\)/, /import\("\.\/table\.js"\)/]) assert.match(source, part, "which is loaded only where it is needed");
+  for (const part of ["stream.js", "table.js"]) {
+    assert.deepEqual([...(await read(part)).matchAll(/\bfrom "(.*?)"/g)].map(([, name]) => name), ["./plank.js"]);
+  }
+  const sizes = [await zipped("plank.js"), await zipped("stream.js"), await zipped("table.js")];
+  assert.ok(sizes[0] <= 5_000 && sizes[1] <= 3 * 1024 && sizes[2] <= 6 * 1024, `${sizes} bytes`);
 });
 
 test("the package has the client, its types and its licences, and nothing else of the page", async () => {
   const { stdout } = await promisify(execFile)("npm", ["pack", "--dry-run", "--json"], { cwd: fileURLToPath(STATIC) });
   const [{ files, name }] = JSON.parse(stdout);
   assert.equal(name, "plank-client");
-  const wanted = ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "package.json", "plank.d.ts", "plank.js", "stream.js"];
+  const wanted = ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "package.json", "plank.d.ts", "plank.js", "stream.js", "table.js"];
   assert.deepEqual(files.map(({ path }) => path).sort(), wanted);
   for (const gone of ["README.md", "LICENSE-MIT", "LICENSE-APACHE"]) await assert.rejects(read(gone), { code: "ENOENT" }, "what packing needs is gone");
   const { version } = JSON.parse(await read("package.json"));
@@ -36,7 +38,7 @@ test("the types name what a client and a subscription have", async () => {
   const types = await read("plank.d.ts");
   const members = (name) => {
     const [, body] = types.match(new RegExp(`^export (?:class|interface) ${name}\\b[^{]*\\{\\n([^]*?)^\\}`, "m"));
-    return [...body.matchAll(/^ {2}(?:readonly )?(\w+)\??[(:]/gm)].map(([, member]) => member).sort();
+    return [...new Set([...body.matchAll(/^ {2}(?:readonly )?(\w+)\??[(:]/gm)].map(([, member]) => member))].sort();
   };
   class Silent {
     close() {}
@@ -51,6 +53,7 @@ test("the types name what a client and a subscription have", async () => {
   };
   assert.deepEqual(members("Client"), has(client));
   assert.deepEqual(members("Subscription"), has(subscription));
+  assert.deepEqual(members("Table"), Object.keys(client.table("items")).sort());
   assert.deepEqual(members("State"), Object.keys(client.state).sort());
   for (const name of ["connect", "keyOf", "Client"]) assert.match(types, new RegExp(`^export (?:function|class) ${name}\\b`, "m"));
 });

@@ -47,6 +47,7 @@ async fn the_page_and_its_files_are_served() {
     for (file, kind) in [
         ("plank.js", "javascript"),
         ("stream.js", "javascript"),
+        ("table.js", "javascript"),
         ("style.css", "css"),
         ("vendor/preact.mjs", "javascript"),
     ] {
