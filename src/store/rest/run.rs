@@ -347,14 +347,15 @@ fn written(row: &Row) -> Result<Written, StoreError> {
     })
 }
 
-/// The place in the log of a snapshot, and of a transaction that it did not see. None if too many began in between.
+/// The place in the log of a snapshot, and of a transaction that it did not see. None if too many began in between. `newest` was
+/// asked for behind it: a transaction of one's own that is above has no row in the log, and would never be passed.
 fn place(snapshot: &str, own: Option<u64>, newest: Option<&str>) -> Option<Snapshot> {
     let mut snapshot = Snapshot::parse(snapshot)?;
     if let Some(own) = own {
         snapshot = snapshot.and_own(own, BETWEEN_MAX)?;
     }
     let newest = newest.and_then(|newest| newest.parse().ok()).unwrap_or(0);
-    Some(snapshot.up_to(newest.max(own.unwrap_or(0))))
+    Some(snapshot.up_to(newest))
 }
 
 /// Where the log is now.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{header, send, start};
+use super::{get, header, send, start};
 use crate::support::until;
 
 #[actix_web::test]
@@ -60,5 +60,37 @@ async fn a_pong_for_the_cursor_of_a_write_comes_behind_its_change() {
         app.metric(metric).await > 0.0
     })
     .await;
+    app.stop().await.unwrap();
+}
+
+#[actix_web::test]
+async fn a_write_that_changes_nothing_has_a_receipt_at_once_and_a_place_to_go_on_from() {
+    let app = start().await;
+    let mut client = app.subscribed("orders").await;
+    let none = r#"{"status":"done"}"#;
+    let there = r#"{"id":1,"name":"tea"}"#;
+    let ignore = "resolution=ignore-duplicates";
+    for (method, path, prefer, body) in [
+        ("PATCH", "/rest/orders?id=eq.99", "", none),
+        ("DELETE", "/rest/orders?id=eq.99", "", ""),
+        ("POST", "/rest/orders", ignore, there),
+    ] {
+        // With a key the transaction writes all the same, only no row of a watched table.
+        for key in [None, Some("k")] {
+            let what = format!("{method} {path} {key:?}");
+            let key = key.map(|key| format!("{key}-{method}"));
+            let mut headers = vec![("prefer", prefer)];
+            headers.extend(key.as_deref().map(|key| ("idempotency-key", key)));
+            let (status, headers, answer) = send(&app, method, path, &headers, body).await;
+            assert!(matches!(status, 201 | 204), "{what}: {answer}");
+            let cursor = header(&headers, "plank-cursor");
+            client
+                .send(json!({"type": "ping", "id": "a", "cursor": cursor}))
+                .await;
+            client.expect("pong").await;
+            let path = format!("/api/changes?table=orders&since={cursor}");
+            assert_eq!(get(&app, &path).await["changes"], json!([]), "{what}");
+        }
+    }
     app.stop().await.unwrap();
 }
