@@ -5,6 +5,7 @@ mod clients;
 mod input;
 mod keys;
 mod policies;
+mod random;
 mod read;
 mod receipts;
 mod write;
