@@ -9,6 +9,7 @@ use crate::config::ServeArgs;
 use crate::text::one_line;
 
 mod doctor;
+mod gen_types;
 mod log_format;
 mod migrate;
 mod policy;
@@ -57,6 +58,8 @@ enum Command {
     Revoke(policy::RevokeArgs),
     /// Print the changes of a table as they happen, from a running plank
     Tail(tail::TailArgs),
+    /// Write the types of the tables for a programming language
+    Gen(gen_types::GenArgs),
     /// Make a token with the secret of a server, or say what is wrong with one
     Token(token::TokenArgs),
     /// Say what is wrong with the database, its tables, this machine or the proxy, and what to do; exit status 1 if anything is
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => policy::explain(&args),
         Command::Revoke(args) => policy::revoke(&args),
         Command::Tail(args) => tail::run(args),
+        Command::Gen(args) => gen_types::run(args),
         Command::Token(args) => token::run(&args),
         Command::Doctor(args) => doctor::run(args),
     };

@@ -15,7 +15,7 @@
 //! - [`retention`]: how much of the log is kept.
 //! - [`canary`]: the heartbeat row.
 //! - [`watch`]: which tables are live.
-//! - [`inspect`]: what `plank doctor` looks at.
+//! - [`inspect`]: what `plank doctor` looks at. [`shapes`]: what `plank gen types` writes down.
 //! - [`private`]: a PostgreSQL of plank's own.
 
 pub mod canary;
@@ -40,6 +40,7 @@ pub mod rest;
 pub mod retention;
 pub mod revoked;
 mod session;
+pub mod shapes;
 pub mod sqlstate;
 pub mod tickets;
 mod tls;

@@ -32,6 +32,7 @@ mod filter_random;
 mod filter_state;
 mod filter_types;
 mod fuzz;
+mod gen_types;
 mod handshake;
 mod hostile;
 mod items;

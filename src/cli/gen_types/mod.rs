@@ -1,0 +1,151 @@
+//! `plank gen types`: the tables of a database as types of a programming language.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::app::{self, AppError};
+use crate::config::{Config, DatabaseArgs};
+use crate::store::shapes::{self, Shapes};
+
+use super::watch::text;
+
+mod json_schema;
+mod names;
+mod python;
+mod typescript;
+mod zod;
+
+/// The settings of `plank gen`.
+#[derive(Args, Debug)]
+pub struct GenArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Types of the tables that are watched, for TypeScript, Python or JSON Schema
+    Types(TypesArgs),
+}
+
+/// The settings of `plank gen types`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "The types are those of the JSON that clients get and send: a timestamp is a text, a bigint is a number unless \
+    --stringify-wide-numbers says otherwise.\n\n\
+    Examples:\n  plank gen types > src/database.ts\n  plank gen types --lang python --output app/tables.py\n  \
+    plank gen types --check src/database.ts"
+)]
+struct TypesArgs {
+    /// The language
+    #[arg(long, value_enum, default_value_t = Language::Typescript)]
+    lang: Language,
+
+    /// TypeScript: checks for zod as well
+    #[arg(long)]
+    zod: bool,
+
+    /// Every table, and not only those that are watched. Of a watched one only the columns that clients may see
+    #[arg(long)]
+    all: bool,
+
+    /// As the server runs: bigint and numeric are texts
+    #[arg(long, env = "PLANK_STRINGIFY_WIDE_NUMBERS")]
+    stringify_wide_numbers: bool,
+
+    /// Write a file [default: standard output]
+    #[arg(long, value_name = "FILE", conflicts_with = "check")]
+    output: Option<PathBuf>,
+
+    /// Write nothing; exit status 1 if the file is not what would be written
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Language {
+    Typescript,
+    Python,
+    JsonSchema,
+}
+
+/// How the types are written.
+#[derive(Clone, Copy, Debug)]
+struct Style {
+    /// `bigint` and `numeric` are texts.
+    stringifies: bool,
+}
+
+/// Runs it.
+pub fn run(args: GenArgs) -> Result<(), AppError> {
+    let What::Types(args) = args.what;
+    if args.zod && args.lang != Language::Typescript {
+        return Err(AppError("--zod goes with --lang typescript only".into()));
+    }
+    super::start_logger("warn");
+    let config = Config::for_database(&args.database).map_err(text)?;
+    let shapes = actix_rt::System::new().block_on(async {
+        let database = app::database_beside(&config)?;
+        let shapes = shapes::read(&database.listen, args.all).await;
+        shapes.map_err(text)
+    })?;
+    if shapes.tables.is_empty() {
+        let why = match args.all {
+            true => "the database has no table",
+            false => {
+                "no table is watched: plank watch TABLE makes one live, and --all takes every table"
+            }
+        };
+        return Err(AppError(why.into()));
+    }
+    let written = write(&shapes, &args);
+    let failed = |what: &str, path: &PathBuf, error: &std::io::Error| {
+        AppError(format!("{what} {}: {error}", path.display()))
+    };
+    match (&args.check, &args.output) {
+        (Some(path), _) => {
+            let known = fs::read_to_string(path).map_err(|e| failed("can't read", path, &e))?;
+            match known == written {
+                true => Ok(()),
+                false => Err(AppError(format!(
+                    "{} is not what the database says{}; run plank gen types again with --output",
+                    path.display(),
+                    first_difference(&known, &written)
+                ))),
+            }
+        }
+        (None, Some(path)) => fs::write(path, written).map_err(|e| failed("can't write", path, &e)),
+        // A reader that has gone is no reason to fail: it is done.
+        (None, None) => {
+            let _ = std::io::stdout().write_all(written.as_bytes());
+            Ok(())
+        }
+    }
+}
+
+fn write(shapes: &Shapes, args: &TypesArgs) -> String {
+    let style = Style {
+        stringifies: args.stringify_wide_numbers,
+    };
+    match args.lang {
+        Language::Typescript if args.zod => {
+            typescript::write(shapes, style) + "\n" + &zod::write(shapes, style)
+        }
+        Language::Typescript => typescript::write(shapes, style),
+        Language::Python => python::write(shapes, style),
+        Language::JsonSchema => json_schema::write(shapes, style),
+    }
+}
+
+fn first_difference(known: &str, written: &str) -> String {
+    let mut lines = known.lines().zip(written.lines());
+    let place = lines.position(|(known, written)| known != written);
+    let shorter = known.lines().count().min(written.lines().count());
+    format!(" (line {})", place.unwrap_or(shorter) + 1)
+}
