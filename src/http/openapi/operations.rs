@@ -45,7 +45,7 @@ const BODY: &[(&str, &str)] = &[
 const VERSION: &[(&str, &str)] = &[("412", "RestChanged")];
 
 impl Methods<'_> {
-    /// The path item. The address takes all methods, whoever asks.
+    /// The path item. The address takes all methods, no matter who asks.
     pub fn item(&self) -> Members {
         let mut item = Members::default();
         item.push("get", &self.select());
