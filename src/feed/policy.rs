@@ -83,7 +83,7 @@ pub struct Grant {
 /// The policy that a grant comes from. It has to be looked up where the rows are read: a server learns of a new one a moment
 /// later.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct PolicyVersion {
     /// The table; of a partition its root.
     pub rel: Oid,
     /// Whose.
@@ -96,8 +96,8 @@ pub struct Held {
 
 impl Grant {
     /// What it stands and falls with.
-    pub fn held(&self, rel: Oid, right: Right) -> Held {
-        Held {
+    pub fn held(&self, rel: Oid, right: Right) -> PolicyVersion {
+        PolicyVersion {
             rel,
             role: self.role.clone(),
             right,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::catalog::{Oid, Table};
 use super::filter::datum::Unreadable;
 use super::filter::{Filter, Opened, Shape};
-use super::policy::{Grant, Held, Right};
+use super::policy::{Grant, PolicyVersion, Right};
 use super::projection::Projection;
 use super::snapshot::Snapshot;
 
@@ -123,7 +123,7 @@ pub struct View {
     /// Whether rows may be hidden from those who see it: then one that leaves is told by its key alone.
     pub is_guarded: bool,
     /// The policy by which they are seen; none where everybody sees everything.
-    pub held: Option<Held>,
+    pub held: Option<PolicyVersion>,
     /// Whether of each key only the newest change leaves.
     pub conflates: bool,
 }

@@ -1,4 +1,4 @@
-//! The dashboard: files of `static/`, embedded in the binary. How their bytes are made ready is in [`super::packed`].
+//! The dashboard: files of `static/`, embedded in the binary. How their bytes are made ready is in [`super::asset_cache`].
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,8 +13,8 @@ use bytes::Bytes;
 use rust_embed::{EmbeddedFile, RustEmbed};
 use sha2::{Digest as _, Sha256};
 
+use super::asset_cache::{Packed, packed};
 use super::openapi as doc;
-use super::packed::{Packed, packed};
 use super::problem::Problem;
 
 #[derive(RustEmbed)]

@@ -8,19 +8,19 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::time::timeout;
 
 use crate::actor::message::Find;
-use crate::feed::render::Unfit;
+use crate::feed::change_encoder::Unfit;
 use crate::limits::{CHANGES_DEFAULT, CHANGES_MAX, LONG_POLL_WAIT_MAX_S, STATEMENT_MAX};
 use crate::store::HistoryError;
 use crate::store::history::Lost;
 use crate::wire::message::{Refusal, ResetReason, Subscribe};
 
 use super::State;
+use super::credentials::Who;
 use super::long_poll;
 use super::openapi as doc;
-use super::pieces;
 use super::problem::Problem;
 use super::query::{self, refused};
-use super::who::Who;
+use super::streaming_body;
 
 mod page;
 mod step;
@@ -75,7 +75,7 @@ pub async fn history(
     let metrics = state.metrics.clone();
     let history = state.history_for(&request, &who.0);
     let page = Page::new(state, history, found, since, limit, request.peer_addr());
-    let (pieces, body) = pieces::channel();
+    let (pieces, body) = streaming_body::channel();
     actix_rt::spawn(page.write(pieces, metrics));
     Ok(answer().streaming(body.begun().await?))
 }

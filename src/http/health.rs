@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 use crate::limits::{LAG_MAX, PING_INTERVAL, PING_MAX};
 
 use super::State;
+use super::credentials;
 use super::openapi as doc;
 use super::problem::Problem;
-use super::who;
 
 /// The answer of `/livez`.
 #[derive(Serialize, ToSchema)]
@@ -117,7 +117,7 @@ pub async fn metrics(
     request: HttpRequest,
     state: web::Data<State>,
 ) -> Result<HttpResponse, Problem> {
-    who::check_operator(&state, &request).await?;
+    credentials::check_operator(&state, &request).await?;
     Ok(HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
         .body(state.metrics.render()))

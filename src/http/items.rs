@@ -7,11 +7,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::feed::Right;
 use crate::store::items::{self, Expect, Item, Outcome, Write};
 
+use super::credentials::{self, Who};
 use super::etag::tags;
 use super::observe::NO_TRANSFORM;
 use super::openapi as doc;
 use super::problem::Problem;
-use super::who::{self, Who};
 use super::{State, body, list, prefix, soon};
 
 use fields::fields;
@@ -290,7 +290,7 @@ fn respond(status: StatusCode, item: Item, location: Option<String>) -> HttpResp
 fn refused(id: i64, outcome: Outcome, conditions: &Conditions) -> Problem {
     match outcome {
         Outcome::Changed(item) => conditions.unmet(&item),
-        Outcome::Forbidden => who::forbidden("your role may not do that with this item"),
+        Outcome::Forbidden => credentials::forbidden("your role may not do that with this item"),
         Outcome::Taken => taken(),
         Outcome::Done(_) | Outcome::Hidden(_) | Outcome::Missing => missing(id),
     }

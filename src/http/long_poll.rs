@@ -25,9 +25,9 @@ use crate::wire::unframe::{Head, Part, Unframer};
 
 use super::State;
 use super::changes;
+use super::credentials;
 use super::problem::Problem;
 use super::query;
-use super::who;
 
 const TRANSPORT: TransportLabel = TransportLabel {
     transport: "long-poll",
@@ -288,7 +288,7 @@ fn error(text: &[u8]) -> Problem {
     match &*code {
         "unknown_table" => query::unknown_table(&message),
         "busy" => Problem::unavailable(message),
-        BROKEN_CLAIM => who::forbidden(message),
+        BROKEN_CLAIM => credentials::forbidden(message),
         "bad_cursor" => {
             Problem::malformed("since", message.strip_prefix("since: ").unwrap_or(&message))
         }

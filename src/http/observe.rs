@@ -19,9 +19,9 @@ use crate::actor::admission::permit::{Asking, Open};
 use crate::metrics::{RequestLabels, RouteLabel};
 
 use super::cors;
+use super::log_in;
 use super::problem::Problem;
 use super::request_id::{self, REQUEST_ID, X_REQUEST_ID};
-use super::session;
 use super::{State, too_often};
 
 /// Nobody keeps it, and nobody changes it on the way: a proxy that compresses weakens the entity tag.
@@ -41,7 +41,7 @@ pub async fn observe<B: MessageBody + 'static>(
     let route = request.match_pattern().unwrap_or_else(|| "other".into());
     let method = method_label(request.method());
     let is_old = request.version() < Version::HTTP_11;
-    let is_over_tls = session::is_over_tls(request.headers());
+    let is_over_tls = log_in::is_over_tls(request.headers());
     let refused = state
         .as_ref()
         .and_then(|state| check(state, &request).err());

@@ -25,11 +25,11 @@ use utoipa::{Modify, OpenApi};
 use crate::auth::Viewer;
 use crate::feed::Right;
 
+use super::credentials::Who;
 use super::problem::{self, Problem};
 use super::tables::{listed, may_write};
-use super::who::Who;
 use super::{
-    State, assets, asyncapi, changes, health, items, observe, rest as by_table, rows, session,
+    State, assets, asyncapi, changes, health, items, log_in, observe, rest as by_table, rows,
     stream, ws,
 };
 
@@ -69,10 +69,10 @@ use tables::Seen;
         by_table::batch::run,
         changes::history,
         stream::events,
-        session::log_in,
-        session::read,
-        session::log_out,
-        session::ticket,
+        log_in::log_in,
+        log_in::read,
+        log_in::log_out,
+        log_in::ticket,
         ws::upgrade_required,
         health::livez,
         health::readyz,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::feed::filter::parse::Builder;
 use crate::wire::message::{self, BROKEN_CLAIM, Refusal, Subscribe};
 
+use super::credentials;
 use super::problem::Problem;
-use super::who;
 
 /// These words win over columns of the same name. A column is still reached in a group: `and=(limit.eq.5)`.
 pub const RESERVED: [&str; 9] = [
@@ -125,7 +125,7 @@ pub fn refused(refusal: Refusal) -> Problem {
     match code {
         "unknown_table" => return unknown_table(&message),
         "busy" => return Problem::unavailable(message),
-        BROKEN_CLAIM => return who::forbidden(message),
+        BROKEN_CLAIM => return credentials::forbidden(message),
         _ => {}
     }
     let message = match code {

@@ -10,9 +10,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::store::rest::{self, Read};
 
+use super::credentials::Who;
 use super::etag::tags;
 use super::problem::Problem;
-use super::who::Who;
 use super::{State, soon};
 
 use answer::{CURSOR, Wanted};

@@ -6,7 +6,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, g
 
 use super::problem::Problem;
 use super::{
-    assets, asyncapi, changes, health, items, openapi, rest, rows, session, stream, tables, ws,
+    assets, asyncapi, changes, health, items, log_in, openapi, rest, rows, stream, tables, ws,
 };
 
 /// All of them. A new one comes here, and its handler into the list in [`super::openapi`].
@@ -33,10 +33,10 @@ pub fn routes() -> Vec<Place> {
         // HEAD would have no end.
         Place::at("/api/stream").on(Method::GET, stream::events),
         Place::at("/api/session")
-            .get(session::read)
-            .on(Method::POST, session::log_in)
-            .on(Method::DELETE, session::log_out),
-        Place::at("/api/ticket").on(Method::POST, session::ticket),
+            .get(log_in::read)
+            .on(Method::POST, log_in::log_in)
+            .on(Method::DELETE, log_in::log_out),
+        Place::at("/api/ticket").on(Method::POST, log_in::ticket),
         Place::at("/ws").get(ws::upgrade_required),
         Place::at("/livez").get(health::livez),
         Place::at("/readyz").get(health::readyz),

@@ -17,11 +17,11 @@ use crate::store::HistoryError;
 use crate::store::history::{Pace, Select, Sort, TableSnapshot, Unpaced};
 use crate::wire::message::Subscribe;
 
+use super::credentials::Who;
 use super::openapi as doc;
-use super::pieces::{self, Gone, Pieces};
 use super::problem::Problem;
 use super::query::{self, refused};
-use super::who::Who;
+use super::streaming_body::{self, Gone, Pieces};
 use super::{State, accept};
 
 pub mod order;
@@ -110,7 +110,7 @@ pub async fn read(
         text: String::new(),
         pace,
     };
-    let (pieces, body) = pieces::channel();
+    let (pieces, body) = streaming_body::channel();
     actix_rt::spawn(write(writer, rows, pieces, state.metrics.clone()));
     let body = body.begun().await?;
     Ok(answer.insert_header((CURSOR, cursor)).streaming(body))

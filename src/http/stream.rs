@@ -19,11 +19,11 @@ use crate::wire::sse::{self, Events};
 use crate::wire::unframe::Unframer;
 
 use super::State;
+use super::credentials::Who;
 use super::observe::NO_TRANSFORM;
 use super::openapi as doc;
 use super::problem::Problem;
 use super::query::{self, refused};
-use super::who::Who;
 use super::ws::{SUBSCRIPTION_WORDS, URL_SUBSCRIPTION};
 
 const TRANSPORT: TransportLabel = TransportLabel { transport: "sse" };

@@ -9,9 +9,9 @@ use crate::feed::catalog::Column;
 use crate::feed::{Right, Table};
 
 use super::State;
+use super::credentials::Who;
 use super::openapi as doc;
 use super::problem::Problem;
-use super::who::Who;
 
 #[derive(Serialize)]
 struct Answer<'a> {

@@ -26,11 +26,11 @@ use crate::store::tickets;
 use crate::wire::message::{Refusal, SUBPROTOCOL, Subscribe};
 use crate::wire::offer;
 
+use super::credentials;
 use super::openapi as doc;
 use super::origin;
 use super::problem::Problem;
 use super::query;
-use super::who;
 use super::{State, belong, soon, too_often};
 
 /// The query of a page that asks why its WebSocket has failed.
@@ -141,7 +141,7 @@ pub async fn upgrade_required(
     let refused = address.map_or(Ok(()), |address| state.rates.refused_handshake(address));
     refused.map_err(too_often)?;
     drop(state.take_place(request.peer_addr(), headers, true)?);
-    who::of(&state, headers)?;
+    credentials::of(&state, headers)?;
     match request.query_string() {
         // A page that asks makes no error in its console.
         WHY => Ok(HttpResponse::NoContent().finish()),
@@ -224,7 +224,7 @@ async fn check(state: &State, request: &Request) -> Result<(Accepted, Permit), P
     let key = key.ok_or_else(|| Problem::malformed("Sec-WebSocket-Key", "is missing"))?;
     let extension = extension(state, request.headers())?;
     let query = request.uri().query().unwrap_or_default();
-    who::refuse_token_in(query)?;
+    credentials::refuse_token_in(query)?;
     let (query, ticket) = split_ticket(query)?;
     let place = state.take_place(request.peer_addr(), request.headers(), true)?;
     let viewer = viewer(state, request.headers(), ticket).await?;
@@ -259,17 +259,18 @@ async fn viewer(
     headers: &HeaderMap,
     ticket: Option<String>,
 ) -> Result<Option<Viewer>, Problem> {
-    let said = headers.contains_key(header::AUTHORIZATION) || who::offers_token(headers);
+    let said = headers.contains_key(header::AUTHORIZATION) || credentials::offers_token(headers);
     let Some(ticket) = ticket.filter(|_| state.auth.is_some()) else {
-        let is_without_protocol = who::offers_token(headers) && !offers_subprotocol(headers);
+        let is_without_protocol =
+            credentials::offers_token(headers) && !offers_subprotocol(headers);
         if state.auth.is_some() && is_without_protocol {
             let detail = format!(
                 "has a token, but not {SUBPROTOCOL}, and a token can't be answered; offer both"
             );
             return Err(Problem::malformed("Sec-WebSocket-Protocol", detail));
         }
-        who::await_key(state, headers).await?;
-        return who::of(state, headers);
+        credentials::await_key(state, headers).await?;
+        return credentials::of(state, headers);
     };
     if said {
         let detail = "is there beside a token in the headers; send one of them";
@@ -279,7 +280,7 @@ async fn viewer(
     // Its token may have been taken back meanwhile.
     let revoked = state.auth.as_ref().map(|auth| auth.tokens.revoked());
     let principal = principal.filter(|p| revoked.is_none_or(|revoked| !revoked.has(p)));
-    let principal = principal.ok_or_else(who::no_ticket)?;
+    let principal = principal.ok_or_else(credentials::no_ticket)?;
     Ok(Some(Viewer::One(Arc::new(principal))))
 }
 

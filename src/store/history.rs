@@ -8,7 +8,7 @@ use tokio_postgres::types::ToSql;
 
 use crate::config::Server;
 use crate::feed::catalog::Oid;
-use crate::feed::{Cursor, Epoch, Held, Rest, Snapshot};
+use crate::feed::{Cursor, Epoch, PolicyVersion, Rest, Snapshot};
 use crate::limits::{
     CATCH_UP_READ_MAX, LOOKS_MAX, PAGES_MAX, REPLAYS_MAX, SNAPSHOT_MAX, SNAPSHOTS_MAX,
 };
@@ -169,7 +169,7 @@ impl History {
         from: &Arc<Cursor>,
         rest: Option<&Rest>,
         rels: &[Oid],
-        held: Option<&Held>,
+        held: Option<&PolicyVersion>,
         known: Option<&Arc<Cursor>>,
     ) -> Result<Result<Replay, Lost>, HistoryError> {
         if let Some(known) = known {
@@ -195,7 +195,7 @@ impl History {
         from: &Cursor,
         rest: Option<&Rest>,
         rels: &[Oid],
-        held: Option<&Held>,
+        held: Option<&PolicyVersion>,
     ) -> Result<Result<Stream, Lost>, HistoryError> {
         let slot = Slot::take(
             &self.replays,
@@ -247,7 +247,7 @@ impl History {
         }))
     }
 
-    async fn holds(&self, slot: &Slot, held: Option<&Held>) -> Result<bool, ConnectError> {
+    async fn holds(&self, slot: &Slot, held: Option<&PolicyVersion>) -> Result<bool, ConnectError> {
         holds(slot, held, &self.explain).await
     }
 
@@ -321,7 +321,11 @@ impl History {
 }
 
 /// Whether a policy still holds. Before and behind a read: then it did in between.
-async fn holds(slot: &Slot, held: Option<&Held>, explain: &Explain) -> Result<bool, ConnectError> {
+async fn holds(
+    slot: &Slot,
+    held: Option<&PolicyVersion>,
+    explain: &Explain,
+) -> Result<bool, ConnectError> {
     let Some(held) = held else { return Ok(true) };
     let ask = async {
         let holds = policy::holds(slot.client(), held).await;

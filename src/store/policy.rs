@@ -2,7 +2,7 @@
 
 use deadpool_postgres::GenericClient;
 
-use crate::feed::Held;
+use crate::feed::PolicyVersion;
 
 /// As `plank.allow` has written it: a version that is gone never comes back. All policies of a role for an op are of the same
 /// version, that of the last change to any of them.
@@ -21,7 +21,7 @@ const HELD: &str = "select coalesce(pg_catalog.bool_and(h.since = $4), false) fr
 /// Those of the connection.
 pub(super) async fn holds(
     client: &impl GenericClient,
-    held: &Held,
+    held: &PolicyVersion,
 ) -> Result<bool, tokio_postgres::Error> {
     ask(client, held, HOLDS).await
 }
@@ -32,14 +32,14 @@ pub(super) async fn holds(
 /// Those of the connection.
 pub(super) async fn hold(
     client: &impl GenericClient,
-    held: &Held,
+    held: &PolicyVersion,
 ) -> Result<bool, tokio_postgres::Error> {
     ask(client, held, HELD).await
 }
 
 async fn ask(
     client: &impl GenericClient,
-    held: &Held,
+    held: &PolicyVersion,
     sql: &str,
 ) -> Result<bool, tokio_postgres::Error> {
     let statement = client.prepare_cached(sql).await?;

@@ -1,6 +1,6 @@
 //! Why a catch-up ends early, whatever it was that ended it.
 
-use crate::feed::render::Unfit;
+use crate::feed::change_encoder::Unfit;
 use crate::store::HistoryError;
 use crate::store::history::{Lost, Unpaced};
 use crate::wire::message::{Refusal, ResetReason};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::feed::render::Unfit;
-use crate::feed::{LogRow, Newest, Renderer, Shown, TopicId, View};
+use crate::feed::change_encoder::Unfit;
+use crate::feed::{ChangeEncoder, LogRow, Newest, Shown, TopicId, View};
 use crate::limits::CHUNK_BYTES;
 use crate::wire::message::Changes;
 
@@ -14,7 +14,7 @@ use crate::wire::message::Changes;
 pub struct Encoder {
     topic: TopicId,
     cursor: Arc<str>,
-    renderer: Renderer,
+    renderer: ChangeEncoder,
     open: Changes,
     /// Whether a message of this batch has been handed out.
     has_begun: bool,
@@ -29,7 +29,7 @@ impl Encoder {
     pub fn new(topic: TopicId, view: View, cursor: Arc<str>) -> Self {
         Self {
             topic,
-            renderer: Renderer::new(view),
+            renderer: ChangeEncoder::new(view),
             open: Changes::new(topic, &cursor),
             cursor,
             has_begun: false,
@@ -59,7 +59,7 @@ impl Encoder {
     /// The batch ends, but what is held back may wait; gives the frames that are full.
     ///
     /// # Errors
-    /// See [`Renderer::settle`].
+    /// See [`ChangeEncoder::settle`].
     pub fn settle(&mut self) -> Result<Vec<Bytes>, Unfit> {
         self.render(|renderer, out| renderer.settle(out))
     }
@@ -67,7 +67,7 @@ impl Encoder {
     /// Takes the next row; gives the frames that are full.
     ///
     /// # Errors
-    /// See [`Renderer::push`].
+    /// See [`ChangeEncoder::push`].
     pub fn push(&mut self, row: LogRow) -> Result<Vec<Bytes>, Unfit> {
         self.render(|renderer, out| renderer.push(row, out))
     }
@@ -76,7 +76,7 @@ impl Encoder {
     /// ended is worth a message without changes.
     ///
     /// # Errors
-    /// See [`Renderer::finish`].
+    /// See [`ChangeEncoder::finish`].
     pub fn finish(mut self, is_news: bool) -> Result<(Vec<Bytes>, usize), Unfit> {
         let mut frames = self.render(|renderer, out| renderer.finish(out))?;
         let count = self.count + self.open.count();
@@ -88,7 +88,7 @@ impl Encoder {
 
     fn render(
         &mut self,
-        work: impl FnOnce(&mut Renderer, &mut dyn FnMut(&str)) -> Result<(), Unfit>,
+        work: impl FnOnce(&mut ChangeEncoder, &mut dyn FnMut(&str)) -> Result<(), Unfit>,
     ) -> Result<Vec<Bytes>, Unfit> {
         let (open, mut frames) = (&mut self.open, Vec::new());
         let (topic, cursor, count) = (self.topic, &self.cursor, &mut self.count);

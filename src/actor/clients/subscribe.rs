@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::feed::TopicId;
-use crate::feed::render::Unfit;
+use crate::feed::change_encoder::Unfit;
 use crate::wire::close::CloseCode;
 use crate::wire::message::{self, BROKEN_CLAIM, Refusal, ResetReason, Subscribe as Wanted};
 

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use crate::feed::change_encoder::Unfit;
 use crate::feed::filter::{Opened, Shape};
-use crate::feed::render::Unfit;
 use crate::feed::{Change, Cursor, Newest, Op, Projection, Table, TopicId};
 use crate::limits::{BATCH_TEXT_BYTES_MAX, CHUNK_BYTES, PATTERN_COST};
 use crate::wire::message::Changes;

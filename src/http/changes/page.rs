@@ -8,16 +8,16 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use crate::actor::message::Found;
-use crate::feed::cut::cut;
-use crate::feed::render::Unfit;
-use crate::feed::{Cursor, LogRow, Renderer, Rest};
+use crate::feed::change_encoder::Unfit;
+use crate::feed::page_boundary::cut;
+use crate::feed::{ChangeEncoder, Cursor, LogRow, Rest};
 use crate::limits::{CHANGES_BYTES_MAX, PIECE_BYTES, REPLAY_HOLD_MAX, REPLAY_PAUSE_MAX};
 use crate::metrics::Metrics;
 use crate::store::history::History;
 
 use super::super::State;
-use super::super::pieces::{Gone, Pieces};
 use super::super::problem::Problem;
+use super::super::streaming_body::{Gone, Pieces};
 use super::step::{Source, Step};
 
 /// Why nothing more is written.
@@ -41,7 +41,7 @@ pub struct Page {
     limit: usize,
     /// Rows of the log that have been written.
     count: usize,
-    renderer: Renderer,
+    renderer: ChangeEncoder,
     /// What has not been handed on.
     text: String,
 }
@@ -58,7 +58,7 @@ impl Page {
     ) -> Self {
         let since = Arc::new(since);
         Self {
-            renderer: Renderer::new(found.view.clone()),
+            renderer: ChangeEncoder::new(found.view.clone()),
             source: Source::new(state, history, found, client, limit),
             from: since.clone(),
             since,

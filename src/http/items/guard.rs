@@ -10,8 +10,8 @@ use crate::store::items::Guard;
 use crate::wire::message::Subscribe;
 
 use super::super::State;
+use super::super::credentials::{self, Who};
 use super::super::problem::Problem;
-use super::super::who::{self, Who};
 
 /// As PostgreSQL quotes it.
 const ITEMS: &str = "public.items";
@@ -42,7 +42,7 @@ pub(super) async fn guard(state: &State, who: Who, right: Option<Right>) -> Resu
             let write = g.write.map(|grant| (right, grant));
             Ok(Guard::new(g.table, g.see, write))
         }
-        (_, Some(right)) => Err(who::forbidden(format!(
+        (_, Some(right)) => Err(credentials::forbidden(format!(
             "your role may not {} items",
             right.as_str()
         ))),
@@ -89,7 +89,7 @@ async fn grants(
     };
     let grant = |right| {
         let grant = table.grant(principal, right);
-        grant.map_err(|broken| who::forbidden(broken.to_string()))
+        grant.map_err(|broken| credentials::forbidden(broken.to_string()))
     };
     let (see, write) = (
         grant(Right::Select)?,

@@ -19,7 +19,7 @@ use crate::wire::message::ResetReason;
 use super::super::items::fields::STATUSES;
 use super::super::problem::{FieldError, Problem};
 use super::super::rest::{access, answer as range, refusal, task};
-use super::super::{assets, body, changes, health, host, items, query, rows, who, ws};
+use super::super::{assets, body, changes, credentials, health, host, items, query, rows, ws};
 
 /// For each a type to name in `responses(...)` of a handler, and a component of the document.
 macro_rules! answers {
@@ -54,11 +54,11 @@ answers! {
     ForeignHost, "Nobody has to log in here (`--auth off`), and `Host` is no name of this machine and none of `--allowed-host`.",
         host::foreign_host();
     Unauthenticated, "Who asks has to be known here (`--auth on`), and the token is missing or not taken.",
-        who::unauthenticated(None);
-    Forbidden, "The principal may not do this.", who::forbidden("your role may not do this");
+        credentials::unauthenticated(None);
+    Forbidden, "The principal may not do this.", credentials::forbidden("your role may not do this");
     TooOften, "Too many requests; `Retry-After` says when to try again.",
         super::super::too_often(crate::actor::admission::rates::TooOften(std::time::Duration::ZERO));
-    AuthOff, "Nobody has to log in here (`--auth off`).", who::auth_off();
+    AuthOff, "Nobody has to log in here (`--auth off`).", credentials::auth_off();
     NoItem, "There is no such item.", items::missing(1);
     NoTable, "There is no such table, or it is not watched, or plank may not read it.",
         query::unknown_table("there is no watched table \"orders\" that you may read");
@@ -87,9 +87,9 @@ answers! {
     RestMalformed, "A part of the request can't be read, or a value does not fit its column; `errors` names it.",
         refusal::dress(malformed_limit());
     RestUnauthenticated, "Who asks has to be known here (`--auth on`), and the token is missing or not taken.",
-        refusal::dress(who::unauthenticated(None));
+        refusal::dress(credentials::unauthenticated(None));
     RestForbidden, "The principal may not do this, or the table is read-only.",
-        refusal::dress(who::forbidden("your role may not update rows of public.orders"));
+        refusal::dress(credentials::forbidden("your role may not update rows of public.orders"));
     RestNoTable, "There is no such table, or it is not watched, or the client may not see it.", access::unknown("orders");
     RestNoRow, "There is no such table, or no such row.", refusal::dress(Problem::not_found("there is no such row")).at_index(2);
     RestNotAcceptable, "`Accept` allows none of the forms that rows have, or wants exactly one row and there are more or none.",

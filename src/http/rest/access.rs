@@ -14,9 +14,9 @@ use crate::store::rest::Access;
 use crate::wire::message::Subscribe;
 
 use super::super::State;
+use super::super::credentials;
 use super::super::problem::Problem;
 use super::super::query::unknown_table;
-use super::super::who;
 
 /// The table that the path and the profile name, as PostgreSQL reads it.
 ///
@@ -97,7 +97,7 @@ async fn decide(
 /// Where nobody has to log in.
 fn open(table: Arc<Table>, rights: &[Right]) -> Result<Access, Problem> {
     if !rights.is_empty() && !table.writable {
-        return Err(who::forbidden(format!(
+        return Err(credentials::forbidden(format!(
             "the table {0} is read-only; its owner can say: select plank.watch('{0}', writable => true)",
             table.quoted
         )));
@@ -121,7 +121,7 @@ fn granted(
 ) -> Result<Result<Access, Problem>, Problem> {
     let grant = |right| {
         let grant = table.grant(principal, right);
-        grant.map_err(|broken| who::forbidden(broken.to_string()))
+        grant.map_err(|broken| credentials::forbidden(broken.to_string()))
     };
     let see = grant(Right::Select)?;
     let all = [Right::Insert, Right::Update, Right::Delete];
@@ -147,7 +147,7 @@ fn granted(
         .extend(see.iter().map(|grant| grant.held(table.rel, Right::Select)));
     for right in rights {
         let Some(grant) = grant(*right)? else {
-            return Ok(Err(who::forbidden(format!(
+            return Ok(Err(credentials::forbidden(format!(
                 "your role may not {} rows of {}",
                 right.as_str(),
                 table.quoted

@@ -16,9 +16,9 @@ use crate::store::rest::keys::Kept;
 use crate::store::rest::run::RestError;
 use crate::store::rest::{Access, Action, Conflict, Form, Write, Written};
 
+use super::super::credentials::Who;
 use super::super::openapi as doc;
 use super::super::problem::Problem;
-use super::super::who::Who;
 use super::super::{State, body};
 use super::prefer::Prefer;
 use super::rows::{Object, malformed};

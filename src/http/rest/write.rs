@@ -10,8 +10,8 @@ use crate::feed::Right;
 use crate::feed::catalog::Table;
 use crate::store::rest::{Access, Action, Conflict, whole_key};
 
+use super::super::credentials::Who;
 use super::super::problem::Problem;
-use super::super::who::Who;
 use super::super::{State, body};
 use super::one::One;
 use super::prefer::{Prefer, Resolution};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::feed::{Cursor, Held, LogRow};
+use crate::feed::{Cursor, LogRow, PolicyVersion};
 use crate::store::connect;
 use crate::store::log::read::{Explain, PRUNED, Reading};
 
@@ -37,7 +37,7 @@ pub(super) struct Stream {
     pub place: String,
     pub is_to_now: bool,
     /// By which its rows may be seen, from the beginning to the end.
-    pub held: Option<Held>,
+    pub held: Option<PolicyVersion>,
     pub explain: Explain,
 }
 

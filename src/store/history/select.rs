@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::feed::filter::Filter;
 use crate::feed::filter::sql::quote;
-use crate::feed::{Held, View};
+use crate::feed::{PolicyVersion, View};
 
 use super::super::params::Params;
 
@@ -35,7 +35,7 @@ pub struct Select {
     /// Which rows; none for all.
     pub filter: Option<Arc<Filter>>,
     /// The policy by which they may be seen.
-    pub held: Option<Held>,
+    pub held: Option<PolicyVersion>,
     /// In which order; none for any.
     pub order: Vec<Sort>,
     /// Only rows behind this place: a value, as PostgreSQL writes it, for each column of the order.

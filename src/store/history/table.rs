@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
-use crate::feed::{Cursor, Epoch, Held, Table};
+use crate::feed::{Cursor, Epoch, PolicyVersion, Table};
 use crate::limits::{CATCH_UP_READ_MAX, PAGE_READ_MAX};
 
 use super::super::connect;
@@ -96,7 +96,7 @@ impl History {
         &self,
         slot: &Slot,
         table: &Table,
-        held: Option<&Held>,
+        held: Option<&PolicyVersion>,
         patience: Duration,
     ) -> Result<(Cursor, bool), HistoryError> {
         let client = slot.client();

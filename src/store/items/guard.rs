@@ -8,7 +8,7 @@ use deadpool_postgres::GenericClient;
 
 use crate::feed::filter::Filter;
 use crate::feed::filter::row::Row;
-use crate::feed::{Grant, Held, Projection, Right, Table};
+use crate::feed::{Grant, PolicyVersion, Projection, Right, Table};
 
 use super::super::policy;
 use super::super::pool::StoreError;
@@ -81,7 +81,7 @@ impl Guard {
     }
 
     /// In an order that is the same for all: two writers must not wait for each other.
-    fn held(&self) -> Vec<Held> {
+    fn held(&self) -> Vec<PolicyVersion> {
         let Some(grants) = &self.grants else {
             return Vec::new();
         };

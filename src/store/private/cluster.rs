@@ -35,7 +35,7 @@ const SOCKET_DIR_ELSEWHERE: &str = "/tmp/plank-pg-";
 pub(super) struct Cluster {
     pub(super) data_dir: PathBuf,
     pub(super) account: Account,
-    /// Held open for the lock on it. Opened close-on-exec as all of std's files, so the server does not inherit it.
+    /// PolicyVersion open for the lock on it. Opened close-on-exec as all of std's files, so the server does not inherit it.
     _lock: File,
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::feed::catalog::Column;
 use crate::feed::filter::sql::quote;
 use crate::feed::filter::{Expr, Filter, FilterError, Kind};
-use crate::feed::{Held, Table};
+use crate::feed::{PolicyVersion, Table};
 
 use super::super::history::Sort;
 use super::super::params::Params;
@@ -42,7 +42,7 @@ pub struct Access {
     /// See [`Self::insert`].
     pub delete: Rows,
     /// The policies that all of this comes from.
-    pub held: Vec<Held>,
+    pub held: Vec<PolicyVersion>,
 }
 
 impl Access {

@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{IsolationLevel, Row};
 
 use crate::feed::filter::FilterError;
-use crate::feed::{Cursor, Epoch, Held, Snapshot, Table};
+use crate::feed::{Cursor, Epoch, PolicyVersion, Snapshot, Table};
 
 use super::super::connect::chain;
 use super::super::fault::Fault;
@@ -94,7 +94,7 @@ struct Holding {
 
 impl Holding {
     fn of(access: &Access) -> Self {
-        let held = |held: &Held| (held.right.as_str(), held.since.to_string());
+        let held = |held: &PolicyVersion| (held.right.as_str(), held.since.to_string());
         let (ops, versions) = access.held.iter().map(held).unzip();
         Self {
             role: access.role.clone(),

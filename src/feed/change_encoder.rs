@@ -21,7 +21,7 @@ pub type Shown = (Change, Shape);
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct Renderer {
+pub struct ChangeEncoder {
     view: View,
     builder: ChangeBuilder,
     changes: Vec<(Arc<Table>, Change)>,
@@ -30,7 +30,7 @@ pub struct Renderer {
     newest: Newest<Shown>,
 }
 
-impl Renderer {
+impl ChangeEncoder {
     /// Of the beginning of a batch.
     pub fn new(view: View) -> Self {
         Self {

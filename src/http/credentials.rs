@@ -16,7 +16,7 @@ use crate::feed::Claims as _;
 use super::host;
 use super::origin;
 use super::problem::Problem;
-use super::{State, session, too_often};
+use super::{State, log_in, too_often};
 
 /// The cookie that `POST /api/session` sets over plain HTTP.
 pub const COOKIE: &str = "plank_session";
@@ -295,7 +295,7 @@ fn cookie(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
         }
     }
     // Over TLS another host of the domain may have set the plain one, so it is not looked at.
-    let is_over_tls = session::is_forwarded_tls(headers) || origin::is_own_over_tls(headers);
+    let is_over_tls = log_in::is_forwarded_tls(headers) || origin::is_own_over_tls(headers);
     let (name, own) = match is_over_tls || !bound.is_empty() {
         true => (HOST_COOKIE, bound),
         false => (COOKIE, plain),

@@ -14,9 +14,9 @@ use crate::auth::principal::unix_now_s;
 use crate::limits::{COOKIE_TOKEN_BYTES_MAX, TICKET_TTL};
 use crate::store::tickets;
 
+use super::credentials::{self, COOKIE, HOST_COOKIE, Who};
 use super::openapi as doc;
 use super::problem::Problem;
-use super::who::{self, COOKIE, HOST_COOKIE, Who};
 use super::{State, origin, prefix, soon};
 
 /// Who is logged in.
@@ -87,10 +87,10 @@ pub async fn log_in(
     request: HttpRequest,
     state: web::Data<State>,
 ) -> Result<HttpResponse, Problem> {
-    who::refuse_token_in(request.query_string())?;
+    credentials::refuse_token_in(request.query_string())?;
     check_page(&request, &state)?;
-    who::await_key(&state, request.headers()).await?;
-    let (token, principal) = who::bearer_of(&state, request.headers())?;
+    credentials::await_key(&state, request.headers()).await?;
+    let (token, principal) = credentials::bearer_of(&state, request.headers())?;
     if token.len() > COOKIE_TOKEN_BYTES_MAX {
         let detail = format!(
             "the token has {} bytes, and browsers take no cookie of more than {COOKIE_TOKEN_BYTES_MAX}; leave claims out of it",
@@ -174,7 +174,7 @@ pub async fn ticket(
     state: web::Data<State>,
 ) -> Result<HttpResponse, Problem> {
     check_page(&request, &state)?;
-    let principal = who.0.principal().ok_or_else(who::auth_off)?;
+    let principal = who.0.principal().ok_or_else(credentials::auth_off)?;
     let ticket = soon(tickets::give(&state.pool, principal)).await?;
     Ok(HttpResponse::build(StatusCode::CREATED).json(Ticket {
         ticket,
