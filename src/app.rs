@@ -201,7 +201,8 @@ pub async fn build_on(
     let own_postgres = postgres.map(OwnPostgres::watch);
     // Without the doorbell nothing tells that there is no pooler.
     let is_direct = config.doorbell && database.requests.config == database.listen.config;
-    let pool = Pool::new(&database.requests, is_direct).map_err(|e| AppError(e.to_string()))?;
+    let pool =
+        Pool::new(&database.requests, is_direct, &metrics).map_err(|e| AppError(e.to_string()))?;
     let history = History::new(&database.listen, &metrics).map_err(AppError)?;
     let nudge = Arc::<PollRequest>::default();
     let catalog = Catalog::stringifying(config.stringify_wide_numbers);

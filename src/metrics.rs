@@ -51,7 +51,7 @@ pub struct LimitLabel {
 /// `{kind}`
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct PlaceLabel {
-    /// `snapshot`, `page`, `replay`
+    /// `snapshot`, `page`, `replay`, `request`
     pub kind: &'static str,
 }
 

@@ -168,10 +168,7 @@ impl Honest {
         let base = format!("http://{}", self.address);
         match thing {
             Thing::Snapshot => {
-                let mut client = Subscriber::greeted(self.address).await?;
-                client
-                    .send(&format!(r#"{{"type":"auth","token":"{}"}}"#, self.token))
-                    .await?;
+                let mut client = Subscriber::authenticated(self.address, &self.token).await?;
                 client
                     .send(&format!(
                         r#"{{"type":"subscribe","id":"a","table":"{OWN}","snapshot":true}}"#

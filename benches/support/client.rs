@@ -52,6 +52,18 @@ impl Subscriber {
         Ok(this)
     }
 
+    /// Connects where people have to log in, says who it is, and subscribes to nothing yet.
+    ///
+    /// # Errors
+    /// If it does not come to that.
+    pub async fn authenticated(address: SocketAddr, token: &str) -> Outcome<Self> {
+        let mut this = Self::open(&format!("ws://{address}/ws")).await?;
+        this.send(&format!(r#"{{"type":"auth","token":"{token}"}}"#))
+            .await?;
+        within(SOON, "a welcome", this.find(WELCOME)).await?;
+        Ok(this)
+    }
+
     async fn open(url: &str) -> Outcome<Self> {
         let (socket, _) = within(SOON, "a WebSocket", connect_async(url)).await?;
         Ok(Self { socket })

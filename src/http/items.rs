@@ -51,11 +51,12 @@ pub async fn create(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     served(&state)?;
+    let pool = state.pool_for(&request, &who.0);
     let guard = guard(&state, who, Some(Right::Insert)).await?;
     let members = body::object(&request, payload, JSON, state.body_bytes_max).await?;
     let fields = fields(members, Write::Replace, &guard)?;
     let location = |id: i64| prefix::path(&state, &request, &format!("/api/items/{id}"));
-    match soon(items::create(&state.pool, &guard, &fields)).await? {
+    match soon(items::create(&pool, &guard, &fields)).await? {
         Outcome::Done(item) => {
             let location = location(item.id);
             Ok(respond(StatusCode::CREATED, item, Some(location)))
@@ -88,9 +89,10 @@ pub async fn page(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     served(&state)?;
+    let pool = state.pool_for(&request, &who.0);
     let guard = guard(&state, who, None).await?;
     let query = list::parse(request.query_string(), &guard)?;
-    let page = soon(items::list(&state.pool, &guard, &query))
+    let page = soon(items::list(&pool, &guard, &query))
         .await
         .map_err(list::problem)?;
     let rows: Vec<&str> = page.items.iter().map(|item| item.json.as_str()).collect();
@@ -132,8 +134,9 @@ pub async fn read(
 ) -> Result<HttpResponse, Problem> {
     served(&state)?;
     let id = id(&path)?;
+    let pool = state.pool_for(&request, &who.0);
     let guard = guard(&state, who, None).await?;
-    let item = soon(items::get(&state.pool, &guard, id))
+    let item = soon(items::get(&pool, &guard, id))
         .await?
         .ok_or_else(|| missing(id))?;
     let tag = tag(item.version);
@@ -226,12 +229,13 @@ async fn write(
     served(state)?;
     let id = id(path)?;
     let conditions = Conditions::of(request.headers())?;
+    let pool = state.pool_for(request, &who.0);
     let guard = guard(state, who, Some(Right::Update)).await?;
     let accepted = if write == Write::Merge { MERGE } else { JSON };
     let members = body::object(request, payload, accepted, state.body_bytes_max).await?;
     let fields = fields(members, write, &guard)?;
     match soon(items::update(
-        &state.pool,
+        &pool,
         &guard,
         id,
         &fields,
@@ -268,8 +272,9 @@ pub async fn delete(
     served(&state)?;
     let id = id(&path)?;
     let conditions = Conditions::of(request.headers())?;
+    let pool = state.pool_for(&request, &who.0);
     let guard = guard(&state, who, Some(Right::Delete)).await?;
-    match soon(items::delete(&state.pool, &guard, id, &conditions.expect)).await? {
+    match soon(items::delete(&pool, &guard, id, &conditions.expect)).await? {
         Outcome::Done(_) | Outcome::Hidden(_) => Ok(HttpResponse::NoContent().finish()),
         other => Err(refused(id, other, &conditions)),
     }

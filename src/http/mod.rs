@@ -175,6 +175,12 @@ impl State {
         self.history.of(asker(Some(viewer), address))
     }
 
+    /// Connections for the client of a request.
+    fn pool_for(&self, request: &HttpRequest, viewer: &Viewer) -> Pool {
+        let address = self.peers.client(request.peer_addr(), request.headers());
+        self.pool.of(asker(Some(viewer), address))
+    }
+
     /// The same for a client of which it is known whose it is.
     fn take_place_for(&self, request: &HttpRequest, viewer: &Viewer) -> Result<Permit, Problem> {
         let place = self.take_place(request.peer_addr(), request.headers(), false)?;

@@ -8,6 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_RANGE, IF_NONE_MATCH};
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use crate::auth::Viewer;
 use crate::store::rest::{self, Read};
 
 use super::credentials::Who;
@@ -45,9 +46,12 @@ pub async fn read(
     let answer = async {
         let access = async {
             let name = access::name(&request, &table, "accept-profile")?;
-            access::of(&state, &who?.0, &name, &[]).await
+            let viewer = who?.0;
+            let access = access::of(&state, &viewer, &name, &[]).await?;
+            Ok::<_, Problem>((access, viewer))
         };
-        answer_read(&state, &request, access.await?).await
+        let (access, viewer) = access.await?;
+        answer_read(&state, &request, access, &viewer).await
     };
     answer.await.map_err(refusal::dress)
 }
@@ -56,6 +60,7 @@ async fn answer_read(
     state: &State,
     request: &HttpRequest,
     access: rest::Access,
+    viewer: &Viewer,
 ) -> Result<HttpResponse, Problem> {
     let wanted = Wanted::of(request)?;
     let prefer = Prefer::of(request.headers())?;
@@ -76,7 +81,13 @@ async fn answer_read(
         counting: prefer.count,
         form: wanted.form,
     };
-    let page = Box::pin(rest::run::read(&state.pool, &read));
+    // What may read much of a table waits for its turn with all other pages.
+    let _turn = match read.is_of_one() {
+        true => None,
+        false => Some(state.history_for(request, viewer).page_turn().await?),
+    };
+    let pool = state.pool_for(request, viewer);
+    let page = Box::pin(rest::run::read(&pool, &read));
     let page = page.await.map_err(|e| refusal::of(e, Some("filter")))?;
     if wanted.is_single() && page.rows.len() != 1 {
         return Err(refusal::not_one(&page.rows.len().to_string()));

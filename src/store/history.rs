@@ -10,7 +10,8 @@ use crate::config::Server;
 use crate::feed::catalog::Oid;
 use crate::feed::{Cursor, Epoch, PolicyVersion, Rest, Snapshot};
 use crate::limits::{
-    CATCH_UP_READ_MAX, LOOKS_MAX, PAGES_MAX, REPLAYS_MAX, SNAPSHOT_MAX, SNAPSHOTS_MAX,
+    CATCH_UP_READ_MAX, HISTORY_WAIT_MAX, LOOKS_MAX, PAGES_MAX, REPLAYS_MAX, SNAPSHOT_MAX,
+    SNAPSHOTS_MAX,
 };
 use crate::metrics::Metrics;
 
@@ -19,6 +20,8 @@ use super::log::decode::Xid8;
 use super::log::read::{self, Explain, NOW, READ_TABLE, READ_TABLE_REST, Reading, SETTINGS};
 use super::policy;
 use super::session::Session;
+pub use super::turns::Asker;
+use super::turns::{Crowded, Turn, Turns};
 
 mod pace;
 mod reader;
@@ -29,7 +32,6 @@ mod slot;
 mod sorts;
 mod stretch;
 mod table;
-mod turns;
 
 pub use pace::{Pace, Unpaced};
 use replay::Stream;
@@ -38,8 +40,6 @@ pub use select::{Select, Sort};
 use shared::{Shared, Want};
 use slot::{Slot, pool};
 pub use table::TableSnapshot;
-pub use turns::Asker;
-use turns::Turns;
 
 /// Marks that are looked at for the end of a step. The first one behind the cursor nearly always does.
 const MARKS: &str = "select snapshot::text from plank.mark \
@@ -156,6 +156,15 @@ impl History {
             asker,
             ..self.clone()
         }
+    }
+
+    /// Waits for one of the places for pages, for what reads a part of a table on another connection.
+    ///
+    /// # Errors
+    /// When none is free in time.
+    pub async fn page_turn(&self) -> Result<Turn, HistoryError> {
+        let turn = self.turns.pages.take(&self.asker, HISTORY_WAIT_MAX).await;
+        turn.map_err(|Crowded| HistoryError::Busy)
     }
 
     /// Begins to read what comes behind `from`, of the tables `rels`. With `known`, the place up to which the hub knows what

@@ -17,6 +17,7 @@ use crate::limits::{LEASE_ANSWER_MAX, LEASE_LOOK_AFTER, LEASE_LOOK_INTERVAL};
 
 use super::connect::harden;
 use super::dial;
+use super::turns::Turn;
 
 /// Sessions that have nothing to do, and what they are waited for was lost on its way.
 const IDLE: &str = "select pid from pg_catalog.unnest($1::int4[]) as asked (pid) \
@@ -90,7 +91,7 @@ impl Leases {
     }
 
     /// A request has this one from now on.
-    pub fn lend(&self, object: Object) -> Lease {
+    pub fn lend(&self, object: Object, turn: Turn) -> Lease {
         let created = Object::metrics(&object).created;
         let serial = self.0.as_ref().and_then(|inner| {
             let mut inner = lock(inner);
@@ -104,6 +105,7 @@ impl Leases {
             object: Some(object),
             leases: self.clone(),
             serial,
+            _turn: turn,
         }
     }
 
@@ -120,6 +122,8 @@ pub struct Lease {
     object: Option<Object>,
     leases: Leases,
     serial: Option<u64>,
+    /// The last field: the connection is free when its place is.
+    _turn: Turn,
 }
 
 impl Lease {

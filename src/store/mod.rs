@@ -6,7 +6,7 @@
 //! - [`demo`]: the table of the demo.
 //! - [`log`]: the LISTEN connection, and reading the change log by cursor.
 //! - [`history`]: the log and whole tables, for clients that come back.
-//! - [`pool`], [`items`]: the requests. `driven`: the thread of their connections. `lease`: whether one still answers.
+//! - [`pool`], [`items`]: the requests. `driven`: the thread of their connections. `lease`: whether one still answers. `turns`: whose turn it is.
 //! - `session`: what every session has set. [`sqlstate`]: what each error code of PostgreSQL means.
 //! - `policy`: whether what a principal may see is still what it was.
 //! - [`rest`]: tables read and written on behalf of clients.
@@ -44,6 +44,7 @@ pub mod shapes;
 pub mod sqlstate;
 pub mod tickets;
 mod tls;
+mod turns;
 pub mod watch;
 
 pub use connect::ConnectError;

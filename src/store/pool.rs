@@ -12,6 +12,7 @@ use crate::limits::{
     CONNECT_MAX, POOL_CONNECTIONS_MAX, POOL_WAIT_MAX, RACE_DELAY, RACE_RETRIES, STATEMENT_MAX,
     WRITE_MAX,
 };
+use crate::metrics::Metrics;
 
 use super::connect::{self, ConnectError, chain};
 use super::driven;
@@ -19,6 +20,7 @@ use super::fault::Fault;
 use super::lease::{Lease, Leases};
 use super::session::Session;
 use super::sqlstate::{self, Blame};
+use super::turns::{Asker, Crowded, Turns};
 
 /// Why a request can't be served by the database.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +82,9 @@ impl From<tokio_postgres::Error> for StoreError {
     }
 }
 
+/// Why there is no connection, where others have them all.
+const IN_USE: &str = "all connections of the pool are in use";
+
 /// Whether a COMMIT is on its way to the server. Until it is answered nobody knows whether the write is there.
 #[derive(Debug, Default)]
 pub struct Doubt(Cell<bool>);
@@ -120,6 +125,10 @@ pub struct Pool {
     leases: Leases,
     /// Whose they are, for people.
     config: Arc<Config>,
+    /// As many as there are connections.
+    turns: Arc<Turns>,
+    /// For whom connections are taken.
+    asker: Asker,
 }
 
 impl Pool {
@@ -127,7 +136,11 @@ impl Pool {
     ///
     /// # Errors
     /// If there are no roots to check its certificate with.
-    pub fn new(server: &Server, is_direct: bool) -> Result<Self, StoreError> {
+    pub fn new(
+        server: &Server,
+        is_direct: bool,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
         let session = Session {
             statement: STATEMENT_MAX,
             lock: STATEMENT_MAX,
@@ -149,7 +162,17 @@ impl Pool {
             leases,
             connections: pool.map_err(StoreError::Internal)?,
             config: Arc::new(server.config.clone()),
+            turns: Turns::new("request", size, metrics.clone()),
+            asker: Asker::default(),
         })
+    }
+
+    /// The same, for an asker: the connections are shared fairly among all who wait for one.
+    pub fn of(&self, asker: Asker) -> Self {
+        Self {
+            asker,
+            ..self.clone()
+        }
     }
 
     /// A connection.
@@ -157,9 +180,11 @@ impl Pool {
     /// # Errors
     /// [`StoreError::Unavailable`] when none can be had within [`POOL_WAIT_MAX`].
     pub async fn get(&self) -> Result<Lease, StoreError> {
+        let turn = self.turns.take(&self.asker, POOL_WAIT_MAX).await;
+        let turn = turn.map_err(|Crowded| StoreError::Unavailable(IN_USE.into()))?;
         let got = self.connections.get().await;
         let got = got.map_err(|error| StoreError::Unavailable(trouble(&error, &self.config)))?;
-        Ok(self.leases.lend(got))
+        Ok(self.leases.lend(got, turn))
     }
 
     /// Runs work, each attempt from its beginning. It is tried again when other writers were faster, up to
@@ -241,7 +266,7 @@ pub(super) fn trouble(error: &PoolError, config: &Config) -> String {
         PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
             ConnectError::of(error, config).to_string()
         }
-        PoolError::Timeout(TimeoutType::Wait) => "all connections of the pool are in use".into(),
+        PoolError::Timeout(TimeoutType::Wait) => IN_USE.into(),
         PoolError::Timeout(_) => format!(
             "PostgreSQL at {} does not answer within {} s",
             connect::place(config),

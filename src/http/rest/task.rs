@@ -100,23 +100,24 @@ pub async fn serve(
     asking: impl Future<Output = Result<Task, Problem>>,
 ) -> Result<HttpResponse, Problem> {
     let place = prefix::path(state, request, request.path());
+    let pool = state.pool_for(request, viewer);
     let Some(key) = key(request, viewer, body)? else {
         let task = asking.await?;
-        return Ok(respond(&Box::pin(task.run(&state.pool, &place)).await?));
+        return Ok(respond(&Box::pin(task.run(&pool, &place)).await?));
     };
-    let known = keys::look(&state.pool, &key).await?;
+    let known = keys::look(&pool, &key).await?;
     if known != Known::New {
         return answer(known);
     }
     let known = match asking.await {
         Ok(task) => {
             let work = async |transaction: &Transaction<'_>| task.run_in(transaction, &place).await;
-            Box::pin(keys::once(&state.pool, &key, work)).await?
+            Box::pin(keys::once(&pool, &key, work)).await?
         }
         Err(problem) if is_final(problem.status()) => {
             let refused = kept_of(problem);
             let work = async |_: &Transaction<'_>| Ok(Err(refused.clone()));
-            Box::pin(keys::once(&state.pool, &key, work)).await?
+            Box::pin(keys::once(&pool, &key, work)).await?
         }
         Err(problem) => return Err(problem),
     };

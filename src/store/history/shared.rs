@@ -19,8 +19,8 @@ use crate::limits::{
 };
 use crate::metrics::Metrics;
 
+use super::super::turns::{Asker, Crowded, Turn, Turns};
 use super::HistoryError;
-use super::turns::{Asker, Crowded, Turn, Turns};
 
 /// What a client needs.
 #[derive(Clone, Debug)]

@@ -11,8 +11,8 @@ use super::super::driven;
 use super::super::lease::Leases;
 use super::super::pool::trouble;
 use super::super::session::Session;
+use super::super::turns::{Asker, Crowded, Turn, Turns};
 use super::HistoryError;
-use super::turns::{Asker, Crowded, Turn, Turns};
 
 /// One of the few connections. One that is dropped in the middle of a statement is closed: the next one must not wait
 /// for the rest of it.

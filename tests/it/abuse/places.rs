@@ -6,7 +6,8 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::auth::{Secure, viewer};
-use crate::support::until;
+use crate::support::cluster::connect;
+use crate::support::{Cluster, until};
 
 /// More than there are places, so that most of them wait.
 const HOSTILE: usize = 24;
@@ -74,5 +75,54 @@ async fn slow_readers_of_one_principal_keep_no_other_from_snapshot_page_and_hist
     );
     for history in histories {
         history.abort();
+    }
+}
+
+/// The connections for requests are shared as well: writes that wait for a lock hold all that their principal may have.
+#[actix_rt::test]
+async fn slow_writes_of_one_principal_keep_no_other_from_requests() {
+    let app = Secure::start().await;
+    app.execute("select plank.allow('notes', 'viewer', null, '{select,insert,update}')")
+        .await;
+    let (hostile, other) = (viewer("hostile"), viewer("other"));
+    let locker = connect(&Cluster::shared().config(&app.database)).await;
+    let lock = "begin; select from notes where id = 1 for update";
+    locker.batch_execute(lock).await.unwrap();
+    let mut writes = Vec::new();
+    for _ in 0..HOSTILE {
+        let write = app.http.patch(app.url("/rest/notes?id=eq.1"));
+        let write = write.bearer_auth(&hostile).json(&json!({"body": "x"}));
+        writes.push(tokio::task::spawn_local(write.send()));
+    }
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'plank' \
+        and wait_event_type = 'Lock'";
+    until("all connections that it may have wait", async || {
+        let waiting: i64 = app.sql.query_one(waiting, &[]).await.unwrap().get(0);
+        waiting == plank::limits::POOL_CONNECTIONS_MAX as i64 - 1
+    })
+    .await;
+    for (method, path, body, status) in [
+        ("GET", "/rest/notes?id=eq.2", None, 200),
+        ("GET", "/rest/notes?owner=eq.bob", None, 200),
+        (
+            "POST",
+            "/rest/notes",
+            Some(json!({"id": 9, "owner": "o", "tenant": 1, "body": "b"})),
+            201,
+        ),
+        (
+            "PATCH",
+            "/rest/notes?id=eq.2",
+            Some(json!({"body": "c"})),
+            204,
+        ),
+    ] {
+        let answer = app.ask(&other, method, path, body);
+        let (got, said) = timeout(SOON, answer).await.expect("an answer");
+        assert_eq!(got, status, "{method} {path}: {said}");
+    }
+    locker.batch_execute("commit").await.unwrap();
+    for write in writes {
+        write.abort();
     }
 }

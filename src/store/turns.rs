@@ -1,5 +1,5 @@
-//! The few places for reading tables and the log, shared fairly among those who wait. It knows names and numbers, and no
-//! connection.
+//! The few places for reading tables and the log and for requests, shared fairly among those who wait. It knows names and
+//! numbers, and no connection.
 //!
 //! A free place goes to the asker that has the fewest; among these to the one that has waited longest. An asker that is known by a
 //! name or an address never has all of them, so another one that comes finds one, whatever the first does with its own.
@@ -62,7 +62,7 @@ pub(super) struct Crowded;
 
 /// A place; free again when it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub struct Turn {
     turns: Arc<Turns>,
     asker: Asker,
 }
