@@ -123,6 +123,8 @@ async fn prepare(bed: &Bed, rows: usize) -> Outcome<Honest> {
     // The hostile principal's history is long.
     let change = format!("update {BIG} set version = version + 1 where id <= 20000");
     within(ONE_MAX, "changes", sql.batch_execute(&change)).await?;
+    // What has been written so far must not reach the disk while it is measured.
+    within(ONE_MAX, "a checkpoint", sql.batch_execute("checkpoint")).await?;
     Ok(Honest { since, ..honest })
 }
 
