@@ -1,25 +1,21 @@
 //! `fairness`: what one principal waits for while 200 readers of another one take all that they can get.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use plank::auth::token::mint;
 use plank::limits::WINDOW_BYTES_MAX;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::Client;
 
-use crate::support::bed::{Bed, Setup};
+use crate::support::bed::Bed;
 use crate::support::client::Subscriber;
 use crate::support::report::{Report, Verdict};
 use crate::support::stats::{Latencies, ms};
-use crate::support::temp_dir::TempDir;
-use crate::support::{Effort, Failure, Outcome, SOON, table, within};
-
-const SECRET: &[u8] = b"a secret of a benchmark, as long as it has to be";
+use crate::support::{Effort, Failure, Outcome, SOON, auth, table, within};
 
 /// Of the hostile principal: many rows.
 const BIG: &str = "big";
@@ -48,14 +44,17 @@ enum Thing {
     Page,
     Subscription,
     Write,
+    /// What the database and its disk do without plank.
+    Bare,
 }
 
-const THINGS: [(Thing, &str); 5] = [
+const THINGS: [(Thing, &str); 6] = [
     (Thing::Snapshot, "snapshot of 1,000 rows"),
     (Thing::History, "history, 500 changes"),
     (Thing::Page, "page of 50 rows"),
     (Thing::Subscription, "subscription"),
     (Thing::Write, "write of a row"),
+    (Thing::Bare, "the same INSERT without plank"),
 ];
 
 /// One principal at one plank.
@@ -63,24 +62,14 @@ struct Honest {
     address: SocketAddr,
     token: String,
     http: reqwest::Client,
+    sql: Client,
     since: String,
 }
 
 /// Runs it.
 pub async fn run(effort: Effort) -> Outcome<Report> {
     let (rows, readers, times) = effort.of((300_000, 200, 30), (20_000, 20, 3));
-    let dir = TempDir::new()?;
-    let secret = dir.path().join("secret");
-    std::fs::write(&secret, SECRET)?;
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600))?;
-    // Two words for as long as the process lives.
-    let secret: &'static str = String::leak(secret.display().to_string());
-    let plank_args = Vec::leak(vec!["--auth", "on", "--jwt-secret-file", secret]);
-    let bed = Bed::start_with(Setup {
-        plank_args,
-        ..Setup::default()
-    })
-    .await?;
+    let (bed, _secret) = auth::bed().await?;
     let honest = prepare(&bed, rows).await?;
     let mut quiet = Box::pin(honest.measure(times)).await?;
     let before_kib = bed.plank.proc().resident_kib()?;
@@ -113,7 +102,7 @@ async fn prepare(bed: &Bed, rows: usize) -> Outcome<Honest> {
             within(ONE_MAX, "a table", sql.batch_execute(statement)).await?;
         }
     }
-    let honest = Honest::new(bed.plank.address, OWN)?;
+    let honest = Honest::new(bed.plank.address, bed.connect().await?)?;
     honest.until_watched().await?;
     let since: String = sql.query_one("select plank.cursor()", &[]).await?.get(0);
     for _ in 0..5 {
@@ -129,10 +118,11 @@ async fn prepare(bed: &Bed, rows: usize) -> Outcome<Honest> {
 }
 
 impl Honest {
-    fn new(address: SocketAddr, role: &str) -> Outcome<Self> {
+    fn new(address: SocketAddr, sql: Client) -> Outcome<Self> {
         Ok(Self {
             address,
-            token: token(role)?,
+            token: auth::token(OWN, OWN, Map::new())?,
+            sql,
             http: reqwest::Client::builder().connect_timeout(SOON).build()?,
             since: String::new(),
         })
@@ -153,8 +143,8 @@ impl Honest {
     }
 
     /// All things in turn, each so many times.
-    async fn measure(&self, times: usize) -> Outcome<[Vec<Duration>; 5]> {
-        let mut samples: [Vec<Duration>; 5] = Default::default();
+    async fn measure(&self, times: usize) -> Outcome<[Vec<Duration>; 6]> {
+        let mut samples: [Vec<Duration>; 6] = Default::default();
         for number in 1..=times {
             for (thing, name) in THINGS {
                 let started = Instant::now();
@@ -215,6 +205,10 @@ impl Honest {
                 write.send().await?.error_for_status()?;
                 Ok(())
             }
+            Thing::Bare => {
+                let insert = format!("insert into {OWN} (name) values ('new')");
+                Ok(self.sql.batch_execute(&insert).await?)
+            }
         }
     }
 }
@@ -229,7 +223,7 @@ impl Crowd {
     /// Two fifths read a snapshot slowly, as many read pages with 90 patterns, and a fifth reads the history slowly; each again and
     /// again, from addresses of its own.
     fn start(address: SocketAddr, readers: usize) -> Outcome<Self> {
-        let token = token(BIG)?;
+        let token = auth::token(BIG, BIG, Map::new())?;
         let patterns: Vec<String> = (0..90)
             .map(|i| format!("description.ilike.*q{i}*"))
             .collect();
@@ -305,16 +299,11 @@ async fn slow_read(address: SocketAddr, number: usize, request: &str) -> Outcome
     }
 }
 
-fn token(role: &str) -> Outcome<String> {
-    let claims = Map::from_iter([("tenant".to_owned(), json!(1))]);
-    Ok(mint(SECRET, role, role, claims, 3_600)?)
-}
-
 fn report(
     rows: usize,
     readers: usize,
-    quiet: &[Vec<Duration>; 5],
-    crowded: &[Vec<Duration>; 5],
+    quiet: &[Vec<Duration>; 6],
+    crowded: &[Vec<Duration>; 6],
     grown_mib: u64,
     answers: &[u64; 2],
     mut facts: Vec<(&'static str, String)>,
@@ -340,6 +329,9 @@ fn report(
             ms(alone.percentile(90.0)),
             ms(beside.percentile(90.0)),
         ]);
+        if thing == Thing::Bare {
+            continue;
+        }
         verdicts.push(Verdict {
             text: format!("{name}: {ratio:.2} times beside the crowd, at most {RATIO_MAX} times"),
             is_within: ratio <= RATIO_MAX,

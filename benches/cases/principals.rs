@@ -1,16 +1,13 @@
 //! `principals`: what a change costs plank when a thousand principals look at a table, each at rows of its own, against one.
 
-use plank::auth::token::mint;
 use serde_json::{Map, json};
-use std::os::unix::fs::PermissionsExt as _;
 use tokio_postgres::Client;
 
 use super::filters::Tenants;
-use crate::support::bed::{Bed, Setup};
+use crate::support::bed::Bed;
 use crate::support::client::Subscriber;
 use crate::support::report::{Report, Verdict};
-use crate::support::temp_dir::TempDir;
-use crate::support::{Effort, Outcome, stats};
+use crate::support::{Effort, Outcome, auth, stats};
 
 const ONE: usize = 1;
 const MANY: usize = 1_000;
@@ -21,24 +18,11 @@ const RATIO_MAX: f64 = 2.0;
 /// Interleaved, so that whatever else the machine does meets both alike.
 const ROUNDS: usize = 5;
 
-const SECRET: &[u8] = b"a secret of a benchmark, as long as it has to be";
-
 /// Runs it.
 pub async fn run(effort: Effort) -> Outcome<Report> {
     let changes = effort.of(10_000, 200);
     let many = effort.of(MANY, 20);
-    let dir = TempDir::new()?;
-    let secret = dir.path().join("secret");
-    std::fs::write(&secret, SECRET)?;
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600))?;
-    // Two words for as long as the process lives.
-    let secret: &'static str = String::leak(secret.display().to_string());
-    let plank_args = Vec::leak(vec!["--auth", "on", "--jwt-secret-file", secret]);
-    let bed = Bed::start_with(Setup {
-        plank_args,
-        ..Setup::default()
-    })
-    .await?;
+    let (bed, _secret) = auth::bed().await?;
     let sql = bed.connect().await?;
     let mut beds = [
         start(&bed, &sql, ONE).await?,
@@ -88,7 +72,7 @@ async fn start(bed: &Bed, sql: &Client, principals: usize) -> Outcome<Tenants> {
     sql.batch_execute(&allow).await?;
     for tenant in 0..principals {
         let claims = Map::from_iter([("tenant".to_owned(), json!(tenant))]);
-        let token = mint(SECRET, &format!("user-{tenant}"), "tenant", claims, 3_600)?;
+        let token = auth::token(&format!("user-{tenant}"), "tenant", claims)?;
         let socket = Subscriber::logged_in(bed.plank.address, tenants.table(), &token).await?;
         tenants.push(socket);
     }

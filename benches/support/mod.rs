@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+pub mod auth;
 pub mod bed;
 pub mod bell;
 pub mod change;
