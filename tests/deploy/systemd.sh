@@ -112,15 +112,16 @@ PLANK_TRUSTED_PROXIES=127.0.0.1,::1
 ENV
 chmod 600 "$root/etc/plank/plank.env"
 # 30 s and 10 s are meant for years; the test has less. And a debug build reads its pages from where they are in the sources,
-# which may be a home directory.
-mkdir -p "$root$PWD"
-cp -a static "$root$PWD/"
+# which may be in a home directory or in /tmp: neither is there in the container.
+pages=/usr/share/plank-pages
+mkdir -p "$root$pages"
+cp -a static/. "$root$pages/"
 cat >"$root/etc/systemd/system/plank.service.d/test.conf" <<CONF
 [Service]
 WatchdogSec=4s
 TimeoutAbortSec=1s
 ProtectHome=tmpfs
-BindReadOnlyPaths=$PWD/static
+BindReadOnlyPaths=$pages:$PWD/static
 CONF
 
 systemd-nspawn --quiet --directory "$root" --boot --register=no --keep-unit --private-network --resolv-conf=off \
