@@ -204,9 +204,15 @@ pub async fn build_on(
     let pool =
         Pool::new(&database.requests, is_direct, &metrics).map_err(|e| AppError(e.to_string()))?;
     let history = History::new(&database.listen, &metrics).map_err(AppError)?;
-    let nudge = Arc::<PollRequest>::default();
+    let poll_request = Arc::<PollRequest>::default();
     let catalog = Catalog::stringifying(config.stringify_wide_numbers);
-    let hub = Hub::new(catalog, metrics.clone(), health.clone(), nudge.clone()).start();
+    let hub = Hub::new(
+        catalog,
+        metrics.clone(),
+        health.clone(),
+        poll_request.clone(),
+    )
+    .start();
     let (for_hub, for_metrics, for_health) = (hub.clone(), metrics.clone(), health.clone());
     let settings = listener::Settings {
         database: database.listen,
@@ -215,7 +221,14 @@ pub async fn build_on(
         demo: config.demo,
     };
     let listener = Supervisor::start(move |_| {
-        Listener::new(settings, for_hub, nudge, for_metrics, for_health, give_up)
+        Listener::new(
+            settings,
+            for_hub,
+            poll_request,
+            for_metrics,
+            for_health,
+            give_up,
+        )
     });
 
     let keeping = keep_house(

@@ -1,4 +1,4 @@
-//! Following the log, and how much of it is kept.
+//! How the log is followed, and how long it is kept.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ pub const MARK_APART: i64 = 5_000;
 pub const MARK_BYTES: usize = 16 * 1024 * 1024;
 
 /// Between two reads that the hub asks for, on behalf of cursors that are ahead of it.
-pub const NUDGE_INTERVAL_MIN: Duration = Duration::from_millis(5);
+pub const POLL_REQUEST_INTERVAL_MIN: Duration = Duration::from_millis(5);
 
 /// How long changes are kept unless `--retention` says otherwise.
 pub const RETENTION: Duration = Duration::from_secs(24 * 3_600);

@@ -91,8 +91,18 @@ fn imports_go_only_down() {
 
 #[test]
 fn the_rooms_of_the_actors_import_only_down() {
-    let looked_at = check(&source().join("actor"), "crate::actor::", ACTORS);
+    let actors = source().join("actor");
+    let looked_at = check(&actors, "crate::actor::", ACTORS);
     assert!(looked_at > 50, "only {looked_at} imports found");
+    // A path by `super` can't leave a room unseen.
+    for path in files(&actors) {
+        let relative = path.strip_prefix(&actors).unwrap();
+        let depth = relative.components().count() - usize::from(path.ends_with("mod.rs"));
+        let out = format!("use {}", "super::".repeat(depth));
+        let text = fs::read_to_string(&path).unwrap();
+        let leaves = text.lines().any(|line| line.starts_with(&out));
+        assert!(!leaves || depth == 0, "{} has {out}", relative.display());
+    }
 }
 
 #[test]

@@ -23,8 +23,7 @@ use crate::wire::message::{Refusal, ResetReason};
 use crate::actor::clients::connection::{Conn, LAGGING};
 use crate::actor::clients::encode::Encoder;
 use crate::actor::clients::state::ShardState;
-use crate::actor::message::BatchPosition;
-use crate::actor::message::{Describe, Next, Replay, Started, SubscriptionKey};
+use crate::actor::message::{BatchPosition, Describe, Next, Replay, Started, SubscriptionKey};
 
 mod begin;
 mod stop;
@@ -70,11 +69,11 @@ pub(super) fn start(state: Rc<ShardState>, conn: Rc<Conn>, started: Started) {
 }
 
 /// Lets a subscription catch up that was live, and has fallen behind.
-pub(super) fn go_on(state: Rc<ShardState>, conn: Rc<Conn>, behind: Lagging) {
-    let place = (behind.key, behind.topic);
+pub(super) fn go_on(state: Rc<ShardState>, conn: Rc<Conn>, lagging: Lagging) {
+    let place = (lagging.key, lagging.topic);
     spawn(
         place,
-        run_on(state.clone(), conn.clone(), behind),
+        run_on(state.clone(), conn.clone(), lagging),
         state,
         conn,
     );
@@ -96,8 +95,8 @@ fn spawn(
     });
 }
 
-async fn run_on(state: Rc<ShardState>, conn: Rc<Conn>, behind: Lagging) {
-    let Lagging { key, topic, mark } = behind;
+async fn run_on(state: Rc<ShardState>, conn: Rc<Conn>, lagging: Lagging) {
+    let Lagging { key, topic, mark } = lagging;
     let description = state.hub.send(Describe { topic }).await;
     let subscription = state.find(key).map(|(conn, place)| {
         let subscription = &conn.subscriptions().borrow()[place];

@@ -11,8 +11,7 @@ use crate::wire::message::Changes;
 
 use super::topics::Topics;
 use super::turns::{Asking, Bounds, Step};
-use crate::actor::message::BatchPosition;
-use crate::actor::message::TopicFrame;
+use crate::actor::message::{BatchPosition, TopicFrame};
 use crate::actor::transport::shared_frame::SharedFrame;
 
 /// See the module's documentation.

@@ -60,7 +60,7 @@ pub struct Hub {
     /// The recent batches, for those who come back.
     window: Window,
     /// Asks the listener to look now.
-    nudge: Arc<PollRequest>,
+    poll_request: Arc<PollRequest>,
     /// How many of these questions the last whole batch has answered.
     answered: u64,
     looks: Looks,
@@ -75,10 +75,10 @@ impl Hub {
         catalog: Catalog,
         metrics: Arc<Metrics>,
         health: Arc<Health>,
-        nudge: Arc<PollRequest>,
+        poll_request: Arc<PollRequest>,
     ) -> Self {
         Self {
-            nudge,
+            poll_request,
             answered: 0,
             looks: Looks::default(),
             window: Window::new(WINDOW_BYTES_MAX),

@@ -38,7 +38,7 @@ impl Hub {
             return self.tell_receipt(&asked, Some(("busy", why)));
         }
         self.receipts.0.push((asked, Instant::now()));
-        self.nudge.ask();
+        self.poll_request.ask();
     }
 
     /// Answers those whose cursor was passed, and those that have waited for too long. Lagging each batch, and once a second: where

@@ -99,18 +99,18 @@ impl Hub {
         let is_one_of_many = self.looks.awaited > self.answered || (is_elsewhere && is_far);
         let wait = self.looks.ask(now, is_one_of_many);
         let asked = if self.looks.is_due {
-            self.nudge.asked() + 1
+            self.poll_request.asked() + 1
         } else if wait.is_zero() {
             self.looks.looked_at = now;
-            self.nudge.ask()
+            self.poll_request.ask()
         } else {
             self.looks.is_due = true;
             ctx.run_later(wait, |hub, _| {
                 hub.looks.is_due = false;
                 hub.looks.looked_at = Instant::now();
-                hub.nudge.ask();
+                hub.poll_request.ask();
             });
-            self.nudge.asked() + 1
+            self.poll_request.asked() + 1
         };
         self.looks.awaited = asked;
         asked

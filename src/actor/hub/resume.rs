@@ -81,7 +81,7 @@ impl Hub {
             // A read that began after the question would have found it.
             _ if asked > 0 && self.answered >= asked => Standing::Nowhere,
             _ if asked > 0 => Standing::Ahead(asked),
-            _ => Standing::Ahead(self.nudge.ask()),
+            _ => Standing::Ahead(self.poll_request.ask()),
         }
     }
 
@@ -118,7 +118,7 @@ impl Hub {
             Ok(found) => found,
             // It may have been watched a moment ago.
             Err(refusal) if refusal.code == UNKNOWN_TABLE && asked == 0 => {
-                let asked = self.nudge.ask();
+                let asked = self.poll_request.ask();
                 let waiting = Pending::Subscribe(subscribe, asked);
                 return self.pending.push_back(waiting);
             }
@@ -312,7 +312,11 @@ impl Hub {
                     && (asked == 0 || self.answered < asked)
                     && self.pending.len() < PENDING_SUBSCRIPTIONS_MAX =>
             {
-                let asked = if asked == 0 { self.nudge.ask() } else { asked };
+                let asked = if asked == 0 {
+                    self.poll_request.ask()
+                } else {
+                    asked
+                };
                 return self.pending.push_back(Pending::Find(find, asked, answer));
             }
             Err(refusal) => Err(refusal),

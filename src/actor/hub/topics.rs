@@ -11,8 +11,7 @@ use crate::wire::message::ResetReason;
 
 use super::budget::{Budget, Exceeded};
 use super::index::Index;
-use crate::actor::message::ShardId;
-use crate::actor::message::TopicRequest;
+use crate::actor::message::{ShardId, TopicRequest};
 
 /// What several subscriptions share.
 #[derive(Debug)]

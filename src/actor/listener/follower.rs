@@ -10,8 +10,8 @@ use crate::feed::bell::{Bell, Step};
 use crate::feed::{Cursor, LogOp, LogRow, Rest};
 use crate::health::Health;
 use crate::limits::{
-    ACTOR_SILENCE_MAX, CATCH_UP_READ_MAX, CHUNK_BYTES, MARK_APART, MARK_BYTES, NUDGE_INTERVAL_MIN,
-    PING_INTERVAL, READ_MAX, SAFETY_READ_INTERVAL,
+    ACTOR_SILENCE_MAX, CATCH_UP_READ_MAX, CHUNK_BYTES, MARK_APART, MARK_BYTES, PING_INTERVAL,
+    POLL_REQUEST_INTERVAL_MIN, READ_MAX, SAFETY_READ_INTERVAL,
 };
 use crate::metrics::Metrics;
 use crate::store::ConnectError;
@@ -31,7 +31,7 @@ const BELL_LATE_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Follower {
     settings: Settings,
     hub: Addr<Hub>,
-    nudge: Arc<PollRequest>,
+    poll_request: Arc<PollRequest>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     pub(super) place: ResumePoint,
@@ -74,7 +74,7 @@ impl Follower {
             bell: Bell::new(listener.settings.doorbell, Instant::now().into_std()),
             settings: listener.settings.clone(),
             hub: listener.hub.clone(),
-            nudge: listener.nudge.clone(),
+            poll_request: listener.poll_request.clone(),
             metrics: listener.metrics.clone(),
             health: listener.health.clone(),
             place: listener.place.clone(),
@@ -135,7 +135,7 @@ impl Follower {
                 Step::Poll(interval) => {
                     tokio::select! {
                         () = reader.bell() => self.bell.rung(Instant::now().into_std()),
-                        () = self.nudge.heard() => sleep_until(nudged + NUDGE_INTERVAL_MIN).await,
+                        () = self.poll_request.heard() => sleep_until(nudged + POLL_REQUEST_INTERVAL_MIN).await,
                         () = sleep(interval) => {}
                     }
                     nudged = Instant::now();
@@ -144,8 +144,8 @@ impl Follower {
                 }
                 Step::Wait => tokio::select! {
                     () = reader.bell() => self.answer(&reader).await?,
-                    () = self.nudge.heard() => {
-                        sleep_until(nudged + NUDGE_INTERVAL_MIN).await;
+                    () = self.poll_request.heard() => {
+                        sleep_until(nudged + POLL_REQUEST_INTERVAL_MIN).await;
                         nudged = Instant::now();
                         self.answer(&reader).await?;
                     }
@@ -234,7 +234,7 @@ impl Follower {
         let interrupted = self.place.interrupted.clone();
         // Before the read: it answers all of these. The rest of an older batch is no news.
         let asked = match interrupted {
-            None => self.nudge.asked(),
+            None => self.poll_request.asked(),
             Some(_) => self.answered,
         };
         let mut reading = reader

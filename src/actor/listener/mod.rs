@@ -50,7 +50,7 @@ pub struct Settings {
 pub struct Listener {
     settings: Settings,
     hub: Addr<Hub>,
-    nudge: Arc<PollRequest>,
+    poll_request: Arc<PollRequest>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     /// Tells the process to end: waiting will not help.
@@ -64,11 +64,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// A listener that looks when it is asked to with `nudge`. What makes it give up goes to `fatal`.
+    /// A listener that looks when it is asked to with `poll_request`. What makes it give up goes to `fatal`.
     pub fn new(
         settings: Settings,
         hub: Addr<Hub>,
-        nudge: Arc<PollRequest>,
+        poll_request: Arc<PollRequest>,
         metrics: Arc<Metrics>,
         health: Arc<Health>,
         fatal: watch::Sender<Option<String>>,
@@ -76,7 +76,7 @@ impl Listener {
         Self {
             settings,
             hub,
-            nudge,
+            poll_request,
             metrics,
             health,
             fatal,

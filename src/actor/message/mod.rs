@@ -1,4 +1,4 @@
-//! Every message between the actors, on one page.
+//! Every message between the actors: `to_hub`, `to_shard`, what both name in `topic`, and how the hub reaches a shard in `link`.
 //!
 //! ```text
 //! listener ── Live, Lost, Chunk ──► hub ── Push, Joined, Started, Restart, Refused, Reset, Retire, Advance ──► shard ── bytes ──► sockets

@@ -8,8 +8,7 @@ use smallvec::SmallVec;
 use crate::feed::TopicId;
 use crate::metrics::Metrics;
 
-use crate::actor::message::BatchPosition;
-use crate::actor::message::TopicFrame;
+use crate::actor::message::{BatchPosition, TopicFrame};
 use crate::actor::transport::shared_frame::SharedFrame;
 
 /// All frames of one topic in a flush.

@@ -24,8 +24,16 @@ pub(super) fn comment_lines(comment: Option<&str>) -> Vec<String> {
     lines.filter(|line| !line.is_empty()).collect()
 }
 
+/// The name of a table or type as a type: with its schema, unless that is `public`. See [`type_name`].
+pub(super) fn name_in_schema(taken: &mut BTreeSet<String>, schema: &str, name: &str) -> String {
+    match schema {
+        "public" => type_name(taken, &[name]),
+        _ => type_name(taken, &[schema, name]),
+    }
+}
+
 /// `OrderLines` for `Order Lines` and `order_lines`; never empty, and never the same twice.
-pub(super) fn type_name(taken: &mut BTreeSet<String>, parts: &[&str]) -> String {
+fn type_name(taken: &mut BTreeSet<String>, parts: &[&str]) -> String {
     let mut name = String::new();
     for word in parts
         .iter()

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::store::shapes::{Column, Kind, Shape, Shapes};
+use crate::store::shapes::{Column, Kind, Shape, Shapes, Type};
 
 use super::Style;
-use super::names::{comment_lines, quoted, type_name, unique};
+use super::names::{comment_lines, name_in_schema, quoted, unique};
+
+/// Names of types, by identifier.
+type Names = BTreeMap<u32, String>;
 
 const HEAD: &str = "\
 # Made by plank gen types. Do not edit: run it again when the tables change.
@@ -16,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NotRequired, Self, TypedDict
-
 ";
 
 /// Words that can't be a name.
@@ -41,6 +43,9 @@ pub(super) fn write(shapes: &Shapes, style: Style) -> String {
     let mut taken: BTreeSet<String> = TAKEN.map(str::to_owned).into();
     let types = named_types(shapes, &mut taken);
     let mut out = HEAD.to_owned();
+    if !types.is_empty() {
+        out.push('\n');
+    }
     for (id, name) in &types {
         match &shapes.types[id].kind {
             Kind::Enum { labels } => {
@@ -68,9 +73,7 @@ pub(super) fn write(shapes: &Shapes, style: Style) -> String {
         }
     }
     for table in &shapes.tables {
-        let is_public = table.schema == "public";
-        let parts = [table.schema.as_str(), table.name.as_str()];
-        let name = type_name(&mut taken, &parts[usize::from(is_public)..]);
+        let name = name_in_schema(&mut taken, &table.schema, &table.name);
         row(&mut out, table, &name, shapes, &types, style);
         for (suffix, is_insert) in [("Insert", true), ("Update", false)] {
             let name = unique(&mut taken, format!("{name}{suffix}"));
@@ -80,27 +83,15 @@ pub(super) fn write(shapes: &Shapes, style: Style) -> String {
     out
 }
 
-/// Enums and composite types, those first that others are made of.
-fn named_types(shapes: &Shapes, taken: &mut BTreeSet<String>) -> Vec<(u32, String)> {
-    let mut named = Vec::new();
-    for (id, t) in &shapes.types {
-        if matches!(t.kind, Kind::Enum { .. } | Kind::Composite { .. }) {
-            let is_public = t.schema == "public";
-            let parts = [t.schema.as_str(), t.name.as_str()];
-            named.push((*id, type_name(taken, &parts[usize::from(is_public)..])));
-        }
-    }
-    named
+/// The names of enums and composite types, by identifier.
+fn named_types(shapes: &Shapes, taken: &mut BTreeSet<String>) -> Names {
+    let is_named = |t: &Type| matches!(t.kind, Kind::Enum { .. } | Kind::Composite { .. });
+    let named = shapes.types.iter().filter(|(_, t)| is_named(t));
+    let named = named.map(|(id, t)| (*id, name_in_schema(taken, &t.schema, &t.name)));
+    named.collect()
 }
 
-fn row(
-    out: &mut String,
-    table: &Shape,
-    name: &str,
-    shapes: &Shapes,
-    types: &[(u32, String)],
-    style: Style,
-) {
+fn row(out: &mut String, table: &Shape, name: &str, shapes: &Shapes, types: &Names, style: Style) {
     let mut fields = BTreeSet::from(["from_row".to_owned(), "columns".to_owned()]);
     let mut columns = Vec::new();
     let _ = writeln!(out, "\n\n@dataclass(frozen=True, slots=True, kw_only=True)");
@@ -137,7 +128,7 @@ fn written(
     name: &str,
     is_insert: bool,
     shapes: &Shapes,
-    types: &[(u32, String)],
+    types: &Names,
     style: Style,
 ) {
     let members = table.columns.iter().filter(|c| !c.is_generated).map(|c| {
@@ -157,7 +148,7 @@ fn written(
     );
 }
 
-fn nullable(column: &Column, shapes: &Shapes, types: &[(u32, String)], style: Style) -> String {
+fn nullable(column: &Column, shapes: &Shapes, types: &Names, style: Style) -> String {
     let of = name_of(shapes, types, column.r#type, style);
     match column.not_null || of == "Any" {
         true => of,
@@ -165,11 +156,7 @@ fn nullable(column: &Column, shapes: &Shapes, types: &[(u32, String)], style: St
     }
 }
 
-fn name_of(shapes: &Shapes, types: &[(u32, String)], id: u32, style: Style) -> String {
-    let names: BTreeMap<u32, &str> = types
-        .iter()
-        .map(|(id, name)| (*id, name.as_str()))
-        .collect();
+fn name_of(shapes: &Shapes, types: &Names, id: u32, style: Style) -> String {
     let Some(t) = shapes.types.get(&id) else {
         return "Any".into();
     };
@@ -184,7 +171,7 @@ fn name_of(shapes: &Shapes, types: &[(u32, String)], id: u32, style: Style) -> S
         Kind::Text => "str".into(),
         Kind::Json => "Any".into(),
         Kind::Enum { .. } | Kind::Composite { .. } => {
-            names.get(&id).copied().unwrap_or("Any").into()
+            types.get(&id).map_or("Any", String::as_str).into()
         }
         Kind::Domain { of, .. } => name_of(shapes, types, *of, style),
         Kind::Array { of } => format!("list[{} | None]", name_of(shapes, types, *of, style)),

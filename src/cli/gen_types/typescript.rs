@@ -21,9 +21,9 @@ type PublicSchema = Database[Extract<keyof Database, \"public\">];
 
 /** A row of a table of public, as clients get it. */
 export type Tables<Name extends keyof PublicSchema[\"Tables\"]> = PublicSchema[\"Tables\"][Name][\"Row\"];
-/** What a row of it is inserted with. */
+/** The values of a new row. */
 export type TablesInsert<Name extends keyof PublicSchema[\"Tables\"]> = PublicSchema[\"Tables\"][Name][\"Insert\"];
-/** What a row of it is changed with. */
+/** The values of an update. */
 export type TablesUpdate<Name extends keyof PublicSchema[\"Tables\"]> = PublicSchema[\"Tables\"][Name][\"Update\"];
 /** An enum of public. */
 export type Enums<Name extends keyof PublicSchema[\"Enums\"]> = PublicSchema[\"Enums\"][Name];

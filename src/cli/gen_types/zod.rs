@@ -6,16 +6,14 @@ use std::fmt::Write as _;
 use crate::store::shapes::{Column, Kind, Shapes};
 
 use super::Style;
-use super::names::{quoted, type_name};
+use super::names::{name_in_schema, quoted};
 
 /// What follows the types; the import may stand anywhere in a module.
 pub(super) fn write(shapes: &Shapes, style: Style) -> String {
     let mut out = "import { z } from \"zod\";\n".to_owned();
     let mut taken = BTreeSet::from(["Json".to_owned(), "Database".to_owned()]);
     for table in &shapes.tables {
-        let is_public = table.schema == "public";
-        let parts = [table.schema.as_str(), table.name.as_str()];
-        let name = type_name(&mut taken, &parts[usize::from(is_public)..]);
+        let name = name_in_schema(&mut taken, &table.schema, &table.name);
         for kind in ["Row", "Insert", "Update"] {
             let _ = writeln!(out, "\nexport const {name}{kind} = z.object({{");
             for column in table

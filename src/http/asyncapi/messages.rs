@@ -167,9 +167,15 @@ fn of_server() -> Vec<Message> {
     all
 }
 
-/// What is about the whole socket.
-fn of_session() -> Vec<Message> {
-    let message = |name, summary, members, required, example| Message {
+/// A message of the server.
+fn said(
+    name: &'static str,
+    summary: &'static str,
+    members: Value,
+    required: &'static [&'static str],
+    example: Value,
+) -> Message {
+    Message {
         name,
         side: Side::Server,
         summary,
@@ -177,9 +183,13 @@ fn of_session() -> Vec<Message> {
         members,
         required,
         example,
-    };
+    }
+}
+
+/// What is about the whole socket.
+fn of_session() -> Vec<Message> {
     vec![
-        message(
+        said(
             "welcome",
             "The first message.",
             json!({
@@ -194,7 +204,7 @@ fn of_session() -> Vec<Message> {
                 "server": concat!("plank/", env!("CARGO_PKG_VERSION")), "heartbeat_s": 25,
             }),
         ),
-        message(
+        said(
             "authenticated",
             "The answer to `auth`.",
             json!({
@@ -205,14 +215,14 @@ fn of_session() -> Vec<Message> {
             &["sub", "exp", "expires_in"],
             json!({"type": "authenticated", "sub": "ann", "exp": 1_795_420_800, "expires_in": 3600}),
         ),
-        message(
+        said(
             "heartbeat",
             "Everything up to its cursor has been sent, for all subscriptions.",
             json!({"cursor": cursor("That place.")}),
             &["cursor"],
             json!({"type": "heartbeat", "cursor": CURSOR}),
         ),
-        message(
+        said(
             "error",
             "A message was refused; the socket stays open.",
             json!({
@@ -229,7 +239,7 @@ fn of_session() -> Vec<Message> {
                 "message": "there is no watched table \"nope\" that you may read",
             }),
         ),
-        message(
+        said(
             "pong",
             "The answer to `ping`.",
             json!({"id": id()}),
@@ -241,15 +251,6 @@ fn of_session() -> Vec<Message> {
 
 /// What is about one subscription, or one topic.
 fn of_subscription() -> Vec<Message> {
-    let message = |name, summary, members, required, example| Message {
-        name,
-        side: Side::Server,
-        summary,
-        answers: &[],
-        members,
-        required,
-        example,
-    };
     let topic = text("What several subscriptions to the same share; a name for this process only.");
     let reasons = [
         ResetReason::Expired,
@@ -258,7 +259,7 @@ fn of_subscription() -> Vec<Message> {
     ];
     let row = json!({"type": "object"});
     vec![
-        message(
+        said(
             "subscribed",
             "The subscription is live: whatever commits from now on is seen.",
             json!({
@@ -269,7 +270,7 @@ fn of_subscription() -> Vec<Message> {
             &["id", "topic", "table", "key", "cursor"],
             json!({"type": "subscribed", "id": "a", "topic": "t7", "table": "public.items", "key": ["id"], "cursor": CURSOR}),
         ),
-        message(
+        said(
             "snapshot",
             "Rows of the table, all as of one moment.",
             json!({
@@ -282,7 +283,7 @@ fn of_subscription() -> Vec<Message> {
                 "type": "snapshot", "id": "a", "topic": "t7", "cursor": CURSOR, "rows": [{"id": 1, "name": "first light"}], "more": false,
             }),
         ),
-        message(
+        said(
             "changes",
             "A batch of changes, or a part of one.",
             json!({
@@ -298,14 +299,14 @@ fn of_subscription() -> Vec<Message> {
                 }],
             }),
         ),
-        message(
+        said(
             "reset",
             "What the client has of this subscription is void; the subscription lives on.",
             json!({"id": id(), "reason": {"enum": reasons.map(ResetReason::as_str)}}),
             &["id", "reason"],
             json!({"type": "reset", "id": "a", "reason": "schema"}),
         ),
-        message(
+        said(
             "unsubscribed",
             "The subscription is over: the client asked for it, or the table is not watched any more.",
             json!({"id": id()}),

@@ -50,6 +50,11 @@ impl Document {
     }
 
     /// The names of the messages that an operation of this action has.
+    /// The messages of both sides.
+    fn all_names(&self) -> BTreeSet<String> {
+        &self.names("send") | &self.names("receive")
+    }
+
     fn names(&self, action: &str) -> BTreeSet<String> {
         let operations = self.value["operations"].as_object().unwrap().values();
         let wanted = operations.filter(|operation| operation["action"] == action);
@@ -176,11 +181,7 @@ async fn the_messages_are_those_of_the_protocols_page() {
     for message in &printed {
         document.check(message);
     }
-    let all: BTreeSet<String> = document
-        .names("send")
-        .union(&document.names("receive"))
-        .cloned()
-        .collect();
+    let all = document.all_names();
     assert_eq!(document.seen, all);
     let listed = document.value["components"]["messages"]
         .as_object()
@@ -267,11 +268,7 @@ async fn a_real_session_is_as_documented() {
         .await;
     document.until(&mut client, "unsubscribed").await;
     document.until(&mut client, "heartbeat").await;
-    let all: BTreeSet<String> = document
-        .names("send")
-        .union(&document.names("receive"))
-        .cloned()
-        .collect();
+    let all = document.all_names();
     assert_eq!(document.seen, all);
 }
 
