@@ -149,6 +149,16 @@ pub fn this_program() -> PathBuf {
     std::env::current_exe().unwrap()
 }
 
+/// A copy that other users can run. Another process writes it: if this one did, a child that another test starts meanwhile would
+/// have the file open for writing until it runs its own program, and the copy could not be run ("Text file busy").
+pub fn copy_this_program(to: &Path) {
+    let status = std::process::Command::new("cp")
+        .arg(this_program())
+        .arg(to)
+        .status();
+    assert!(status.unwrap().success());
+}
+
 impl Owner {
     pub async fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();

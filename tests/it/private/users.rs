@@ -74,7 +74,7 @@ async fn an_ordinary_user_needs_no_root() {
     }
     let home = Home::new("nobody");
     let program = home.0.join("program");
-    fs::copy(this_program(), &program).unwrap();
+    copy_this_program(&program);
     let own = home.0.join("own");
     fs::create_dir(&own).unwrap();
     chown(&own, Some(NOBODY), Some(NOBODY)).unwrap();
@@ -126,7 +126,7 @@ async fn a_cluster_that_root_made_serves_the_user_that_it_is_given_to_and_root_a
     }
     let home = Home::new("given");
     let program = home.0.join("program");
-    fs::copy(this_program(), &program).unwrap();
+    copy_this_program(&program);
     let server = start(&home).await;
     add_row(&server.config()).await;
     server.stop().await.unwrap();
