@@ -2168,8 +2168,17 @@ CREATE FUNCTION plank.has_rows(t regclass) RETURNS boolean
     AS $$
 declare
   found_one boolean;
+  before text[] := plank.prepared();
 begin
-  execute format('select exists (select from only %s)', t) into found_one;
+  begin
+    execute format('select exists (select from only %s)', t) into found_one;
+    raise exception using errcode = 'PLANK';
+  exception when sqlstate 'PLANK' then
+    if found_one is null then raise; end if;
+  end;
+  if plank.unprepare(before) is not null then
+    raise exception 'a function of an index of % replaces a prepared statement', t using errcode = 'PK499';
+  end if;
   return found_one;
 end $$;
 
@@ -2279,11 +2288,11 @@ CREATE FUNCTION plank.is_made(kind text, name name) RETURNS boolean
     capture_delete_any capture_insert capture_insert_any capture_row capture_row_any capture_truncate
     capturer capture_truncate_begin capture_truncate_part capture_unlisted capture_update capture_update_any check_rows
     close_if_full collation_of count_packed cursor decode_word deny describe detach empty_leaf facts fingerprint
-    follow_table follow_tables forbid_writes forms has_claim has_rows hmac hold holds identity is_made is_plain is_wide json_list json_of
-    json_of_any keep_nothing key_of leave_mark listen listeners
-    letters level_of log_size look_at member_state members_of newest next_xid open_leaf permit permit_writes pin prune prune_marks pruned
+    follow_table follow_tables forbid_writes forms has_claim has_rows hmac hold holds identity is_made is_plain is_settled is_wide json_list json_of
+    json_of_any keep_nothing key_of leave_mark left_behind listen listeners
+    letters level_of log_size look_at member_state members_of newest next_xid open_leaf permit permit_writes pin prepared prune prune_marks pruned
     reached read_all read_filter read_next read_number read_open read_operation read_quoted reader refusal rename_log renew renew_policies renew_policy reopen rest_read rest_write revoke
-    rows_of runs_as sees_all sequences_of set_slot triggers_of try_lock unpin unwatch unwatch_all varint watch watched_above writer' end, E'\n', ' '), ' '))
+    rows_of runs_as sees_all sequences_of set_slot triggers_of try_lock unpin unprepare unwatch unwatch_all varint watch watched_above writer' end, E'\n', ' '), ' '))
 $$;
 
 
@@ -2309,6 +2318,40 @@ $$;
 
 
 ALTER FUNCTION plank.is_plain(t oid) OWNER TO plank_owner;
+
+--
+-- Name: is_settled(bigint); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.is_settled(timeout_ms bigint) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+declare
+  own pg_catalog.interval := pg_catalog.make_interval(secs => timeout_ms operator(pg_catalog./) 1000.0::pg_catalog.float8);
+begin
+  return pg_catalog.pg_my_temp_schema() operator(pg_catalog.=) 0::pg_catalog.oid
+    and not exists (select from pg_catalog.pg_listening_channels())
+    and pg_catalog.current_setting('statement_timeout')::pg_catalog.interval operator(pg_catalog.=) own
+    and pg_catalog.current_setting('lock_timeout')::pg_catalog.interval operator(pg_catalog.=) own
+    and pg_catalog.current_setting('idle_in_transaction_session_timeout')::pg_catalog.interval operator(pg_catalog.=) own
+    and pg_catalog.current_setting('search_path') operator(pg_catalog.=) 'pg_catalog, pg_temp'
+    and pg_catalog.current_setting('timezone') operator(pg_catalog.=) 'UTC'
+    and pg_catalog.current_setting('datestyle') operator(pg_catalog.~~) 'ISO%'
+    and pg_catalog.current_setting('extra_float_digits') operator(pg_catalog.=) '1'
+    and pg_catalog.concat_ws(' ', pg_catalog.current_setting('client_encoding'), pg_catalog.current_setting('default_transaction_isolation'),
+      pg_catalog.current_setting('default_transaction_read_only'), pg_catalog.current_setting('default_transaction_deferrable'),
+      pg_catalog.current_setting('row_security'), pg_catalog.current_setting('exit_on_error'), pg_catalog.current_setting('intervalstyle'),
+      pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('xmloption'), pg_catalog.current_setting('xmlbinary'),
+      pg_catalog.current_setting('quote_all_identifiers'), pg_catalog.current_setting('standard_conforming_strings'),
+      pg_catalog.current_setting('array_nulls'), pg_catalog.current_setting('transform_null_equals'),
+      pg_catalog.current_setting('default_table_access_method'), pg_catalog.current_setting('default_tablespace'),
+      pg_catalog.current_setting('client_min_messages'))
+      operator(pg_catalog.=) 'UTF8 read committed off off on off postgres hex content base64 off on on off heap  notice'
+    and pg_catalog.current_setting('synchronous_commit') operator(pg_catalog.<>) 'off';
+end $$;
+
+
+ALTER FUNCTION plank.is_settled(timeout_ms bigint) OWNER TO plank_owner;
 
 --
 -- Name: is_wide(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -2372,6 +2415,9 @@ CREATE FUNCTION plank.json_of_any(r record) RETURNS json
     AS $$
 declare
   made pg_catalog.json;
+  prepared pg_catalog.text[] := array(select p.name operator(pg_catalog.||) p.prepare_time::pg_catalog.text operator(pg_catalog.||) p.statement
+    from pg_catalog.pg_prepared_statements p where p.from_sql);
+  other pg_catalog.text;
 begin
   begin
     made := pg_catalog.row_to_json(r);
@@ -2379,6 +2425,16 @@ begin
   exception when sqlstate 'PLANK' then
     if made is null then raise; end if;
   end;
+  for other in select p.name from pg_catalog.pg_prepared_statements p
+    where p.from_sql and p.name operator(pg_catalog.||) p.prepare_time::pg_catalog.text operator(pg_catalog.||) p.statement
+      operator(pg_catalog.<>) all (prepared)
+  loop
+    execute pg_catalog.format('deallocate %I', other);
+    made := null;
+  end loop;
+  if made is null and other is not null then
+    raise exception 'a cast to json replaces the prepared statement %', other using errcode = 'PK499';
+  end if;
   return made;
 end $$;
 
@@ -2431,6 +2487,37 @@ $$;
 
 
 ALTER FUNCTION plank.leave_mark(upto bigint, place pg_snapshot, apart bigint) OWNER TO plank_owner;
+
+--
+-- Name: left_behind(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.left_behind() RETURNS text
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with trusted as materialized (select oid from pg_roles where rolsuper or rolname = session_user)
+  select what from (
+    select 'holds a cursor' where exists (select from pg_cursors where is_holdable)
+    union all
+    select format('writes %s, whose trigger %I is deferrable and of another role', t.tgrelid::regclass, t.tgname)
+    from pg_locks l join pg_trigger t on t.tgrelid = l.relation join pg_proc p on p.oid = t.tgfoid join pg_class c on c.oid = t.tgrelid
+    where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.mode like '%Exclusive%' and t.tgdeferrable
+      and case
+        when p.pronamespace <> 'pg_catalog'::regnamespace then p.proowner not in (select oid from trusted)
+        when p.proname = 'unique_key_recheck' then c.relowner not in (select oid from trusted)
+          and exists (select from pg_index i where i.indexrelid = t.tgconstrindid and (i.indexprs is not null or i.indpred is not null))
+        else exists (
+          select from pg_constraint k join pg_attribute a on a.attrelid in (k.conrelid, k.confrelid)
+            and a.attnum = any (case a.attrelid when k.conrelid then k.conkey else k.confkey end)
+          join pg_cast x on x.castsource = a.atttypid and x.castcontext = 'i' join pg_proc f on f.oid = x.castfunc
+          where k.oid = t.tgconstraint and f.proowner not in (select oid from trusted))
+        end
+  ) found(what) limit 1
+$$;
+
+
+ALTER FUNCTION plank.left_behind() OWNER TO plank_owner;
 
 --
 -- Name: letters(); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -2761,6 +2848,20 @@ end $$;
 
 
 ALTER FUNCTION plank.pin() OWNER TO plank_owner;
+
+--
+-- Name: prepared(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.prepared() RETURNS text[]
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select array(select p.name || p.prepare_time || p.statement from pg_prepared_statements p where p.from_sql)
+$$;
+
+
+ALTER FUNCTION plank.prepared() OWNER TO plank_owner;
 
 --
 -- Name: prune(); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -3290,12 +3391,23 @@ CREATE FUNCTION plank.rest_read(query text, counting text, count_query text, par
     AS $$
 declare
   plan json;
+  before text[] := plank.prepared();
 begin
-  execute query into snapshot, total, rows, tag using params;
-  if counting is null then return; end if;
-  execute 'explain (format json) ' || count_query into plan using params;
-  if counting = 'planned' or total > 10000 then
-    total := greatest((plan->0->'Plan'->>'Plan Rows')::numeric::bigint, total, cardinality(rows));
+  begin
+    perform set_config('transaction_read_only', 'on', true);
+    execute query into snapshot, total, rows, tag using params;
+    if counting is not null then
+      execute 'explain (format json) ' || count_query into plan using params;
+      if counting = 'planned' or total > 10000 then
+        total := greatest((plan->0->'Plan'->>'Plan Rows')::numeric::bigint, total, cardinality(rows));
+      end if;
+    end if;
+    raise exception using errcode = 'PLANK';
+  exception when sqlstate 'PLANK' then
+    if snapshot is null then raise; end if;
+  end;
+  if plank.unprepare(before) is not null then
+    raise exception 'replaces a prepared statement' using errcode = 'PK499';
   end if;
 end $$;
 
@@ -3303,14 +3415,17 @@ end $$;
 ALTER FUNCTION plank.rest_read(query text, counting text, count_query text, params text[], OUT snapshot text, OUT total bigint, OUT rows text[], OUT tag text) OWNER TO plank_reader;
 
 --
--- Name: rest_write(boolean, text, text, text[], bigint, bigint, boolean); Type: FUNCTION; Schema: plank; Owner: plank_writer
+-- Name: rest_write(boolean, text, text, text[], bigint, bigint, boolean, boolean); Type: FUNCTION; Schema: plank; Owner: plank_writer
 --
 
-CREATE FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) RETURNS record
+CREATE FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     AS $$
+declare
+  before text[] := plank.prepared();
+  left_behind text;
 begin
   if held is not true then raise exception 'what the client may do has just changed' using errcode = 'PK503'; end if;
   perform set_config('search_path', path, true);
@@ -3330,10 +3445,17 @@ begin
   if array_position(rows, null) is not null then
     raise exception 'too many bytes' using errcode = 'PK413';
   end if;
+  if is_last then
+    set constraints all immediate;
+  end if;
+  left_behind := coalesce('replaces the prepared statement ' || plank.unprepare(before), plank.left_behind());
+  if left_behind is not null then
+    raise exception '%', left_behind using errcode = 'PK499';
+  end if;
 end $$;
 
 
-ALTER FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) OWNER TO plank_writer;
+ALTER FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) OWNER TO plank_writer;
 
 --
 -- Name: revoke(text, timestamp with time zone); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -3495,6 +3617,28 @@ end $$;
 
 
 ALTER FUNCTION plank.unpin(theirs text[]) OWNER TO plank_owner;
+
+--
+-- Name: unprepare(text[]); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.unprepare(before text[]) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  other text;
+  one text;
+begin
+  for other in select p.name from pg_prepared_statements p where p.from_sql and p.name || p.prepare_time || p.statement <> all (before) loop
+    execute format('deallocate %I', other);
+    one := other;
+  end loop;
+  return one;
+end $$;
+
+
+ALTER FUNCTION plank.unprepare(before text[]) OWNER TO plank_owner;
 
 --
 -- Name: unwatch(regclass); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -5011,6 +5155,13 @@ REVOKE ALL ON FUNCTION plank.is_plain(t oid) FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION is_settled(timeout_ms bigint); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.is_settled(timeout_ms bigint) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION is_wide(t oid); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
@@ -5069,6 +5220,14 @@ REVOKE ALL ON FUNCTION plank.key_of(t oid) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.leave_mark(upto bigint, place pg_snapshot, apart bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION left_behind(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.left_behind() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.left_behind() TO plank_writer;
 
 
 --
@@ -5168,6 +5327,15 @@ REVOKE ALL ON FUNCTION plank.permit_writes(t regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION plank.pin() FROM PUBLIC;
 GRANT ALL ON FUNCTION plank.pin() TO plank_capture;
+
+
+--
+-- Name: FUNCTION prepared(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.prepared() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.prepared() TO plank_reader;
+GRANT ALL ON FUNCTION plank.prepared() TO plank_writer;
 
 
 --
@@ -5309,11 +5477,11 @@ GRANT ALL ON FUNCTION plank.rest_read(query text, counting text, count_query tex
 
 
 --
--- Name: FUNCTION rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text); Type: ACL; Schema: plank; Owner: plank_writer
+-- Name: FUNCTION rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text); Type: ACL; Schema: plank; Owner: plank_writer
 --
 
-REVOKE ALL ON FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) FROM PUBLIC;
-GRANT ALL ON FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) TO plank_owner;
+REVOKE ALL ON FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) TO plank_owner;
 
 
 --
@@ -5381,6 +5549,15 @@ REVOKE ALL ON FUNCTION plank.try_lock(name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION plank.unpin(theirs text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION plank.unpin(theirs text[]) TO plank_capture;
+
+
+--
+-- Name: FUNCTION unprepare(before text[]); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.unprepare(before text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.unprepare(before text[]) TO plank_reader;
+GRANT ALL ON FUNCTION plank.unprepare(before text[]) TO plank_writer;
 
 
 --

@@ -24,10 +24,14 @@ $$;
 
 -- For the others. What a cast does besides returning a value is undone: a setting that it sets would otherwise stay in the
 -- session of a writer. Undoing costs about a microsecond. The caller sets exit_on_error = off, or the error that undoes it would end
--- the session.
+-- the session. A prepared statement is not undone, and could stand in the place of one of the writer's: it is removed, which is an
+-- error.
 create function plank.json_of_any(r record) returns json language plpgsql security definer as $$
 declare
   made pg_catalog.json;
+  prepared pg_catalog.text[] := array(select p.name operator(pg_catalog.||) p.prepare_time::pg_catalog.text operator(pg_catalog.||) p.statement
+    from pg_catalog.pg_prepared_statements p where p.from_sql);
+  other pg_catalog.text;
 begin
   begin
     made := pg_catalog.row_to_json(r);
@@ -35,6 +39,16 @@ begin
   exception when sqlstate 'PLANK' then
     if made is null then raise; end if;
   end;
+  for other in select p.name from pg_catalog.pg_prepared_statements p
+    where p.from_sql and p.name operator(pg_catalog.||) p.prepare_time::pg_catalog.text operator(pg_catalog.||) p.statement
+      operator(pg_catalog.<>) all (prepared)
+  loop
+    execute pg_catalog.format('deallocate %I', other);
+    made := null;
+  end loop;
+  if made is null and other is not null then
+    raise exception 'a cast to json replaces the prepared statement %', other using errcode = 'PK499';
+  end if;
   return made;
 end $$;
 
@@ -74,12 +88,21 @@ begin
   return found_number;
 end $$;
 
--- Whether t has rows of its own.
+-- Whether t has rows of its own. What functions of others do meanwhile is undone as in json_of_any.
 create function plank.has_rows(t regclass) returns boolean language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   found_one boolean;
+  before text[] := plank.prepared();
 begin
-  execute format('select exists (select from only %s)', t) into found_one;
+  begin
+    execute format('select exists (select from only %s)', t) into found_one;
+    raise exception using errcode = 'PLANK';
+  exception when sqlstate 'PLANK' then
+    if found_one is null then raise; end if;
+  end;
+  if plank.unprepare(before) is not null then
+    raise exception 'a function of an index of % replaces a prepared statement', t using errcode = 'PK499';
+  end if;
   return found_one;
 end $$;
 
@@ -103,11 +126,11 @@ create function plank.is_made(kind text, name name) returns boolean language sql
     capture_delete_any capture_insert capture_insert_any capture_row capture_row_any capture_truncate
     capturer capture_truncate_begin capture_truncate_part capture_unlisted capture_update capture_update_any check_rows
     close_if_full collation_of count_packed cursor decode_word deny describe detach empty_leaf facts fingerprint
-    follow_table follow_tables forbid_writes forms has_claim has_rows hmac hold holds identity is_made is_plain is_wide json_list json_of
-    json_of_any keep_nothing key_of leave_mark listen listeners
-    letters level_of log_size look_at member_state members_of newest next_xid open_leaf permit permit_writes pin prune prune_marks pruned
+    follow_table follow_tables forbid_writes forms has_claim has_rows hmac hold holds identity is_made is_plain is_settled is_wide json_list json_of
+    json_of_any keep_nothing key_of leave_mark left_behind listen listeners
+    letters level_of log_size look_at member_state members_of newest next_xid open_leaf permit permit_writes pin prepared prune prune_marks pruned
     reached read_all read_filter read_next read_number read_open read_operation read_quoted reader refusal rename_log renew renew_policies renew_policy reopen rest_read rest_write revoke
-    rows_of runs_as sees_all sequences_of set_slot triggers_of try_lock unpin unwatch unwatch_all varint watch watched_above writer' end, E'\n', ' '), ' '))
+    rows_of runs_as sees_all sequences_of set_slot triggers_of try_lock unpin unprepare unwatch unwatch_all varint watch watched_above writer' end, E'\n', ' '), ' '))
 $$;
 
 -- The role that owns a function of plank.

@@ -41,6 +41,81 @@ begin
   return true;
 end $$;
 
+-- WHAT FUNCTIONS OF OTHERS LEAVE BEHIND. In a function of plank_reader or plank_writer they have no rights that matter. What they
+-- leave to the commit, or in the session, would run later with those of plank's own role. A read is undone as a whole; only
+-- prepared statements stay then. What a write leaves is looked for, and the write is refused with PK499.
+
+-- The statements that were prepared in SQL. The server's own are not.
+create function plank.prepared() returns text[] language sql volatile set search_path = pg_catalog, pg_temp as $$
+  select array(select p.name || p.prepare_time || p.statement from pg_prepared_statements p where p.from_sql)
+$$;
+
+-- Removes those that were prepared since, which could stand in the place of the server's; the name of one, or null. The server
+-- prepares what it misses again.
+create function plank.unprepare(before text[]) returns text language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  other text;
+  one text;
+begin
+  for other in select p.name from pg_prepared_statements p where p.from_sql and p.name || p.prepare_time || p.statement <> all (before) loop
+    execute format('deallocate %I', other);
+    one := other;
+  end loop;
+  return one;
+end $$;
+
+-- Whether the session is as the server has set it up, for the next request. Without a search path of its own, which it would see
+-- in place of the session's. timeout_ms: that of statements, locks and idle transactions.
+create function plank.is_settled(timeout_ms bigint) returns boolean language plpgsql volatile as $$
+declare
+  own pg_catalog.interval := pg_catalog.make_interval(secs => timeout_ms operator(pg_catalog./) 1000.0::pg_catalog.float8);
+begin
+  return pg_catalog.pg_my_temp_schema() operator(pg_catalog.=) 0::pg_catalog.oid
+    and not exists (select from pg_catalog.pg_listening_channels())
+    and pg_catalog.current_setting('statement_timeout')::pg_catalog.interval operator(pg_catalog.=) own
+    and pg_catalog.current_setting('lock_timeout')::pg_catalog.interval operator(pg_catalog.=) own
+    and pg_catalog.current_setting('idle_in_transaction_session_timeout')::pg_catalog.interval operator(pg_catalog.=) own
+    and pg_catalog.current_setting('search_path') operator(pg_catalog.=) 'pg_catalog, pg_temp'
+    and pg_catalog.current_setting('timezone') operator(pg_catalog.=) 'UTC'
+    and pg_catalog.current_setting('datestyle') operator(pg_catalog.~~) 'ISO%'
+    and pg_catalog.current_setting('extra_float_digits') operator(pg_catalog.=) '1'
+    and pg_catalog.concat_ws(' ', pg_catalog.current_setting('client_encoding'), pg_catalog.current_setting('default_transaction_isolation'),
+      pg_catalog.current_setting('default_transaction_read_only'), pg_catalog.current_setting('default_transaction_deferrable'),
+      pg_catalog.current_setting('row_security'), pg_catalog.current_setting('exit_on_error'), pg_catalog.current_setting('intervalstyle'),
+      pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('xmloption'), pg_catalog.current_setting('xmlbinary'),
+      pg_catalog.current_setting('quote_all_identifiers'), pg_catalog.current_setting('standard_conforming_strings'),
+      pg_catalog.current_setting('array_nulls'), pg_catalog.current_setting('transform_null_equals'),
+      pg_catalog.current_setting('default_table_access_method'), pg_catalog.current_setting('default_tablespace'),
+      pg_catalog.current_setting('client_min_messages'))
+      operator(pg_catalog.=) 'UTF8 read committed off off on off postgres hex content base64 off on on off heap  notice'
+    and pg_catalog.current_setting('synchronous_commit') operator(pg_catalog.<>) 'off';
+end $$;
+
+-- What is left to the commit; null for nothing. A deferred trigger runs with the rights of
+-- the session's role (up to PostgreSQL 17), so of the tables that this transaction has written none may have one of another role:
+-- a constraint trigger, or the check of an exclusion whose expressions are that role's. Those of foreign keys run with the rights of
+-- the tables' owners, but for a cast to the type of the key.
+create function plank.left_behind() returns text language sql volatile set search_path = pg_catalog, pg_temp as $$
+  with trusted as materialized (select oid from pg_roles where rolsuper or rolname = session_user)
+  select what from (
+    select 'holds a cursor' where exists (select from pg_cursors where is_holdable)
+    union all
+    select format('writes %s, whose trigger %I is deferrable and of another role', t.tgrelid::regclass, t.tgname)
+    from pg_locks l join pg_trigger t on t.tgrelid = l.relation join pg_proc p on p.oid = t.tgfoid join pg_class c on c.oid = t.tgrelid
+    where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.mode like '%Exclusive%' and t.tgdeferrable
+      and case
+        when p.pronamespace <> 'pg_catalog'::regnamespace then p.proowner not in (select oid from trusted)
+        when p.proname = 'unique_key_recheck' then c.relowner not in (select oid from trusted)
+          and exists (select from pg_index i where i.indexrelid = t.tgconstrindid and (i.indexprs is not null or i.indpred is not null))
+        else exists (
+          select from pg_constraint k join pg_attribute a on a.attrelid in (k.conrelid, k.confrelid)
+            and a.attnum = any (case a.attrelid when k.conrelid then k.conkey else k.confkey end)
+          join pg_cast x on x.castsource = a.atttypid and x.castcontext = 'i' join pg_proc f on f.oid = x.castfunc
+          where k.oid = t.tgconstraint and f.proowner not in (select oid from trusted))
+        end
+  ) found(what) limit 1
+$$;
+
 -- Reads a page. query gives snapshot, count, rows and entity tag; counting: null, planned or estimated, by the plan of
 -- count_query. Volatile: the statement within has the snapshot of after its locks, so a TRUNCATE or a rewrite of the table shows.
 create function plank.rest_read(query text, counting text, count_query text, params text[],
@@ -48,22 +123,37 @@ create function plank.rest_read(query text, counting text, count_query text, par
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
   plan json;
+  before text[] := plank.prepared();
 begin
-  execute query into snapshot, total, rows, tag using params;
-  if counting is null then return; end if;
-  execute 'explain (format json) ' || count_query into plan using params;
-  if counting = 'planned' or total > 10000 then
-    total := greatest((plan->0->'Plan'->>'Plan Rows')::numeric::bigint, total, cardinality(rows));
+  begin
+    perform set_config('transaction_read_only', 'on', true);
+    execute query into snapshot, total, rows, tag using params;
+    if counting is not null then
+      execute 'explain (format json) ' || count_query into plan using params;
+      if counting = 'planned' or total > 10000 then
+        total := greatest((plan->0->'Plan'->>'Plan Rows')::numeric::bigint, total, cardinality(rows));
+      end if;
+    end if;
+    raise exception using errcode = 'PLANK';
+  exception when sqlstate 'PLANK' then
+    if snapshot is null then raise; end if;
+  end;
+  if plank.unprepare(before) is not null then
+    raise exception 'replaces a prepared statement' using errcode = 'PK499';
   end if;
 end $$;
 
 -- Writes. query gives the number of rows it has written, of those that the client may not write so (then nothing is written), of
 -- those that were there before, the rows as the client may see them, their keys and the entity tag. expected: so many rows have
 -- to be written; affected_max: more are an error; is_single: one row has to come back. path: for the functions of triggers,
--- which belong to the table's owner and know nothing of plank.
+-- which belong to the table's owner and know nothing of plank. is_last: of the transaction, so what is deferred is done now, with
+-- the rights and the path of all other triggers.
 create function plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean,
-    out affected bigint, out refused bigint, out existed bigint, out rows text[], out keys text[], out tag text)
+    is_last boolean, out affected bigint, out refused bigint, out existed bigint, out rows text[], out keys text[], out tag text)
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set jit = off as $$
+declare
+  before text[] := plank.prepared();
+  left_behind text;
 begin
   if held is not true then raise exception 'what the client may do has just changed' using errcode = 'PK503'; end if;
   perform set_config('search_path', path, true);
@@ -82,6 +172,13 @@ begin
   end if;
   if array_position(rows, null) is not null then
     raise exception 'too many bytes' using errcode = 'PK413';
+  end if;
+  if is_last then
+    set constraints all immediate;
+  end if;
+  left_behind := coalesce('replaces the prepared statement ' || plank.unprepare(before), plank.left_behind());
+  if left_behind is not null then
+    raise exception '%', left_behind using errcode = 'PK499';
   end if;
 end $$;
 

@@ -49,4 +49,4 @@ pub mod watch;
 
 pub use connect::ConnectError;
 pub use history::{History, HistoryError};
-pub use pool::{Pool, StoreError};
+pub use pool::{Doubt, Pool, StoreError};

@@ -85,19 +85,29 @@ impl From<tokio_postgres::Error> for StoreError {
 /// Why there is no connection, where others have them all.
 const IN_USE: &str = "all connections of the pool are in use";
 
-/// Whether a COMMIT is on its way to the server. Until it is answered nobody knows whether the write is there.
+/// What a request does not know of its connection.
 #[derive(Debug, Default)]
-pub struct Doubt(Cell<bool>);
+pub struct Doubt {
+    /// A COMMIT is on its way to the server. Until it is answered nobody knows whether the write is there.
+    commits: Cell<bool>,
+    /// Something has been left in the session.
+    is_unsettled: Cell<bool>,
+}
 
 impl Doubt {
     /// A statement that commits by itself is on its way.
     pub(super) fn begin(&self) {
-        self.0.set(true);
+        self.commits.set(true);
     }
 
     /// It has been answered.
     pub(super) fn end(&self) {
-        self.0.set(false);
+        self.commits.set(false);
+    }
+
+    /// The session is not as it was set up: no other request is to have it.
+    pub(super) fn unsettle(&self) {
+        self.is_unsettled.set(true);
     }
 
     /// Commits.
@@ -105,9 +115,9 @@ impl Doubt {
     /// # Errors
     /// [`StoreError::Unknown`] when no answer comes, or when the server ends the session: it may do so behind the commit.
     pub async fn commit(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
-        self.0.set(true);
+        self.commits.set(true);
         let committed = transaction.commit().await;
-        self.0.set(false);
+        self.commits.set(false);
         committed.map_err(|error| match error.as_db_error() {
             None => StoreError::Unknown(chain(&error)),
             Some(db) if db.code().code().starts_with("57P") || db.code().code() == "40003" => {
@@ -125,6 +135,8 @@ pub struct Pool {
     leases: Leases,
     /// Whose they are, for people.
     config: Arc<Config>,
+    /// Whether there is no pooler in between.
+    is_direct: bool,
     /// As many as there are connections.
     turns: Arc<Turns>,
     /// For whom connections are taken.
@@ -162,6 +174,7 @@ impl Pool {
             leases,
             connections: pool.map_err(StoreError::Internal)?,
             config: Arc::new(server.config.clone()),
+            is_direct,
             turns: Turns::new("request", size, metrics.clone()),
             asker: Asker::default(),
         })
@@ -205,15 +218,19 @@ impl Pool {
                 let Some(client) = &mut lent.0 else {
                     return Err(StoreError::Unavailable("no connection".into()));
                 };
-                let why = match work(client, &doubt).await {
+                doubt.is_unsettled.set(false);
+                let done = work(client, &doubt).await;
+                // Behind a pooler a session never is as plank has set it up.
+                let may_stay = !(self.is_direct && doubt.is_unsettled.get());
+                let why = match done {
                     Err(error @ StoreError::Race(_)) => {
-                        lent.give_back();
+                        lent.give_back(may_stay);
                         error
                     }
                     Err(error @ StoreError::Stale(_)) => error,
                     Err(error @ StoreError::Unknown(_)) => return Err(error),
                     other => {
-                        lent.give_back();
+                        lent.give_back(may_stay);
                         return other;
                     }
                 };
@@ -231,7 +248,7 @@ impl Pool {
         // Boxed: a large future, in everybody who writes.
         match timeout(WRITE_MAX, Box::pin(attempts)).await {
             Ok(result) => result,
-            Err(_) if doubt.0.get() => Err(StoreError::Unknown("no answer in time".into())),
+            Err(_) if doubt.commits.get() => Err(StoreError::Unknown("no answer in time".into())),
             Err(_) => Err(StoreError::Unavailable("no answer in time".into())),
         }
     }
@@ -247,8 +264,11 @@ impl Pool {
 struct Lent(Option<Lease>);
 
 impl Lent {
-    fn give_back(&mut self) {
-        drop(self.0.take());
+    /// `may_stay`: another request may have it.
+    fn give_back(&mut self, may_stay: bool) {
+        if may_stay {
+            drop(self.0.take());
+        }
     }
 }
 

@@ -106,6 +106,7 @@ pub const TABLE: &[Meaning] = &[
     line("PK403", Lasting, Forbidden), // the policy does not allow the row
     line("PK404", Lasting, Stale),     // not watched any more
     line("PK409", Lasting, Collision), // a row is in the way that may not be replaced
+    line("PK499", Lasting, Forbidden), // a function of others leaves something behind
     line("PK503", Passing, Away),      // the policy has just changed
     line("PK", Lasting, Value),        // too many rows, too many bytes
     line("P0004", Lasting, Own),       // ASSERT

@@ -81,6 +81,10 @@ fn of_fault(fault: Fault, filter_field: Option<&str>) -> Problem {
             let detail = "your role may not do that with a row like this";
             return Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).with_code("42501");
         }
+        "PK499" => {
+            let problem = Problem::new(StatusCode::FORBIDDEN, "forbidden", fault.message);
+            return problem.with_code("42501");
+        }
         "PK404" => return gone(),
         "PK409" => {
             let detail = "a row is in the way that has the same values in unique columns, and can't be replaced";

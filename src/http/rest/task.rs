@@ -11,7 +11,7 @@ use crate::auth::Viewer;
 use crate::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use crate::store::rest::keys::{self, Kept, Key, Known};
 use crate::store::rest::run::{self, Transaction};
-use crate::store::{Pool, StoreError};
+use crate::store::{Doubt, Pool, StoreError};
 
 use super::super::problem::Problem;
 use super::super::{State, prefix};
@@ -57,12 +57,14 @@ impl Task {
     async fn run_in(
         &self,
         transaction: &Transaction<'_>,
+        doubt: &Doubt,
         place: &str,
     ) -> Result<Result<Kept, Kept>, StoreError> {
         let (answer, is_dry) = match self {
             Self::One(one) if one.is_nothing() => (one.answer(place, &One::nothing()), false),
             Self::One(one) => {
-                let written = run::write_in(transaction, std::slice::from_ref(&one.write)).await?;
+                let written =
+                    run::write_in(transaction, std::slice::from_ref(&one.write), doubt).await?;
                 let answer = match written {
                     Ok(written) => one.answer(place, written.first().unwrap_or(&One::nothing())),
                     Err((_, error)) => Err(one.refused(error)),
@@ -70,7 +72,7 @@ impl Task {
                 (answer, one.is_dry)
             }
             Self::Batch(batch) => {
-                let answer = match run::write_in(transaction, &batch.writes).await? {
+                let answer = match run::write_in(transaction, &batch.writes, doubt).await? {
                     Ok(written) => match batch.check(&written) {
                         Some(problem) => Err(problem),
                         None => batch.answer(&written),
@@ -111,12 +113,14 @@ pub async fn serve(
     }
     let known = match asking.await {
         Ok(task) => {
-            let work = async |transaction: &Transaction<'_>| task.run_in(transaction, &place).await;
+            let work = async |transaction: &Transaction<'_>, doubt: &Doubt| {
+                task.run_in(transaction, doubt, &place).await
+            };
             Box::pin(keys::once(&pool, &key, work)).await?
         }
         Err(problem) if is_final(problem.status()) => {
             let refused = kept_of(problem);
-            let work = async |_: &Transaction<'_>| Ok(Err(refused.clone()));
+            let work = async |_: &Transaction<'_>, _: &Doubt| Ok(Err(refused.clone()));
             Box::pin(keys::once(&pool, &key, work)).await?
         }
         Err(problem) => return Err(problem),

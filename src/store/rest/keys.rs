@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::limits::{IDEMPOTENCY_KEPT, STATEMENT_MAX};
 
-use super::super::pool::{Pool, StoreError};
+use super::super::pool::{Doubt, Pool, StoreError};
 use super::run::begin;
 
 /// For another request with the same key: one that is still under way then is told so.
@@ -96,7 +96,7 @@ fn known(row: &tokio_postgres::Row, key: &Key) -> Result<Known, StoreError> {
 pub async fn once(
     pool: &Pool,
     key: &Key,
-    work: impl AsyncFn(&Transaction<'_>) -> Result<Result<Kept, Kept>, StoreError>,
+    work: impl AsyncFn(&Transaction<'_>, &Doubt) -> Result<Result<Kept, Kept>, StoreError>,
 ) -> Result<Known, StoreError> {
     pool.run(async |client, doubt| {
         let mut transaction = begin(client).await?;
@@ -122,7 +122,7 @@ pub async fn once(
         let long = format!("set local lock_timeout = {}", STATEMENT_MAX.as_millis());
         transaction.batch_execute(&long).await?;
         let savepoint = transaction.savepoint("work").await?;
-        let answer = match work(&savepoint).await? {
+        let answer = match work(&savepoint, doubt).await? {
             Ok(done) => {
                 savepoint.commit().await?;
                 done

@@ -8,10 +8,11 @@ use tokio_postgres::{IsolationLevel, Row};
 
 use crate::feed::filter::FilterError;
 use crate::feed::{Cursor, Epoch, PolicyVersion, Snapshot, Table};
+use crate::limits::STATEMENT_MAX;
 
 use super::super::connect::chain;
 use super::super::fault::Fault;
-use super::super::pool::{Pool, StoreError};
+use super::super::pool::{Doubt, Pool, StoreError};
 use super::super::sqlstate::Blame;
 use super::plan::Access;
 use super::read::Read;
@@ -21,12 +22,15 @@ const READ: &str = "select r.snapshot, r.total, r.rows, r.tag, plank.newest()::t
     plank.sees_all($5), plank.holds($5, $6, $7, $8) from plank.rest_read($2, $3, $4, $1) r";
 
 const WRITE: &str = "select w.affected, w.existed, w.rows, w.keys, w.tag, pg_current_snapshot()::text, \
-    pg_current_xact_id_if_assigned()::text, plank.newest()::text, plank.identity() \
-    from plank.hold($6, $7, $8, $9) h, lateral plank.rest_write(h, $2, $3, $1, $4, $5, $10) w";
+    pg_current_xact_id_if_assigned()::text, plank.newest()::text, plank.identity(), plank.is_settled($12) \
+    from plank.hold($6, $7, $8, $9) h, lateral plank.rest_write(h, $2, $3, $1, $4, $5, $10, $11) w";
 
 /// Transactions that a cursor may list because they began between the statement and its write. Where there are more, the place
 /// is asked for again.
 const BETWEEN_MAX: u64 = 1_024;
+
+/// What a function of others leaves behind is not to be run: see V9__rest.sql.
+const LEFT_BEHIND: &str = "PK499";
 
 /// Statements of one transaction that are sent before the first is answered.
 const PIPELINE_MAX: usize = 25;
@@ -112,7 +116,7 @@ pub async fn read(pool: &Pool, read: &Read) -> Result<Page, RestError> {
     let statement = read.statement()?;
     let table = &read.access.table;
     let holding = Holding::of(&read.access);
-    let row = pool.run(async |client, _| {
+    let row = pool.run(async |client, doubt| {
         let prepared = client.prepare_cached(READ).await?;
         let row = client
             .query_one(
@@ -129,7 +133,7 @@ pub async fn read(pool: &Pool, read: &Read) -> Result<Page, RestError> {
                 ],
             )
             .await;
-        let row = row.map_err(|error| explain(error, table))?;
+        let row = row.map_err(|error| explain(error, table, doubt))?;
         match row.get(7) {
             true => Ok(row),
             false => Err(StoreError::Unavailable(
@@ -166,7 +170,7 @@ pub async fn write(pool: &Pool, write: &Write, is_dry: bool) -> Result<Written, 
     let written = pool.run(async |client, doubt| {
         if is_dry {
             let transaction = begin(client).await?;
-            let written = prepared.run(&transaction, false).await?;
+            let written = prepared.run(&transaction, Ends::Here, doubt).await?;
             transaction.rollback().await?;
             return Ok(Written {
                 cursor: None,
@@ -175,7 +179,7 @@ pub async fn write(pool: &Pool, write: &Write, is_dry: bool) -> Result<Written, 
             });
         }
         doubt.begin();
-        let written = prepared.run(client, true).await;
+        let written = prepared.run(client, Ends::Committed, doubt).await;
         doubt.end();
         written
     });
@@ -189,14 +193,15 @@ pub async fn write(pool: &Pool, write: &Write, is_dry: bool) -> Result<Written, 
     }
 }
 
-/// Writes one after the other in a transaction that is open; `Err` names the first that the database refuses. Then the
-/// transaction can only be taken back.
+/// Writes one after the other in a transaction that is open, and has nothing else to do; `Err` names the first that the database
+/// refuses. Then the transaction can only be taken back.
 ///
 /// # Errors
 /// See [`RestError`].
 pub async fn write_in(
     transaction: &Transaction<'_>,
     writes: &[Write],
+    doubt: &Doubt,
 ) -> Result<Result<Vec<Written>, (usize, RestError)>, StoreError> {
     let mut done = Vec::with_capacity(writes.len());
     for (round, some) in writes.chunks(PIPELINE_MAX).enumerate() {
@@ -210,7 +215,12 @@ pub async fn write_in(
         }
         // It is there once, so that they leave in their order, and without waiting for each other.
         transaction.prepare_cached(WRITE).await?;
-        let results = join_all(prepared.iter().map(|one| one.run(transaction, false))).await;
+        let last = writes.len() - 1 - first;
+        let runs = prepared.iter().enumerate().map(|(i, one)| {
+            let ends = if i == last { Ends::Here } else { Ends::Later };
+            one.run(transaction, ends, doubt)
+        });
+        let results = join_all(runs).await;
         for (i, result) in results.into_iter().enumerate() {
             match result {
                 Ok(written) => done.push(written),
@@ -235,7 +245,7 @@ pub async fn write_all<R>(
 ) -> Result<Result<Vec<Written>, Refused<R>>, StoreError> {
     pool.run(async |client, doubt| {
         let transaction = begin(client).await?;
-        let written = match write_in(&transaction, writes).await? {
+        let written = match write_in(&transaction, writes, doubt).await? {
             Ok(written) => written,
             Err((index, error)) => return Ok(Err(Refused::Database(index, error))),
         };
@@ -297,10 +307,13 @@ impl<'a> Prepared<'a> {
     pub(super) async fn run(
         &self,
         client: &impl GenericClient,
-        commits: bool,
+        ends: Ends,
+        doubt: &Doubt,
     ) -> Result<Written, StoreError> {
         let prepared = client.prepare_cached(WRITE).await?;
-        let params: [&(dyn ToSql + Sync); 10] = [
+        let is_last = ends != Ends::Later;
+        let timeout_ms = i64::try_from(STATEMENT_MAX.as_millis()).unwrap_or(i64::MAX);
+        let params: [&(dyn ToSql + Sync); 12] = [
             &self.params,
             &self.path,
             &self.query,
@@ -311,14 +324,31 @@ impl<'a> Prepared<'a> {
             &self.holding.ops,
             &self.holding.versions,
             &self.is_single,
+            &is_last,
+            &timeout_ms,
         ];
         let row = client.query_one(&prepared, &params).await;
+        let commits = ends == Ends::Committed;
         let row = row.map_err(|error| match commits && is_unanswered(&error) {
             true => StoreError::Unknown(chain(&error)),
-            false => explain(error, self.table),
+            false => explain(error, self.table, doubt),
         })?;
+        if !row.get::<_, bool>(9) {
+            doubt.unsettle();
+        }
         written(&row)
     }
+}
+
+/// Where the transaction of a write ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// Behind a later statement.
+    Later,
+    /// Behind this statement, when the server is told to.
+    Here,
+    /// With this statement, which commits by itself.
+    Committed,
 }
 
 /// Whether the server may have committed all the same: it says nothing, or that it ends the session.
@@ -372,11 +402,23 @@ async fn now(pool: &Pool) -> Result<Cursor, StoreError> {
 }
 
 /// What an error of a statement means. What the database refuses is for the client; the rest is as everywhere.
-pub(super) fn explain(error: tokio_postgres::Error, table: &Table) -> StoreError {
+pub(super) fn explain(error: tokio_postgres::Error, table: &Table, doubt: &Doubt) -> StoreError {
     let Some(db) = error.as_db_error() else {
         return error.into();
     };
-    let fault = Fault::of(db, !table.narrowed);
+    let mut fault = Fault::of(db, !table.narrowed);
+    if fault.code == LEFT_BEHIND {
+        doubt.unsettle();
+        fault.message = format!(
+            "a function of the owner of {} or of its types {}; later that would run with the rights of plank, so nothing is done",
+            table.quoted, fault.message
+        );
+        log::warn!(
+            "request refused table={} reason=\"{}\"",
+            table.quoted,
+            fault.message
+        );
+    }
     let is_altered = db.message().starts_with("cached plan");
     match fault.blame {
         Blame::Race | Blame::Away => error.into(),

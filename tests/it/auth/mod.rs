@@ -8,6 +8,7 @@ mod explain;
 mod jwks_url;
 mod key_files;
 mod keys;
+mod left_behind;
 mod objects;
 pub mod policies;
 mod random;
