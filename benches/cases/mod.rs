@@ -17,6 +17,7 @@ mod memory;
 mod open_transaction;
 mod paced;
 mod principals;
+mod rest;
 mod snapshot;
 mod stalled;
 mod writers;
@@ -93,6 +94,11 @@ pub const CASES: &[Case] = &[
         name: "fairness",
         about: "what one principal waits for beside 200 hostile readers of another",
         run: |effort| Box::pin(fairness::run(effort)),
+    },
+    Case {
+        name: "rest",
+        about: "requests to /rest, beside a server by hand in Node.js",
+        run: |effort| Box::pin(rest::run(effort)),
     },
     Case {
         name: "compression",
