@@ -1,24 +1,34 @@
-//! `/api/items`: create, read, replace, merge, delete. The entity tag is the row's version.
+//! `/api/items`: the demo's table in a form of its own. What is read and written goes the way of `/rest`; the entity tag is the
+//! row's version.
+//!
+//! - [`list`], [`fields`], [`conditions`]: what a request says. [`merge`]: merge patches. [`row`]: the item in the database.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderMap, IF_MATCH, IF_NONE_MATCH, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::feed::Right;
-use crate::store::items::{self, Expect, Item, Outcome, Write};
+use crate::store::rest::Access;
 
-use super::credentials::{self, Who};
+use super::credentials::{Who, forbidden};
 use super::etag::tags;
 use super::observe::NO_TRANSFORM;
 use super::openapi as doc;
 use super::problem::Problem;
-use super::{State, body, list, prefix, soon};
+use super::{State, body, prefix, rest};
 
+use conditions::Conditions;
 use fields::fields;
-use guard::guard;
+use row::{Done, Item, Items};
 
+pub mod conditions;
 pub mod fields;
-mod guard;
+pub mod list;
+mod merge;
+mod row;
+
+/// As PostgreSQL quotes it.
+const TABLE: &str = "public.items";
 
 const JSON: &[&str] = &["application/json"];
 const MERGE: &[&str] = &["application/merge-patch+json", "application/json"];
@@ -52,19 +62,30 @@ pub async fn create(
 ) -> Result<HttpResponse, Problem> {
     served(&state)?;
     let pool = state.pool_for(&request, &who.0);
-    let guard = guard(&state, who, Some(Right::Insert)).await?;
+    let access = access(&state, &who, &[Right::Insert]).await?;
+    // A row needs a name, and nobody gives one to a column that it can't see.
+    if !access.table.has_column("name") {
+        return Err(forbidden(
+            "your role sees no name of an item, and each needs one",
+        ));
+    }
     let members = body::object(&request, payload, JSON, state.body_bytes_max).await?;
-    let fields = fields(members, Write::Replace, &guard)?;
-    let location = |id: i64| prefix::path(&state, &request, &format!("/api/items/{id}"));
-    match soon(items::create(&pool, &guard, &fields)).await? {
-        Outcome::Done(item) => {
-            let location = location(item.id);
-            Ok(respond(StatusCode::CREATED, item, Some(location)))
+    let fields = fields(members, true, &access.table)?;
+    let items = Items {
+        pool: &pool,
+        access,
+    };
+    let (id, done) = items.create(fields).await?;
+    let location = prefix::path(&state, &request, &format!("/api/items/{id}"));
+    match done {
+        Done::Item(item) => Ok(respond(StatusCode::CREATED, item, Some(location))),
+        Done::Hidden => {
+            let id: i64 = id.parse().unwrap_or_default();
+            let mut answer = HttpResponse::Created();
+            Ok(answer
+                .insert_header((LOCATION, location))
+                .json(serde_json::json!({ "id": id })))
         }
-        Outcome::Hidden(id) => Ok(HttpResponse::Created()
-            .insert_header((LOCATION, location(id)))
-            .json(serde_json::json!({ "id": id }))),
-        other => Err(refused(0, other, &Conditions::default())),
     }
 }
 
@@ -90,13 +111,17 @@ pub async fn page(
 ) -> Result<HttpResponse, Problem> {
     served(&state)?;
     let pool = state.pool_for(&request, &who.0);
-    let guard = guard(&state, who, None).await?;
-    let query = list::parse(request.query_string(), &guard)?;
-    let page = soon(items::list(&pool, &guard, &query))
-        .await
-        .map_err(list::problem)?;
-    let rows: Vec<&str> = page.items.iter().map(|item| item.json.as_str()).collect();
-    let next = page.next.map_or("null".to_owned(), |place| {
+    let access = access(&state, &who, &[]).await?;
+    let query = list::parse(request.query_string(), &access.table)?;
+    // What may read much of a table waits for its turn with all other pages.
+    let _turn = state.history_for(&request, &who.0).page_turn().await?;
+    let (rows, next) = Items {
+        pool: &pool,
+        access,
+    }
+    .list(&query)
+    .await?;
+    let next = next.map_or("null".to_owned(), |place| {
         format!("\"{}\"", list::page_cursor(&query, &place))
     });
     let text = format!("{{\"items\":[{}],\"next\":{next}}}", rows.join(","));
@@ -135,11 +160,14 @@ pub async fn read(
     served(&state)?;
     let id = id(&path)?;
     let pool = state.pool_for(&request, &who.0);
-    let guard = guard(&state, who, None).await?;
-    let item = soon(items::get(&pool, &guard, id))
-        .await?
-        .ok_or_else(|| missing(id))?;
-    let tag = tag(item.version);
+    let access = access(&state, &who, &[]).await?;
+    let item = Items {
+        pool: &pool,
+        access,
+    }
+    .get(id)
+    .await?;
+    let tag = quoted(&item.tag);
     let known = tags(request.headers(), IF_NONE_MATCH)?;
     // A weak comparison, as RFC 9110 (13.1.2) asks of If-None-Match.
     if known.is_some_and(|list| {
@@ -181,7 +209,7 @@ pub async fn replace(
     path: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    write(&state, who, &request, &path, payload, Write::Replace).await
+    write(&state, who, &request, &path, payload, true).await
 }
 
 /// `PATCH /api/items/{id}`: a merge patch (RFC 7396).
@@ -215,7 +243,7 @@ pub async fn patch(
     path: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    write(&state, who, &request, &path, payload, Write::Merge).await
+    write(&state, who, &request, &path, payload, false).await
 }
 
 async fn write(
@@ -224,29 +252,23 @@ async fn write(
     request: &HttpRequest,
     path: &str,
     payload: web::Payload,
-    write: Write,
+    replaces: bool,
 ) -> Result<HttpResponse, Problem> {
     served(state)?;
     let id = id(path)?;
     let conditions = Conditions::of(request.headers())?;
     let pool = state.pool_for(request, &who.0);
-    let guard = guard(state, who, Some(Right::Update)).await?;
-    let accepted = if write == Write::Merge { MERGE } else { JSON };
+    let access = access(state, &who, &[Right::Update]).await?;
+    let accepted = if replaces { JSON } else { MERGE };
     let members = body::object(request, payload, accepted, state.body_bytes_max).await?;
-    let fields = fields(members, write, &guard)?;
-    match soon(items::update(
-        &pool,
-        &guard,
-        id,
-        &fields,
-        write,
-        &conditions.expect,
-    ))
-    .await?
-    {
-        Outcome::Done(item) => Ok(respond(StatusCode::OK, item, None)),
-        Outcome::Hidden(_) => Ok(HttpResponse::NoContent().finish()),
-        other => Err(refused(id, other, &conditions)),
+    let fields = fields(members, replaces, &access.table)?;
+    let items = Items {
+        pool: &pool,
+        access,
+    };
+    match items.update(id, fields, replaces, &conditions).await? {
+        Done::Item(item) => Ok(respond(StatusCode::OK, item, None)),
+        Done::Hidden => Ok(HttpResponse::NoContent().finish()),
     }
 }
 
@@ -273,16 +295,19 @@ pub async fn delete(
     let id = id(&path)?;
     let conditions = Conditions::of(request.headers())?;
     let pool = state.pool_for(&request, &who.0);
-    let guard = guard(&state, who, Some(Right::Delete)).await?;
-    match soon(items::delete(&pool, &guard, id, &conditions.expect)).await? {
-        Outcome::Done(_) | Outcome::Hidden(_) => Ok(HttpResponse::NoContent().finish()),
-        other => Err(refused(id, other, &conditions)),
+    let access = access(&state, &who, &[Right::Delete]).await?;
+    Items {
+        pool: &pool,
+        access,
     }
+    .delete(id, &conditions)
+    .await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 fn respond(status: StatusCode, item: Item, location: Option<String>) -> HttpResponse {
     let mut response = HttpResponse::build(status);
-    response.insert_header((ETAG, tag(item.version)));
+    response.insert_header((ETAG, quoted(&item.tag)));
     // A proxy that compresses makes the tag a weak one, and that is no condition for a write.
     response.insert_header((CACHE_CONTROL, NO_TRANSFORM));
     if let Some(location) = location {
@@ -291,14 +316,19 @@ fn respond(status: StatusCode, item: Item, location: Option<String>) -> HttpResp
     response.content_type("application/json").body(item.json)
 }
 
-/// What was not done.
-fn refused(id: i64, outcome: Outcome, conditions: &Conditions) -> Problem {
-    match outcome {
-        Outcome::Changed(item) => conditions.unmet(&item),
-        Outcome::Forbidden => credentials::forbidden("your role may not do that with this item"),
-        Outcome::Taken => taken(),
-        Outcome::Done(_) | Outcome::Hidden(_) | Outcome::Missing => missing(id),
-    }
+/// What a client may do with the items.
+///
+/// # Errors
+/// 403 if it may not do that with any of them, 404 if it may not even see one, 503 if the tables are not known yet.
+async fn access(state: &State, who: &Who, rights: &[Right]) -> Result<Access, Problem> {
+    let access = rest::access::of(state, &who.0, TABLE, rights).await;
+    access.map_err(|problem| match (problem.status(), rights.first()) {
+        (StatusCode::NOT_FOUND | StatusCode::FORBIDDEN, Some(right)) => {
+            forbidden(format!("your role may not {} items", right.as_str()))
+        }
+        (StatusCode::NOT_FOUND, None) => Problem::not_found("there are no items that you may see"),
+        _ => problem,
+    })
 }
 
 /// 404 where the demo is off: nothing is known of a table `items` that belongs to another application.
@@ -323,26 +353,8 @@ pub(super) fn taken() -> Problem {
     Problem::new(StatusCode::CONFLICT, "taken", detail)
 }
 
-/// 412.
-pub(super) fn changed(item: &Item) -> Problem {
-    let detail = format!(
-        "another client has changed item {}: it is at version {} now; read it, and try again",
-        item.id, item.version
-    );
-    precondition("changed", detail, item)
-}
-
-/// 412.
-fn precondition(kind: &'static str, detail: String, item: &Item) -> Problem {
-    let problem = Problem::new(StatusCode::PRECONDITION_FAILED, kind, detail);
-    match tag(item.version).try_into() {
-        Ok(value) => problem.with_header(ETAG, value),
-        Err(_) => problem,
-    }
-}
-
-fn tag(version: i32) -> String {
-    format!("\"{version}\"")
+fn quoted(tag: &str) -> String {
+    format!("\"{tag}\"")
 }
 
 fn id(path: &str) -> Result<i64, Problem> {
@@ -359,58 +371,6 @@ fn id(path: &str) -> Result<i64, Problem> {
             ),
         )
     })
-}
-
-/// What a request expects of the row that it writes.
-#[derive(Debug, Default)]
-struct Conditions {
-    expect: Expect,
-    /// Versions of `If-Match` whose tags are weak, and so never match.
-    weak: Vec<i32>,
-}
-
-impl Conditions {
-    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        let version = |tag: &str| {
-            tag.strip_prefix('"')?
-                .strip_suffix('"')?
-                .parse::<i32>()
-                .ok()
-        };
-        let weak = |tag: &String| tag.strip_prefix("W/").and_then(version);
-        let mut conditions = Self::default();
-        let only = tags(headers, IF_MATCH)?.filter(|tags| !tags.iter().any(|t| t == "*"));
-        if let Some(tags) = only {
-            // A strong comparison (RFC 9110, section 13.1.1): a weak tag never matches, and neither does one that is no version.
-            conditions.weak = tags.iter().filter_map(weak).collect();
-            conditions.expect.only = Some(tags.iter().filter_map(|tag| version(tag)).collect());
-        }
-        let except = tags(headers, IF_NONE_MATCH)?.unwrap_or_default();
-        conditions.expect.no_row = except.iter().any(|t| t == "*");
-        // And here a weak one (section 13.1.2).
-        let either = |tag: &String| version(tag).or_else(|| weak(tag));
-        conditions.expect.except = except.iter().filter_map(either).collect();
-        Ok(conditions)
-    }
-
-    /// 412: which of them the row does not meet.
-    fn unmet(&self, item: &Item) -> Problem {
-        let Item { id, version, .. } = item;
-        if self.weak.contains(version) {
-            let detail = format!(
-                "item {id} is at version {version} as expected, but W/\"{version}\" is a weak tag, and no condition for a write: a proxy \
-                 that compresses answers has made it weak; send If-Match: \"{version}\", which is the item's `version` in quotes"
-            );
-            return precondition("weak-tag", detail, item);
-        }
-        if self.expect.no_row || self.expect.except.contains(version) {
-            let detail = format!(
-                "item {id} is there already, at version {version}, and If-None-Match says that it must not be"
-            );
-            return precondition("exists", detail, item);
-        }
-        changed(item)
-    }
 }
 
 #[cfg(test)]

@@ -49,7 +49,6 @@ pub mod health;
 mod heard;
 pub mod host;
 pub mod items;
-mod list;
 pub mod log_in;
 mod long_poll;
 pub mod observe;

@@ -78,6 +78,7 @@ async fn answer_read(
         order,
         limit,
         offset,
+        behind: None,
         counting: prefer.count,
         form: wanted.form,
     };
@@ -127,7 +128,7 @@ async fn answer_read(
 }
 
 /// Runs work in the database under the deadline of all requests.
-async fn in_time<T>(
+pub(super) async fn in_time<T>(
     work: impl Future<Output = Result<T, rest::run::RestError>>,
 ) -> Result<Result<T, rest::run::RestError>, Problem> {
     Ok(soon(async { Ok(work.await) }).await?)

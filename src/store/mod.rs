@@ -6,7 +6,7 @@
 //! - [`demo`]: the table of the demo.
 //! - [`log`]: the LISTEN connection, and reading the change log by cursor.
 //! - [`history`]: the log and whole tables, for clients that come back.
-//! - [`pool`], [`items`]: the requests. `driven`: the thread of their connections. `lease`: whether one still answers. `turns`: whose turn it is.
+//! - [`pool`]: the requests. `driven`: the thread of their connections. `lease`: whether one still answers. `turns`: whose turn it is.
 //! - `session`: what every session has set. [`sqlstate`]: what each error code of PostgreSQL means.
 //! - `policy`: whether what a principal may see is still what it was.
 //! - [`rest`]: tables read and written on behalf of clients.
@@ -27,7 +27,6 @@ mod driven;
 pub mod fault;
 pub mod history;
 pub mod inspect;
-pub mod items;
 mod lease;
 pub mod log;
 pub mod migrate;

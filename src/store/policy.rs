@@ -9,12 +9,6 @@ use crate::feed::PolicyVersion;
 const HOLDS: &str = "select coalesce(pg_catalog.bool_and(p.since::text = $4), false) from plank.policy p \
     where p.rel = $1::oid and p.role = $2 and p.op = $3";
 
-/// The same, and they can't be changed until the transaction ends: a session that changes them waits, or has changed them already,
-/// and then this waits and sees the new ones.
-const HELD: &str = "select coalesce(pg_catalog.bool_and(h.since = $4), false) from ( \
-    select p.since::text as since from plank.policy p \
-    where p.rel = $1::oid and p.role = $2 and p.op = $3 for share) h";
-
 /// Whether a policy holds, as of the snapshot of the connection.
 ///
 /// # Errors
@@ -23,26 +17,7 @@ pub(super) async fn holds(
     client: &impl GenericClient,
     held: &PolicyVersion,
 ) -> Result<bool, tokio_postgres::Error> {
-    ask(client, held, HOLDS).await
-}
-
-/// Whether a policy holds until the transaction ends.
-///
-/// # Errors
-/// Those of the connection.
-pub(super) async fn hold(
-    client: &impl GenericClient,
-    held: &PolicyVersion,
-) -> Result<bool, tokio_postgres::Error> {
-    ask(client, held, HELD).await
-}
-
-async fn ask(
-    client: &impl GenericClient,
-    held: &PolicyVersion,
-    sql: &str,
-) -> Result<bool, tokio_postgres::Error> {
-    let statement = client.prepare_cached(sql).await?;
+    let statement = client.prepare_cached(HOLDS).await?;
     let (role, since) = (&*held.role, held.since.to_string());
     let row = client
         .query_one(

@@ -106,9 +106,9 @@ async fn items_are_the_same_by_rest_and_on_the_socket() {
     assert_eq!(list["items"], json!([made]));
     let (_, one) = app.request("GET", "/api/items/1", None).await;
     assert_eq!(one, made);
-    // Not watched, they have no description.
+    // Only what is watched is served.
     app.execute("select plank.unwatch('items')").await;
     client.expect("unsubscribed").await;
-    let (_, one) = app.request("GET", "/api/items/1", None).await;
-    assert_eq!(one, made);
+    let (status, _) = app.request("GET", "/api/items/1", None).await;
+    assert_eq!(status, 404);
 }

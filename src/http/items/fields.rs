@@ -2,9 +2,52 @@
 
 use serde_json::{Map, Value};
 
-use crate::store::items::{COLUMNS, Fields, Guard, Write};
+use crate::feed::Table;
 
 use super::super::problem::{FieldError, Problem};
+
+/// The columns that a client writes.
+const WRITTEN: [&str; 4] = ["name", "description", "status", "data"];
+
+/// What a request wants to write. A member that is none stays as it is, or has its default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fields {
+    /// 1 to 200 characters.
+    pub name: Option<String>,
+    /// Any text; the inner none is null.
+    pub description: Option<Option<String>>,
+    /// `open`, `active` or `done`.
+    pub status: Option<String>,
+    /// An object; of a PATCH a merge patch (RFC 7396).
+    pub data: Option<Value>,
+}
+
+impl Fields {
+    /// The members that were given.
+    pub fn given(self) -> Map<String, Value> {
+        let members = [
+            ("name", self.name.map(Value::from)),
+            ("description", self.description.map(Value::from)),
+            ("status", self.status.map(Value::from)),
+            ("data", self.data),
+        ];
+        let given = members
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        given.collect()
+    }
+
+    /// All members: those that were not given have their defaults.
+    pub fn all(self) -> Map<String, Value> {
+        let all = Self {
+            name: self.name,
+            description: Some(self.description.flatten()),
+            status: self.status.or_else(|| Some(STATUSES[0].to_owned())),
+            data: self.data.or_else(|| Some(Value::Object(Map::new()))),
+        };
+        all.given()
+    }
+}
 
 /// Characters of `name`.
 pub const NAME_CHARACTERS_MAX: usize = 200;
@@ -16,8 +59,12 @@ pub const STATUSES: [&str; 3] = ["open", "active", "done"];
 /// Checks all members, so that a client hears of all mistakes at once.
 ///
 /// # Errors
-/// 422. Columns that `guard` hides are not there.
-pub fn fields(members: Map<String, Value>, write: Write, guard: &Guard) -> Result<Fields, Problem> {
+/// 422. Columns that are hidden are not there. `needs_name`: all of an item is written.
+pub fn fields(
+    members: Map<String, Value>,
+    needs_name: bool,
+    table: &Table,
+) -> Result<Fields, Problem> {
     let (mut fields, mut errors) = (Fields::default(), Vec::new());
     let mut refuse = |field: &str, detail: String| {
         errors.push(FieldError {
@@ -25,18 +72,13 @@ pub fn fields(members: Map<String, Value>, write: Write, guard: &Guard) -> Resul
             detail,
         })
     };
-    let name_is_missing =
-        write == Write::Replace && guard.has_column("name") && !members.contains_key("name");
-    let known = ["name", "description", "status", "data"];
-    let known = known.map(|name| (name, guard.has_column(name)));
-    let known: Vec<&str> = known
-        .iter()
-        .filter(|(_, is)| *is)
-        .map(|(n, _)| *n)
+    let name_is_missing = needs_name && table.has_column("name") && !members.contains_key("name");
+    let known: Vec<&str> = WRITTEN
+        .into_iter()
+        .filter(|name| table.has_column(name))
         .collect();
     for (field, value) in members {
-        let is_hidden = COLUMNS.contains(&field.as_str()) && !guard.has_column(&field);
-        if is_hidden || !COLUMNS.contains(&field.as_str()) {
+        if !table.has_column(&field) {
             let detail = format!("is unknown; the members are {}", known.join(", "));
             refuse(&field, detail);
             continue;
@@ -137,11 +179,21 @@ mod tests {
 
     use super::*;
 
-    fn check(value: Value, write: Write) -> Result<Fields, Vec<String>> {
+    fn table() -> Table {
+        let column = |name: &str| json!({"name": name, "type": "text", "base": "text"});
+        let columns = ["id", "version", "name", "description", "status", "data"];
+        let table = json!({
+            "rel": 0, "schema": "public", "name": "items", "quoted": "public.items", "since": 0, "key": ["id"],
+            "old_rows": true, "narrowed": false, "columns": columns.map(column),
+        });
+        serde_json::from_value(table).unwrap()
+    }
+
+    fn check(value: Value, needs_name: bool) -> Result<Fields, Vec<String>> {
         let Value::Object(members) = value else {
             panic!("an object")
         };
-        fields(members, write, &Guard::default()).map_err(|problem| {
+        fields(members, needs_name, &table()).map_err(|problem| {
             let body: Value = serde_json::from_str(&problem.json()).unwrap();
             body["errors"]
                 .as_array()
@@ -155,7 +207,7 @@ mod tests {
     #[test]
     fn every_wrong_member_is_named() {
         let long = "ü".repeat(NAME_CHARACTERS_MAX);
-        assert!(check(json!({"name": long}), Write::Replace).is_ok());
+        assert!(check(json!({"name": long}), true).is_ok());
         for (body, wrong) in [
             (json!({}), "name"),
             (json!({"name": ""}), "name"),
@@ -181,13 +233,13 @@ mod tests {
             (json!({"name": "a", "id": 1}), "id"),
         ] {
             assert_eq!(
-                check(body.clone(), Write::Replace),
+                check(body.clone(), true),
                 Err(vec![wrong.to_owned()]),
                 "{body}"
             );
         }
-        let both = check(json!({"status": "x", "zzz": 1}), Write::Replace).unwrap_err();
+        let both = check(json!({"status": "x", "zzz": 1}), true).unwrap_err();
         assert_eq!(both, ["status", "zzz", "name"]);
-        assert!(check(json!({}), Write::Merge).is_ok());
+        assert!(check(json!({}), false).is_ok());
     }
 }

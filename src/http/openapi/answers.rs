@@ -13,7 +13,6 @@ use utoipa::openapi::{
 
 use crate::actor::admission::permit::Full;
 use crate::limits::{BODY_BYTES_MAX, PAGE_ROWS_MAX};
-use crate::store::items::Item;
 use crate::wire::message::ResetReason;
 
 use super::super::items::fields::STATUSES;
@@ -116,11 +115,7 @@ fn malformed_limit() -> Problem {
 }
 
 fn changed() -> Problem {
-    items::changed(&Item {
-        id: 1,
-        version: 4,
-        json: String::new(),
-    })
+    items::conditions::changed(1, "4")
 }
 
 fn invalid() -> Problem {

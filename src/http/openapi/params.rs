@@ -10,12 +10,12 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterS
 use utoipa::openapi::schema::{KnownFormat, Schema, SchemaFormat, Type};
 use utoipa::openapi::{ObjectBuilder, Required};
 
+use super::super::items::list::SORTS;
 use crate::feed::filter::expr::{Is, Op};
 use crate::limits::{
     CHANGES_DEFAULT, CHANGES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, LONG_POLL_WAIT_MAX_S,
     PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, ROWS_DEFAULT, ROWS_MAX, TABLE_NAME_BYTES_MAX,
 };
-use crate::store::items::SORTS;
 
 use super::super::query::RESERVED;
 

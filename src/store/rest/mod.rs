@@ -3,12 +3,16 @@
 //! operators and triggers of a table's owner run within it.
 //!
 //! - [`plan`]: which table, which columns, and who may. `condition`: a filter in SQL.
-//! - [`read`], [`write`]: what is read, what is written, as statements.
-//! - [`run`]: sends them. [`keys`]: answers that are kept for `Idempotency-Key`.
+//! - [`read`], [`write`]: what is read, what is written, as statements. `candidate`: rows before they
+//!   are written.
+//! - [`run`]: sends them; `prepared`: one of them; `outcome`: what comes back. [`keys`]: answers that are kept for `Idempotency-Key`.
 
+mod candidate;
 mod condition;
 pub mod keys;
+mod outcome;
 pub mod plan;
+mod prepared;
 pub mod read;
 pub mod run;
 pub mod write;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::feed::filter::sql::quote;
 use crate::feed::filter::{Expr, FilterError};
 use crate::limits::{REST_BYTES_MAX, REST_COUNT_MAX};
 
@@ -35,6 +36,9 @@ pub struct Read {
     pub limit: usize,
     /// Behind so many.
     pub offset: u64,
+    /// Behind the row with these values in the columns of the order, which all have the same direction and no nulls; none for the
+    /// first page.
+    pub behind: Option<Vec<String>>,
     /// Whether they are counted.
     pub counting: Option<Counting>,
     /// How each row is written.
@@ -55,9 +59,34 @@ impl Read {
         whole_key(self.filter.as_ref(), &self.access.table).is_some()
     }
 
+    /// `(x.a, x.b) operator(pg_catalog.<) (...)`: an index of these columns finds where it begins.
+    fn behind(&self, values: &[String], params: &mut Params) -> String {
+        let columns: Vec<String> = self
+            .order
+            .iter()
+            .map(|s| format!("x.{}", quote(&s.column)))
+            .collect();
+        let typed = self.order.iter().zip(values).map(|(sort, value)| {
+            let column = self.access.table.column(&sort.column);
+            let own = column.map_or("pg_catalog.text", |c| c.type_name.as_str());
+            format!("{}::{own}", params.add(value))
+        });
+        let typed: Vec<String> = typed.collect();
+        let descends = self.order.first().is_some_and(|sort| sort.descending);
+        let op = if descends { "<" } else { ">" };
+        format!(
+            "({}) operator(pg_catalog.{op}) ({})",
+            columns.join(", "),
+            typed.join(", ")
+        )
+    }
+
     pub(super) fn statement(&self) -> Result<Statement, FilterError> {
         let mut params = Params::default();
-        let rows = visible(self.filter.as_ref(), &self.access, &mut params)?;
+        let mut rows = visible(self.filter.as_ref(), &self.access, &mut params)?;
+        if let Some(values) = &self.behind {
+            rows = format!("({rows}) and {}", self.behind(values, &mut params));
+        }
         let from = format!("from {} x where {rows}", self.access.table.quoted);
         let mut page = format!("select {} {from}", list(&self.selected));
         page += &order_by(&self.order);

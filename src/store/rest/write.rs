@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use crate::feed::catalog::Column;
 use crate::feed::filter::sql::quote;
 use crate::feed::filter::{Expr, FilterError};
 use crate::limits::REST_BYTES_MAX;
 
 use super::super::history::Sort;
 use super::super::params::Params;
+use super::candidate::{self, NONE_REFUSED, has_gaps, record, recordset};
 use super::plan::{ALL, Access, Form, Rows, Selected, both, list, order_by, tag, visible};
 
 /// What becomes of a row that is there already.
@@ -91,6 +91,8 @@ struct Parts {
     existed: String,
     /// What has to hold of the rows behind it; `None` for anything.
     after: Option<String>,
+    /// How many rows would be outside of the policy; `None` where that is not known before.
+    candidates: Option<String>,
 }
 
 /// No count.
@@ -117,11 +119,19 @@ impl Write {
                     self.access.table.quoted,
                     set.join(", ")
                 );
-                self.change(&head, &self.access.update, &mut params, true)?
+                let set = self
+                    .is_decided()
+                    .then_some((columns.as_slice(), values.as_str()));
+                self.change(&head, &self.access.update, &mut params, set)?
             }
             Action::Delete => {
                 let head = format!("delete from {} as x", self.access.table.quoted);
-                self.change(&head, &self.access.delete, &mut params, false)?
+                let parts = self.change(&head, &self.access.delete, &mut params, None)?;
+                // A row that is gone has to be in no policy.
+                Parts {
+                    after: None,
+                    ..parts
+                }
             }
         };
         let see = match self.action {
@@ -163,16 +173,22 @@ impl Write {
             before,
             existed,
             after,
+            candidates,
         } = parts;
-        let refused = match after {
-            Some(after) => format!(
-                "({before}) operator(pg_catalog.+) (select pg_catalog.count(*) from w x where not coalesce({after}, false))"
-            ),
-            None => before,
-        };
+        let mut refused = before;
+        let mut first = String::new();
+        if let Some(candidates) = candidates {
+            first = format!("c as materialized ({candidates}), ");
+            refused += " operator(pg_catalog.+) (select n from c)";
+        }
+        if let Some(after) = after {
+            refused += &format!(
+                " operator(pg_catalog.+) (select pg_catalog.count(*) from w x where not coalesce({after}, false))"
+            );
+        }
         Ok(Statement {
             query: format!(
-                "with w as ({written} returning x.*) select (select pg_catalog.count(*) from w), {refused}, {existed}, \
+                "with {first}w as ({written} returning x.*) select (select pg_catalog.count(*) from w), {refused}, {existed}, \
                  {rows}, {keys}, {tag}"
             ),
             params: params.into_texts(),
@@ -192,7 +208,7 @@ impl Write {
         head: &str,
         may: &Rows,
         params: &mut Params,
-        is_checked_behind: bool,
+        set: Option<(&[String], &str)>,
     ) -> Result<Parts, FilterError> {
         let seen = visible(self.filter.as_ref(), &self.access, params)?;
         let seen = match self.has_tag(params) {
@@ -207,12 +223,21 @@ impl Write {
             ),
             None => "0::pg_catalog.int8".into(),
         };
-        let rows = both(Some(seen), allowed.clone()).unwrap_or_else(|| ALL.into());
+        let mut rows = both(Some(seen), allowed.clone()).unwrap_or_else(|| ALL.into());
+        let table = &self.access.table;
+        let candidates = set.and_then(|(columns, values)| {
+            let set = candidate::updated(table, columns, values, Some(&rows));
+            candidate::refused(&set, may, params)
+        });
+        if candidates.is_some() {
+            rows = format!("{rows} and {NONE_REFUSED}");
+        }
         Ok(Parts {
             written: format!("{head} where {rows}"),
             before,
             existed: NONE.into(),
-            after: allowed.filter(|_| is_checked_behind),
+            after: allowed,
+            candidates,
         })
     }
 
@@ -236,11 +261,10 @@ impl Write {
         let access = &self.access;
         let names: Vec<String> = columns.iter().map(|c| quote(c)).collect();
         let mut sql = format!("insert into {} as x ", access.table.quoted);
-        let has_all =
-            |(_, members): &(String, HashSet<String>)| columns.iter().all(|c| members.contains(c));
+        let mut candidates = None;
         if columns.is_empty() {
             sql.push_str("default values");
-        } else if defaults && !rows.iter().all(has_all) {
+        } else if has_gaps(columns, rows, defaults) {
             let one = |(text, members): &(String, HashSet<String>)| {
                 let given: Vec<String> = columns
                     .iter()
@@ -261,11 +285,14 @@ impl Write {
             let texts: Vec<&str> = rows.iter().map(|(text, _)| text.as_str()).collect();
             let set = recordset(columns, &format!("[{}]", texts.join(",")), access, params);
             let values: Vec<String> = names.iter().map(|n| format!("r.{n}")).collect();
-            sql += &format!(
-                "({}) select {} from {set}",
-                names.join(", "),
-                values.join(", ")
-            );
+            let select = format!("select {} from {set}", values.join(", "));
+            if self.is_decided() {
+                candidates = candidate::refused(&select, &access.insert, params);
+            }
+            sql += &format!("({}) {select}", names.join(", "));
+            if candidates.is_some() {
+                sql += &format!(" where {NONE_REFUSED}");
+            }
         }
         let mut after = access.insert.as_deref().map(|rows| params.filter(rows));
         let mut existed = NONE.to_owned();
@@ -318,26 +345,32 @@ impl Write {
             before: "0::pg_catalog.int8".into(),
             existed,
             after,
+            candidates,
         })
     }
-}
 
-/// An object as one row `r` of these columns.
-fn record(columns: &[String], text: &str, access: &Access, params: &mut Params) -> String {
-    recordset(columns, &format!("[{text}]"), access, params)
-}
-
-/// A list of objects as rows `r` of these columns: PostgreSQL reads each value as it reads one of the column's type.
-fn recordset(columns: &[String], text: &str, access: &Access, params: &mut Params) -> String {
-    let place = params.add(text);
-    let own = |name: &String| {
-        let found = access.table.column(name);
-        let own = found.map_or("pg_catalog.text", |c: &Column| c.type_name.as_str());
-        format!("{} {own}", quote(name))
-    };
-    let list: Vec<String> = columns.iter().map(own).collect();
-    format!(
-        "pg_catalog.json_to_recordset({place}::pg_catalog.json) as r({})",
-        list.join(", ")
-    )
+    /// Whether it is known before the write whether the policy allows it. If not, a collision tells nothing: it is answered like a
+    /// row that the policy does not allow.
+    pub(super) fn is_decided(&self) -> bool {
+        let Access {
+            table,
+            insert,
+            update,
+            ..
+        } = &self.access;
+        match &self.action {
+            Action::Insert {
+                columns,
+                rows,
+                defaults,
+                ..
+            } => {
+                !has_gaps(columns, rows, *defaults)
+                    && candidate::is_decided(insert, columns)
+                    && candidate::is_decided(update, columns)
+            }
+            Action::Update { .. } => candidate::is_decided(update, &candidate::known(table)),
+            Action::Delete => true,
+        }
+    }
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{get, header};
 use crate::auth::{Secure, token, viewer};
+use crate::support::{Cluster, cluster};
 
 /// Of `notes`: people see those of their tenant, and write their own.
 const ALLOW: &str = "
@@ -283,6 +284,67 @@ async fn nothing_is_written_by_a_policy_that_is_taken_back() {
             status == 204
         })
         .await;
+    }
+}
+
+#[actix_web::test]
+async fn a_row_that_may_not_be_written_does_not_collide() {
+    let app = start().await;
+    let ann = of("ann", 1);
+    // 2 is seen, 3 is hidden, 99 is free.
+    let outside = |id: i32| json!({"id": id, "owner": "bob", "tenant": 1, "body": "x"});
+    let unknown = |id: i32| json!({"id": id, "tenant": 1, "body": "x"});
+    let pending = cluster::connect(&Cluster::shared().config(&app.database)).await;
+    pending
+        .batch_execute(
+            "begin; insert into notes (id, owner, tenant, body) values (98, 'eve', 7, '')",
+        )
+        .await
+        .unwrap();
+    let mut answers = Vec::new();
+    for id in [2, 3, 98, 99] {
+        for prefer in [
+            "",
+            "resolution=merge-duplicates",
+            "resolution=ignore-duplicates",
+        ] {
+            let row = outside(id);
+            answers.push(send(&app, &ann, "POST", "/rest/notes", prefer, row).await);
+        }
+    }
+    for answer in &answers {
+        assert_eq!(answer, &answers[0]);
+        assert_eq!(answer.0, 403, "{answer:?}");
+    }
+    pending.batch_execute("rollback").await.unwrap();
+    // The policy asks for a column that has no value yet.
+    app.execute("alter table notes alter owner set default 'bob'")
+        .await;
+    let free = send(&app, &ann, "POST", "/rest/notes", "", unknown(99)).await;
+    assert_eq!(free.0, 403, "{free:?}");
+    for id in [2, 3] {
+        assert_eq!(
+            send(&app, &ann, "POST", "/rest/notes", "", unknown(id)).await,
+            free
+        );
+    }
+    // An update that leads out of the policy.
+    let free = send(
+        &app,
+        &ann,
+        "PATCH",
+        "/rest/notes?id=eq.1",
+        "",
+        json!({"id": 99, "owner": "bob"}),
+    )
+    .await;
+    assert_eq!(free.0, 403, "{free:?}");
+    for id in [2, 3] {
+        let body = json!({"id": id, "owner": "bob"});
+        assert_eq!(
+            send(&app, &ann, "PATCH", "/rest/notes?id=eq.1", "", body).await,
+            free
+        );
     }
 }
 

@@ -1,0 +1,142 @@
+//! One write as it is sent, and what came out of it.
+
+use deadpool_postgres::GenericClient;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::feed::filter::FilterError;
+use crate::feed::{Cursor, Epoch, Table};
+use crate::limits::STATEMENT_MAX;
+
+use super::super::connect::chain;
+use super::super::fault::Fault;
+use super::super::pool::{Doubt, StoreError};
+use super::outcome::{Holding, Written, explain, place};
+use super::write::Write;
+
+pub(super) const WRITE: &str = "select w.affected, w.existed, w.rows, w.keys, w.tag, pg_current_snapshot()::text, \
+    pg_current_xact_id_if_assigned()::text, plank.newest()::text, plank.identity(), plank.is_settled($12) \
+    from plank.hold($6, $7, $8, $9) h, lateral plank.rest_write(h, $2, $3, $1, $4, $5, $10, $11) w";
+
+/// The policy does not allow the row: see V9__rest.sql.
+const NOT_ALLOWED: &str = "PK403";
+
+/// A write with its parameters.
+pub(super) struct Prepared<'a> {
+    table: &'a Table,
+    path: String,
+    query: String,
+    params: Vec<String>,
+    expected: i64,
+    affected_max: Option<i64>,
+    is_single: bool,
+    is_decided: bool,
+    holding: Holding,
+}
+
+impl<'a> Prepared<'a> {
+    pub(super) fn of(write: &'a Write) -> Result<Self, FilterError> {
+        let statement = write.statement()?;
+        let table = &*write.access.table;
+        let schema = crate::feed::filter::sql::quote(&table.schema);
+        Ok(Self {
+            table,
+            // The functions of triggers look where those of any other writer look. The schema for temporary tables comes last.
+            path: format!("{schema}, public, pg_temp"),
+            query: statement.query,
+            params: statement.params,
+            expected: statement.expected,
+            affected_max: write
+                .affected_max
+                .map(|n| i64::try_from(n).unwrap_or(i64::MAX)),
+            is_single: write.is_single,
+            is_decided: write.is_decided(),
+            holding: Holding::of(&write.access),
+        })
+    }
+
+    /// Runs it, in the transaction of `client` or as one of its own: then nobody knows whether it was done if the server does not
+    /// answer.
+    pub(super) async fn run(
+        &self,
+        client: &impl GenericClient,
+        ends: Ends,
+        doubt: &Doubt,
+    ) -> Result<Written, StoreError> {
+        let prepared = client.prepare_cached(WRITE).await?;
+        let is_last = ends != Ends::Later;
+        let timeout_ms = i64::try_from(STATEMENT_MAX.as_millis()).unwrap_or(i64::MAX);
+        let params: [&(dyn ToSql + Sync); 12] = [
+            &self.params,
+            &self.path,
+            &self.query,
+            &self.expected,
+            &self.affected_max,
+            &self.table.rel,
+            &self.holding.role,
+            &self.holding.ops,
+            &self.holding.versions,
+            &self.is_single,
+            &is_last,
+            &timeout_ms,
+        ];
+        let row = client.query_one(&prepared, &params).await;
+        let commits = ends == Ends::Committed;
+        let row = row.map_err(|error| match commits && is_unanswered(&error) {
+            true => StoreError::Unknown(chain(&error)),
+            false => match explain(error, self.table, doubt) {
+                StoreError::Refused(mut fault) if !self.is_decided && is_collision(&fault) => {
+                    fault.code = NOT_ALLOWED.into();
+                    StoreError::Refused(fault)
+                }
+                other => other,
+            },
+        })?;
+        if !row.get::<_, bool>(9) {
+            doubt.unsettle();
+        }
+        written(&row)
+    }
+}
+
+/// Whether another row, seen or not, is in the way.
+fn is_collision(fault: &Fault) -> bool {
+    matches!(fault.code.as_str(), "23505" | "23P01")
+}
+
+/// Where the transaction of a write ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// Behind a later statement.
+    Later,
+    /// Behind this statement, when the server is told to.
+    Here,
+    /// With this statement, which commits by itself.
+    Committed,
+}
+
+/// Whether the server may have committed all the same: it says nothing, or that it ends the session.
+fn is_unanswered(error: &tokio_postgres::Error) -> bool {
+    let code = error.as_db_error().map(|db| db.code().code());
+    code.is_none_or(|code| code.starts_with("57P") || code == "40003")
+}
+
+fn written(row: &Row) -> Result<Written, StoreError> {
+    let xid: Option<String> = row.get(6);
+    let number = xid.as_deref().and_then(|xid| xid.parse().ok());
+    let place = place(row.get(5), number, row.get(7));
+    let rows: Option<Vec<Option<String>>> = row.get(2);
+    let count = |n: i64| u64::try_from(n).unwrap_or(0);
+    Ok(Written {
+        affected: count(row.get(0)),
+        existed: row.get::<_, Option<i64>>(1).map(count),
+        rows: rows.map(|rows| rows.into_iter().flatten().collect()),
+        key: row.get(3),
+        tag: row.get(4),
+        cursor: place.map(|snapshot| Cursor {
+            epoch: Epoch::of(row.get(8)),
+            snapshot,
+        }),
+        xid,
+    })
+}
