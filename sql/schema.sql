@@ -2261,13 +2261,14 @@ ALTER FUNCTION plank.holds(t oid, who text, ops text[], versions text[]) OWNER T
 --
 
 CREATE FUNCTION plank.identity() RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  select log_id || '/' || (select system_identifier from pg_control_system()) || '/' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)
-    || '/' || encode(secret, 'hex')
-  from plank.meta
-$$;
+begin
+  return (select log_id || '/' || (select system_identifier from pg_control_system()) || '/' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)
+      || '/' || encode(secret, 'hex')
+    from plank.meta);
+end $$;
 
 
 ALTER FUNCTION plank.identity() OWNER TO plank_owner;
@@ -2493,28 +2494,38 @@ ALTER FUNCTION plank.leave_mark(upto bigint, place pg_snapshot, apart bigint) OW
 --
 
 CREATE FUNCTION plank.left_behind() RETURNS text
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  with trusted as materialized (select oid from pg_roles where rolsuper or rolname = session_user)
-  select what from (
-    select 'holds a cursor' where exists (select from pg_cursors where is_holdable)
-    union all
-    select format('writes %s, whose trigger %I is deferrable and of another role', t.tgrelid::regclass, t.tgname)
-    from pg_locks l join pg_trigger t on t.tgrelid = l.relation join pg_proc p on p.oid = t.tgfoid join pg_class c on c.oid = t.tgrelid
-    where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.mode like '%Exclusive%' and t.tgdeferrable
+declare
+  trusted oid[];
+  written oid;
+  found text;
+begin
+  if exists (select from pg_cursors where is_holdable) then return 'holds a cursor'; end if;
+  for written in
+    select l.relation from pg_locks l where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.mode like '%Exclusive%'
+  loop
+    continue when not exists (select from pg_trigger t where t.tgrelid = written and t.tgdeferrable);
+    trusted := array(select oid from pg_roles where rolsuper or rolname = session_user);
+    select format('writes %s, whose trigger %I is deferrable and of another role', t.tgrelid::regclass, t.tgname) into found
+    from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_class c on c.oid = t.tgrelid
+    where t.tgrelid = written and t.tgdeferrable
       and case
-        when p.pronamespace <> 'pg_catalog'::regnamespace then p.proowner not in (select oid from trusted)
-        when p.proname = 'unique_key_recheck' then c.relowner not in (select oid from trusted)
+        when p.pronamespace <> 'pg_catalog'::regnamespace then p.proowner <> all (trusted)
+        when p.proname = 'unique_key_recheck' then c.relowner <> all (trusted)
           and exists (select from pg_index i where i.indexrelid = t.tgconstrindid and (i.indexprs is not null or i.indpred is not null))
         else exists (
           select from pg_constraint k join pg_attribute a on a.attrelid in (k.conrelid, k.confrelid)
             and a.attnum = any (case a.attrelid when k.conrelid then k.conkey else k.confkey end)
           join pg_cast x on x.castsource = a.atttypid and x.castcontext = 'i' join pg_proc f on f.oid = x.castfunc
-          where k.oid = t.tgconstraint and f.proowner not in (select oid from trusted))
+          where k.oid = t.tgconstraint and f.proowner <> all (trusted))
         end
-  ) found(what) limit 1
-$$;
+    limit 1;
+    if found is not null then return found; end if;
+  end loop;
+  return null;
+end $$;
 
 
 ALTER FUNCTION plank.left_behind() OWNER TO plank_owner;
@@ -2854,11 +2865,12 @@ ALTER FUNCTION plank.pin() OWNER TO plank_owner;
 --
 
 CREATE FUNCTION plank.prepared() RETURNS text[]
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  select array(select p.name || p.prepare_time || p.statement from pg_prepared_statements p where p.from_sql)
-$$;
+begin
+  return array(select p.name || p.prepare_time || p.statement from pg_prepared_statements p where p.from_sql);
+end $$;
 
 
 ALTER FUNCTION plank.prepared() OWNER TO plank_owner;
@@ -3521,12 +3533,13 @@ ALTER FUNCTION plank.runs_as(name name) OWNER TO plank_owner;
 --
 
 CREATE FUNCTION plank.sees_all(t oid) RETURNS boolean
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  select not row_security_active(t)
-    or (exists (select from pg_policy where polrelid = t and polname = 'plank_reads') and not exists (select from pg_policy where polrelid = t and not polpermissive))
-$$;
+begin
+  return not row_security_active(t)
+    or (exists (select from pg_policy where polrelid = t and polname = 'plank_reads') and not exists (select from pg_policy where polrelid = t and not polpermissive));
+end $$;
 
 
 ALTER FUNCTION plank.sees_all(t oid) OWNER TO plank_reader;

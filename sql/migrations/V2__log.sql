@@ -164,11 +164,13 @@ $$;
 -- The log that a cursor belongs to: this log, in this cluster, on this timeline. The timeline comes from the position in
 -- the WAL: right after a promotion the control file still has the old one. The text is secret: the key of the cursors of this
 -- log is made of it.
-create function plank.identity() returns text language sql stable set search_path = pg_catalog, pg_temp as $$
-  select log_id || '/' || (select system_identifier from pg_control_system()) || '/' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)
-    || '/' || encode(secret, 'hex')
-  from plank.meta
-$$;
+-- In PL/pgSQL, which keeps the plan: it stands beside every read and write of /rest.
+create function plank.identity() returns text language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select log_id || '/' || (select system_identifier from pg_control_system()) || '/' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)
+      || '/' || encode(secret, 'hex')
+    from plank.meta);
+end $$;
 
 -- HMAC-SHA256 (RFC 2104) with a key of 32 bytes.
 create function plank.hmac(key bytea, message bytea) returns bytea language plpgsql immutable set search_path = pg_catalog, pg_temp as $$

@@ -399,9 +399,10 @@ drop function plank.with_lastval(text);
 
 -- Whether plank_reader sees all rows of a table. Row security does not refuse, it hides; a hidden row must not be taken for one
 -- that is gone.
-create function plank.sees_all(t oid) returns boolean language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select not row_security_active(t)
-    or (exists (select from pg_policy where polrelid = t and polname = 'plank_reads') and not exists (select from pg_policy where polrelid = t and not polpermissive))
-$$;
+create function plank.sees_all(t oid) returns boolean language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return not row_security_active(t)
+    or (exists (select from pg_policy where polrelid = t and polname = 'plank_reads') and not exists (select from pg_policy where polrelid = t and not polpermissive));
+end $$;
 
 revoke all on all functions in schema plank from public;

@@ -46,9 +46,10 @@ end $$;
 -- prepared statements stay then. What a write leaves is looked for, and the write is refused with PK499.
 
 -- The statements that were prepared in SQL. The server's own are not.
-create function plank.prepared() returns text[] language sql volatile set search_path = pg_catalog, pg_temp as $$
-  select array(select p.name || p.prepare_time || p.statement from pg_prepared_statements p where p.from_sql)
-$$;
+create function plank.prepared() returns text[] language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(select p.name || p.prepare_time || p.statement from pg_prepared_statements p where p.from_sql);
+end $$;
 
 -- Removes those that were prepared since, which could stand in the place of the server's; the name of one, or null. The server
 -- prepares what it misses again.
@@ -95,26 +96,36 @@ end $$;
 -- the session's role (up to PostgreSQL 17), so of the tables that this transaction has written none may have one of another role:
 -- a constraint trigger, or the check of an exclusion whose expressions are that role's. Those of foreign keys run with the rights of
 -- the tables' owners, but for a cast to the type of the key.
-create function plank.left_behind() returns text language sql volatile set search_path = pg_catalog, pg_temp as $$
-  with trusted as materialized (select oid from pg_roles where rolsuper or rolname = session_user)
-  select what from (
-    select 'holds a cursor' where exists (select from pg_cursors where is_holdable)
-    union all
-    select format('writes %s, whose trigger %I is deferrable and of another role', t.tgrelid::regclass, t.tgname)
-    from pg_locks l join pg_trigger t on t.tgrelid = l.relation join pg_proc p on p.oid = t.tgfoid join pg_class c on c.oid = t.tgrelid
-    where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.mode like '%Exclusive%' and t.tgdeferrable
+create function plank.left_behind() returns text language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  trusted oid[];
+  written oid;
+  found text;
+begin
+  if exists (select from pg_cursors where is_holdable) then return 'holds a cursor'; end if;
+  for written in
+    select l.relation from pg_locks l where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.mode like '%Exclusive%'
+  loop
+    continue when not exists (select from pg_trigger t where t.tgrelid = written and t.tgdeferrable);
+    trusted := array(select oid from pg_roles where rolsuper or rolname = session_user);
+    select format('writes %s, whose trigger %I is deferrable and of another role', t.tgrelid::regclass, t.tgname) into found
+    from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_class c on c.oid = t.tgrelid
+    where t.tgrelid = written and t.tgdeferrable
       and case
-        when p.pronamespace <> 'pg_catalog'::regnamespace then p.proowner not in (select oid from trusted)
-        when p.proname = 'unique_key_recheck' then c.relowner not in (select oid from trusted)
+        when p.pronamespace <> 'pg_catalog'::regnamespace then p.proowner <> all (trusted)
+        when p.proname = 'unique_key_recheck' then c.relowner <> all (trusted)
           and exists (select from pg_index i where i.indexrelid = t.tgconstrindid and (i.indexprs is not null or i.indpred is not null))
         else exists (
           select from pg_constraint k join pg_attribute a on a.attrelid in (k.conrelid, k.confrelid)
             and a.attnum = any (case a.attrelid when k.conrelid then k.conkey else k.confkey end)
           join pg_cast x on x.castsource = a.atttypid and x.castcontext = 'i' join pg_proc f on f.oid = x.castfunc
-          where k.oid = t.tgconstraint and f.proowner not in (select oid from trusted))
+          where k.oid = t.tgconstraint and f.proowner <> all (trusted))
         end
-  ) found(what) limit 1
-$$;
+    limit 1;
+    if found is not null then return found; end if;
+  end loop;
+  return null;
+end $$;
 
 -- Reads a page. query gives snapshot, count, rows and entity tag; counting: null, planned or estimated, by the plan of
 -- count_query. Volatile: the statement within has the snapshot of after its locks, so a TRUNCATE or a rewrite of the table shows.
