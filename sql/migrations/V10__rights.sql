@@ -128,7 +128,7 @@ create function plank.is_made(kind text, name name) returns boolean language sql
     close_if_full collation_of count_packed cursor decode_word deny describe detach empty_leaf facts fingerprint
     follow_table follow_tables forbid_writes forms has_claim has_rows hmac hold holds identity is_made is_plain is_settled is_wide json_list json_of
     json_of_any keep_nothing key_of leave_mark left_behind listen listeners
-    letters level_of log_size look_at member_state members_of newest next_xid open_leaf permit permit_writes pin prepared prune prune_marks pruned
+    letters level_of log_size look_at member_state members_of newest next_xid open_leaf permit permit_writes pin place_back prepared prune prune_marks pruned
     reached read_all read_filter read_next read_number read_open read_operation read_quoted reader refusal rename_log renew renew_policies renew_policy reopen rest_read rest_write revoke
     rows_of runs_as sees_all sequences_of set_slot triggers_of try_lock unpin unprepare unwatch unwatch_all varint watch watched_above writer' end, E'\n', ' '), ' '))
 $$;

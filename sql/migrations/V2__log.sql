@@ -229,6 +229,42 @@ begin
   return translate(encode(body, 'base64'), E'+/=\n', '-_');
 end $$;
 
+-- The place in the log from which on it has what was written within the last span, as a snapshot; what is under way is behind it.
+-- Not before the transaction `least`. Where some of that has been pruned, a place that was pruned as well. Ids of transactions rise
+-- with time, so it is found by halves, each of them one step in the index.
+create function plank.place_back(span interval, least bigint) returns text language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  target timestamptz := clock_timestamp() - span;
+  now pg_snapshot := pg_current_snapshot();
+  low bigint := (select xid::text::bigint from plank.log order by xid limit 1);
+  high bigint := (select xid::text::bigint from plank.log order by xid desc limit 1);
+  pruned bigint := (select max_xid::text::bigint from plank.horizon);
+  half bigint;
+  met record;
+  running text;
+begin
+  -- Nothing that was pruned is older than the oldest leaf.
+  if pruned is not null and target < (select min(opened) from plank.leaf) then
+    low := pruned;
+  elsif low is null then
+    low := pg_snapshot_xmax(now)::text::bigint;
+  else
+    high := plank.next_xid(high);
+    while low < high loop
+      half := low + (high - low) / 2;
+      select l.xid::text::bigint as xid, l.at into met from plank.log l where l.xid >= half::text::xid8 order by l.xid limit 1;
+      if not found or met.at >= target then
+        high := half;
+      else
+        low := plank.next_xid(met.xid);
+      end if;
+    end loop;
+  end if;
+  low := least(greatest(low, plank.next_xid(least)), pg_snapshot_xmax(now)::text::bigint);
+  select string_agg(x::text, ',' order by x) into running from pg_snapshot_xip(now) x where x::text::bigint < low;
+  return coalesce(split_part(running, ',', 1), low::text) || ':' || low || ':' || coalesce(running, '');
+end $$;
+
 -- Forgets the marks of what has been pruned.
 create function plank.prune_marks() returns void language sql set search_path = pg_catalog, pg_temp as $$
   delete from plank.mark where seq < (select min(first_seq) from plank.leaf)

@@ -3,6 +3,7 @@
 //! ten thousand queries.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_postgres::types::ToSql;
 
@@ -310,6 +311,27 @@ impl History {
     pub async fn now(&self) -> Result<Cursor, HistoryError> {
         let slot = Slot::look(&self.looks, &self.explain.config).await?;
         let cursor = connect::soon("now", now(slot.client(), &self.explain)).await?;
+        slot.done();
+        Ok(cursor)
+    }
+
+    /// Where the log has what was written within the last span; not before the transaction `least`.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub async fn back(&self, span: Duration, least: u64) -> Result<Cursor, HistoryError> {
+        const BACK: &str = "select plank.place_back(make_interval(secs => $1), $2), plank.identity()";
+        let slot = Slot::look(&self.looks, &self.explain.config).await?;
+        let ask = async {
+            let least = i64::try_from(least).unwrap_or(i64::MAX);
+            let row = slot.client().query_one(BACK, &[&span.as_secs_f64(), &least]).await;
+            let row = row.map_err(|e| self.explain.error(&e))?;
+            Ok(Cursor {
+                epoch: Epoch::of(row.get(1)),
+                snapshot: self.explain.place(row.get(0), None)?,
+            })
+        };
+        let cursor = connect::soon("back", ask).await?;
         slot.done();
         Ok(cursor)
     }
