@@ -161,16 +161,16 @@ begin
       when bad.relpersistence = 't' then format('the query reads %s, which is temporary', bad.rel)
       when bad.relnamespace = 'plank'::regnamespace then format('the query reads %s, which belongs to plank itself', bad.rel)
       when bad.relnamespace in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) then format('the query reads %s, which belongs to PostgreSQL itself', bad.rel)
-      when bad.relkind = 'v' then null
-      when bad.relkind = 'm' then format('the query reads %s, a materialised view: nobody can tell when it changes', bad.rel)
-      when bad.relkind not in ('r', 'p') then format('the query reads %s, which is not a table', bad.rel)
-      when bad.followed is null then format('the query reads %s, which is not watched', bad.rel)
-      when row_security_active(bad.oid) then format('row security hides rows of %s from you', bad.rel)
       when not has_table_privilege(bad.oid, 'select') and exists (
           select from pg_depend d join pg_rewrite w on w.oid = d.objid
           where d.classid = 'pg_rewrite'::regclass and w.ev_class = view and d.refclassid = 'pg_class'::regclass and d.refobjid = bad.oid
             and (d.refobjsubid = 0 or not has_column_privilege(bad.oid, d.refobjsubid::int2, 'select')))
-        then format('you may not read %s', bad.rel) end;
+        then format('you may not read %s', bad.rel)
+      when bad.relkind = 'v' then null
+      when bad.relkind = 'm' then format('the query reads %s, a materialised view: nobody can tell when it changes', bad.rel)
+      when bad.relkind not in ('r', 'p') then format('the query reads %s, which is not a table', bad.rel)
+      when bad.followed is null then format('the query reads %s, which is not watched', bad.rel)
+      when row_security_active(bad.oid) then format('row security hides rows of %s from you', bad.rel) end;
     hint := case
       when bad.relkind = 'm' then 'read the tables beneath it'
       when reason like '%is not watched' then format('select plank.watch(%L)', bad.rel) end;

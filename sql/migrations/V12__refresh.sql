@@ -3,11 +3,25 @@
 -- Servers call plank.refresh; the row in plank.live_query is the lock that lets one refresh a query at a time.
 
 -- Rows of a query, with the rights of plank_reader and settings that do not depend on the session. STABLE: within it nothing is written
--- and no row is locked, and it sees what the statement sees that calls it. Parameters are members of $1.
+-- and no row is locked, and it sees what the statement sees that calls it. What functions of others do meanwhile is undone, as in
+-- plank.rest_read: the rows stay, for they are kept outside of the subtransaction. Parameters are members of $1.
 create function plank.query_rows(statement text, params text[]) returns setof record language plpgsql stable security definer
   set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO' set intervalstyle = 'postgres' set extra_float_digits = 1 as $$
+declare
+  before text[] := plank.prepared();
+  is_done boolean := false;
 begin
-  return query execute statement using params;
+  begin
+    perform set_config('transaction_read_only', 'on', true);
+    return query execute statement using params;
+    is_done := true;
+    raise exception using errcode = 'PLANK';
+  exception when sqlstate 'PLANK' then
+    if not is_done then raise; end if;
+  end;
+  if plank.unprepare(before) is not null then
+    raise exception 'a function of the query replaces a prepared statement' using errcode = 'PK499';
+  end if;
 end $$;
 
 -- What a statement of a result is made of: its columns as a definition, and as they are selected from the query.
@@ -310,13 +324,20 @@ end $$;
 
 -- Lets go of a table or of a live query, by name. A name that is both is that of the table.
 create function plank.unwatch(name text) returns void language plpgsql as $$
+declare
+  query text := plank.query_named(name, pg_catalog.to_regclass(name));
 begin
-  if plank.is_query(name) and pg_catalog.to_regclass(name) is null then
-    perform plank.drop_query(name);
-  else
+  if query is null then
     perform plank.unwatch(name::pg_catalog.regclass);
+  else
+    perform plank.drop_query(query);
   end if;
 end $$;
+
+-- The live query of this name, or with this result. rel: what the name means as a table.
+create function plank.query_named(name text, rel regclass) returns text language sql stable set search_path = pg_catalog, pg_temp as $$
+  select q.name from plank.live_query q where q.rel = query_named.rel or query_named.rel is null and q.name = query_named.name
+$$;
 
 create function plank.is_query(name text) returns boolean language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (select from plank.live_query q where q.name = is_query.name)
