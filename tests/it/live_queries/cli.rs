@@ -46,7 +46,7 @@ async fn query_is_made_checked_and_taken_away_from_the_command_line() {
         out.contains("board is what its query gives"),
         "{code} {out} {error}"
     );
-    // A result that somebody has changed by hand.
+    // A result that was changed by hand.
     app.execute("update plank_query.board set total = 0 where id = 3")
         .await;
     let (code, out, _) = run(&args(&["doctor", "--verify", "board"])).await;

@@ -9,6 +9,7 @@ use crate::support::{TestApp, WsClient, within};
 mod cli;
 mod ends;
 mod errors;
+mod examples;
 mod follow;
 mod nodes;
 mod random;
@@ -58,7 +59,11 @@ impl Followed {
 
     /// The same; `since`: with the rows of another one, from where it is.
     async fn start_at(app: &TestApp, name: &str, since: Option<&Self>) -> Self {
-        let mut client = app.ws("/ws").await;
+        Self::of(app.ws("/ws").await, name, since).await
+    }
+
+    /// The same over a socket that has just been made.
+    async fn of(mut client: WsClient, name: &str, since: Option<&Self>) -> Self {
         client.expect("welcome").await;
         let mut wanted = json!({"type": "subscribe", "id": "q", "table": name});
         match since {

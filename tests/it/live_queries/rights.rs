@@ -141,3 +141,73 @@ async fn functions_of_others_run_as_the_reader_and_can_not_write() {
     );
     app.stop().await.unwrap();
 }
+
+#[actix_web::test]
+async fn functions_of_others_leave_nothing_in_the_session_that_refreshes() {
+    let app = shop().await;
+    app.execute(
+        "create table loot (word text); grant insert on loot to public; create schema early; grant usage on schema early to public; \
+         create function early.times(int, interval) returns interval language plpgsql as $$ begin \
+           insert into public.loot values (current_user); return '0'; end $$; \
+         create operator early.* (function = early.times, leftarg = int, rightarg = interval); \
+         create function mess() returns text language plpgsql as $$ begin \
+           perform set_config('search_path', 'early, pg_catalog', false); \
+           begin insert into public.loot values (current_user); exception when others then null; end; \
+           begin execute 'listen hello'; exception when others then null; end; \
+           begin execute 'create temp table plank_read (a int)'; exception when others then null; end; \
+           begin execute 'declare c cursor with hold for select public.mess()'; exception when others then null; end; \
+           return 'done'; end $$; \
+         create function looks_harmless(bigint) returns text language plpgsql immutable as $$ begin return public.mess(); end $$",
+    )
+    .await;
+    watch(
+        &app,
+        "board",
+        "select id, looks_harmless(id) as said from orders",
+        "id",
+        ", every => '10ms'",
+    )
+    .await;
+    let mut followed = Followed::start(&app, "board").await;
+    for i in 0..3 {
+        app.execute(&format!(
+            "update orders set id = id + 100 where id = 1 + {i}"
+        ))
+        .await;
+        followed.settle().await;
+    }
+    assert!(
+        followed
+            .rows()
+            .iter()
+            .all(|row| row["said"] == json!("done"))
+    );
+    let loot = app
+        .sql
+        .query_one("select count(*) from loot", &[])
+        .await
+        .unwrap();
+    assert_eq!(loot.get::<_, i64>(0), 0);
+    // One that would stand in the place of a statement of the server is removed, and the refresh fails.
+    app.execute(
+        "create function prepares() returns text language plpgsql as $$ begin \
+           if (select count(*) > 8 from public.orders) then execute 'prepare s1 as select 1'; end if; return 'done'; end $$; \
+         create function looks_too(bigint) returns text language plpgsql immutable as $$ begin return public.prepares(); end $$",
+    )
+    .await;
+    watch(
+        &app,
+        "other",
+        "select id, looks_too(id) as said from orders",
+        "id",
+        ", every => '10ms'",
+    )
+    .await;
+    app.execute("insert into orders (customer_id) values (1)")
+        .await;
+    crate::support::until("stale", async || {
+        app.metric("plank_query_stale{query=\"other\"}").await == 1.0
+    })
+    .await;
+    app.stop().await.unwrap();
+}
