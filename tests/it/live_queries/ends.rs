@@ -179,6 +179,12 @@ async fn uninstalling_removes_live_queries_and_nothing_else() {
     let app = shop().await;
     watch(&app, "board", BOARD, "id", "").await;
     let sql = app.stop_keeping_sql().await;
+    let listeners = "select count(*) from plank.listeners()";
+    until("its sessions have ended", async || {
+        let row = sql.query_one(listeners, &[]).await.unwrap();
+        row.get::<_, i64>(0) == 0
+    })
+    .await;
     sql.batch_execute(include_str!("../../../sql/uninstall.sql"))
         .await
         .unwrap();

@@ -46,7 +46,7 @@ async fn another_node_takes_over_within_two_seconds_when_the_refresher_is_killed
     watch(&app, "board", BOARD, "id", ", every => '50ms'").await;
     let mut followed = Followed::start(&app, "board").await;
     followed.settle().await;
-    for round in 0..3 {
+    for round in 0..2 {
         let node = Program::serve(&["--database-url", &url, "--listen", "127.0.0.1:0"]).await;
         let mut there = Followed::of(
             WsClient::connect(node.address.parse().unwrap(), "/ws").await,
