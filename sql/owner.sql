@@ -31,6 +31,12 @@ begin
   if (select nspowner::regrole::text from pg_namespace where nspname = 'plank') <> 'plank_owner' then
     alter schema plank owner to plank_owner;
   end if;
+  if (select nspowner::regrole::text from pg_namespace where nspname = 'plank_query') <> 'plank_owner' then
+    alter schema plank_query owner to plank_owner;
+  end if;
+  for thing in select c.oid::regclass as name from plank.live_query q join pg_class c on c.oid = q.rel where c.relowner <> 'plank_owner'::regrole loop
+    execute format('alter table %s owner to plank_owner', thing.name);
+  end loop;
   -- A function can only be given to a role that may make one.
   grant usage, create on schema plank to plank_capture, plank_reader, plank_writer, plank_json;
   for thing in

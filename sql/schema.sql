@@ -39,6 +39,9 @@ begin
   if name is null or name = '' or length(name) > 63 then
     raise exception 'plank: name has to have 1 to 63 characters' using errcode = 'invalid_parameter_value';
   end if;
+  if ops && '{insert,update,delete}' and (select relnamespace = 'plank_query'::regnamespace from pg_class where oid = t) then
+    raise exception 'plank: % is the result of a live query, which nobody writes', t using hint = 'allow select only', errcode = 'invalid_parameter_value';
+  end if;
   if rows = '' then
     raise exception 'plank: rows is empty' using hint = 'leave it out for all rows', errcode = 'invalid_parameter_value';
   end if;
@@ -254,6 +257,27 @@ end $$;
 
 
 ALTER FUNCTION plank.bell_sleep() OWNER TO plank_owner;
+
+--
+-- Name: calls_of(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.calls_of(view oid) RETURNS TABLE(called oid)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with called as (
+    select m[1] as kind, m[2]::oid as id from plank.rels_of(view) r join pg_rewrite w on w.ev_class = r.rel and w.rulename = '_RETURN',
+      regexp_matches(w.ev_action::text, ' :(funcid|opfuncid|aggfnoid|winfnoid|opno) (\d+)', 'g') m),
+  functions as (
+    select case when kind = 'opno' then (select o.oprcode::oid from pg_operator o where o.oid = id) else id end as id from called)
+  select id from functions where id <> 0
+  union
+  select unnest(array[a.aggtransfn::oid, a.aggfinalfn::oid]) from functions f join pg_aggregate a on a.aggfnoid = f.id
+$$;
+
+
+ALTER FUNCTION plank.calls_of(view oid) OWNER TO plank_owner;
 
 --
 -- Name: capture_begin(); Type: FUNCTION; Schema: plank; Owner: plank_capture
@@ -1856,6 +1880,7 @@ begin
     execute format('revoke select on sequence %s from %s', own.seq, capturer::regrole);
   end loop;
   if not exists (select from plank.member m join pg_class c on c.oid = m.rel where c.relnamespace = in_schema and m.rel <> t)
+    and not exists (select from plank.query_part p join pg_class c on c.oid = p.rel where c.relnamespace = in_schema and p.rel <> t)
     and exists (select from pg_namespace n, aclexplode(n.nspacl) a where n.oid = in_schema and a.grantee = reader) then
     execute format('revoke usage on schema %s from %s', in_schema, reader::regrole);
   end if;
@@ -1863,6 +1888,45 @@ end $$;
 
 
 ALTER FUNCTION plank.detach(t regclass, w oid) OWNER TO plank_owner;
+
+--
+-- Name: drop_query(text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.drop_query(name text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  q plank.live_query;
+  reader name := pg_get_userbyid(plank.reader());
+  v record;
+begin
+  select * into q from plank.live_query x where x.name = drop_query.name for update;
+  if exists (select from plank.watched w join pg_class c on c.oid = w.rel where w.rel = q.rel) then perform plank.unwatch(q.rel); end if;
+  if exists (select from pg_class c where c.oid = q.rel) then execute format('drop table %s', q.rel); end if;
+  for v in select c.oid::regclass as rel, c.relnamespace, c.relnamespace::regnamespace as in_schema
+    from plank.query_part p join pg_class c on c.oid = p.rel where p.query = q.name and p.granted loop
+    if exists (select from plank.query_part p where p.rel = v.rel and p.query <> q.name and p.number = 0) then
+      update plank.query_part p set granted = true where p.rel = v.rel and p.query <> q.name and p.number = 0;
+      continue;
+    end if;
+    execute format('revoke select on %s from %I', v.rel, reader);
+  end loop;
+  for v in select distinct c.relnamespace, c.relnamespace::regnamespace as in_schema from plank.query_part p join pg_class c on c.oid = p.rel
+    where p.query = q.name and c.relkind = 'v' loop
+    if not exists (select from plank.member m join pg_class c on c.oid = m.rel where c.relnamespace = v.relnamespace)
+      and not exists (select from plank.query_part p join pg_class c on c.oid = p.rel where c.relnamespace = v.relnamespace and p.query <> q.name)
+      and not (select rolcanlogin from pg_roles where rolname = reader)
+      and exists (select from pg_namespace n, aclexplode(n.nspacl) a where n.oid = v.relnamespace and a.grantee = plank.reader()) then
+      execute format('revoke usage on schema %s from %I', v.in_schema, reader);
+    end if;
+  end loop;
+  delete from plank.live_query x where x.name = q.name;
+end $$;
+
+
+ALTER FUNCTION plank.drop_query(name text) OWNER TO plank_owner;
 
 --
 -- Name: empty_leaf(integer); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -1892,6 +1956,24 @@ end $$;
 
 
 ALTER FUNCTION plank.empty_leaf(which integer) OWNER TO plank_owner;
+
+--
+-- Name: end_query(text, text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.end_query(name text, reason text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  own regclass;
+begin
+  update plank.live_query q set ended = reason where q.name = end_query.name and q.ended is null returning q.rel into own;
+  if exists (select from plank.watched w join pg_class c on c.oid = w.rel where w.rel = own) then perform plank.unwatch(own); end if;
+end $$;
+
+
+ALTER FUNCTION plank.end_query(name text, reason text) OWNER TO plank_owner;
 
 --
 -- Name: facts(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -1928,6 +2010,32 @@ $$;
 
 
 ALTER FUNCTION plank.fingerprint(t oid) OWNER TO plank_owner;
+
+--
+-- Name: follow_queries(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.follow_queries() RETURNS TABLE(name text, reason text)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  q plank.live_query;
+begin
+  perform set_config('lock_timeout', '50ms', true);
+  for q in select x.* from plank.live_query x where x.ended is null and plank.query_trouble(x) is not null for update skip locked loop
+    name := q.name;
+    reason := plank.query_trouble(q);
+    begin
+      perform plank.end_query(q.name, reason);
+      return next;
+    exception when lock_not_available or deadlock_detected then null;   -- the next time
+    end;
+  end loop;
+end $$;
+
+
+ALTER FUNCTION plank.follow_queries() OWNER TO plank_owner;
 
 --
 -- Name: follow_table(regclass); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -2065,6 +2173,20 @@ end $$;
 ALTER FUNCTION plank.follow_tables() OWNER TO plank_owner;
 
 --
+-- Name: followed_as(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.followed_as(t oid) RETURNS oid
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select w.watched from plank.watched_above(t) w order by w.watched <> t, w.watched limit 1
+$$;
+
+
+ALTER FUNCTION plank.followed_as(t oid) OWNER TO plank_owner;
+
+--
 -- Name: forbid_writes(regclass); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
@@ -2186,6 +2308,59 @@ end $$;
 ALTER FUNCTION plank.has_rows(t regclass) OWNER TO plank_reader;
 
 --
+-- Name: has_semicolon(text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.has_semicolon(query text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  rest text := query;
+  found text;
+  depth int;
+begin
+  loop
+    -- What has no meaning for this, up to the next character that may have one.
+    found := substring(rest from '^[^;''"$/eE-]+');
+    rest := substr(rest, coalesce(length(found), 0) + 1);
+    if rest = '' then return false; end if;
+    if rest like ';%' then return true; end if;
+    if rest like '/*%' then
+      depth := 0;
+      loop
+        if rest like '/*%' then depth := depth + 1; rest := substr(rest, 3);
+        elsif rest like '*/%' then depth := depth - 1; rest := substr(rest, 3);
+        elsif rest = '' then return false;
+        else rest := substr(rest, 1 + greatest(1, length(substring(rest from '^[^*/]+')))); end if;
+        exit when depth = 0;
+      end loop;
+      continue;
+    end if;
+    found := coalesce(
+      substring(rest from '^--[^\n\r]*'),
+      substring(rest from '^[eE]''(?:[^''\\]|\\.|'''')*'''),
+      substring(rest from '^''(?:[^'']|'''')*'''),
+      substring(rest from '^"(?:[^"]|"")*"'),
+      substring(rest from '^[eE$][[:alnum:]_]+(?!\$)'),
+      left(rest, 1));
+    if rest ~ '^\$(?:[[:alpha:]_\u0080-\U0010ffff][[:alnum:]_\u0080-\U0010ffff]*)?\$' then
+      found := substring(rest from '^\$[^$]*\$');
+      depth := strpos(substr(rest, length(found) + 1), found);
+      if depth = 0 then return false; end if;
+      found := left(rest, depth + 2 * length(found) - 1);
+    elsif found ~ '^[eE][[:alnum:]]' then
+      -- A word: a dollar within it begins no quote.
+      found := substring(rest from '^[[:alnum:]_$]+');
+    end if;
+    rest := substr(rest, length(found) + 1);
+  end loop;
+end $_$;
+
+
+ALTER FUNCTION plank.has_semicolon(query text) OWNER TO plank_owner;
+
+--
 -- Name: hmac(bytea, bytea); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
@@ -2282,18 +2457,19 @@ CREATE FUNCTION plank.is_made(kind text, name name) RETURNS boolean
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select name::text = any (string_to_array(translate(case kind when 'r' then '
-    began bell canary closings following horizon idempotency last leaf listener log log_0 log_1 log_2 log_3 log_4 log_5 log_6 log_7 log_8 lower_case mark
-    member meta migrations migrating oldest packed permitted policies policy pruning revoked seq slot tables ticket truncating unlisted
+    began bell canary closings following horizon idempotency last leaf listener live_query log log_0 log_1 log_2 log_3 log_4 log_5 log_6 log_7 log_8 lower_case mark
+    member meta migrations migrating oldest packed permitted policies policy pruning query_part revoked seq slot tables ticket truncating unlisted
     watched' else '
-    allow announce as_parent attach beat begin_policy bell_awake bell_sleep capture_begin capture_delete
+    allow announce as_parent attach beat begin_policy bell_awake bell_sleep calls_of capture_begin capture_delete
     capture_delete_any capture_insert capture_insert_any capture_row capture_row_any capture_truncate
     capturer capture_truncate_begin capture_truncate_part capture_unlisted capture_update capture_update_any check_rows
-    close_if_full collation_of count_packed cursor decode_word deny describe detach empty_leaf facts fingerprint
-    follow_table follow_tables forbid_writes forms has_claim has_rows hmac hold holds identity is_made is_plain is_settled is_wide json_list json_of
+    close_if_full collation_of count_packed cursor decode_word deny describe detach drop_query empty_leaf end_query facts fingerprint
+    follow_queries follow_table follow_tables followed_as forbid_writes forms has_claim has_rows has_semicolon hmac hold holds identity is_made is_plain is_query is_settled is_wide json_list json_of
     json_of_any keep_nothing key_of leave_mark left_behind listen listeners
-    letters level_of log_size look_at member_state members_of newest next_xid open_leaf permit permit_writes pin prepared prune prune_marks pruned
-    reached read_all read_filter read_next read_number read_open read_operation read_quoted reader refusal rename_log renew renew_policies renew_policy reopen rest_read rest_write revoke
-    rows_of runs_as sees_all sequences_of set_slot triggers_of try_lock unpin unprepare unwatch unwatch_all varint watch watched_above writer' end, E'\n', ' '), ' '))
+    letters level_of log_size look_at make_query make_result member_state members_of newest next_xid open_leaf part_now permit permit_views permit_writes pin prepared probe_query prune prune_marks pruned
+    query_differs query_failed query_named query_refusal query_rows query_trouble
+    reached read_all read_filter read_next read_number read_open read_operation read_quoted read_scope reader refresh refusal rels_of rename_log renew renew_policies renew_policy
+    renew_queries reopen rest_read rest_write result_error result_shape result_type revoke rows_of runs_as scope_values sees_all sequences_of set_slot tells_time triggers_of try_lock unpin unprepare unwatch unwatch_all varint watch watch_query watched_above writer' end, E'\n', ' '), ' '))
 $$;
 
 
@@ -2319,6 +2495,20 @@ $$;
 
 
 ALTER FUNCTION plank.is_plain(t oid) OWNER TO plank_owner;
+
+--
+-- Name: is_query(text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.is_query(name text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select exists (select from plank.live_query q where q.name = is_query.name)
+$$;
+
+
+ALTER FUNCTION plank.is_query(name text) OWNER TO plank_owner;
 
 --
 -- Name: is_settled(bigint); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -2695,6 +2885,156 @@ end $$;
 ALTER FUNCTION plank.look_at(t regclass, patient boolean, whole boolean, parts regclass[]) OWNER TO plank_owner;
 
 --
+-- Name: make_query(text, text, name[], interval, jsonb, text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.make_query(name text, query text, key name[], every interval, scope jsonb, path text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  view regclass;
+  own_rel regclass;
+  refused record;
+  shape record;
+  canonical text;
+  own_bases regclass[];
+  here pg_snapshot;
+  begun_at timestamptz := clock_timestamp();
+  rows_max bigint := (select query_rows_max from plank.meta);
+  filled bigint;
+  said text;
+  state text;
+  more text;
+begin
+  if name is null or name !~ '^[a-z_][a-z0-9_]{0,62}$' then
+    raise exception 'plank: % is no name for a live query', coalesce(quote_literal(name), 'null')
+      using hint = 'it has lower-case letters, digits and underscores, begins with no digit, and has at most 63 characters', errcode = 'invalid_name';
+  end if;
+  if exists (select from plank.live_query q where q.name = make_query.name) or to_regclass(format('plank_query.%I', name)) is not null then
+    raise exception 'plank: there is a live query % already', name using hint = format('select plank.unwatch(%L)', name), errcode = 'duplicate_object';
+  end if;
+  if exists (select from plank.watched w join pg_class c on c.oid = w.rel where c.relnamespace = 'public'::regnamespace and c.relname = name) then
+    raise exception 'plank: a watched table is called % already', name using hint = 'clients could not tell the two apart', errcode = 'duplicate_object';
+  end if;
+  if (select count(*) from plank.live_query) >= 100 then
+    raise exception 'plank: there are 100 live queries already' using errcode = 'program_limit_exceeded';
+  end if;
+  if every is null or every < '10 ms' or every > '1 day' then
+    raise exception 'plank: every has to be from 10 ms to 1 day' using errcode = 'invalid_parameter_value';
+  end if;
+  if query is null or query ~ '^\s*$' then
+    raise exception 'plank: query is empty' using errcode = 'invalid_parameter_value';
+  end if;
+  if length(query) > 32768 then
+    raise exception 'plank: query has more than 32768 characters' using errcode = 'program_limit_exceeded';
+  end if;
+  if plank.has_semicolon(query) then
+    raise exception 'plank: query has a semicolon: it has to be one statement' using hint = 'leave the semicolon out', errcode = 'syntax_error';
+  end if;
+
+  view := plank.probe_query(name, query, path);
+  select * into refused from plank.query_refusal(view);
+  if scope is not null and plank.tells_time(view) then
+    raise exception 'plank: scope needs a query that does not ask for the time'
+      using hint = 'rows that no change concerns would keep an old time', errcode = 'invalid_parameter_value';
+  end if;
+  if refused.reason is not null then
+    raise exception 'plank: %', refused.reason using hint = coalesce(refused.hint, ''), errcode = 'feature_not_supported';
+  end if;
+  canonical := rtrim(pg_get_viewdef(view), E'; \n');
+  select array_agg(distinct plank.followed_as(r.rel)::regclass) into own_bases
+    from plank.rels_of(view) r join pg_class c on c.oid = r.rel where c.relkind in ('r', 'p');
+  own_rel := plank.make_result(name, view, key);
+  insert into plank.live_query (name, rel, query, key, every, bases) values (name, own_rel, canonical, key, every, own_bases);
+  insert into plank.query_part (query, rel, number, was)
+    select make_query.name, r.rel, n, plank.part_now(r.rel, n) from plank.rels_of(view) r, lateral (
+      select 0 as n union
+      select d.refobjsubid from pg_depend d join pg_rewrite w on w.oid = d.objid
+      where d.classid = 'pg_rewrite'::regclass and w.ev_class = view and d.refclassid = 'pg_class'::regclass and d.refobjid = r.rel) p
+    where r.rel <> view and plank.part_now(r.rel, n) is not null;
+  execute format('drop view %s', view);
+  perform plank.permit_views(name);
+  update plank.live_query q set scope = plank.read_scope(make_query.scope, own_rel, own_bases, path) where q.name = make_query.name;
+
+  select * into shape from plank.result_shape(own_rel);
+  here := pg_current_snapshot();
+  begin
+    execute format('insert into %s select * from plank.query_rows(%L, null) as n (%s)', own_rel,
+      format('select %s from (%s) q limit %s', shape.selected, canonical, rows_max + 1), shape.columns);
+    get diagnostics filled = row_count;
+  exception when others then
+    get stacked diagnostics said = message_text, state = returned_sqlstate, more = pg_exception_detail;
+    raise exception 'plank: %', plank.result_error(state, said, more) using errcode = state;
+  end;
+  if filled > rows_max then
+    raise exception 'plank: the query has more than % rows', rows_max using hint = 'plank serve --live-query-rows-max allows more', errcode = 'program_limit_exceeded';
+  end if;
+  execute format('analyze %s', own_rel);
+  perform plank.watch(own_rel);
+  update plank.live_query q set place = here, began = begun_at, took = clock_timestamp() - begun_at, rows = filled where q.name = make_query.name;
+end $_$;
+
+
+ALTER FUNCTION plank.make_query(name text, query text, key name[], every interval, scope jsonb, path text) OWNER TO plank_owner;
+
+--
+-- Name: make_result(text, regclass, name[]); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.make_result(name text, view regclass, key name[]) RETURNS regclass
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  bad record;
+  part name;
+  rel text := format('plank_query.%I', name);
+begin
+  for bad in select a.attname, a.attnum, format_type(a.atttypid, a.atttypmod) as type, plank.result_type(a.atttypid, a.atttypmod) as kept
+    from pg_attribute a where a.attrelid = view and a.attnum > 0 loop
+    if bad.attname = '?column?' then
+      raise exception 'plank: the column % of the result has no name', bad.attnum using hint = 'give it one with AS', errcode = 'invalid_column_definition';
+    end if;
+    if bad.kept is null then
+      raise exception 'plank: the column % of the result has the type %, which can''t be kept', quote_ident(bad.attname), bad.type
+        using hint = 'cast it, as to_jsonb(...) or ...::text', errcode = 'feature_not_supported';
+    end if;
+  end loop;
+  if key is null or cardinality(key) = 0 then
+    raise exception 'plank: key is empty' using hint = 'it names the columns that tell the rows of the result apart', errcode = 'invalid_parameter_value';
+  end if;
+  foreach part in array key loop
+    if part is null then raise exception 'plank: key has a null' using errcode = 'invalid_parameter_value'; end if;
+    if not exists (select from pg_attribute a where a.attrelid = view and a.attname = part and a.attnum > 0) then
+      raise exception 'plank: the result has no column %, which key names', quote_ident(part) using errcode = 'undefined_column';
+    end if;
+    if not exists (select from pg_attribute a join pg_type y on y.oid = a.atttypid where a.attrelid = view and a.attname = part
+        and (y.typtype = 'd' or y.typtype = 'e' or y.typnamespace = 'pg_catalog'::regnamespace)) then
+      raise exception 'plank: the key column % is of a type that is not built in', quote_ident(part) using hint = 'cast it, as ...::text', errcode = 'feature_not_supported';
+    end if;
+    if (select count(*) from unnest(key) k where k = part) > 1 then
+      raise exception 'plank: key names % twice', quote_ident(part) using errcode = 'duplicate_column';
+    end if;
+  end loop;
+  begin
+    execute format('create table %s (%s, primary key (%s))', rel,
+      (select string_agg(format('%I %s%s', a.attname, plank.result_type(a.atttypid, a.atttypmod),
+          case when a.attcollation not in (0, 100) then (select format(' collate %I.%I', n.nspname, l.collname)
+            from pg_collation l join pg_namespace n on n.oid = l.collnamespace where l.oid = a.attcollation) end), ', ' order by a.attnum)
+        from pg_attribute a where a.attrelid = view and a.attnum > 0),
+      (select string_agg(quote_ident(k), ', ') from unnest(key) k));
+  exception when undefined_object then
+    raise exception 'plank: a key column can''t be compared: %', sqlerrm using hint = 'cast it, as ...::text', errcode = 'feature_not_supported';
+  end;
+  execute format('alter table %s owner to %I', rel, (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'plank_query'));
+  return rel::regclass;
+end $$;
+
+
+ALTER FUNCTION plank.make_result(name text, view regclass, key name[]) OWNER TO plank_owner;
+
+--
 -- Name: member_state(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
@@ -2774,6 +3114,24 @@ $$;
 ALTER FUNCTION plank.open_leaf(which integer) OWNER TO plank_owner;
 
 --
+-- Name: part_now(oid, integer); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.part_now(rel oid, number integer) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select case when number = 0
+    then concat_ws(' ', c.relkind, format('%I.%I', n.nspname, c.relname), case when c.relkind = 'v' then md5(pg_get_viewdef(c.oid)) end)
+    else (select format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)) from pg_attribute a
+      where a.attrelid = c.oid and a.attnum = number and not a.attisdropped) end
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = rel
+$$;
+
+
+ALTER FUNCTION plank.part_now(rel oid, number integer) OWNER TO plank_owner;
+
+--
 -- Name: permit(regclass); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
@@ -2807,6 +3165,35 @@ end $$;
 
 
 ALTER FUNCTION plank.permit(t regclass) OWNER TO plank_owner;
+
+--
+-- Name: permit_views(text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.permit_views(for_query text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  reader name := pg_get_userbyid(plank.reader());
+  v record;
+begin
+  for v in select c.oid::regclass as rel, c.relnamespace::regnamespace as in_schema, c.relnamespace from plank.query_part p join pg_class c on c.oid = p.rel
+    where p.query = for_query and p.number = 0 and c.relkind = 'v' loop
+    if not has_schema_privilege(reader, v.relnamespace, 'usage') then execute format('grant usage on schema %s to %I', v.in_schema, reader); end if;
+    if not has_table_privilege(reader, v.rel, 'select') then
+      if not has_table_privilege(v.rel, 'select with grant option') then
+        raise exception 'plank: the view % belongs to another role', v.rel
+          using hint = format('its owner has to let plank read it: grant select on %s to %I', v.rel, reader), errcode = 'insufficient_privilege';
+      end if;
+      execute format('grant select on %s to %I', v.rel, reader);
+      update plank.query_part set granted = true where query = for_query and rel = v.rel and number = 0;
+    end if;
+  end loop;
+end $$;
+
+
+ALTER FUNCTION plank.permit_views(for_query text) OWNER TO plank_owner;
 
 --
 -- Name: permit_writes(regclass); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -2874,6 +3261,40 @@ end $$;
 
 
 ALTER FUNCTION plank.prepared() OWNER TO plank_owner;
+
+--
+-- Name: probe_query(text, text, text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.probe_query(self text, query text, path text) RETURNS regclass
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  probe text := 'plank_query."plank probe"';
+  said text;
+  state text;
+begin
+  begin
+    perform set_config('search_path', path, true);
+    execute 'create view ' || probe || ' as ' || query;
+    perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+  exception when others then
+    get stacked diagnostics said = message_text, state = returned_sqlstate;
+    raise exception 'plank: %', case
+        when state = '42P01' and said like format('%%"plank_query.%s"%%', self) then 'the query reads its own result'
+        when said like 'cannot create temporary relation%' then 'the query reads a temporary table; only its own session sees its rows'
+        when said like '%data-modifying%' then 'the query changes data; it may only read'
+        when said like 'column "%" specified more than once' then format('two columns of the result have one name: %s; name them with AS', said)
+        when said like 'cannot use %subquery%' or state = '42P02' then format('the query can''t be followed: %s', said)
+        else format('the query can''t be read: %s', said) end
+      using errcode = state;
+  end;
+  return probe::regclass;
+end $$;
+
+
+ALTER FUNCTION plank.probe_query(self text, query text, path text) OWNER TO plank_owner;
 
 --
 -- Name: prune(); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -2961,6 +3382,214 @@ $$;
 
 
 ALTER FUNCTION plank.pruned(c pg_snapshot) OWNER TO plank_owner;
+
+--
+-- Name: query_differs(text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.query_differs(name text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  q plank.live_query := (select x from plank.live_query x where x.name = query_differs.name);
+  shape record;
+  differing bigint;
+begin
+  select * into shape from plank.result_shape(q.rel);
+  execute format('select count(*) from plank.query_rows(%1$L, null) as n (%2$s) full join %3$s t on %4$s where n.%5$I is null or t.%5$I is null or (n.*) operator(pg_catalog.*<>) (t.*)',
+      format('select %s from (%s) q', shape.selected, q.query), shape.columns, q.rel,
+      (select string_agg(format('n.%1$I = t.%1$I', k), ' and ') from unnest(q.key) k), q.key[1])
+    into differing;
+  return differing;
+end $_$;
+
+
+ALTER FUNCTION plank.query_differs(name text) OWNER TO plank_owner;
+
+--
+-- Name: query_failed(text, text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.query_failed(name text, why text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  delay interval;
+begin
+  update plank.live_query q set failures = q.failures + 1, problem = why,
+      retry = clock_timestamp() + least(interval '0.5 s' * 2 ^ least(q.failures, 10), interval '5 minutes')
+    where q.name = query_failed.name returning q.retry - clock_timestamp() into delay;
+  return ceil(extract(epoch from delay) * 1000);
+end $$;
+
+
+ALTER FUNCTION plank.query_failed(name text, why text) OWNER TO plank_owner;
+
+--
+-- Name: query_named(text, regclass); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.query_named(name text, rel regclass) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select q.name from plank.live_query q where q.rel = query_named.rel or query_named.rel is null and q.name = query_named.name
+$$;
+
+
+ALTER FUNCTION plank.query_named(name text, rel regclass) OWNER TO plank_owner;
+
+--
+-- Name: query_refusal(regclass); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.query_refusal(view regclass, OUT reason text, OUT hint text) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  bad record;
+begin
+  for bad in
+    select c.oid, c.oid::regclass as rel, c.relkind, c.relpersistence, c.relnamespace, plank.followed_as(c.oid) as followed
+    from plank.rels_of(view) r join pg_class c on c.oid = r.rel where c.oid <> view order by c.oid::regclass::text
+  loop
+    reason := case
+      when bad.relpersistence = 't' then format('the query reads %s, which is temporary', bad.rel)
+      when bad.relnamespace = 'plank'::regnamespace then format('the query reads %s, which belongs to plank itself', bad.rel)
+      when bad.relnamespace in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) then format('the query reads %s, which belongs to PostgreSQL itself', bad.rel)
+      when not has_table_privilege(bad.oid, 'select') and exists (
+          select from pg_depend d join pg_rewrite w on w.oid = d.objid
+          where d.classid = 'pg_rewrite'::regclass and w.ev_class = view and d.refclassid = 'pg_class'::regclass and d.refobjid = bad.oid
+            and (d.refobjsubid = 0 or not has_column_privilege(bad.oid, d.refobjsubid::int2, 'select')))
+        then format('you may not read %s', bad.rel)
+      when bad.relkind = 'v' then null
+      when bad.relkind = 'm' then format('the query reads %s, a materialised view: nobody can tell when it changes', bad.rel)
+      when bad.relkind not in ('r', 'p') then format('the query reads %s, which is not a table', bad.rel)
+      when bad.followed is null then format('the query reads %s, which is not watched', bad.rel)
+      when row_security_active(bad.oid) then format('row security hides rows of %s from you', bad.rel) end;
+    hint := case
+      when bad.relkind = 'm' then 'read the tables beneath it'
+      when reason like '%is not watched' then format('select plank.watch(%L)', bad.rel) end;
+    if reason is not null then return; end if;
+  end loop;
+  if not exists (select from plank.rels_of(view) r join pg_class c on c.oid = r.rel where c.relkind in ('r', 'p')) then
+    reason := 'the query reads no table, so nothing would change it';
+    return;
+  end if;
+  if exists (select from plank.rels_of(view) r join pg_rewrite w on w.ev_class = r.rel and w.rulename = '_RETURN' where w.ev_action::text like '%:hasForUpdate true%') then
+    reason := 'the query locks rows (FOR UPDATE or FOR SHARE)'; hint := 'a refresh never makes a writer wait';
+    return;
+  end if;
+  if exists (select from plank.rels_of(view) r join pg_rewrite w on w.ev_class = r.rel and w.rulename = '_RETURN' where w.ev_action::text like '%{TABLESAMPLECLAUSE%') then
+    reason := 'the query takes a sample (TABLESAMPLE), another one each time';
+    return;
+  end if;
+  for bad in
+    select p.oid::regprocedure as called, p.proname, p.provolatile, p.pronamespace, l.lanname,
+      p.oid >= 16384 and l.lanname not in ('internal', 'c') and not exists (
+        select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e') as is_foreign
+    from plank.calls_of(view) f join pg_proc p on p.oid = f.called join pg_language l on l.oid = p.prolang order by 1
+  loop
+    reason := case
+      when bad.provolatile = 'v' then format('the query calls %s, which is volatile: it may give another result each time', bad.called)
+      when bad.pronamespace = 'plank'::regnamespace then format('the query calls %s, which belongs to plank itself', bad.called)
+      when bad.is_foreign and bad.provolatile = 's' or bad.proname ~ '_to_xml' then format('the query calls %s, which may read tables that plank can''t know of', bad.called) end;
+    hint := case when bad.provolatile = 's' then 'use a view, or mark the function immutable if it reads no table' end;
+    if reason is not null then return; end if;
+  end loop;
+end $$;
+
+
+ALTER FUNCTION plank.query_refusal(view regclass, OUT reason text, OUT hint text) OWNER TO plank_owner;
+
+--
+-- Name: query_rows(text, text[]); Type: FUNCTION; Schema: plank; Owner: plank_reader
+--
+
+CREATE FUNCTION plank.query_rows(statement text, params text[]) RETURNS SETOF record
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO'
+    SET "IntervalStyle" TO 'postgres'
+    SET extra_float_digits TO '1'
+    AS $$
+declare
+  before text[] := plank.prepared();
+  is_done boolean := false;
+begin
+  begin
+    perform set_config('transaction_read_only', 'on', true);
+    return query execute statement using params;
+    is_done := true;
+    raise exception using errcode = 'PLANK';
+  exception when sqlstate 'PLANK' then
+    if not is_done then raise; end if;
+  end;
+  if plank.unprepare(before) is not null then
+    raise exception 'a function of the query replaces a prepared statement' using errcode = 'PK499';
+  end if;
+end $$;
+
+
+ALTER FUNCTION plank.query_rows(statement text, params text[]) OWNER TO plank_reader;
+
+--
+-- Name: live_query; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.live_query (
+    name text NOT NULL,
+    rel regclass NOT NULL,
+    query text NOT NULL,
+    key name[] NOT NULL,
+    every interval NOT NULL,
+    bases regclass[] NOT NULL,
+    scope jsonb DEFAULT '[]'::jsonb NOT NULL,
+    place pg_snapshot,
+    began timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    took interval DEFAULT '00:00:00'::interval NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    problem text,
+    retry timestamp with time zone,
+    rows bigint DEFAULT 0 NOT NULL,
+    ended text
+);
+
+
+ALTER TABLE plank.live_query OWNER TO plank_owner;
+
+--
+-- Name: query_trouble(plank.live_query); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.query_trouble(q plank.live_query) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select reason from (
+    select 1 as rank, 'its result was dropped' as reason where not exists (select from pg_class c where c.oid = q.rel)
+    union all
+    select 2, 'its result is not watched any more' where not exists (select from plank.watched w where w.rel = q.rel)
+    union all
+    select 3, case
+        when n.now is null and p.number = 0 then format('%s was dropped', substr(split_part(p.was, ' ', 2), 1))
+        when n.now is null then format('the column %s of %s was dropped', split_part(p.was, ' ', 1), p.rel)
+        when p.number = 0 then format('%s was changed or renamed', split_part(p.was, ' ', 2))
+        else format('the column %s of %s is now %s', p.was, p.rel, n.now) end
+      from plank.query_part p, lateral (select plank.part_now(p.rel, p.number) as now) n
+      where p.query = q.name and n.now is distinct from p.was
+    union all
+    select 4, format('%s is not watched any more', c.oid::regclass) from plank.query_part p join pg_class c on c.oid = p.rel
+      where p.query = q.name and p.number = 0 and c.relkind in ('r', 'p') and coalesce(plank.followed_as(c.oid) <> all (q.bases::oid[]), true)
+    order by rank, reason limit 1) r
+$$;
+
+
+ALTER FUNCTION plank.query_trouble(q plank.live_query) OWNER TO plank_owner;
 
 --
 -- Name: reached(); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -3220,6 +3849,58 @@ end $$;
 ALTER FUNCTION plank.read_quoted(rest text, OUT value text, OUT taken integer) OWNER TO plank_owner;
 
 --
+-- Name: read_scope(jsonb, regclass, regclass[], text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.read_scope(scope jsonb, rel regclass, bases regclass[], path text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  one record;
+  t regclass;
+  base oid;
+  column_name text;
+  result_name text;
+  made jsonb := '[]';
+begin
+  if scope is null then return made; end if;
+  if jsonb_typeof(scope) <> 'object' then
+    raise exception 'plank: scope has to be an object' using hint = 'as {"orders": "id"}', errcode = 'invalid_parameter_value';
+  end if;
+  for one in select e.key, e.value from jsonb_each(scope) e loop
+    perform set_config('search_path', path, true);
+    t := pg_catalog.to_regclass(one.key);
+    perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    base := plank.followed_as(t);
+    if t is null or base is null or not base = any (bases::oid[]) then
+      raise exception 'plank: scope names %, which the query does not read', quote_literal(one.key) using errcode = 'invalid_parameter_value';
+    end if;
+    if jsonb_typeof(one.value) = 'string' then
+      column_name := one.value #>> '{}';
+      result_name := column_name;
+    elsif jsonb_typeof(one.value) = 'object' and (select count(*) = 1 and bool_and(jsonb_typeof(v.value) = 'string') from jsonb_each(one.value) v) then
+      select v.key, v.value into column_name, result_name from jsonb_each_text(one.value) v;
+    else
+      raise exception 'plank: scope of % has to be a column, or {"column": "column of the result"}', t using errcode = 'invalid_parameter_value';
+    end if;
+    if not exists (select from pg_attribute where attrelid = t and attname = column_name and attnum > 0 and not attisdropped and plank.is_plain(atttypid)) then
+      raise exception 'plank: scope names the column % of %, which is not there, or not of a built-in type', quote_literal(column_name), t
+        using errcode = 'undefined_column';
+    end if;
+    if not exists (select from pg_attribute where attrelid = rel and attname = result_name and attnum > 0 and plank.is_plain(atttypid)) then
+      raise exception 'plank: scope names the column % of the result, which is not there, or not of a built-in type', quote_literal(result_name)
+        using errcode = 'undefined_column';
+    end if;
+    made := made || jsonb_build_object('base', base::bigint, 'column', column_name, 'result', result_name);
+  end loop;
+  return made;
+end $$;
+
+
+ALTER FUNCTION plank.read_scope(scope jsonb, rel regclass, bases regclass[], path text) OWNER TO plank_owner;
+
+--
 -- Name: reader(); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
@@ -3232,6 +3913,105 @@ $$;
 
 
 ALTER FUNCTION plank.reader() OWNER TO plank_owner;
+
+--
+-- Name: refresh(text, xid8, boolean); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.refresh(name text, first_xid xid8, verify boolean, OUT outcome text, OUT place text, OUT wait_ms bigint, OUT is_whole boolean, OUT changed bigint, OUT differs bigint) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  q plank.live_query;
+  now_at timestamptz := clock_timestamp();
+  here pg_snapshot := pg_current_snapshot();
+  least_xid xid8;
+  touched boolean;
+  told jsonb;
+  params text[];
+  wanted text;
+  held text;
+  shape record;
+  made record;
+  rows_max bigint := (select query_rows_max from plank.meta);
+  said text;
+  state text;
+  more text;
+begin
+  if current_setting('transaction_isolation') = 'read committed' then
+    raise exception 'plank: refresh() needs the isolation level repeatable read' using errcode = 'invalid_transaction_state';
+  end if;
+  select * into q from plank.live_query x where x.name = refresh.name for update skip locked;
+  if not found then
+    outcome := case when plank.is_query(name) then 'busy' else 'gone' end;
+    return;
+  end if;
+  place := q.place::text;
+  if q.ended is not null then outcome := 'ended'; return; end if;
+  least_xid := greatest(first_xid, pg_snapshot_xmin(q.place));
+  touched := q.place is null or q.problem is not null or first_xid is null and q.began < now_at - interval '1 minute'
+    or plank.pruned(q.place) or exists (
+      select from plank.log l where l.xid >= least_xid and l.rel = any (q.bases::oid[]) and not pg_visible_in_snapshot(l.xid, q.place));
+  if not touched then
+    outcome := 'clean';
+    if verify then differs := plank.query_differs(name); end if;
+    return;
+  end if;
+  wait_ms := ceil(extract(epoch from greatest(q.began + greatest(q.every, 2 * q.took), q.retry) - now_at) * 1000);
+  if wait_ms > 0 then outcome := 'early'; return; end if;
+  if plank.query_trouble(q) is not null then
+    perform plank.end_query(name, plank.query_trouble(q));
+    outcome := 'ended';
+    return;
+  end if;
+
+  if first_xid is not null and not plank.pruned(q.place) then told := plank.scope_values(q, least_xid, 1000); end if;
+  is_whole := told is null;
+  if told is not null then
+    select string_agg(format('q.%I = any (($1[%s])::%s[])', s->>'result', n, plank.result_type(a.atttypid, a.atttypmod)), ' or '),
+        string_agg(format('t.%I = any (($1[%s])::%s[])', s->>'result', n, plank.result_type(a.atttypid, a.atttypmod)), ' or '),
+        array_agg((select array_agg(v)::text from jsonb_array_elements_text(told->(n::int - 1)) v) order by n)
+      into wanted, held, params
+      from jsonb_array_elements(q.scope) with ordinality e(s, n) join pg_attribute a on a.attrelid = q.rel and a.attname = s->>'result';
+  end if;
+  select * into shape from plank.result_shape(q.rel);
+  begin
+    execute format('with n as materialized (select * from plank.query_rows(%1$L, $1) as n (%2$s)),
+        gone as (delete from %3$s t where not exists (select from n where %4$s) and (%5$s) returning 1),
+        %6$s
+        came as (insert into %3$s select * from n where not exists (select from %3$s t where %4$s) returning 1)
+      select (select count(*) from n) as rows, (select count(*) from (select distinct %7$s from n) d) as keys,
+        (select count(*) from gone) as gone, %8$s as changed, (select count(*) from came) as came',
+        format('select %s from (%s) q where %s limit %s', shape.selected, q.query, coalesce(wanted, 'true'), rows_max + 1), shape.columns,
+        q.rel, (select string_agg(format('n.%1$I = t.%1$I', k), ' and ') from unnest(q.key) k), coalesce(held, 'true'),
+        coalesce((select format('changed as (update %s t set %s from n where %s and (n.*) operator(pg_catalog.*<>) (t.*) returning 1),', q.rel,
+            string_agg(format('%1$I = n.%1$I', a.attname), ', '), (select string_agg(format('n.%1$I = t.%1$I', k), ' and ') from unnest(q.key) k))
+          from pg_attribute a where a.attrelid = q.rel and a.attnum > 0 and not a.attisdropped and a.attname <> all (q.key) having count(*) > 0), ''),
+        (select string_agg(quote_ident(k), ', ') from unnest(q.key) k),
+        case when exists (select from pg_attribute a where a.attrelid = q.rel and a.attnum > 0 and not a.attisdropped and a.attname <> all (q.key))
+          then '(select count(*) from changed)' else '0' end)
+      into made using params;
+  exception when others then
+    get stacked diagnostics said = message_text, state = returned_sqlstate, more = pg_exception_detail;
+    raise exception 'plank: %', plank.result_error(state, said, more) using errcode = state;
+  end;
+  if made.keys <> made.rows then
+    raise exception 'plank: the key is not unique in the result' using errcode = 'unique_violation';
+  end if;
+  if q.rows - made.gone + made.came > rows_max then
+    raise exception 'plank: the query has more than % rows', rows_max using errcode = 'program_limit_exceeded';
+  end if;
+  place := here::text;
+  outcome := 'refreshed';
+  changed := made.gone + made.changed + made.came;
+  update plank.live_query x set place = here, began = now_at, took = clock_timestamp() - now_at, failures = 0, problem = null, retry = null,
+    rows = q.rows - made.gone + made.came where x.name = q.name;
+  if verify then differs := plank.query_differs(name); end if;
+end $_$;
+
+
+ALTER FUNCTION plank.refresh(name text, first_xid xid8, verify boolean, OUT outcome text, OUT place text, OUT wait_ms bigint, OUT is_whole boolean, OUT changed bigint, OUT differs bigint) OWNER TO plank_owner;
 
 --
 -- Name: refusal(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -3262,6 +4042,29 @@ end $$;
 
 
 ALTER FUNCTION plank.refusal(t oid, OUT reason text, OUT hint text) OWNER TO plank_owner;
+
+--
+-- Name: rels_of(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.rels_of(view oid) RETURNS TABLE(rel oid)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with recursive rels as (
+    select view as rel
+    union
+    select r.rel from rels s
+      join pg_class v on v.oid = s.rel and v.relkind = 'v'
+      join pg_rewrite w on w.ev_class = v.oid and w.rulename = '_RETURN', lateral (
+        select m[1]::oid as rel from regexp_matches(w.ev_action::text, ' :relid (\d+)', 'g') m where m[1] <> '0'
+        union
+        select d.refobjid from pg_depend d where d.classid = 'pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_class'::regclass) r)
+  select r.rel from rels r
+$$;
+
+
+ALTER FUNCTION plank.rels_of(view oid) OWNER TO plank_owner;
 
 --
 -- Name: rename_log(); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -3354,6 +4157,22 @@ $$;
 
 
 ALTER FUNCTION plank.renew_policy(t regclass, for_role text, for_ops text[]) OWNER TO plank_owner;
+
+--
+-- Name: renew_queries(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.renew_queries() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update plank.live_query set place = null;
+  return null;
+end $$;
+
+
+ALTER FUNCTION plank.renew_queries() OWNER TO plank_owner;
 
 --
 -- Name: reopen(); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -3470,6 +4289,62 @@ end $$;
 ALTER FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) OWNER TO plank_writer;
 
 --
+-- Name: result_error(text, text, text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.result_error(state text, said text, detail text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select case state
+    when '23505' then format('the key is not unique in the result: %s', replace(detail, ' already exists.', ' is there more than once'))
+    when '23502' then format('the key is null in a row of the result: %s', said)
+    else format('the query fails: %s', said) end
+$$;
+
+
+ALTER FUNCTION plank.result_error(state text, said text, detail text) OWNER TO plank_owner;
+
+--
+-- Name: result_shape(regclass); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.result_shape(rel regclass, OUT columns text, OUT selected text) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+  select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' order by a.attnum),
+    string_agg(format('q.%1$I::%2$s as %1$I', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' order by a.attnum)
+  from pg_attribute a where a.attrelid = rel and a.attnum > 0 and not a.attisdropped
+$_$;
+
+
+ALTER FUNCTION plank.result_shape(rel regclass, OUT columns text, OUT selected text) OWNER TO plank_owner;
+
+--
+-- Name: result_type(oid, integer); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.result_type(t oid, modifier integer) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  y pg_type := (select p from pg_type p where p.oid = t);
+begin
+  if y.typtype = 'd' then return plank.result_type(y.typbasetype, case when y.typtypmod >= 0 then y.typtypmod else modifier end); end if;
+  if y.typcategory = 'A' and y.typelem <> 0 then
+    if (select e.typtype in ('d', 'c') or plank.result_type(e.oid, -1) is null from pg_type e where e.oid = y.typelem) then return null; end if;
+  elsif not (y.typtype in ('b', 'e') or y.typtype in ('r', 'm') and y.typnamespace = 'pg_catalog'::regnamespace) then
+    return null;
+  end if;
+  return format_type(t, modifier);
+end $$;
+
+
+ALTER FUNCTION plank.result_type(t oid, modifier integer) OWNER TO plank_owner;
+
+--
 -- Name: revoke(text, timestamp with time zone); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
@@ -3520,13 +4395,50 @@ CREATE FUNCTION plank.runs_as(name name) RETURNS text
       'capture_row_any', 'capture_truncate', 'capture_truncate_begin', 'capture_truncate_part', 'capture_update', 'capture_update_any')
       then 'plank_capture'
     when name in ('json_list', 'json_of', 'json_of_any') then 'plank_json'
-    when name in ('has_rows', 'read_all', 'read_next', 'read_number', 'read_open', 'rest_read', 'rows_of', 'sees_all') then 'plank_reader'
+    when name in ('has_rows', 'query_rows', 'read_all', 'read_next', 'read_number', 'read_open', 'rest_read', 'rows_of', 'sees_all') then 'plank_reader'
     when name = 'rest_write' then 'plank_writer'
     else 'plank_owner' end
 $$;
 
 
 ALTER FUNCTION plank.runs_as(name name) OWNER TO plank_owner;
+
+--
+-- Name: scope_values(plank.live_query, xid8, integer); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.scope_values(q plank.live_query, first_xid xid8, values_max integer) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  made jsonb := '[]';
+  one record;
+  found_values text[];
+  is_told boolean;
+begin
+  if q.scope = '[]' or q.place is null or q.problem is not null then return null; end if;
+  -- A base table without a scope, or a change that has no rows.
+  if exists (
+    select from plank.log l where l.xid >= first_xid and l.rel = any (q.bases::oid[]) and not pg_visible_in_snapshot(l.xid, q.place)
+      and (l.op not in ('I', 'U', 'D', 'i', 'u', 'd') or l.rel not in (select (s->>'base')::bigint::oid from jsonb_array_elements(q.scope) s)))
+  then return null; end if;
+  for one in select (s->>'base')::bigint::oid as base, s->>'column' as name from jsonb_array_elements(q.scope) with ordinality e(s, n) order by n loop
+    select array_agg(v) filter (where v is not null), coalesce(bool_and(has), true) into found_values, is_told from (
+      select distinct r->>one.name as v, r->one.name is not null as has
+      from plank.log l, lateral (values (l.row), (l.old)) x(j), lateral (
+        select x.j as r where l.op in ('I', 'U', 'D') and x.j is not null
+        union all select a from json_array_elements(case when l.op in ('i', 'u', 'd') then x.j end) a) y
+      where l.xid >= first_xid and l.rel = one.base and not pg_visible_in_snapshot(l.xid, q.place)
+      limit values_max + 2) d;
+    if not is_told or cardinality(found_values) > values_max then return null; end if;
+    made := made || jsonb_build_array(to_jsonb(coalesce(found_values, '{}')));
+  end loop;
+  return made;
+end $$;
+
+
+ALTER FUNCTION plank.scope_values(q plank.live_query, first_xid xid8, values_max integer) OWNER TO plank_owner;
 
 --
 -- Name: sees_all(oid); Type: FUNCTION; Schema: plank; Owner: plank_reader
@@ -3581,6 +4493,21 @@ end $$;
 
 
 ALTER FUNCTION plank.set_slot(which integer) OWNER TO plank_owner;
+
+--
+-- Name: tells_time(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.tells_time(view oid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select exists (select from plank.calls_of(view) f where f.called in ('now()'::regprocedure, 'transaction_timestamp()'::regprocedure, 'statement_timestamp()'::regprocedure))
+    or exists (select from plank.rels_of(view) r join pg_rewrite w on w.ev_class = r.rel and w.rulename = '_RETURN' where w.ev_action::text ~ '{SQLVALUEFUNCTION :op [0-8] ')
+$$;
+
+
+ALTER FUNCTION plank.tells_time(view oid) OWNER TO plank_owner;
 
 --
 -- Name: triggers_of(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -3685,6 +4612,26 @@ end $$;
 ALTER FUNCTION plank.unwatch(t regclass) OWNER TO plank_owner;
 
 --
+-- Name: unwatch(text); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.unwatch(name text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  query text := plank.query_named(name, pg_catalog.to_regclass(name));
+begin
+  if query is null then
+    perform plank.unwatch(name::pg_catalog.regclass);
+  else
+    perform plank.drop_query(query);
+  end if;
+end $$;
+
+
+ALTER FUNCTION plank.unwatch(name text) OWNER TO plank_owner;
+
+--
 -- Name: unwatch_all(); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
@@ -3695,6 +4642,9 @@ CREATE FUNCTION plank.unwatch_all() RETURNS void
 declare
   one record;
 begin
+  for one in select q.name from plank.live_query q loop
+    perform plank.drop_query(one.name);
+  end loop;
   for one in select w.rel from plank.watched w join pg_class c on c.oid = w.rel loop
     perform plank.unwatch(one.rel);
   end loop;
@@ -3751,6 +4701,9 @@ begin
   if writable is null then
     raise exception 'plank: writable is null, it has to be true or false' using errcode = 'invalid_parameter_value';
   end if;
+  if writable and (select relnamespace = 'plank_query'::regnamespace from pg_class where oid = t) then
+    raise exception 'plank: % is the result of a live query, which nobody writes', t using errcode = 'invalid_parameter_value';
+  end if;
   if columns = '{}' then
     raise exception 'plank: columns is empty' using hint = 'leave it out for all columns', errcode = 'invalid_parameter_value';
   end if;
@@ -3776,6 +4729,20 @@ end $$;
 
 
 ALTER FUNCTION plank.watch(t regclass, columns name[], old_rows boolean, level text, writable boolean) OWNER TO plank_owner;
+
+--
+-- Name: watch_query(text, text, name[], interval, jsonb); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.watch_query(name text, query text, key name[], every interval DEFAULT '00:00:00.2'::interval, scope jsonb DEFAULT NULL::jsonb) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform plank.make_query(name, query, key, every, scope, pg_catalog.current_setting('search_path'));
+end $$;
+
+
+ALTER FUNCTION plank.watch_query(name text, query text, key name[], every interval, scope jsonb) OWNER TO plank_owner;
 
 --
 -- Name: watched_above(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -4271,8 +5238,10 @@ CREATE TABLE plank.meta (
     rows_max bigint DEFAULT 10000000 NOT NULL,
     secret bytea DEFAULT sha256(((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) || uuid_send(gen_random_uuid()))) NOT NULL,
     reopened xid8,
+    query_rows_max bigint DEFAULT 100000 NOT NULL,
     CONSTRAINT meta_keep_check CHECK ((keep > '00:00:00'::interval)),
     CONSTRAINT meta_one_check CHECK (one),
+    CONSTRAINT meta_query_rows_max_check CHECK ((query_rows_max > 0)),
     CONSTRAINT meta_rows_max_check CHECK ((rows_max > 0))
 );
 
@@ -4391,6 +5360,21 @@ CREATE TABLE plank.pruning (
 ALTER TABLE plank.pruning OWNER TO plank_owner;
 
 --
+-- Name: query_part; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.query_part (
+    query text NOT NULL,
+    rel regclass NOT NULL,
+    number integer NOT NULL,
+    was text NOT NULL,
+    granted boolean DEFAULT false NOT NULL
+);
+
+
+ALTER TABLE plank.query_part OWNER TO plank_owner;
+
+--
 -- Name: revoked; Type: TABLE; Schema: plank; Owner: plank_owner
 --
 
@@ -4456,11 +5440,30 @@ CREATE VIEW plank.tables AS
     w.level,
     w.why,
     w.since,
-    ( SELECT string_agg(format('%s: %s'::text, m.rel, m.problem), '; '::text) AS string_agg
+    NULLIF(concat_ws('; '::text, ('stale: '::text || q.problem), ( SELECT string_agg(format('%s: %s'::text, m.rel, m.problem), '; '::text) AS string_agg
            FROM plank.member m
-          WHERE (((m.watched)::oid = (w.rel)::oid) AND (m.problem IS NOT NULL))) AS problem
-   FROM (plank.watched w
-     JOIN pg_class c ON ((c.oid = (w.rel)::oid)));
+          WHERE (((m.watched)::oid = (w.rel)::oid) AND (m.problem IS NOT NULL)))), ''::text) AS problem,
+    q.query,
+    q.every,
+    q.began AS refreshed
+   FROM ((plank.watched w
+     JOIN pg_class c ON ((c.oid = (w.rel)::oid)))
+     LEFT JOIN plank.live_query q ON (((q.rel)::oid = (w.rel)::oid)))
+UNION ALL
+ SELECT q.rel AS "table",
+    q.key,
+    NULL::name[] AS columns,
+    NULL::boolean AS old_rows,
+    NULL::boolean AS writable,
+    NULL::text AS level,
+    NULL::text AS why,
+    NULL::xid8 AS since,
+    ('ended: '::text || q.ended) AS problem,
+    q.query,
+    q.every,
+    q.began AS refreshed
+   FROM plank.live_query q
+  WHERE (q.ended IS NOT NULL);
 
 
 ALTER TABLE plank.tables OWNER TO plank_owner;
@@ -4606,6 +5609,14 @@ ALTER TABLE ONLY plank.listener
 
 
 --
+-- Name: live_query live_query_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.live_query
+    ADD CONSTRAINT live_query_pkey PRIMARY KEY (name);
+
+
+--
 -- Name: lower_case lower_case_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
 --
 
@@ -4659,6 +5670,14 @@ ALTER TABLE ONLY plank.permitted
 
 ALTER TABLE ONLY plank.policy
     ADD CONSTRAINT policy_pkey PRIMARY KEY (rel, role, op, name);
+
+
+--
+-- Name: query_part query_part_pkey; Type: CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.query_part
+    ADD CONSTRAINT query_part_pkey PRIMARY KEY (query, rel, number);
 
 
 --
@@ -4804,6 +5823,13 @@ CREATE TRIGGER renew_policies AFTER UPDATE OF log_id ON plank.meta FOR EACH STAT
 
 
 --
+-- Name: meta renew_queries; Type: TRIGGER; Schema: plank; Owner: plank_owner
+--
+
+CREATE TRIGGER renew_queries AFTER UPDATE OF log_id ON plank.meta FOR EACH STATEMENT EXECUTE FUNCTION plank.renew_queries();
+
+
+--
 -- Name: member member_watched_fkey; Type: FK CONSTRAINT; Schema: plank; Owner: plank_owner
 --
 
@@ -4817,6 +5843,14 @@ ALTER TABLE ONLY plank.member
 
 ALTER TABLE ONLY plank.policy
     ADD CONSTRAINT policy_rel_fkey FOREIGN KEY (rel) REFERENCES plank.watched(rel) ON DELETE CASCADE;
+
+
+--
+-- Name: query_part query_part_query_fkey; Type: FK CONSTRAINT; Schema: plank; Owner: plank_owner
+--
+
+ALTER TABLE ONLY plank.query_part
+    ADD CONSTRAINT query_part_query_fkey FOREIGN KEY (query) REFERENCES plank.live_query(name) ON DELETE CASCADE;
 
 
 --
@@ -4883,6 +5917,13 @@ REVOKE ALL ON FUNCTION plank.bell_awake() FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.bell_sleep() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION calls_of(view oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.calls_of(view oid) FROM PUBLIC;
 
 
 --
@@ -5062,10 +6103,24 @@ REVOKE ALL ON FUNCTION plank.detach(t regclass, w oid) FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION drop_query(name text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.drop_query(name text) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION empty_leaf(which integer); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
 REVOKE ALL ON FUNCTION plank.empty_leaf(which integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION end_query(name text, reason text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.end_query(name text, reason text) FROM PUBLIC;
 
 
 --
@@ -5083,6 +6138,13 @@ REVOKE ALL ON FUNCTION plank.fingerprint(t oid) FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION follow_queries(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.follow_queries() FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION follow_table(t regclass); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
@@ -5094,6 +6156,13 @@ REVOKE ALL ON FUNCTION plank.follow_table(t regclass) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.follow_tables() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION followed_as(t oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.followed_as(t oid) FROM PUBLIC;
 
 
 --
@@ -5123,6 +6192,13 @@ REVOKE ALL ON FUNCTION plank.has_claim(value text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION plank.has_rows(t regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION plank.has_rows(t regclass) TO plank_owner;
+
+
+--
+-- Name: FUNCTION has_semicolon(query text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.has_semicolon(query text) FROM PUBLIC;
 
 
 --
@@ -5165,6 +6241,13 @@ REVOKE ALL ON FUNCTION plank.is_made(kind text, name name) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.is_plain(t oid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION is_query(name text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.is_query(name text) FROM PUBLIC;
 
 
 --
@@ -5286,6 +6369,20 @@ REVOKE ALL ON FUNCTION plank.look_at(t regclass, patient boolean, whole boolean,
 
 
 --
+-- Name: FUNCTION make_query(name text, query text, key name[], every interval, scope jsonb, path text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.make_query(name text, query text, key name[], every interval, scope jsonb, path text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION make_result(name text, view regclass, key name[]); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.make_result(name text, view regclass, key name[]) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION member_state(t oid); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
@@ -5321,10 +6418,24 @@ REVOKE ALL ON FUNCTION plank.open_leaf(which integer) FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION part_now(rel oid, number integer); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.part_now(rel oid, number integer) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION permit(t regclass); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
 REVOKE ALL ON FUNCTION plank.permit(t regclass) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION permit_views(for_query text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.permit_views(for_query text) FROM PUBLIC;
 
 
 --
@@ -5352,6 +6463,13 @@ GRANT ALL ON FUNCTION plank.prepared() TO plank_writer;
 
 
 --
+-- Name: FUNCTION probe_query(self text, query text, path text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.probe_query(self text, query text, path text) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION prune(); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
@@ -5370,6 +6488,49 @@ REVOKE ALL ON FUNCTION plank.prune_marks() FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.pruned(c pg_snapshot) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION query_differs(name text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.query_differs(name text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION query_failed(name text, why text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.query_failed(name text, why text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION query_named(name text, rel regclass); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.query_named(name text, rel regclass) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION query_refusal(view regclass, OUT reason text, OUT hint text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.query_refusal(view regclass, OUT reason text, OUT hint text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION query_rows(statement text, params text[]); Type: ACL; Schema: plank; Owner: plank_reader
+--
+
+REVOKE ALL ON FUNCTION plank.query_rows(statement text, params text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.query_rows(statement text, params text[]) TO plank_owner;
+
+
+--
+-- Name: FUNCTION query_trouble(q plank.live_query); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.query_trouble(q plank.live_query) FROM PUBLIC;
 
 
 --
@@ -5433,6 +6594,13 @@ REVOKE ALL ON FUNCTION plank.read_quoted(rest text, OUT value text, OUT taken in
 
 
 --
+-- Name: FUNCTION read_scope(scope jsonb, rel regclass, bases regclass[], path text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.read_scope(scope jsonb, rel regclass, bases regclass[], path text) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION reader(); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
@@ -5440,10 +6608,24 @@ REVOKE ALL ON FUNCTION plank.reader() FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION refresh(name text, first_xid xid8, verify boolean, OUT outcome text, OUT place text, OUT wait_ms bigint, OUT is_whole boolean, OUT changed bigint, OUT differs bigint); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.refresh(name text, first_xid xid8, verify boolean, OUT outcome text, OUT place text, OUT wait_ms bigint, OUT is_whole boolean, OUT changed bigint, OUT differs bigint) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION refusal(t oid, OUT reason text, OUT hint text); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
 REVOKE ALL ON FUNCTION plank.refusal(t oid, OUT reason text, OUT hint text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION rels_of(view oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.rels_of(view oid) FROM PUBLIC;
 
 
 --
@@ -5475,6 +6657,13 @@ REVOKE ALL ON FUNCTION plank.renew_policy(t regclass, for_role text, for_ops tex
 
 
 --
+-- Name: FUNCTION renew_queries(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.renew_queries() FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION reopen(); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
@@ -5495,6 +6684,27 @@ GRANT ALL ON FUNCTION plank.rest_read(query text, counting text, count_query tex
 
 REVOKE ALL ON FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) FROM PUBLIC;
 GRANT ALL ON FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) TO plank_owner;
+
+
+--
+-- Name: FUNCTION result_error(state text, said text, detail text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.result_error(state text, said text, detail text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION result_shape(rel regclass, OUT columns text, OUT selected text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.result_shape(rel regclass, OUT columns text, OUT selected text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION result_type(t oid, modifier integer); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.result_type(t oid, modifier integer) FROM PUBLIC;
 
 
 --
@@ -5521,6 +6731,13 @@ REVOKE ALL ON FUNCTION plank.runs_as(name name) FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION scope_values(q plank.live_query, first_xid xid8, values_max integer); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.scope_values(q plank.live_query, first_xid xid8, values_max integer) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION sees_all(t oid); Type: ACL; Schema: plank; Owner: plank_reader
 --
 
@@ -5540,6 +6757,13 @@ REVOKE ALL ON FUNCTION plank.sequences_of(t oid) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.set_slot(which integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION tells_time(view oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.tells_time(view oid) FROM PUBLIC;
 
 
 --
@@ -5581,6 +6805,13 @@ REVOKE ALL ON FUNCTION plank.unwatch(t regclass) FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION unwatch(name text); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.unwatch(name text) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION unwatch_all(); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
@@ -5599,6 +6830,13 @@ REVOKE ALL ON FUNCTION plank.varint(n bigint) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.watch(t regclass, columns name[], old_rows boolean, level text, writable boolean) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION watch_query(name text, query text, key name[], every interval, scope jsonb); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.watch_query(name text, query text, key name[], every interval, scope jsonb) FROM PUBLIC;
 
 
 --

@@ -28,6 +28,12 @@ begin
     execute format('drop function %s cascade', thing.name);
   end loop;
   begin
+    drop schema plank_query;
+  exception when dependent_objects_still_exist then
+    raise notice 'plank: the schema plank_query stays, for it has objects that plank has not made';
+    execute format('alter schema plank_query owner to %I', current_user);
+  end;
+  begin
     drop schema plank;
   exception when dependent_objects_still_exist then
     raise notice 'plank: the schema plank stays, for it has objects that plank has not made';

@@ -19,6 +19,8 @@ use crate::actor::hub::Hub;
 use crate::actor::listener::{self, Listener};
 use crate::actor::message::{Drain, Stop};
 use crate::actor::poll_request::PollRequest;
+use crate::actor::refresh_request::RefreshRequest;
+use crate::actor::refresher;
 use crate::auth::{Keys, Tokens};
 use crate::config::{self, Config, Database, ListenAddress, Retention};
 use crate::descriptors;
@@ -33,7 +35,7 @@ use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX, FOLLOW_INTERVAL, PRUNE_INTERVA
 use crate::metrics::Metrics;
 use crate::store::private::{self, PrivatePostgres};
 use crate::store::{
-    ConnectError, History, Pool, StoreError, connect, demo, migrate, rest, retention,
+    ConnectError, History, Pool, StoreError, connect, demo, live_query, migrate, rest, retention,
 };
 
 mod canary;
@@ -205,6 +207,14 @@ pub async fn build_on(
         Pool::new(&database.requests, is_direct, &metrics).map_err(|e| AppError(e.to_string()))?;
     let history = History::new(&database.listen, &metrics).map_err(AppError)?;
     let poll_request = Arc::<PollRequest>::default();
+    let refresh_request = Arc::<RefreshRequest>::default();
+    let refreshing = refresher::run(
+        database.listen.clone(),
+        refresh_request.clone(),
+        metrics.clone(),
+        health.clone(),
+    );
+    let told = refresh_request.clone();
     let catalog = Catalog::stringifying(config.stringify_wide_numbers);
     let hub = Hub::new(
         catalog,
@@ -225,6 +235,7 @@ pub async fn build_on(
             settings,
             for_hub,
             poll_request,
+            told,
             for_metrics,
             for_health,
             give_up,
@@ -233,7 +244,7 @@ pub async fn build_on(
 
     let keeping = keep_house(
         pool.clone(),
-        config.retention,
+        (config.retention, config.live_query_rows_max),
         metrics.clone(),
         health.clone(),
     );
@@ -242,8 +253,9 @@ pub async fn build_on(
     let tokens = auth.as_ref().map(|auth| auth.tokens.clone());
     let keys = jwks::follow(tokens.clone(), jwks_url);
     let revoking = revoked::follow(pool.clone(), tokens, health.clone());
-    let housekeeping =
-        actix_rt::spawn(async { tokio::join!(keeping, following, beating, keys, revoking).0 });
+    let housekeeping = actix_rt::spawn(async {
+        tokio::join!(keeping, following, beating, keys, revoking, refreshing).0
+    });
 
     let bounds = Bounds {
         connections_max: config.connections_max,
@@ -256,6 +268,7 @@ pub async fn build_on(
         pool: pool.clone(),
         history: history.clone(),
         hub: hub.clone(),
+        refresh_request,
         health: health.clone(),
         metrics: metrics.clone(),
         auth,
@@ -307,7 +320,12 @@ fn auth(config: config::Auth) -> Result<http::Auth, AppError> {
 }
 
 /// Prunes the log now and then, while the database is there.
-async fn keep_house(pool: Pool, retention: Retention, metrics: Arc<Metrics>, health: Arc<Health>) {
+async fn keep_house(
+    pool: Pool,
+    (retention, query_rows_max): (Retention, i64),
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+) {
     let (mut is_configured, mut was_closed) = (false, false);
     loop {
         if !health.is_live() {
@@ -319,6 +337,7 @@ async fn keep_house(pool: Pool, retention: Retention, metrics: Arc<Metrics>, hea
         let work = async {
             if !is_configured {
                 retention::configure(&pool, retention).await?;
+                live_query::configure(&pool, query_rows_max).await?;
             }
             let is_closed = retention::reopen(&pool).await?;
             rest::keys::prune(&pool).await?;

@@ -7,8 +7,8 @@ use clap::Args;
 
 use crate::limits::{
     BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, CONNECTIONS_PER_PRINCIPAL_MAX,
-    HANDSHAKES_PER_SECOND, KEEP_ALIVE, MESSAGE_BYTES_MAX, MESSAGES_PER_SECOND, REQUESTS_PER_SECOND,
-    RETENTION, RETENTION_ROWS_MAX,
+    HANDSHAKES_PER_SECOND, KEEP_ALIVE, LIVE_QUERY_ROWS_MAX, MESSAGE_BYTES_MAX, MESSAGES_PER_SECOND,
+    REQUESTS_PER_SECOND, RETENTION, RETENTION_ROWS_MAX,
 };
 
 mod address;
@@ -160,6 +160,15 @@ pub struct ServeArgs {
     )]
     pub retention_rows: u64,
 
+    /// How many rows the result of a live query may have
+    #[arg(
+        long,
+        env = "PLANK_LIVE_QUERY_ROWS_MAX",
+        default_value_t = 100_000,
+        value_name = "N"
+    )]
+    pub live_query_rows_max: u64,
+
     /// Serve the demo: the table public.items, which plank makes, and /api/items [default: on with the private PostgreSQL, else off]
     #[arg(
         long,
@@ -271,6 +280,8 @@ pub struct Config {
     pub keep_alive: Duration,
     /// See [`Retention`].
     pub retention: Retention,
+    /// See [`ServeArgs::live_query_rows_max`].
+    pub live_query_rows_max: i64,
     /// Whether the listener may sleep until the doorbell rings.
     pub doorbell: bool,
     /// How often the canary beats; none: never.
@@ -308,6 +319,7 @@ impl Config {
                 keep: RETENTION,
                 rows_max: RETENTION_ROWS_MAX,
             },
+            live_query_rows_max: LIVE_QUERY_ROWS_MAX,
             doorbell: true,
             canary: None,
             demo: false,
@@ -372,6 +384,15 @@ impl ServeArgs {
                 i64::MAX
             ))
         })?;
+        let query_rows = i64::try_from(self.live_query_rows_max).ok();
+        let query_rows = query_rows
+            .filter(|n| (1..i64::MAX).contains(n))
+            .ok_or_else(|| {
+                ConfigError(format!(
+                    "--live-query-rows-max is {}; it has to be at least 1",
+                    self.live_query_rows_max
+                ))
+            })?;
         let database = self.database.resolve()?;
         Ok(Config {
             demo: self.demo.unwrap_or(database.is_none()),
@@ -412,6 +433,7 @@ impl ServeArgs {
                 keep: parse::duration("--retention", &self.retention)?,
                 rows_max: retention_rows,
             },
+            live_query_rows_max: query_rows,
             doorbell: self.doorbell == "on",
             canary: match self.canary.trim() {
                 "off" => None,

@@ -69,6 +69,22 @@ pub struct ResumeLabel {
     pub result: &'static str,
 }
 
+/// `{query}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct QueryLabel {
+    /// The name of a live query.
+    pub query: String,
+}
+
+/// `{query,kind}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RefreshLabels {
+    /// The name of a live query.
+    pub query: String,
+    /// `whole`, `scoped`
+    pub kind: &'static str,
+}
+
 /// `{route,method,status}`
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct RequestLabels {
@@ -133,6 +149,12 @@ pub struct Metrics {
     pub request_seconds: Family<RouteLabel, Histogram, RequestBuckets>,
     /// How long reads of tables and of the log have waited for a place, and those that got none.
     pub place_wait_seconds: Family<PlaceLabel, Histogram, RequestBuckets>,
+    pub live_queries: Gauge,
+    pub query_refreshes: Family<RefreshLabels, Counter>,
+    pub query_refresh_seconds: Family<QueryLabel, Histogram, RequestBuckets>,
+    pub query_failures: Family<QueryLabel, Counter>,
+    pub query_stale: Family<QueryLabel, Gauge>,
+    pub query_interval_seconds: Family<QueryLabel, Seconds>,
     /// What has to come back through the log.
     pub canary: Canary,
     canary_seconds: Seconds,
@@ -180,6 +202,12 @@ impl Default for Metrics {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(RequestBuckets),
             place_wait_seconds: Family::new_with_constructor(RequestBuckets),
+            live_queries: Gauge::default(),
+            query_refreshes: Family::default(),
+            query_refresh_seconds: Family::new_with_constructor(RequestBuckets),
+            query_failures: Family::default(),
+            query_stale: Family::default(),
+            query_interval_seconds: Family::default(),
             canary: Canary::default(),
             canary_seconds: Seconds::default(),
             process_resident_memory: Gauge::default(),
@@ -330,6 +358,36 @@ impl Default for Metrics {
             m.place_wait_seconds.clone(),
         );
         r.register(
+            "plank_live_queries",
+            "Live queries that are followed",
+            m.live_queries.clone(),
+        );
+        r.register(
+            "plank_query_refreshes",
+            "Refreshes of a live query by this node, of all its rows or of those in its scope",
+            m.query_refreshes.clone(),
+        );
+        r.register(
+            "plank_query_refresh_seconds",
+            "Time that a refresh of a live query took",
+            m.query_refresh_seconds.clone(),
+        );
+        r.register(
+            "plank_query_failures",
+            "Refreshes of a live query that have failed; its last result stays, and is stale",
+            m.query_failures.clone(),
+        );
+        r.register(
+            "plank_query_stale",
+            "1 while the last refresh of a live query has failed",
+            m.query_stale.clone(),
+        );
+        r.register(
+            "plank_query_interval_seconds",
+            "Least time between two refreshes of a live query: what was asked for, or more where a refresh takes long",
+            m.query_interval_seconds.clone(),
+        );
+        r.register(
             "plank_canary_seconds",
             "Time that a row which plank writes itself took to come back through the log, or has not come back for",
             m.canary_seconds.clone(),
@@ -374,6 +432,20 @@ impl Metrics {
     /// Counts a bound that was reached.
     pub fn limit(&self, limit: &'static str) {
         self.limits.get_or_create(&LimitLabel { limit }).inc();
+    }
+
+    /// There is no such live query any more.
+    pub fn forget_query(&self, query: &str) {
+        let query = query.to_owned();
+        for kind in ["whole", "scoped"] {
+            let query = query.clone();
+            self.query_refreshes.remove(&RefreshLabels { query, kind });
+        }
+        let label = QueryLabel { query };
+        self.query_refresh_seconds.remove(&label);
+        self.query_failures.remove(&label);
+        self.query_stale.remove(&label);
+        self.query_interval_seconds.remove(&label);
     }
 
     /// Counts a frame that was compressed, with its bytes before and after.

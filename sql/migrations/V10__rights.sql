@@ -119,18 +119,19 @@ end $$;
 -- role named plank begins with it. What is not plank's is never dropped, and keeps its owner.
 create function plank.is_made(kind text, name name) returns boolean language sql immutable set search_path = pg_catalog, pg_temp as $$
   select name::text = any (string_to_array(translate(case kind when 'r' then '
-    began bell canary closings following horizon idempotency last leaf listener log log_0 log_1 log_2 log_3 log_4 log_5 log_6 log_7 log_8 lower_case mark
-    member meta migrations migrating oldest packed permitted policies policy pruning revoked seq slot tables ticket truncating unlisted
+    began bell canary closings following horizon idempotency last leaf listener live_query log log_0 log_1 log_2 log_3 log_4 log_5 log_6 log_7 log_8 lower_case mark
+    member meta migrations migrating oldest packed permitted policies policy pruning query_part revoked seq slot tables ticket truncating unlisted
     watched' else '
-    allow announce as_parent attach beat begin_policy bell_awake bell_sleep capture_begin capture_delete
+    allow announce as_parent attach beat begin_policy bell_awake bell_sleep calls_of capture_begin capture_delete
     capture_delete_any capture_insert capture_insert_any capture_row capture_row_any capture_truncate
     capturer capture_truncate_begin capture_truncate_part capture_unlisted capture_update capture_update_any check_rows
-    close_if_full collation_of count_packed cursor decode_word deny describe detach empty_leaf facts fingerprint
-    follow_table follow_tables forbid_writes forms has_claim has_rows hmac hold holds identity is_made is_plain is_settled is_wide json_list json_of
+    close_if_full collation_of count_packed cursor decode_word deny describe detach drop_query empty_leaf end_query facts fingerprint
+    follow_queries follow_table follow_tables followed_as forbid_writes forms has_claim has_rows has_semicolon hmac hold holds identity is_made is_plain is_query is_settled is_wide json_list json_of
     json_of_any keep_nothing key_of leave_mark left_behind listen listeners
-    letters level_of log_size look_at member_state members_of newest next_xid open_leaf permit permit_writes pin place_back prepared prune prune_marks pruned
-    reached read_all read_filter read_next read_number read_open read_operation read_quoted reader refusal rename_log renew renew_policies renew_policy reopen rest_read rest_write revoke
-    rows_of runs_as sees_all sequences_of set_slot triggers_of try_lock unpin unprepare unwatch unwatch_all varint watch watched_above writer' end, E'\n', ' '), ' '))
+    letters level_of log_size look_at make_query make_result member_state members_of newest next_xid open_leaf part_now permit permit_views permit_writes pin place_back prepared probe_query prune prune_marks pruned
+    query_differs query_failed query_named query_refusal query_rows query_trouble
+    reached read_all read_filter read_next read_number read_open read_operation read_quoted read_scope reader refresh refusal rels_of rename_log renew renew_policies renew_policy
+    renew_queries reopen rest_read rest_write result_error result_shape result_type revoke rows_of runs_as scope_values sees_all sequences_of set_slot tells_time triggers_of try_lock unpin unprepare unwatch unwatch_all varint watch watch_query watched_above writer' end, E'\n', ' '), ' '))
 $$;
 
 -- The role that owns a function of plank.
@@ -140,7 +141,7 @@ create function plank.runs_as(name name) returns text language sql immutable set
       'capture_row_any', 'capture_truncate', 'capture_truncate_begin', 'capture_truncate_part', 'capture_update', 'capture_update_any')
       then 'plank_capture'
     when name in ('json_list', 'json_of', 'json_of_any') then 'plank_json'
-    when name in ('has_rows', 'read_all', 'read_next', 'read_number', 'read_open', 'rest_read', 'rows_of', 'sees_all') then 'plank_reader'
+    when name in ('has_rows', 'query_rows', 'read_all', 'read_next', 'read_number', 'read_open', 'rest_read', 'rows_of', 'sees_all') then 'plank_reader'
     when name = 'rest_write' then 'plank_writer'
     else 'plank_owner' end
 $$;

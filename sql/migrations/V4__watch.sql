@@ -385,6 +385,7 @@ begin
     execute format('revoke select on sequence %s from %s', own.seq, capturer::regrole);
   end loop;
   if not exists (select from plank.member m join pg_class c on c.oid = m.rel where c.relnamespace = in_schema and m.rel <> t)
+    and not exists (select from plank.query_part p join pg_class c on c.oid = p.rel where c.relnamespace = in_schema and p.rel <> t)
     and exists (select from pg_namespace n, aclexplode(n.nspacl) a where n.oid = in_schema and a.grantee = reader) then
     execute format('revoke usage on schema %s from %s', in_schema, reader::regrole);
   end if;
@@ -444,6 +445,9 @@ begin
   end if;
   if writable is null then
     raise exception 'plank: writable is null, it has to be true or false' using errcode = 'invalid_parameter_value';
+  end if;
+  if writable and (select relnamespace = 'plank_query'::regnamespace from pg_class where oid = t) then
+    raise exception 'plank: % is the result of a live query, which nobody writes', t using errcode = 'invalid_parameter_value';
   end if;
   if columns = '{}' then
     raise exception 'plank: columns is empty' using hint = 'leave it out for all columns', errcode = 'invalid_parameter_value';
@@ -540,11 +544,14 @@ begin
   end loop;
 end $$;
 
--- Ends all watching.
+-- Ends all watching, and takes away all live queries.
 create function plank.unwatch_all() returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   one record;
 begin
+  for one in select q.name from plank.live_query q loop
+    perform plank.drop_query(one.name);
+  end loop;
   for one in select w.rel from plank.watched w join pg_class c on c.oid = w.rel loop
     perform plank.unwatch(one.rel);
   end loop;

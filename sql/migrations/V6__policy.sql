@@ -56,6 +56,9 @@ begin
   if name is null or name = '' or length(name) > 63 then
     raise exception 'plank: name has to have 1 to 63 characters' using errcode = 'invalid_parameter_value';
   end if;
+  if ops && '{insert,update,delete}' and (select relnamespace = 'plank_query'::regnamespace from pg_class where oid = t) then
+    raise exception 'plank: % is the result of a live query, which nobody writes', t using hint = 'allow select only', errcode = 'invalid_parameter_value';
+  end if;
   if rows = '' then
     raise exception 'plank: rows is empty' using hint = 'leave it out for all rows', errcode = 'invalid_parameter_value';
   end if;

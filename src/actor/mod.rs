@@ -7,8 +7,9 @@
 //! - [`catch_up`], one task for each subscription that resumes or loads a snapshot, until it is live.
 //! - [`clients`], what a worker thread knows of its clients: connections, subscriptions, what waits for a full socket.
 //! - [`listener`] owns the LISTEN connection and reads the log with it. Supervised; never touches a session.
+//! - [`refresher`] keeps the results of live queries up to date, after the tables that they read have changed.
 //! - [`hub`] owns the topics: encodes each batch once per topic and hands it to the shards.
-//! - [`message`], every message between them; [`poll_request`], the one question that is no message.
+//! - [`message`], every message between them; [`poll_request`] and [`refresh_request`], what is asked without a message.
 //! - [`admission`], how many clients there may be, and how often they may ask.
 //! - [`transport`], where bytes go: sockets, pipes, frames that many clients share.
 //!
@@ -22,6 +23,8 @@ pub mod hub;
 pub mod listener;
 pub mod message;
 pub mod poll_request;
+pub mod refresh_request;
+pub mod refresher;
 pub mod session;
 pub mod shard;
 pub mod transport;

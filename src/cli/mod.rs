@@ -17,6 +17,7 @@ mod serve;
 mod tail;
 mod token;
 mod watch;
+mod watch_query;
 
 use log_format::LogFormat;
 
@@ -44,7 +45,9 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Make a table live, or change how it is watched
     Watch(watch::WatchArgs),
-    /// Let a table go: its changes are not captured any more
+    /// Keep the result of a query, as live as a table
+    WatchQuery(watch_query::WatchQueryArgs),
+    /// Let a table go: its changes are not captured any more; or a live query, with its result
     Unwatch(watch::UnwatchArgs),
     /// Let a role see rows of a table, or write them
     Allow(policy::AllowArgs),
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Migrate(args) => migrate::run(args),
         Command::Watch(args) => watch::watch(args),
+        Command::WatchQuery(args) => watch_query::run(args),
         Command::Unwatch(args) => watch::unwatch(args),
         Command::Allow(args) => policy::allow(&args),
         Command::Deny(args) => policy::deny(&args),

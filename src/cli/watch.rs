@@ -54,10 +54,10 @@ pub struct WatchArgs {
 /// The settings of `plank unwatch`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Its triggers go, its rows stay. Clients get what was committed before, and then \"unsubscribed\"."
+    after_help = "The triggers of a table go, its rows stay; the result of a live query goes. Clients get what was committed before, and then \"unsubscribed\"."
 )]
 pub struct UnwatchArgs {
-    /// The table, as PostgreSQL reads a name
+    /// The table, as PostgreSQL reads a name; or the name of a live query
     table: String,
 
     #[command(flatten)]

@@ -14,6 +14,9 @@ use super::projection::Projection;
 /// A PostgreSQL object identifier.
 pub type Oid = u32;
 
+/// The schema of the results of live queries.
+pub const QUERY_SCHEMA: &str = "plank_query";
+
 /// A column that clients may see.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub struct Column {
@@ -193,12 +196,23 @@ impl Catalog {
         self.tables.values()
     }
 
-    /// Finds a table by the name that a client wrote, read as PostgreSQL reads a `regclass` with search path `public`.
+    /// Finds a table by the name that a client wrote, read as PostgreSQL reads a `regclass` with search path `public, plank_query`:
+    /// a live query may be named without its schema.
     pub fn resolve(&self, name: &str) -> Option<&Arc<Table>> {
         let (schema, name) = parse_name(name)?;
-        let schema = schema.as_deref().unwrap_or("public");
-        self.iter().find(|t| t.schema == schema && t.name == name)
+        let of = |schema: &str| self.iter().find(|t| t.schema == schema && t.name == name);
+        match schema {
+            Some(schema) => of(&schema),
+            None => of("public").or_else(|| of(QUERY_SCHEMA)),
+        }
     }
+}
+
+/// The live query that a client may mean by this name of a table.
+pub fn query_name(table: &str) -> Option<Box<str>> {
+    let (schema, name) = parse_name(table)?;
+    let is_query = schema.is_none_or(|schema| schema == QUERY_SCHEMA);
+    is_query.then(|| name.into())
 }
 
 /// Splits `schema.name` or `name`: unquoted parts are folded to lower case, quoted ones are taken as they are with `""`

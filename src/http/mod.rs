@@ -26,6 +26,7 @@ use crate::actor::admission::permit::{Full, Permit, Permits};
 use crate::actor::admission::rates::{Rates, TooOften};
 use crate::actor::clients::state::ShardState;
 use crate::actor::hub::Hub;
+use crate::actor::refresh_request::RefreshRequest;
 use crate::auth::{Tokens, Viewer};
 use crate::health::Health;
 use crate::limits::{ACTOR_SILENCE_MAX, STATEMENT_MAX};
@@ -104,6 +105,8 @@ pub struct State {
     pub history: History,
     /// Knows the watched tables.
     pub hub: actix::Addr<Hub>,
+    /// Brings live queries up to date.
+    pub refresh_request: Arc<RefreshRequest>,
     /// Who is alive.
     pub health: Arc<Health>,
     /// What is counted.

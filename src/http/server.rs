@@ -171,6 +171,8 @@ fn shard_of_this_thread(state: &State, hub: &Addr<Hub>) -> Rc<ShardState> {
             let tokens = state.auth.as_ref().map(|auth| auth.tokens.clone());
             let bytes_max = state.message_bytes_max;
             let rates = state.rates.clone();
+            let refresh = state.refresh_request.clone();
+            let hub = (hub, refresh);
             Shard::start_on_this_thread(id, hub, metrics, history, bytes_max, tokens, rates)
         };
         shard.get_or_insert_with(start).clone()

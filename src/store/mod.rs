@@ -16,6 +16,7 @@
 //! - [`canary`]: the heartbeat row.
 //! - [`watch`]: which tables are live.
 //! - [`inspect`]: what `plank doctor` looks at. [`shapes`]: what `plank gen types` writes down.
+//! - [`live_query`]: how the results of live queries are refreshed.
 //! - [`private`]: a PostgreSQL of plank's own.
 
 pub mod canary;
@@ -28,6 +29,7 @@ pub mod fault;
 pub mod history;
 pub mod inspect;
 mod lease;
+pub mod live_query;
 pub mod log;
 pub mod migrate;
 mod param;

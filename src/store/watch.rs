@@ -1,6 +1,8 @@
 //! Which tables are live: `plank.watch` and `plank.unwatch` for the command line. What is checked stands in those
 //! functions; this adds what a person needs to know who is refused.
 
+use std::time::Duration;
+
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Json, ToSql};
@@ -27,7 +29,9 @@ const RESOLVE: &str = "select format('%I.%I', n.nspname, c.relname), quote_ident
     where c.oid = $1::text::regclass and p.nspname = 'plank'";
 
 const WATCH: &str = "select plank.watch($1::text::regclass, $2::text[]::name[], $3::boolean, $4::text, $5::boolean)";
-const UNWATCH: &str = "select plank.unwatch($1::text::regclass)";
+const UNWATCH: &str = "select plank.unwatch($1::text)";
+const WATCH_QUERY: &str =
+    "select plank.watch_query($1, $2, $3::text[]::name[], $4::text::interval, $5::text::jsonb)";
 const DESCRIBE: &str = "select plank.describe($1::text::regclass)";
 
 /// Whether plank is here, and closed to this role.
@@ -61,6 +65,21 @@ pub struct Settings {
     pub writable: bool,
 }
 
+/// A live query that is to be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuerySettings {
+    /// What clients call it.
+    pub name: String,
+    /// One SELECT.
+    pub query: String,
+    /// The columns that tell its rows apart.
+    pub key: Vec<String>,
+    /// Between two refreshes, at least.
+    pub every: Duration,
+    /// Which column of the result equals which column of a changed row.
+    pub scope: Option<serde_json::Value>,
+}
+
 /// A connection that makes tables live.
 pub struct Watcher {
     client: Client,
@@ -88,11 +107,11 @@ impl Watcher {
         // It ends with the client.
         tokio::spawn(connection);
         let watcher = Self { client, config };
-        // A name without a schema is one of public, for every caller, as it is for subscriptions.
+        // A name without a schema is one of public, or a live query, for every caller, as it is for subscriptions.
         let session = Session {
             statement: WATCH_MAX,
             lock: WATCH_LOCK_MAX,
-            more: "set search_path = public",
+            more: "set search_path = public, plank_query",
             ..Session::UNLIMITED
         };
         let client = &watcher.client;
@@ -144,6 +163,37 @@ impl Watcher {
         let found = self.resolve(table).await?;
         self.call(UNWATCH, &[&table], &found).await?;
         Ok(found.name)
+    }
+
+    /// Makes a live query, and fills its result.
+    ///
+    /// # Errors
+    /// Then nothing was changed.
+    pub async fn watch_query(&self, query: &QuerySettings) -> Result<(), WatchError> {
+        let QuerySettings {
+            name,
+            query,
+            key,
+            every,
+            scope,
+        } = query;
+        let every = format!("{} ms", every.as_millis());
+        let scope = scope.as_ref().map(serde_json::Value::to_string);
+        let parameters: [&(dyn ToSql + Sync); 5] = [name, query, key, &every, &scope];
+        let made = self
+            .soon(self.client.query_one(WATCH_QUERY, &parameters))
+            .await?;
+        made.map(drop).map_err(|error| match error.as_db_error() {
+            None => ConnectError::of(&error, &self.config).into(),
+            Some(db) if *db.code() == SqlState::QUERY_CANCELED => WatchError::Busy(format!(
+                "the query takes longer than {} s; nothing was changed",
+                WATCH_MAX.as_secs()
+            )),
+            Some(db) if *db.code() == SqlState::LOCK_NOT_AVAILABLE => {
+                WatchError::Busy(format!("{}; nothing was changed: try again", said(db)))
+            }
+            Some(db) => WatchError::Refused(said(db)),
+        })
     }
 
     async fn resolve(&self, table: &str) -> Result<Found, WatchError> {

@@ -24,10 +24,10 @@ const ACTORS: &[&[&str]] = &[
     &["session", "shard"],
     &["catch_up"],
     &["clients"],
-    &["listener"],
+    &["listener", "refresher"],
     &["hub"],
     &["message"],
-    &["poll_request", "admission", "transport"],
+    &["poll_request", "refresh_request", "admission", "transport"],
 ];
 
 fn source() -> PathBuf {

@@ -39,6 +39,7 @@ mod items;
 mod items_input;
 mod libpq;
 mod live;
+mod live_queries;
 mod long_poll;
 mod migrate;
 mod nodes;

@@ -8,7 +8,7 @@ use crate::support::cluster::connect;
 use crate::support::{Cluster, TestApp};
 
 /// How many there are.
-const MIGRATIONS: usize = 9;
+const MIGRATIONS: usize = 11;
 
 fn both(config: Config) -> Database {
     Database {
@@ -212,13 +212,14 @@ async fn uninstall_leaves_nothing_behind() {
     );
     // What a catalog looks like, as far as a table's owner can be bothered by it.
     let traces = "select (select count(*) from pg_trigger where tgname like 'plank%') + (select count(*) from pg_policy where polname like 'plank%') \
-        + (select count(*) from pg_namespace where nspname = 'plank') + (select count(*) from pg_proc where proname like 'capture%') \
+        + (select count(*) from pg_namespace where nspname in ('plank', 'plank_query')) + (select count(*) from pg_proc where proname like 'capture%') \
         + (select count(*) from pg_class c, aclexplode(c.relacl) a where a.grantee in (select oid from pg_roles where rolname in ('plank_owner', 'plank_reader', 'plank_writer', 'plank_capture'))) \
         + (select count(*) from pg_namespace n, aclexplode(n.nspacl) a where a.grantee in (select oid from pg_roles where rolname in ('plank_owner', 'plank_reader', 'plank_writer', 'plank_capture')))";
     sql.batch_execute(
         "create role shop_owner; create schema shop authorization shop_owner; create table shop.orders (id int primary key); alter table shop.orders owner to shop_owner; \
          alter table shop.orders enable row level security; create table shop.parts (id int primary key) partition by list (id); create table shop.part1 partition of shop.parts for values in (1); \
-         select plank.watch('shop.orders', writable => true); select plank.watch('shop.parts'); insert into shop.parts values (1); insert into items (name) values ('stays')",
+         select plank.watch('shop.orders', writable => true); select plank.watch('shop.parts'); \
+         create view shop.ids as select id from shop.parts; select plank.watch_query('ids', 'select id from shop.ids', '{id}'); insert into shop.parts values (1); insert into items (name) values ('stays')",
     )
     .await
     .unwrap();

@@ -1,6 +1,8 @@
 //! What a client asks about a subscription: is it live, and has it passed a place in the log? The answer comes behind everything
 //! that was missed, and behind every change up to that place.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 
 use crate::feed::Cursor;
@@ -46,8 +48,74 @@ impl ShardState {
         false
     }
 
+    /// Whether the subscription is about a live query, perhaps: then the answer waits for a refresh of its result.
+    pub(in crate::actor) fn ping_query(
+        self: &Rc<Self>,
+        slot: usize,
+        conn: &Conn,
+        id: &str,
+        cursor: Option<&Cursor>,
+    ) -> bool {
+        let mut subscriptions = conn.subscriptions().borrow_mut();
+        let Some(place) = named(&subscriptions, id) else {
+            return false;
+        };
+        let subscription = &mut subscriptions[place];
+        let query = subscription.query.as_deref();
+        let Some(query) = query.filter(|name| self.refresh_request.may_be_query(name)) else {
+            return false;
+        };
+        let serial = subscription.serial;
+        let key = SubscriptionKey { slot, serial };
+        match cursor {
+            None => self.refresh(key, query.to_owned()),
+            // First the place that the client knows of: if it is none, it learns that.
+            Some(cursor) => {
+                subscription.refreshes_due += 1;
+                self.hub.do_send(AwaitReceipt {
+                    shard: self.id,
+                    key,
+                    cursor: cursor.clone(),
+                });
+            }
+        }
+        true
+    }
+
+    /// Asks for the result of a live query as of now; then the subscription has to pass the place of that.
+    fn refresh(self: &Rc<Self>, key: SubscriptionKey, query: String) {
+        let state = self.clone();
+        actix_rt::spawn(async move {
+            match state.refresh_request.fresh(&query).await {
+                Ok(Some(cursor)) => state.hub.do_send(AwaitReceipt {
+                    shard: state.id,
+                    key,
+                    cursor,
+                }),
+                Ok(None) => state.answer_receipt(key),
+                Err((code, why)) => state.tell_no_receipt(key, code, &why),
+            }
+        });
+    }
+
     /// Every change up to the cursor that a client has asked about has been written, or waits for its socket.
-    pub(in crate::actor) fn receipt(&self, key: SubscriptionKey) {
+    pub(in crate::actor) fn receipt(self: &Rc<Self>, key: SubscriptionKey) {
+        let Some((conn, place)) = self.find(key) else {
+            return;
+        };
+        let query = {
+            let subscription = &mut conn.subscriptions().borrow_mut()[place];
+            let is_due = subscription.refreshes_due > 0;
+            subscription.refreshes_due -= u32::from(is_due);
+            subscription.query.clone().filter(|_| is_due)
+        };
+        match query {
+            Some(query) => self.refresh(key, query.into()),
+            None => self.answer_receipt(key),
+        }
+    }
+
+    fn answer_receipt(&self, key: SubscriptionKey) {
         let Some((conn, place)) = self.find(key) else {
             return;
         };
@@ -59,6 +127,14 @@ impl ShardState {
 
     /// It is not known when that will be.
     pub(in crate::actor) fn no_receipt(&self, key: SubscriptionKey, code: &'static str, why: &str) {
+        if let Some((conn, place)) = self.find(key) {
+            let due = &mut conn.subscriptions().borrow_mut()[place].refreshes_due;
+            *due = due.saturating_sub(1);
+        }
+        self.tell_no_receipt(key, code, why);
+    }
+
+    fn tell_no_receipt(&self, key: SubscriptionKey, code: &'static str, why: &str) {
         if let Some((conn, place)) = self.find(key) {
             let id = conn.subscriptions().borrow()[place].id.clone();
             let refusal = Refusal::of(&id, code, why);

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use slab::Slab;
 
 use crate::auth::{Tokens, Viewer};
-use crate::feed::TopicId;
+use crate::feed::{TopicId, catalog};
 use crate::limits::{BACKLOG_BYTES_MAX, LEFT_TOPICS_MAX, SUBSCRIPTIONS_MAX};
 use crate::metrics::{CloseLabel, Metrics};
 use crate::store::History;
@@ -25,6 +25,7 @@ use super::subscription::{State, Subscription, named};
 use crate::actor::admission::rates::Rates;
 use crate::actor::hub::Hub;
 use crate::actor::message::{Left, ShardId, Subscribe, SubscriptionKey};
+use crate::actor::refresh_request::RefreshRequest;
 use crate::actor::transport::shared_frame::deflated;
 use crate::actor::transport::socket::Socket;
 
@@ -34,6 +35,8 @@ pub struct ShardState {
     pub(in crate::actor) id: ShardId,
     pub(in crate::actor) hub: Addr<Hub>,
     pub(in crate::actor) metrics: Arc<Metrics>,
+    /// Who brings live queries up to date.
+    pub(in crate::actor) refresh_request: Arc<RefreshRequest>,
     /// Where those read that catch up.
     pub(in crate::actor) history: History,
     /// Longest inbound message, in bytes.
@@ -70,7 +73,7 @@ impl ShardState {
     /// Of a thread that has no clients yet.
     pub(in crate::actor) fn new(
         id: ShardId,
-        hub: Addr<Hub>,
+        (hub, refresh_request): (Addr<Hub>, Arc<RefreshRequest>),
         metrics: Arc<Metrics>,
         history: History,
         message_bytes_max: usize,
@@ -80,6 +83,7 @@ impl ShardState {
         Self {
             id,
             hub,
+            refresh_request,
             metrics,
             history,
             message_bytes_max,
@@ -243,6 +247,7 @@ impl ShardState {
         self.serial.set(serial);
         let id: Box<str> = wanted.id.as_str().into();
         let (wants_snapshot, conflates) = (wanted.snapshot, wanted.conflate);
+        let query = catalog::query_name(&wanted.table);
         let key = SubscriptionKey { slot, serial };
         self.ask(key, conn, Arc::new(wanted), false)?;
         subscriptions.push(Subscription {
@@ -250,6 +255,8 @@ impl ShardState {
             id,
             state: State::Requested,
             is_awaited: false,
+            query,
+            refreshes_due: 0,
             is_cancelled: false,
             wants_snapshot,
             conflates,

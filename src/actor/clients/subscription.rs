@@ -13,6 +13,10 @@ pub struct Subscription {
     pub state: State,
     /// The client has asked when it is live, and is waiting for the `pong` that says so.
     pub is_awaited: bool,
+    /// The live query that it may be about, by its name.
+    pub query: Option<Box<str>>,
+    /// Pings whose answer waits for a refresh of the query, once the client's own cursor has been reached.
+    pub refreshes_due: u32,
     /// The client has ended it before the hub has answered. It keeps its place until then, so that what one client can
     /// make the hub remember stays bounded.
     pub is_cancelled: bool,

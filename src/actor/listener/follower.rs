@@ -23,6 +23,7 @@ use super::{Listener, ResumePoint, Settings};
 use crate::actor::hub::Hub;
 use crate::actor::message::{Chunk, Live};
 use crate::actor::poll_request::PollRequest;
+use crate::actor::refresh_request::{RefreshRequest, Touched};
 
 /// After a safety read that found something: the time for its doorbell to arrive, before it counts as missed.
 const BELL_LATE_MAX: Duration = Duration::from_secs(1);
@@ -32,6 +33,7 @@ pub(super) struct Follower {
     settings: Settings,
     hub: Addr<Hub>,
     poll_request: Arc<PollRequest>,
+    refresh_request: Arc<RefreshRequest>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     pub(super) place: ResumePoint,
@@ -75,6 +77,7 @@ impl Follower {
             settings: listener.settings.clone(),
             hub: listener.hub.clone(),
             poll_request: listener.poll_request.clone(),
+            refresh_request: listener.refresh_request.clone(),
             metrics: listener.metrics.clone(),
             health: listener.health.clone(),
             place: listener.place.clone(),
@@ -187,6 +190,7 @@ impl Follower {
         self.tell(live).await?;
         // Only now: had this failed, the next connection would have to know all of it.
         if broken.is_some() || self.place.cursor.is_none() {
+            self.refresh_request.has_gap();
             self.place = ResumePoint {
                 cursor: Some(cursor),
                 interrupted: None,
@@ -242,6 +246,8 @@ impl Follower {
             .await?;
         let next = reading.end().clone();
         let (mut rows, mut bytes): (Vec<LogRow>, usize) = (Vec::new(), 0);
+        let mut touched = Touched::default();
+        let interrupted_before = interrupted.is_some();
         let mut seq = interrupted.map_or(i64::MIN, |rest| rest.seq);
         while let Some(row) = reading.next().await? {
             if row.op == LogOp::Renewed {
@@ -260,6 +266,7 @@ impl Follower {
             seq = row.seq;
             found.take(row.xid, row.at_us);
             self.unmarked.take(&row);
+            touched.take(&row);
             rows.push(row);
         }
         let is_news = found.rows > 0 || self.place.interrupted.is_some() || *next != cursor;
@@ -271,6 +278,11 @@ impl Follower {
             let end = next.clone();
             self.place.interrupted = Some(Rest { end, seq });
         }
+        // Of an interrupted batch the first rows were read before.
+        if interrupted_before {
+            self.refresh_request.has_gap();
+        }
+        self.refresh_request.has_read(touched, &next.snapshot);
         // What is thrown away while it is read is missing from what was read. TopicRequest last, and before the old cursor,
         // which alone can tell, is given up.
         let is_pruned = *next != cursor && reader.pruned(&cursor.snapshot).await?;

@@ -18,6 +18,7 @@ use crate::store::{ConnectError, History};
 use crate::actor::hub::Hub;
 use crate::actor::message::{Drain, Lost};
 use crate::actor::poll_request::PollRequest;
+use crate::actor::refresh_request::RefreshRequest;
 
 mod follower;
 mod found;
@@ -51,6 +52,7 @@ pub struct Listener {
     settings: Settings,
     hub: Addr<Hub>,
     poll_request: Arc<PollRequest>,
+    refresh_request: Arc<RefreshRequest>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     /// Tells the process to end: waiting will not help.
@@ -64,11 +66,12 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// A listener that looks when it is asked to with `poll_request`. What makes it give up goes to `fatal`.
+    /// A listener that looks when it is asked to with `poll_request`, and tells which tables have changed with `refresh_request`. What makes it give up goes to `fatal`.
     pub fn new(
         settings: Settings,
         hub: Addr<Hub>,
         poll_request: Arc<PollRequest>,
+        refresh_request: Arc<RefreshRequest>,
         metrics: Arc<Metrics>,
         health: Arc<Health>,
         fatal: watch::Sender<Option<String>>,
@@ -77,6 +80,7 @@ impl Listener {
             settings,
             hub,
             poll_request,
+            refresh_request,
             metrics,
             health,
             fatal,

@@ -72,6 +72,10 @@ impl Session {
         match message {
             Ok(ClientMessage::Auth(token)) => return self.log_in(&token, ctx),
             Ok(ClientMessage::Ping(None, _)) => ctx.write(message::pong(None)),
+            Ok(ClientMessage::Ping(Some(id), cursor))
+                if self
+                    .shard
+                    .ping_query(self.slot, &self.conn, &id, cursor.as_ref()) => {}
             Ok(ClientMessage::Ping(Some(id), Some(cursor))) => {
                 if self.shard.await_receipt(self.slot, &self.conn, &id, cursor) {
                     ctx.write(message::pong(Some(&id)));

@@ -175,7 +175,7 @@ mod tests {
             let rates = Arc::new(Rates::new(Default::default(), Arc::default()));
             let state = Rc::new(ShardState::new(
                 ShardId(0),
-                hub,
+                (hub, Arc::default()),
                 Arc::default(),
                 history,
                 1024,
@@ -192,6 +192,8 @@ mod tests {
                     from: 0,
                 },
                 is_awaited: false,
+                query: None,
+                refreshes_due: 0,
                 is_cancelled: false,
                 wants_snapshot: false,
                 conflates: false,

@@ -25,6 +25,7 @@ use crate::actor::clients::login::END_INTERVAL;
 use crate::actor::clients::state::ShardState;
 use crate::actor::hub::Hub;
 use crate::actor::message::*;
+use crate::actor::refresh_request::RefreshRequest;
 
 mod coalesce;
 mod flush;
@@ -59,7 +60,7 @@ impl Shard {
     /// Starts the shard of this worker thread and makes it known to the hub.
     pub fn start_on_this_thread(
         id: ShardId,
-        hub: Addr<Hub>,
+        (hub, refresh_request): (Addr<Hub>, Arc<RefreshRequest>),
         metrics: Arc<Metrics>,
         history: History,
         message_bytes_max: usize,
@@ -68,7 +69,7 @@ impl Shard {
     ) -> Rc<ShardState> {
         let state = Rc::new(ShardState::new(
             id,
-            hub.clone(),
+            (hub.clone(), refresh_request),
             metrics,
             history,
             message_bytes_max,

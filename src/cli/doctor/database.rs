@@ -10,8 +10,9 @@ use crate::text::{is_unseen, sql_name, sql_text};
 
 use super::report::{Report, size, time};
 
-/// Connections that one plank takes at most: for requests, for clients that come back, for the log, and while it connects.
-const CONNECTIONS_OF_ONE: i64 = 36;
+/// Connections that one plank takes at most: for requests, for clients that come back, for the log, for live queries, and while it
+/// connects.
+const CONNECTIONS_OF_ONE: i64 = 43;
 
 /// Seconds by which clocks may differ.
 const SKEW_MAX_S: f64 = 2.0;
@@ -82,7 +83,7 @@ pub fn server(report: &mut Report, facts: &ServerFacts, schema: Option<&SchemaFa
                 "{} of {} connections are taken",
                 facts.connections, facts.connections_max
             ),
-            "one plank takes up to 36 when it has much to do; one that gets none answers 503",
+            "one plank takes up to 43 when it has much to do; one that gets none answers 503",
             "raise max_connections, or put the requests through a pooler (--database-url), but never --listen-database-url",
         ),
     }

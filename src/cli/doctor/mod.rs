@@ -1,4 +1,4 @@
-//! `plank doctor`: says what is wrong, why it matters and what to do. It changes nothing.
+//! `plank doctor`: says what is wrong, why it matters and what to do. It changes nothing, but that `--verify` refreshes a live query.
 //!
 //! - [`database`]: the judgement of what the database says; no I/O.
 //! - [`front`], [`proxy`]: a running plank through whatever stands in front of it.
@@ -22,10 +22,14 @@ mod front;
 mod http;
 mod policies;
 mod proxy;
+mod queries;
 mod report;
 mod rights;
 
 use report::Report;
+
+/// How long `--verify` waits for its turn.
+const VERIFY_MAX: Duration = Duration::from_secs(60);
 
 /// The settings of `plank doctor`.
 #[derive(Args, Debug)]
@@ -46,6 +50,10 @@ pub struct DoctorArgs {
     /// A running plank as its clients reach it, https://HOST: whether a proxy in front lets WebSockets and streams through
     #[arg(long, env = "PLANK_URL", value_name = "URL")]
     url: Option<String>,
+
+    /// A live query: refresh it, and compare its result with what its query gives now
+    #[arg(long, value_name = "NAME")]
+    verify: Option<String>,
 
     /// Print JSON
     #[arg(long)]
@@ -69,7 +77,10 @@ pub fn run(args: DoctorArgs) -> Result<(), AppError> {
     let report = actix_rt::System::new().block_on(async {
         let mut report = Report::default();
         match database_of(&config) {
-            Some(database) => look_at_database(&mut report, &database, &args).await,
+            Some(database) => {
+                look_at_database(&mut report, &database, &args).await;
+                look_at_queries(&mut report, &database, &args).await;
+            }
             None => report.wrong(
                 "connection",
                 "no database is configured, and no private PostgreSQL of plank runs",
@@ -189,6 +200,17 @@ async fn look(
         Err(why) => report.skip("policies", format!("they can't be read: {why}")),
     }
     Ok(())
+}
+
+/// Live queries, where there is a schema that may have some.
+async fn look_at_queries(report: &mut Report, database: &Database, args: &DoctorArgs) {
+    if !report.was_made("tables") {
+        return report.skip("queries", "there is no schema to look at");
+    }
+    queries::look(report, &database.listen).await;
+    if let Some(name) = &args.verify {
+        queries::verify(report, &database.listen, name, VERIFY_MAX).await;
+    }
 }
 
 /// Whether both URLs lead to one database.

@@ -117,6 +117,12 @@ impl Report {
         findings.any(|f| f.check == check && f.state == State::Wrong)
     }
 
+    /// Whether there was something to say about this check.
+    pub fn was_made(&self, check: &str) -> bool {
+        let mut findings = self.findings.iter();
+        findings.any(|f| f.check == check && f.state != State::Skipped)
+    }
+
     /// For programs.
     pub fn json(mut self) -> String {
         self.healthy = self.wrongs() == 0;

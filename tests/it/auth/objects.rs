@@ -111,8 +111,10 @@ async fn each_object_has_the_owner_the_rights_and_the_search_path_that_it_is_to_
 }
 
 /// Parts of capture: each name in them is qualified, and the search path is that of the writer, for the sake of speed. And what looks
-/// at the search path of the session.
+/// at the search path of the session, or reads names in that of the caller.
 const RELIES_ON_NO_PATH: &[&str] = &[
+    " watch_query(name text",
+    " unwatch(name text",
     " pin(",
     " unpin(",
     " count_packed(",

@@ -9,7 +9,7 @@ use plank::config::{Config, Database, ListenAddress, Rates, Retention};
 use plank::health::Health;
 use plank::limits::{
     BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, CONNECTIONS_PER_PRINCIPAL_MAX,
-    KEEP_ALIVE, MESSAGE_BYTES_MAX, RETENTION, RETENTION_ROWS_MAX,
+    KEEP_ALIVE, LIVE_QUERY_ROWS_MAX, MESSAGE_BYTES_MAX, RETENTION, RETENTION_ROWS_MAX,
 };
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -67,6 +67,7 @@ pub fn config(database: tokio_postgres::Config) -> Config {
             keep: RETENTION,
             rows_max: RETENTION_ROWS_MAX,
         },
+        live_query_rows_max: LIVE_QUERY_ROWS_MAX,
         doorbell: true,
         canary: None,
         demo: true,

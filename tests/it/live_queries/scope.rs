@@ -1,0 +1,115 @@
+//! With a scope only the rows that a change concerns are computed anew, and the result is the same.
+
+use super::{BOARD, Followed, refreshes, shop, truth, watch};
+
+const SCOPE: &str =
+    ", every => '10ms', scope => '{\"orders\":\"id\",\"customers\":{\"id\":\"customer_id\"}}'";
+
+async fn by_kind(app: &crate::support::TestApp, kind: &str) -> f64 {
+    let line = format!("plank_query_refreshes_total{{query=\"board\",kind=\"{kind}\"}}");
+    app.metric(&line).await
+}
+
+#[actix_web::test]
+async fn scoped_refresh_gives_the_same_as_a_whole_one() {
+    let app = shop().await;
+    watch(&app, "board", BOARD, "id", SCOPE).await;
+    let mut followed = Followed::start(&app, "board").await;
+    followed.settle().await;
+    let whole = by_kind(&app, "whole").await;
+    for (statement, is_scoped) in [
+        (
+            "insert into orders (customer_id, total) values (1, 100)",
+            true,
+        ),
+        ("update orders set total = total + 1 where id <= 3", true),
+        ("update customers set name = 'other' where id = 2", true),
+        ("delete from orders where id = 4", true),
+        ("update orders set customer_id = 3 where id = 5", true),
+        ("update orders set id = id + 100 where id < 3", true),
+        (
+            "begin; update customers set id = 40 where id = 99; update orders set customer_id = 3 where customer_id = 4; \
+          delete from customers where id = 4; commit",
+            true,
+        ),
+        (
+            "insert into orders (id, customer_id) select i, 1 + i % 3 from generate_series(1000, 1900) i",
+            true,
+        ),
+        // Too many, or nobody knows which.
+        ("update orders set total = total + 1", true),
+        (
+            "insert into orders (id, customer_id) select i, 1 + i % 3 from generate_series(2000, 4000) i",
+            false,
+        ),
+        ("truncate orders", false),
+    ] {
+        let before = (by_kind(&app, "scoped").await, by_kind(&app, "whole").await);
+        app.execute(statement).await;
+        followed.settle().await;
+        assert_eq!(followed.rows(), truth(&app, BOARD).await, "{statement}");
+        let after = (by_kind(&app, "scoped").await, by_kind(&app, "whole").await);
+        let by = (after.0 - before.0, after.1 - before.1);
+        assert_eq!(
+            by,
+            if is_scoped { (1.0, 0.0) } else { (0.0, 1.0) },
+            "{statement}"
+        );
+    }
+    assert!(refreshes(&app, "board").await > whole);
+    app.stop().await.unwrap();
+}
+
+#[actix_web::test]
+async fn table_without_a_scope_refreshes_the_whole() {
+    let app = shop().await;
+    watch(
+        &app,
+        "board",
+        BOARD,
+        "id",
+        ", scope => '{\"orders\":\"id\"}'",
+    )
+    .await;
+    let mut followed = Followed::start(&app, "board").await;
+    followed.settle().await;
+    let whole = by_kind(&app, "whole").await;
+    app.execute("update customers set name = 'other'").await;
+    followed.settle().await;
+    assert_eq!(followed.rows(), truth(&app, BOARD).await);
+    assert_eq!(by_kind(&app, "whole").await, whole + 1.0);
+    app.stop().await.unwrap();
+}
+
+/// A build for development compares each refresh in part with a whole one.
+#[cfg(debug_assertions)]
+#[actix_web::test]
+async fn scope_that_does_not_fit_is_found_in_development() {
+    let app = shop().await;
+    let query = "select id, (select sum(total) from orders) as all_orders from orders";
+    watch(
+        &app,
+        "wrong",
+        query,
+        "id",
+        ", every => '10ms', scope => '{\"orders\":\"id\"}'",
+    )
+    .await;
+    let mut followed = Followed::start(&app, "wrong").await;
+    app.execute("update orders set total = 1000 where id = 1")
+        .await;
+    crate::support::until("found", async || {
+        app.metric("plank_query_failures_total{query=\"wrong\"}")
+            .await
+            >= 1.0
+    })
+    .await;
+    // The next refresh is a whole one: the result is right in the end.
+    crate::support::until("right again", async || {
+        app.metric("plank_query_stale{query=\"wrong\"}").await == 0.0
+    })
+    .await;
+    followed.settle().await;
+    assert_eq!(followed.rows(), truth(&app, query).await);
+    app.stop().await.unwrap();
+}
