@@ -73,5 +73,6 @@ mod ui;
 mod watch_cli;
 mod weather;
 mod wide_numbers;
+mod windows;
 mod wraparound;
 mod writer_session;
