@@ -12,7 +12,7 @@ use super::projection::Projection;
 use super::snapshot::Snapshot;
 
 /// Names a topic for the lifetime of the process; on the wire `t7`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicId(pub u32);
 
 impl fmt::Display for TopicId {

@@ -230,3 +230,33 @@ async fn slow_client_gets_the_window_anew() {
     assert_eq!(held.resets, ["window"]);
     assert_eq!(held.rows.len(), 50);
 }
+
+#[actix_web::test]
+async fn wide_numbers_are_strings_in_keys_and_rows() {
+    let app = TestApp::start_with(|config| config.stringify_wide_numbers = true).await;
+    app.execute(
+        "create table t (id bigint primary key, n numeric); \
+        insert into t select 9007199254740992 + id, id from generate_series(1, 9) id; select plank.watch('t')",
+    )
+    .await;
+    let mut follower = Follower::connect(&app).await;
+    follower
+        .subscribe("a", "t", json!({"order": "n.desc", "limit": 2}))
+        .await;
+    follower
+        .subscribe(
+            "n",
+            "t",
+            json!({"columns": ["n", "count"], "filter": "n=lt.3"}),
+        )
+        .await;
+    app.execute("update t set n = 100 where id = 9007199254740993; delete from t where n = 9")
+        .await;
+    let rows = follower.rows("a").await;
+    let row = |id: &str, n: &str| json!({"id": id, "n": n});
+    assert_eq!(
+        rows,
+        [row("9007199254740993", "100"), row("9007199254741000", "8")]
+    );
+    assert_eq!(follower.rows("n").await, [json!({"n": "2", "count": 1})]);
+}

@@ -91,6 +91,8 @@ pub(super) struct DerivedTopics {
     topics: HashMap<TopicId, Topic>,
     /// Those that are not exact at the hub's cursor.
     stale: BTreeSet<TopicId>,
+    /// Whose turn is the next one.
+    first: TopicId,
     /// Of the last read that has begun.
     number: u64,
     /// Bytes of all rows that are held, as of the last look.
@@ -204,6 +206,15 @@ impl DerivedTopics {
     /// What is not exact at the hub's cursor.
     pub fn stale(&self) -> Arc<[TopicId]> {
         self.stale.iter().copied().collect()
+    }
+
+    /// The same, from the one whose turn it is.
+    fn in_turn(&self) -> Vec<TopicId> {
+        let behind = self.stale.range(self.first..);
+        behind
+            .chain(self.stale.range(..self.first))
+            .copied()
+            .collect()
     }
 
     /// Takes a change that shows through the filter of `view`.

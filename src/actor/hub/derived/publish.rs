@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::feed::derived::{Derivation, Entry, diff};
 use crate::feed::filter::Opened;
 use crate::feed::{Cursor, TopicId, View};
-use crate::limits::{CHUNK_BYTES, DERIVED_INTERVAL};
+use crate::limits::{CHUNK_BYTES, DERIVED_INTERVAL, TURN_MAX};
 use crate::wire::message::{Changes, ResetReason};
 
 use super::super::Hub;
@@ -52,8 +52,15 @@ impl Hub {
         if self.derived.stale.is_empty() || self.batch.is_some() {
             return;
         }
-        let mut frames = Vec::new();
-        for id in self.derived.stale.clone() {
+        let (mut frames, until) = (Vec::new(), Instant::now() + TURN_MAX);
+        for id in self.derived.in_turn() {
+            if Instant::now() >= until {
+                // It is the turn of this one when the mailbox has been looked at.
+                self.metrics.limit("hub_turn");
+                self.derived.first = id;
+                self.settle_at(Instant::now(), ctx);
+                break;
+            }
             self.take_over(id, &mut frames);
             self.publish_changed(id, &mut frames, ctx);
             self.read_derived(id, ctx);
