@@ -166,6 +166,24 @@ impl Follower {
         within("a pong", synced).await;
     }
 
+    /// The same for all of them.
+    pub async fn sync_all(&mut self) {
+        let mut awaited: Vec<String> = self.held.keys().cloned().collect();
+        for id in &awaited {
+            self.client.send(json!({"type": "ping", "id": id})).await;
+        }
+        let synced = async {
+            while !awaited.is_empty() {
+                if let Some((id, kind)) = self.read().await
+                    && kind == "pong"
+                {
+                    awaited.retain(|other| *other != id);
+                }
+            }
+        };
+        within("all pongs", synced).await;
+    }
+
     /// The rows, when everything that is committed by now is in them.
     pub async fn rows(&mut self, id: &str) -> Vec<Value> {
         self.sync(id).await;

@@ -271,8 +271,9 @@ async fn compare(
     follower: &mut Follower,
     followed: &BTreeMap<String, Followed>,
 ) -> Result<(), String> {
+    follower.sync_all().await;
     for (id, followed) in followed {
-        let mut held = plain(follower.rows(id).await);
+        let mut held = plain(follower.held[id].rows.clone());
         let mut expected = plain(select(&app.sql, &followed.query).await);
         if !followed.has_order {
             held.sort_by_key(Value::to_string);
