@@ -221,6 +221,7 @@ pub async fn build_on(
         metrics.clone(),
         health.clone(),
         poll_request.clone(),
+        history.clone(),
     )
     .start();
     let (for_hub, for_metrics, for_health) = (hub.clone(), metrics.clone(), health.clone());

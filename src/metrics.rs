@@ -51,7 +51,7 @@ pub struct LimitLabel {
 /// `{kind}`
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct PlaceLabel {
-    /// `snapshot`, `page`, `replay`, `request`
+    /// `snapshot`, `page`, `replay`, `request`, `window`
     pub kind: &'static str,
 }
 
@@ -134,6 +134,9 @@ pub struct Metrics {
     pub resumes: Family<ResumeLabel, Counter>,
     pub catching_up: Gauge,
     pub window_bytes: Gauge,
+    pub derived: Gauge,
+    pub derived_bytes: Gauge,
+    pub derived_reads: Counter,
     pub shared_read_bytes: Gauge,
     pub shared_reads: Counter,
     pub log_rows: Gauge,
@@ -186,6 +189,9 @@ impl Default for Metrics {
             resumes: Family::default(),
             catching_up: Gauge::default(),
             window_bytes: Gauge::default(),
+            derived: Gauge::default(),
+            derived_bytes: Gauge::default(),
+            derived_reads: Counter::default(),
             shared_read_bytes: Gauge::default(),
             shared_reads: Counter::default(),
             log_rows: Gauge::default(),
@@ -286,6 +292,21 @@ impl Default for Metrics {
             "plank_window_bytes",
             "Recent changes kept in memory for clients that come back",
             m.window_bytes.clone(),
+        );
+        r.register(
+            "plank_live_windows",
+            "Windows and counts that are followed, each once for all that ask for the same",
+            m.derived.clone(),
+        );
+        r.register(
+            "plank_live_window_bytes",
+            "Bytes of the rows that are held for them",
+            m.derived_bytes.clone(),
+        );
+        r.register(
+            "plank_live_window_reads",
+            "Windows and counts that were read from the database, because changes did not tell what they are",
+            m.derived_reads.clone(),
         );
         r.register(
             "plank_shared_read_bytes",

@@ -121,8 +121,12 @@ export interface Spec {
   table: string;
   /** `status=eq.open&total=gte.3`, percent-decoded like a query string: docs/PROTOCOL.md, Filters. */
   filter?: string;
-  /** Those to see; key columns always come. */
+  /** Those to see; key columns always come. With `count` the rows are counted by the others: docs/PROTOCOL.md, Counts. */
   columns?: readonly string[];
+  /** With `limit`: only the first rows in this order, `placed_at.desc,id`: docs/PROTOCOL.md, Windows. `rows` is in this order. */
+  order?: string;
+  /** From 1 to 1,000. */
+  limit?: number;
   /** Whether `rows` is kept, and what there is comes before what happens. */
   snapshot?: boolean;
   /** A cursor to begin at. `rows` then has only what has changed since, until a reset. */
@@ -139,13 +143,15 @@ export interface Change {
   row?: Row;
   /** `delete`: the row as it was. */
   old?: Row;
-  /** An `insert` or `delete` that is one because of the filter. */
-  cause?: "update";
-  /** Names this change for ever. */
-  seq: number;
-  xid: string;
+  /** `update`: it is an `insert` or `delete` because of the filter. `window`: because the row moves into the window or out of it. */
+  cause?: "update" | "window";
+  /** Of a window: the place of the row after this change. */
+  index?: number;
+  /** Names this change for ever. Windows and counts have neither this nor the next two. */
+  seq?: number;
+  xid?: string;
   /** When the transaction began, UTC. */
-  at: string;
+  at?: string;
 }
 
 export interface Batch {
@@ -163,7 +169,7 @@ export type Piece =
   /** What was there is void, and changes may be missing; with `snapshot` another piece follows when `rows` is new. */
   | { changes: []; cursor: null; reset: Reason; snapshot?: undefined };
 
-export type Reason = "expired" | "epoch" | "schema";
+export type Reason = "expired" | "epoch" | "schema" | "window";
 
 export interface Refusal {
   code: string;
@@ -195,7 +201,8 @@ export interface Handlers {
 export interface Subscription extends AsyncIterable<Piece> {
   /**
    * With `snapshot`, the table (as filtered) by `keyOf` of its key; always the same map. It changes by whole batches, and by
-   * whole snapshots, and by writes of this client (`Client.table`). Empty for a table without a primary key.
+   * whole snapshots, and by writes of this client (`Client.table`). Empty for a table without a primary key. Of a window it is in its
+   * order; a row that this client has inserted stands at the end until the window has it.
    */
   readonly rows: Map<string, Row>;
   /**

@@ -1,13 +1,8 @@
-/**
- * A client of plank: docs/CLIENT.md and plank.d.ts say how it is used. One link at a time, which subscriptions outlive;
- * stream.js and table.js are loaded where they are needed.
- */
+/** A client of plank: docs/CLIENT.md. One link at a time, which subscriptions outlive. */
 
-/** A link of this age ends the back-off. */
 const STABLE_MS = 10_000;
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 10_000;
-/** What a server may ask for, and what is drawn on top. */
 const HINT_MAX_MS = 60_000;
 const HINT_JITTER_MS = 250;
 export const WELCOME_MAX_MS = 10_000;
@@ -194,11 +189,14 @@ class Subscription {
   #put(changes) {
     const { rows, key, _writes } = this;
     _writes?.lift();
-    if (this.spec.snapshot && key.length) {
-      for (const { op, key: of, row } of changes) {
-        if (op === "truncate") rows.clear();
-        else if (op === "delete") rows.delete(keyOf(of, key));
-        else rows.set(keyOf(of, key), row);
+    if (this.spec.snapshot && (key[0] || this.spec.columns == "count")) {
+      for (const { op, key: of, row, index } of changes) {
+        const name = op === "truncate" ? rows.clear() : keyOf(of ?? 0, key);
+        if (!row || index >= 0) rows.delete(name);
+        const behind = index >= 0 ? [...rows].slice(index) : [];
+        for (const [other] of behind) rows.delete(other);
+        if (row) rows.set(name, row);
+        for (const each of behind) rows.set(...each);
       }
     }
     _writes?.lay(changes);

@@ -181,6 +181,8 @@ class Layers {
   #writes = [];
   /** The rows beneath, by key; undefined where there is none. */
   #beneath = new Map();
+  /** All of them, where they have an order: of a window. */
+  #order = null;
   /** Transactions of which changes came. */
   #seen = new Set();
   /** The write whose receipt was asked for, one at a time: a pong does not say which. */
@@ -215,6 +217,12 @@ class Layers {
   /** `rows` is as the server says. */
   lift() {
     const { rows, pending } = this.#subscription;
+    if (this.#order) {
+      rows.clear();
+      for (const each of this.#order) rows.set(...each);
+      this.#order = null;
+      this.#beneath.clear();
+    }
     for (const [key, row] of this.#beneath) {
       if (row) rows.set(key, row);
       else rows.delete(key);
@@ -293,8 +301,10 @@ class Layers {
   /** A stream can't be asked. The log can: what it has behind the place of the subscription is still to come. */
   async #look(written) {
     const { spec, cursor } = this.#subscription;
+    const is_derived = spec.order || spec.columns?.includes("count");
     const query = new URLSearchParams({ table: spec.table, ...(spec.columns && { columns: spec.columns.join() }) });
-    const is_coming = await this.#isBehind(`${query}&${spec.filter ?? ""}`, cursor, written).catch(() => null);
+    // A window does not say of which transaction it is, and is there in a moment.
+    const is_coming = is_derived ? false : await this.#isBehind(`${query}&${spec.filter ?? ""}`, cursor, written).catch(() => null);
     if (this.#asked !== written) return;
     this.#asked = null;
     const is_known = is_coming !== null || Date.now() >= written.until;
@@ -328,8 +338,10 @@ class Layers {
   }
 
   #draw() {
-    const { spec, key } = this.#subscription;
-    if (!spec.snapshot || !key?.length) return;
+    const { spec, key, rows } = this.#subscription;
+    // A write to the table says nothing of its counts.
+    if (!spec.snapshot || !key?.length || spec.columns?.includes("count")) return;
+    if (spec.order) this.#order = [...rows];
     for (const written of this.#writes) written.operations.forEach((operation, at) => this.#show(written, operation, at));
   }
 

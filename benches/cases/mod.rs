@@ -20,6 +20,7 @@ mod principals;
 mod rest;
 mod snapshot;
 mod stalled;
+mod windows;
 mod writers;
 
 /// One benchmark.
@@ -84,6 +85,11 @@ pub const CASES: &[Case] = &[
         name: "filters",
         about: "ten thousand different filters against ten",
         run: |effort| Box::pin(filters::run(effort)),
+    },
+    Case {
+        name: "windows",
+        about: "a change that a thousand live windows are asked about",
+        run: |effort| Box::pin(windows::run(effort)),
     },
     Case {
         name: "principals",

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::catalog::{Oid, Table};
+use super::derived::Derivation;
 use super::filter::datum::Unreadable;
 use super::filter::{Filter, Opened, Shape};
 use super::policy::{Grant, PolicyVersion, Right};
@@ -11,7 +12,7 @@ use super::projection::Projection;
 use super::snapshot::Snapshot;
 
 /// Names a topic for the lifetime of the process; on the wire `t7`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicId(pub u32);
 
 impl fmt::Display for TopicId {
@@ -33,6 +34,8 @@ pub struct Subject {
     pub grant: Option<Grant>,
     /// Whether of each key only the newest change is wanted.
     pub conflates: bool,
+    /// What is derived from the rows; none for the rows themselves.
+    pub derivation: Option<Arc<Derivation>>,
 }
 
 impl Subject {
@@ -55,6 +58,25 @@ impl Subject {
             filter,
             grant,
             conflates,
+            derivation: None,
+        }
+    }
+
+    /// The same, of what is derived from the rows.
+    pub fn deriving(mut self, derivation: Option<Derivation>) -> Self {
+        self.derivation = derivation.map(Arc::new);
+        self
+    }
+
+    /// Whether clients may name all columns of `table` that it names.
+    pub fn names_columns_of(&self, table: &Table) -> bool {
+        match self.derivation.as_deref() {
+            Some(derivation @ Derivation::Counts(_)) => derivation.fits(table),
+            derivation => {
+                let columns = self.columns.as_deref().unwrap_or_default();
+                columns.iter().all(|name| table.has_column(name))
+                    && derivation.is_none_or(|derivation| derivation.fits(table))
+            }
         }
     }
 }
@@ -96,6 +118,10 @@ impl Subject {
             }
             None => Ok(None),
         };
+        let derives = self.derivation.as_ref();
+        if !derives.is_none_or(|derivation| derivation.fits(table)) {
+            return Anew::Unfit;
+        }
         let mut subject = self.clone();
         let rows = self.grant.as_ref().map(|grant| bind(&grant.rows));
         match (bind(&self.filter), rows.transpose()) {
@@ -126,6 +152,8 @@ pub struct View {
     pub held: Option<PolicyVersion>,
     /// Whether of each key only the newest change leaves.
     pub conflates: bool,
+    /// What is derived from the rows; none for the rows themselves.
+    pub derivation: Option<Arc<Derivation>>,
 }
 
 impl View {
@@ -145,6 +173,15 @@ impl View {
             is_guarded: allowed.is_some(),
             held: grant.map(|grant| grant.held(subject.root, Right::Select)),
             conflates: subject.conflates,
+            derivation: subject.derivation.clone(),
+        }
+    }
+
+    /// The columns that tell one of its rows from another.
+    pub fn key(&self) -> &[String] {
+        match &self.derivation {
+            Some(derivation) => derivation.key(&self.table),
+            None => &self.table.key,
         }
     }
 

@@ -54,6 +54,11 @@ pub async fn history(
         viewer: who.0.clone(),
     };
     let found = state.ask(find).await?.map_err(refused)?;
+    if found.view.derivation.is_some() {
+        // Not in the log: the answer is what there is, or how it has changed.
+        let wait = asked.wait.unwrap_or_default();
+        return long_poll::of_derived(&request, &state, wanted, who.0, wait).await;
+    }
     if let (Some(_), Some(wait)) = (&wanted.since, asked.wait) {
         return long_poll::answer(&request, &state, wanted, who.0, limit, wait).await;
     }
@@ -98,9 +103,18 @@ struct Asked {
 }
 
 fn parse(text: &str) -> Result<Asked, Problem> {
-    let query = query::parse("", text, &["table", "columns", "since", "limit", "wait"]);
-    let query = query.map_err(refused)?;
-    let limit = query.number("limit", 1..=CHANGES_MAX)?;
+    let words = ["table", "columns", "since", "order", "limit", "wait"];
+    let mut query = query::parse("", text, &words).map_err(refused)?;
+    let order = query.get("order").map(str::to_owned);
+    let limit = match &order {
+        Some(order) => {
+            let limit = query.get("limit").map(str::to_owned);
+            let window = query.wanted.set_window(Some(order), limit.as_deref());
+            window.map_err(refused)?;
+            None
+        }
+        None => query.number("limit", 1..=CHANGES_MAX)?,
+    };
     let wait = query.number("wait", 0..=LONG_POLL_WAIT_MAX_S)?;
     Ok(Asked {
         wanted: query.wanted,
@@ -119,6 +133,7 @@ pub(super) fn gone(reason: ResetReason) -> Problem {
             "this cursor is of another log, or of a database that has been restored or failed over"
         }
         ResetReason::Schema => "the table has changed too much since this cursor",
+        ResetReason::Window => "the log has no windows and no counts",
     };
     let detail = format!("{detail}; load the table again, and go on from a new cursor");
     Problem::new(StatusCode::GONE, reason.as_str(), detail)
@@ -173,6 +188,13 @@ mod tests {
             ),
             ("table=t&since=abc", "since: not a cursor"),
             ("table=t&after=3", "after: has no meaning here"),
+            ("table=t&order=a", "order: needs limit"),
+            ("table=t&order=&limit=5", "order: has \"\""),
+            (
+                "table=t&order=a&limit=0",
+                "limit: is 0; it has to be a number from 1 to 1000",
+            ),
+            ("table=t&order=a&limit=1001", "limit: is 1001"),
             ("table=t&status=open", "status: at character 1"),
         ] {
             let problem = parse(query).unwrap_err();

@@ -17,7 +17,7 @@ use crate::actor::clients::state::ShardState;
 use crate::actor::session;
 use crate::actor::transport::pipe::{PipeReader, pipe};
 use crate::auth::Viewer;
-use crate::limits::{LONG_POLL_PAUSE_MAX, PIPE_READ_BYTES, REPLAY_PAUSE_MAX};
+use crate::limits::{DERIVED_READ_MAX, LONG_POLL_PAUSE_MAX, PIPE_READ_BYTES, REPLAY_PAUSE_MAX};
 use crate::metrics::TransportLabel;
 use crate::wire::list::List;
 use crate::wire::message::{BROKEN_CLAIM, ResetReason, Subscribe};
@@ -42,51 +42,103 @@ pub(super) async fn answer(
     limit: usize,
     wait: Duration,
 ) -> Result<HttpResponse, Problem> {
-    let shard = super::shard(request)?;
-    let place = state.take_place_for(request, &viewer)?;
-    let cursor = wanted.since.as_ref().map(ToString::to_string);
-    let (pipe, reader) = pipe(TRANSPORT);
-    let client = session::serve(
-        pipe,
-        false,
-        Bytes::new(),
-        vec![Ok(wanted)],
-        Some(viewer),
-        shard.clone(),
-        place,
-    );
-    let mut poll = LongPoll {
-        input: Input {
-            reader,
-            unframer: Unframer::default(),
-            bytes: Bytes::new(),
-        },
-        client,
-        shard,
-        deadline: Instant::now() + wait,
-        limit,
-        list: List::default(),
-        cursor: cursor.unwrap_or_default(),
-        text: b"{\"changes\":[".to_vec(),
-        phase: Phase::Between,
-        open: Default::default(),
-    };
-    // Until the first change there may be a better answer than half a body.
-    let first = poll.step().await?.unwrap_or_default();
-    if poll.phase == Phase::Over {
-        return Ok(changes::answer().body(first));
-    }
-    let rest = stream::unfold(Some(poll), |poll| async {
-        let mut poll = poll?;
-        match poll.step().await {
-            Ok(Some(bytes)) => Some((Ok(bytes), Some(poll))),
-            Ok(None) => None,
-            // The connection ends, and the client knows that it has not got all.
-            Err(problem) => Some((Err(problem), None)),
-        }
+    let poll = LongPoll::start(request, state, wanted, viewer, limit, wait)?;
+    poll.answer().await
+}
+
+/// The same of a window, or counts. Without `wanted.since`, or when the rows are others than they were there: all rows. Else how they
+/// have changed when they do; nothing when `wait` is over.
+pub(super) async fn of_derived(
+    request: &HttpRequest,
+    state: &State,
+    mut wanted: Subscribe,
+    viewer: Viewer,
+    wait: Duration,
+) -> Result<HttpResponse, Problem> {
+    wanted.snapshot = true;
+    let mut poll = LongPoll::start(request, state, wanted, viewer, usize::MAX, wait)?;
+    // Before they are known there is no answer.
+    poll.deadline = Instant::now() + DERIVED_READ_MAX;
+    poll.derived = Some(Derived {
+        until: Instant::now() + wait,
+        rows: List::default(),
+        begins_anew: false,
+        has_rows: false,
     });
-    let body = stream::once(async { Ok(first) }).chain(rest);
-    Ok(changes::answer().streaming(body))
+    poll.answer().await
+}
+
+/// An answer about a window, or counts.
+struct Derived {
+    /// When it is answered that there is nothing new.
+    until: Instant,
+    rows: List,
+    /// The client's rows are void.
+    begins_anew: bool,
+    /// The answer has all rows.
+    has_rows: bool,
+}
+
+impl LongPoll {
+    fn start(
+        request: &HttpRequest,
+        state: &State,
+        wanted: Subscribe,
+        viewer: Viewer,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Self, Problem> {
+        let shard = super::shard(request)?;
+        let place = state.take_place_for(request, &viewer)?;
+        let cursor = wanted.since.as_ref().map(ToString::to_string);
+        let (pipe, reader) = pipe(TRANSPORT);
+        let client = session::serve(
+            pipe,
+            false,
+            Bytes::new(),
+            vec![Ok(wanted)],
+            Some(viewer),
+            shard.clone(),
+            place,
+        );
+        Ok(Self {
+            input: Input {
+                reader,
+                unframer: Unframer::default(),
+                bytes: Bytes::new(),
+            },
+            client,
+            shard,
+            deadline: Instant::now() + wait,
+            limit,
+            list: List::default(),
+            cursor: cursor.unwrap_or_default(),
+            text: b"{\"changes\":[".to_vec(),
+            phase: Phase::Between,
+            open: Default::default(),
+            derived: None,
+        })
+    }
+
+    async fn answer(self) -> Result<HttpResponse, Problem> {
+        let mut poll = self;
+        // Until the first change there may be a better answer than half a body.
+        let first = poll.step().await?.unwrap_or_default();
+        if poll.phase == Phase::Over {
+            return Ok(changes::answer().body(first));
+        }
+        let rest = stream::unfold(Some(poll), |poll| async {
+            let mut poll = poll?;
+            match poll.step().await {
+                Ok(Some(bytes)) => Some((Ok(bytes), Some(poll))),
+                Ok(None) => None,
+                // The connection ends, and the client knows that it has not got all.
+                Err(problem) => Some((Err(problem), None)),
+            }
+        });
+        let body = stream::once(async { Ok(first) }).chain(rest);
+        Ok(changes::answer().streaming(body))
+    }
 }
 
 /// What the session says.
@@ -141,6 +193,7 @@ struct LongPoll {
     phase: Phase,
     /// The message that has begun, and its text where that is not a list of changes.
     open: (Head, Vec<u8>),
+    derived: Option<Derived>,
 }
 
 impl LongPoll {
@@ -169,7 +222,7 @@ impl LongPoll {
         } else {
             let part = timeout_at(self.deadline, self.input.next()).await;
             let Ok(part) = part else {
-                self.time_is_up();
+                self.time_is_up()?;
                 return Ok(None);
             };
             Some(part)
@@ -190,12 +243,21 @@ impl LongPoll {
         self.input.is_quiet() && client.is_some_and(|client| self.shard.has_everything(&client))
     }
 
-    fn time_is_up(&mut self) {
+    fn time_is_up(&mut self) -> Result<(), Problem> {
+        let is_known = |derived: &Derived| self.deadline <= derived.until;
+        if !self.derived.as_ref().is_none_or(is_known) {
+            let why = "the rows are not known yet; ask again";
+            return self.stop(Problem::unavailable(why));
+        }
         let has_everything = self.has_everything();
-        if has_everything && let Some(cursor) = self.shard.reached() {
+        if has_everything
+            && let Some(client) = self.client.upgrade()
+            && let Some(cursor) = self.shard.reached(&client)
+        {
             self.cursor = cursor.to_string();
         }
         self.finish(!has_everything);
+        Ok(())
     }
 
     fn finish(&mut self, more: bool) {
@@ -224,10 +286,26 @@ impl LongPoll {
                     self.phase = Phase::Batch;
                     self.list.begin();
                 }
+                if head.kind == "snapshot"
+                    && let Some(derived) = &mut self.derived
+                {
+                    if !std::mem::replace(&mut derived.has_rows, true) {
+                        self.text = match derived.begins_anew {
+                            true => b"{\"reset\":\"window\",\"rows\":[".to_vec(),
+                            false => b"{\"rows\":[".to_vec(),
+                        };
+                    }
+                    derived.rows.begin();
+                }
                 self.open = (head, Vec::new());
             }
             Part::Text(text) if self.open.0.kind == "changes" => {
                 self.list.push(&text, &mut self.text);
+            }
+            Part::Text(text) if self.open.0.kind == "snapshot" => {
+                if let Some(derived) = &mut self.derived {
+                    derived.rows.push(&text, &mut self.text);
+                }
             }
             // All others are short.
             Part::Text(text) => self.open.1.extend_from_slice(&text),
@@ -250,7 +328,20 @@ impl LongPoll {
                 }
             }
             "heartbeat" => self.cursor = head.cursor.unwrap_or_default(),
-            "reset" => return self.stop(reset(&text)),
+            "reset" => match (&mut self.derived, reset(&text)) {
+                (Some(derived), ResetReason::Window) => derived.begins_anew = true,
+                (_, reason) => return self.stop(changes::gone(reason)),
+            },
+            "subscribed" if let Some(derived) = &self.derived => {
+                self.cursor = head.cursor.unwrap_or_default();
+                match derived.has_rows {
+                    true => {
+                        self.text.extend_from_slice(b"],\"changes\":[");
+                        self.finish(false);
+                    }
+                    false => self.deadline = derived.until,
+                }
+            }
             "error" => return self.stop(error(&text)),
             "unsubscribed" => {
                 let why = Problem::not_found("the table is not watched any more");
@@ -272,15 +363,12 @@ struct Note<'a> {
     message: Cow<'a, str>,
 }
 
-fn reset(text: &[u8]) -> Problem {
+fn reset(text: &[u8]) -> ResetReason {
     let note: Note = serde_json::from_slice(text).unwrap_or_default();
-    let all = [
-        ResetReason::Expired,
-        ResetReason::Epoch,
-        ResetReason::Schema,
-    ];
-    let reason = all.into_iter().find(|r| r.as_str() == note.reason);
-    changes::gone(reason.unwrap_or(ResetReason::Schema))
+    let reason = ResetReason::ALL
+        .into_iter()
+        .find(|r| r.as_str() == note.reason);
+    reason.unwrap_or(ResetReason::Schema)
 }
 
 fn error(text: &[u8]) -> Problem {

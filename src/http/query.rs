@@ -108,6 +108,20 @@ pub fn parse(id: &str, text: &str, words: &[&str]) -> Result<Query, Refusal> {
     Ok(query)
 }
 
+/// Reads a query string that subscribes, whose `order` and `limit` are those of a window.
+///
+/// # Errors
+/// Names what is wrong.
+pub fn subscription(id: &str, text: &str, words: &[&str]) -> Result<Subscribe, Refusal> {
+    let mut query = parse(id, text, words)?;
+    let (order, limit) = (query.get("order"), query.get("limit"));
+    let (order, limit) = (order.map(str::to_owned), limit.map(str::to_owned));
+    query
+        .wanted
+        .set_window(order.as_deref(), limit.as_deref())?;
+    Ok(query.wanted)
+}
+
 /// 404: the table is not watched, or plank may not read it.
 pub fn unknown_table(message: &str) -> Problem {
     let detail = format!("{message}; GET /api/tables lists those there are");

@@ -10,11 +10,12 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use futures_util::stream;
 
 use crate::actor::message::Find;
+use crate::feed::order::Sort;
 use crate::feed::{View, json};
 use crate::limits::{PIECE_BYTES, ROWS_DEFAULT, ROWS_MAX};
 use crate::metrics::Metrics;
 use crate::store::HistoryError;
-use crate::store::history::{Pace, Select, Sort, TableSnapshot, Unpaced};
+use crate::store::history::{Pace, Select, TableSnapshot, Unpaced};
 use crate::wire::message::Subscribe;
 
 use super::credentials::Who;

@@ -133,8 +133,8 @@ fn is_cache_buster(name: &str, value: &str) -> bool {
 
 fn wanted(request: &HttpRequest) -> Result<Subscribe, Problem> {
     let (text, last_of_query) = split_polyfill(request.query_string());
-    let query = query::parse(URL_SUBSCRIPTION, &text, &SUBSCRIPTION_WORDS);
-    let mut wanted = query.map_err(refused)?.wanted;
+    let wanted = query::subscription(URL_SUBSCRIPTION, &text, &SUBSCRIPTION_WORDS);
+    let mut wanted = wanted.map_err(refused)?;
     // What is no text is no cursor.
     let header = request.headers().get(LAST_EVENT_ID);
     let header = header.map(|last| last.to_str().unwrap_or("?").to_owned());

@@ -341,15 +341,19 @@ fn offers_subprotocol(headers: &HeaderMap) -> bool {
 }
 
 /// The words of an address that subscribes.
-pub(super) const SUBSCRIPTION_WORDS: [&str; 4] = ["table", "columns", "since", "snapshot"];
+pub(super) const SUBSCRIPTION_WORDS: [&str; 6] =
+    ["table", "columns", "since", "snapshot", "order", "limit"];
 
 /// The subscription that the address asks for, `/ws?table=items&status=eq.open`, so that any WebSocket tool is a client.
 fn subscription(text: &str) -> Option<Result<Subscribe, Refusal>> {
     if text.is_empty() {
         return None;
     }
-    let query = query::parse(URL_SUBSCRIPTION, text, &SUBSCRIPTION_WORDS);
-    Some(query.map(|query| query.wanted))
+    Some(query::subscription(
+        URL_SUBSCRIPTION,
+        text,
+        &SUBSCRIPTION_WORDS,
+    ))
 }
 
 #[cfg(test)]

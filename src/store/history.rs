@@ -11,8 +11,8 @@ use crate::config::Server;
 use crate::feed::catalog::Oid;
 use crate::feed::{Cursor, Epoch, PolicyVersion, Rest, Snapshot};
 use crate::limits::{
-    CATCH_UP_READ_MAX, HISTORY_WAIT_MAX, LOOKS_MAX, PAGES_MAX, REPLAYS_MAX, SNAPSHOT_MAX,
-    SNAPSHOTS_MAX,
+    CATCH_UP_READ_MAX, DERIVED_READS_MAX, HISTORY_WAIT_MAX, LOOKS_MAX, PAGES_MAX, REPLAYS_MAX,
+    SNAPSHOT_MAX, SNAPSHOTS_MAX,
 };
 use crate::metrics::Metrics;
 
@@ -24,6 +24,7 @@ use super::session::Session;
 pub use super::turns::Asker;
 use super::turns::{Crowded, Turn, Turns};
 
+mod derived;
 mod pace;
 mod reader;
 mod replay;
@@ -37,7 +38,7 @@ mod table;
 pub use pace::{Pace, Unpaced};
 use replay::Stream;
 pub use replay::{Goal, Replay};
-pub use select::{Select, Sort};
+pub use select::Select;
 use shared::{Shared, Want};
 use slot::{Slot, pool};
 pub use table::TableSnapshot;
@@ -102,6 +103,8 @@ pub struct History {
     snapshots: deadpool_postgres::Pool,
     /// Of tables too, but only a part of one: short, so they don't wait behind whole ones.
     pages: deadpool_postgres::Pool,
+    /// Of windows and counts that are followed.
+    derived: deadpool_postgres::Pool,
     /// What was read of the log for many.
     shared: Arc<Shared>,
     /// For questions that take a moment, so that they wait behind none of these.
@@ -118,6 +121,7 @@ struct Places {
     replays: Arc<Turns>,
     snapshots: Arc<Turns>,
     pages: Arc<Turns>,
+    derived: Arc<Turns>,
 }
 
 impl History {
@@ -139,12 +143,14 @@ impl History {
             replays: pool(server, "plank replay", REPLAYS_MAX, replay)?,
             pages: pool(server, "plank page", PAGES_MAX, snapshot)?,
             snapshots: pool(server, "plank snapshot", SNAPSHOTS_MAX, snapshot)?,
+            derived: pool(server, "plank window", DERIVED_READS_MAX, snapshot)?,
             shared: Arc::new(Shared::new(metrics.clone())),
             looks: pool(server, "plank look", LOOKS_MAX, replay)?,
             turns: Arc::new(Places {
                 replays: Turns::new("replay", REPLAYS_MAX, metrics.clone()),
                 snapshots: Turns::new("snapshot", SNAPSHOTS_MAX, metrics.clone()),
                 pages: Turns::new("page", PAGES_MAX, metrics.clone()),
+                derived: Turns::new("window", DERIVED_READS_MAX, metrics.clone()),
             }),
             asker: Asker::Anyone,
             explain: Explain::new(server.config.clone()),
@@ -347,6 +353,7 @@ impl History {
         self.replays.close();
         self.snapshots.close();
         self.pages.close();
+        self.derived.close();
         self.looks.close();
     }
 }

@@ -331,3 +331,48 @@ test("a mistake in a handler is reported as uncaught, and stops neither the clie
   const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", script]);
   assert.deepEqual(stdout.trim().split("\n"), ["second: 2", "open c5", "uncaught: state", "uncaught: live", "uncaught: changes"]);
 });
+
+/** A batch of a window: each change as `[op, id, index]`. */
+const window_changes = (list, cursor) => {
+  const changes = list.map(([op, id, index, name]) => ({ op, cause: "window", key: { id }, ...(op !== "delete" && { row: { id, name }, index }) }));
+  newest().say({ type: "changes", topic: "t1", cursor, last: true, changes });
+};
+
+test("the rows of a window are in its order, whatever moves", () => {
+  const subscription = subscribe({ snapshot: true, order: "rank", limit: 4 });
+  welcome();
+  assert.deepEqual([asked()[0].order, asked()[0].limit], ["rank", 4]);
+  snapshot([{ id: 4 }, { id: 2 }, { id: 7 }, { id: 1 }]);
+  subscribed("s1");
+  const ids = () => shown(subscription).map(({ id }) => id);
+  assert.deepEqual(ids(), [4, 2, 7, 1]);
+  window_changes([["delete", 1], ["insert", 9, 0]], "c1");
+  assert.deepEqual(ids(), [9, 4, 2, 7]);
+  window_changes([["update", 9, 3], ["update", 2, 1, "other"]], "c2");
+  assert.deepEqual(ids(), [4, 2, 7, 9]);
+  assert.equal(shown(subscription)[1].name, "other");
+  window_changes([["update", 2, 0]], "c3");
+  assert.deepEqual(ids(), [2, 4, 7, 9]);
+  window_changes([["delete", 4], ["delete", 2], ["insert", 5, 2]], "c4");
+  assert.deepEqual(ids(), [7, 9, 5]);
+  // With a cursor it comes anew.
+  comes_back();
+  assert.equal(asked().at(-1).since, "c4");
+  reset("s1", "window");
+  snapshot([{ id: 3 }, { id: 7 }]);
+  subscribed("s1");
+  assert.deepEqual(ids(), [3, 7]);
+});
+
+test("counts are rows by the columns that are counted by, and one row where there are none", () => {
+  const subscription = subscribe({ snapshot: true, columns: ["count"] });
+  welcome();
+  snapshot([{ count: 3 }]);
+  newest().say({ type: "subscribed", id: "s1", topic: "t1", table: "public.items", key: [], cursor: "c0" });
+  const change = (change, cursor) => newest().say({ type: "changes", topic: "t1", cursor, last: true, changes: [change] });
+  assert.deepEqual(shown(subscription), [{ count: 3 }]);
+  change({ op: "update", key: {}, row: { count: 4 } }, "c1");
+  assert.deepEqual(shown(subscription), [{ count: 4 }]);
+  change({ op: "delete", key: {} }, "c2");
+  assert.deepEqual(shown(subscription), []);
+});

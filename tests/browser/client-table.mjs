@@ -404,3 +404,21 @@ test("over a stream the log is asked what is still to come", async () => {
   looks[3].resolve(new Response(JSON.stringify({ changes: [], cursor: "c3", more: false })));
   await eventually("it is done", () => hidden.value.id === 5);
 });
+
+test("a window keeps its order under writes, also when one is refused", async () => {
+  follow({ order: "name", limit: 5 });
+  const ids = () => [...items.rows.values()].map(({ id }) => id);
+  assert.deepEqual(ids(), [1, 2]);
+  const refused = assert.rejects(client.table("items").delete({ id: 1 }), { status: 403 });
+  await eventually("it is sent", () => posts.length === 1);
+  assert.deepEqual(ids(), [2]);
+  // The window changes beneath it.
+  newest().say({
+    type: "changes", topic: "t1", cursor: "c1", last: true,
+    changes: [{ op: "insert", cause: "window", key: { id: 3 }, row: { id: 3, name: "aa", version: 1 }, index: 1 }],
+  });
+  assert.deepEqual(ids(), [3, 2]);
+  posts[0].refuse(403, { message: "no" });
+  await refused;
+  assert.deepEqual(ids(), [1, 3, 2]);
+});

@@ -74,5 +74,6 @@ mod ui;
 mod watch_cli;
 mod weather;
 mod wide_numbers;
+mod windows;
 mod wraparound;
 mod writer_session;

@@ -69,8 +69,8 @@ pub(super) async fn begin(
             }
         }
     };
-    let table = &started.view.table;
-    let subscribed = message::subscribed(&wanted.id, started.topic, table, &cursor.to_string());
+    let (table, text) = (&started.view.table, cursor.to_string());
+    let subscribed = message::subscribed(&wanted.id, started.topic, table, &table.key, &text);
     say(state, conn, started, subscribed)?;
     Ok(Arc::new(cursor))
 }

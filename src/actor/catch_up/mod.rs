@@ -26,6 +26,7 @@ use crate::actor::clients::state::ShardState;
 use crate::actor::message::{BatchPosition, Describe, Next, Replay, Started, SubscriptionKey};
 
 mod begin;
+mod derived;
 mod stop;
 
 use begin::{begin, is_altered, say};
@@ -59,6 +60,9 @@ struct CatchUp {
 
 /// Lets a subscription catch up that has been given its topic.
 pub(super) fn start(state: Rc<ShardState>, conn: Rc<Conn>, started: Started) {
+    if started.view.derivation.is_some() {
+        return derived::start(state, conn, started);
+    }
     let place = (started.key, started.topic);
     spawn(
         place,
@@ -112,6 +116,11 @@ async fn run_on(state: Rc<ShardState>, conn: Rc<Conn>, lagging: Lagging) {
     let Some((view, asked)) = description else {
         return end_behind(&state, &conn);
     };
+    if view.derivation.is_some() {
+        // What it has missed is in no log.
+        let wanted = asked.again(&id, wants_snapshot);
+        return state.restart(key, ResetReason::Window, wanted);
+    }
     let started = Started {
         key,
         topic,
@@ -129,56 +138,63 @@ fn end_behind(state: &ShardState, conn: &Conn) {
 
 /// From `mark` on, or from the beginning.
 async fn run(state: Rc<ShardState>, conn: Rc<Conn>, started: Started, mark: Option<BatchPosition>) {
-    let (key, topic) = (started.key, started.topic);
-    let wanted = started.wanted.clone();
-    let (is_resume, is_behind) = (wanted.since.is_some(), mark.is_some());
+    let (is_resume, is_behind) = (started.wanted.since.is_some(), mark.is_some());
     let begun = match &mark {
         Some(mark) => Ok(mark.from.clone()),
         None => begin(&state, &conn, &started).await,
     };
-    let stop = match begun {
-        Err(Stop::Refused(refusal)) if refusal.code == "unreadable" => {
-            match is_altered(&state, &conn, &started).await {
+    let from = match begun {
+        Ok(from) => from,
+        Err(stop) => return stopped(&state, &conn, &started, stop, is_behind).await,
+    };
+    let mut catch_up = CatchUp {
+        state: state.clone(),
+        conn: conn.clone(),
+        started,
+        from,
+        open: None,
+        held: Newest::default(),
+        result: "window",
+    };
+    if let Some(mark) = mark.filter(|mark| mark.sent > 0) {
+        catch_up.go_on_within(&mark);
+    }
+    match catch_up.follow().await {
+        Ok(()) if is_resume => state.metrics.resumed(catch_up.result),
+        Ok(()) => {}
+        Err(stop) => stopped(&state, &conn, &catch_up.started, stop, is_behind).await,
+    }
+}
+
+/// A catch-up has ended before the subscription is live; `is_behind`: it was live before.
+async fn stopped(
+    state: &Rc<ShardState>,
+    conn: &Rc<Conn>,
+    started: &Started,
+    stop: Stop,
+    is_behind: bool,
+) {
+    let (key, topic, wanted) = (started.key, started.topic, started.wanted.clone());
+    let stop = match stop {
+        Stop::Refused(refusal) if refusal.code == "unreadable" && !is_behind => {
+            match is_altered(state, conn, started).await {
                 true => Stop::Broken(ResetReason::Schema),
                 false => Stop::Refused(refusal),
             }
         }
-        Err(stop) => stop,
-        Ok(from) => {
-            let mut catch_up = CatchUp {
-                state: state.clone(),
-                conn: conn.clone(),
-                started,
-                from,
-                open: None,
-                held: Newest::default(),
-                result: "window",
-            };
-            if let Some(mark) = mark.filter(|mark| mark.sent > 0) {
-                catch_up.go_on_within(&mark);
-            }
-            match catch_up.follow().await {
-                Ok(()) => {
-                    if is_resume {
-                        state.metrics.resumed(catch_up.result);
-                    }
-                    return;
-                }
-                Err(stop) => stop,
-            }
-        }
+        stop => stop,
     };
     match stop {
         // It has begun anew meanwhile: what it may see has changed.
         _ if !state.catches_up(key, topic) => {}
         Stop::Over => {}
         Stop::Broken(reason) => {
-            if is_resume {
+            if wanted.since.is_some() {
                 state.metrics.resumed("reset");
             }
             state.restart(key, reason, wanted);
         }
-        Stop::Gone if is_behind => end_behind(&state, &conn),
+        Stop::Gone if is_behind => end_behind(state, conn),
         Stop::Gone => state.retire(key),
         Stop::Refused(refusal) => {
             let id = Some(wanted.id.clone());
@@ -187,13 +203,13 @@ async fn run(state: Rc<ShardState>, conn: Rc<Conn>, started: Started, mark: Opti
         Stop::Slow => {
             state.metrics.limit("snapshot_pause");
             let reason = "others wait for a snapshot; come back and read faster";
-            state.close(&conn, CloseCode::SLOW, reason);
+            state.close(conn, CloseCode::SLOW, reason);
         }
         // One that is away is waited for, where it was found out.
         Stop::Busy | Stop::Away(_) => {
             state.metrics.limit("history");
             let reason = "too many clients are catching up; come back with your cursor";
-            state.close(&conn, CloseCode::TRY_LATER, reason);
+            state.close(conn, CloseCode::TRY_LATER, reason);
         }
     }
 }

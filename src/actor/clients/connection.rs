@@ -188,6 +188,12 @@ impl Conn {
         !subscriptions.iter().all(Subscription::is_joined)
     }
 
+    /// Whether it has a subscription of one of these topics.
+    pub fn follows(&self, topics: &[TopicId]) -> bool {
+        let is_one = |s: &Subscription| s.topic().is_some_and(|topic| topics.contains(&topic));
+        !topics.is_empty() && self.subscriptions.borrow().iter().any(is_one)
+    }
+
     /// Whether there is a live subscription to which the newest change of each key is enough.
     pub fn conflates(&self) -> bool {
         let subscriptions = self.subscriptions.borrow();

@@ -35,9 +35,19 @@ impl Conn {
             let _turn = own.turn.lock().await;
             catch_up.await;
         };
+        self.while_wanted(serial, topic, take_turn).await;
+    }
+
+    /// The same for what takes nothing of the socket: it waits for no turn. None when it was ended.
+    pub async fn while_wanted<T>(
+        &self,
+        serial: u64,
+        topic: TopicId,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
         tokio::select! {
-            () = self.until(|conn| conn.is_over() || !conn.has(serial, topic)) => {}
-            () = take_turn => {}
+            () = self.until(|conn| conn.is_over() || !conn.has(serial, topic)) => None,
+            done = work => Some(done),
         }
     }
 

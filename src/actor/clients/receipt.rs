@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use crate::feed::Cursor;
+use crate::feed::{Cursor, TopicId};
 use crate::wire::message::{self, Refusal};
 
 use super::connection::Conn;
@@ -14,8 +14,34 @@ use super::subscription::named;
 use crate::actor::message::{AwaitReceipt, SubscriptionKey};
 
 impl ShardState {
-    /// Whether the subscription is live, or is none: then there is nothing to wait for. Else a `pong` follows when it is.
-    pub(in crate::actor) fn ping(&self, conn: &Conn, id: &str) -> bool {
+    /// Whether the subscription is live, or is none: then there is nothing to wait for. Else a `pong` follows when it is. One of a
+    /// window is asked about at the hub: it has to be exact for everything that is committed by now.
+    pub(in crate::actor) fn ping(&self, slot: usize, conn: &Conn, id: &str) -> bool {
+        let derived = {
+            let subscriptions = conn.subscriptions().borrow();
+            let place = named(&subscriptions, id);
+            place.and_then(|place| {
+                Some((subscriptions[place].serial, subscriptions[place].derived()?))
+            })
+        };
+        if let Some((serial, topic)) = derived {
+            self.await_now(SubscriptionKey { slot, serial }, topic);
+            return false;
+        }
+        self.is_there(conn, id)
+    }
+
+    /// The hub says when the window, or the counts, of a subscription are exact for everything that is committed by now.
+    pub(super) fn await_now(&self, key: SubscriptionKey, topic: TopicId) {
+        self.hub.do_send(AwaitReceipt {
+            shard: self.id,
+            key,
+            cursor: None,
+            derived: Some(topic),
+        });
+    }
+
+    fn is_there(&self, conn: &Conn, id: &str) -> bool {
         let mut subscriptions = conn.subscriptions().borrow_mut();
         let Some(place) = named(&subscriptions, id) else {
             return true;
@@ -39,11 +65,13 @@ impl ShardState {
         let Some(place) = named(&subscriptions, id) else {
             return true;
         };
-        let serial = subscriptions[place].serial;
+        let subscription = &subscriptions[place];
+        let serial = subscription.serial;
         self.hub.do_send(AwaitReceipt {
             shard: self.id,
             key: SubscriptionKey { slot, serial },
-            cursor,
+            cursor: Some(cursor),
+            derived: subscription.derived(),
         });
         false
     }
@@ -75,7 +103,8 @@ impl ShardState {
                 self.hub.do_send(AwaitReceipt {
                     shard: self.id,
                     key,
-                    cursor: cursor.clone(),
+                    cursor: Some(cursor.clone()),
+                    derived: subscription.derived(),
                 });
             }
         }
@@ -87,11 +116,18 @@ impl ShardState {
         let state = self.clone();
         actix_rt::spawn(async move {
             match state.refresh_request.fresh(&query).await {
-                Ok(Some(cursor)) => state.hub.do_send(AwaitReceipt {
-                    shard: state.id,
-                    key,
-                    cursor,
-                }),
+                Ok(Some(cursor)) => {
+                    let found = state.find(key);
+                    let derived = found.and_then(|(conn, place)| {
+                        conn.subscriptions().borrow()[place].derived()
+                    });
+                    state.hub.do_send(AwaitReceipt {
+                        shard: state.id,
+                        key,
+                        cursor: Some(cursor),
+                        derived,
+                    });
+                }
                 Ok(None) => state.answer_receipt(key),
                 Err((code, why)) => state.tell_no_receipt(key, code, &why),
             }
@@ -120,7 +156,7 @@ impl ShardState {
             return;
         };
         let id = conn.subscriptions().borrow()[place].id.clone();
-        if self.ping(&conn, &id) {
+        if self.is_there(&conn, &id) {
             self.reply(&conn, message::pong(Some(&id)));
         }
     }

@@ -24,7 +24,7 @@ use super::connection::{Conn, Wrote};
 use super::subscription::{State, Subscription, named};
 use crate::actor::admission::rates::Rates;
 use crate::actor::hub::Hub;
-use crate::actor::message::{Left, ShardId, Subscribe, SubscriptionKey};
+use crate::actor::message::{Left, Reached, ShardId, Subscribe, SubscriptionKey};
 use crate::actor::refresh_request::RefreshRequest;
 use crate::actor::transport::shared_frame::deflated;
 use crate::actor::transport::socket::Socket;
@@ -60,7 +60,7 @@ pub struct ShardState {
     pub(in crate::actor) left: RefCell<HashMap<TopicId, usize>>,
     pub(in crate::actor) backlog: RefCell<Backlog>,
     /// Everything up to here has been flushed; none in the middle of a flush or of a batch, and before the first one.
-    pub(in crate::actor) reached: RefCell<Option<Arc<str>>>,
+    pub(in crate::actor) reached: RefCell<Option<Reached>>,
     /// The first segment of the flushes that are running. A socket has been offered all before it.
     flushing_from: Cell<Option<u64>>,
     /// How many sockets are full.
@@ -114,9 +114,14 @@ impl ShardState {
         self.backlog.borrow().head()
     }
 
-    /// Where those clients stand that have everything, see [`Self::has_everything`]; none in the middle of a batch.
-    pub fn reached(&self) -> Option<Arc<str>> {
-        self.reached.borrow().clone()
+    /// Where a client stands that has everything, see [`Self::has_everything`]; none in the middle of a batch, and while a window
+    /// that it follows is about to change.
+    pub fn reached(&self, conn: &Conn) -> Option<Arc<str>> {
+        let reached = self.reached.borrow();
+        let reached = reached
+            .as_ref()
+            .filter(|reached| !conn.follows(&reached.stale));
+        reached.map(|reached| reached.cursor.clone())
     }
 
     /// Whether all that was flushed has been written to a client's socket, and its subscriptions are live: there is no
@@ -260,6 +265,7 @@ impl ShardState {
             is_cancelled: false,
             wants_snapshot,
             conflates,
+            is_derived: false,
         });
         self.metrics.subscriptions.inc();
         Ok(())
@@ -358,7 +364,7 @@ impl ShardState {
     }
 
     /// The last flush that had begun has ended.
-    pub(in crate::actor) fn end_flush(&self, cursor: Option<Arc<str>>) {
+    pub(in crate::actor) fn end_flush(&self, cursor: Option<Reached>) {
         self.flushing_from.set(None);
         self.reached.replace(cursor);
     }

@@ -80,16 +80,28 @@ impl ShardState {
         let joined = &mut subscriptions[place];
         // A stream can't ask, so it is told each time.
         let is_awaited = take(&mut joined.is_awaited) || conn.socket().is_one_way();
+        let (is_derived, is_one_way) = (joined.is_derived, conn.socket().is_one_way());
         let pong = is_awaited.then(|| message::pong(Some(&joined.id)));
         drop(subscriptions);
-        if let Some(pong) = pong {
-            self.reply(&conn, pong);
+        match pong {
+            // What was committed before the question may not be there yet.
+            Some(_) if is_derived && !is_one_way => self.await_now(key, topic),
+            Some(pong) => self.reply(&conn, pong),
+            None => {}
         }
     }
 
     /// Writes the last of what a client has missed.
     fn give(&self, conn: &Conn, topic: TopicId, missed: Missed) -> Result<(), Unfit> {
-        let Missed { rows, view, cursor } = missed;
+        let (rows, view, cursor) = match missed {
+            Missed::Rows { rows, view, cursor } => (rows, view, cursor),
+            Missed::Frames(frames) => {
+                for frame in frames {
+                    self.reply(conn, frame);
+                }
+                return Ok(());
+            }
+        };
         let mut encoder = Encoder::new(topic, view, cursor);
         let mut frames = Vec::new();
         for row in rows {
@@ -115,7 +127,13 @@ impl ShardState {
         }
         {
             let mut subscriptions = conn.subscriptions().borrow_mut();
-            subscriptions[place].state = State::CatchingUp(topic);
+            let subscription = &mut subscriptions[place];
+            subscription.state = State::CatchingUp(topic);
+            if started.view.derivation.is_some() {
+                // The newest of each key is all that it ever gets. With a cursor it begins anew, and needs the rows.
+                (subscription.is_derived, subscription.conflates) = (true, false);
+                subscription.wants_snapshot |= started.wanted.since.is_some();
+            }
         }
         Some((conn, started))
     }

@@ -25,6 +25,8 @@ pub struct Subscription {
     /// Whether it catches up from its first frame on that the socket does not take: the newest change of each key is
     /// enough for it.
     pub conflates: bool,
+    /// Whether it follows a window, or counts. Known when it has a topic.
+    pub is_derived: bool,
 }
 
 /// How far a subscription has got.
@@ -62,6 +64,11 @@ impl Subscription {
                 Some(topic)
             }
         }
+    }
+
+    /// Its topic, if it has joined it and that is a window, or counts.
+    pub fn derived(&self) -> Option<TopicId> {
+        self.topic().filter(|_| self.is_derived && self.is_joined())
     }
 
     /// Whether it has joined its topic.

@@ -9,6 +9,7 @@ use crate::feed::{Change, Cursor, Newest, Op, Projection, Table, TopicId};
 use crate::limits::{BATCH_TEXT_BYTES_MAX, CHUNK_BYTES, PATTERN_COST};
 use crate::wire::message::Changes;
 
+use super::derived::DerivedTopics;
 use super::topics::Topics;
 use super::turns::{Asking, Bounds, Step};
 use crate::actor::message::{BatchPosition, TopicFrame};
@@ -87,6 +88,7 @@ impl Batch {
     pub fn add(
         &mut self,
         topics: &Topics,
+        derived: &mut DerivedTopics,
         table: &Table,
         change: &Change,
         asking: &mut Asking,
@@ -122,8 +124,16 @@ impl Batch {
                 (Some(_), none) => view.shape(none.insert(open()?)).map_err(|_| Unfit)?,
             };
             let cost = view.filter.as_ref().map_or(0, |filter| filter.cost());
-            if let Some(shape) = shape {
-                self.show(topics, topic, &mut texts, shape)?;
+            match (shape, &view.derivation) {
+                (None, _) => {}
+                (Some(shape), None) => self.show(topics, topic, &mut texts, shape)?,
+                (Some(shape), Some(_)) => {
+                    let opened = match &mut opened {
+                        Some(opened) => opened,
+                        none => none.insert(open()?),
+                    };
+                    derived.take(topic, view, change, shape, opened)?;
+                }
             }
             // The clock is not asked for each of ten thousand cheap ones.
             checks += 1;

@@ -71,7 +71,7 @@ impl Hub {
                 self.window.close(next.clone());
                 self.answered = self.answered.max(asked);
                 self.set_cursor(next);
-                (frames, Some(self.cursor_text.clone()))
+                (frames, self.reached())
             }
         };
         self.metrics.window_bytes.set(self.window.bytes() as i64);
@@ -150,8 +150,9 @@ impl Hub {
                 };
                 self.metrics.changes.get_or_create(&labels).inc();
             }
+            let (topics, derived) = (&self.topics, &mut self.derived);
             let added = match &mut self.batch {
-                Some(batch) => batch.add(&self.topics, table, change, &mut turn.asking, bounds),
+                Some(batch) => batch.add(topics, derived, table, change, &mut turn.asking, bounds),
                 None => Ok(Step::Done),
             };
             match added {
@@ -230,6 +231,7 @@ impl Hub {
         if let Some(table) = self.catalog.get(rel).cloned() {
             self.check_policies(&table);
             let broken = self.topics.describe(&table);
+            self.derived.describe(self.topics.ids(rel));
             self.break_streams(&broken, ResetReason::Schema);
         }
         stale
@@ -255,7 +257,7 @@ impl Hub {
         self.break_streams(&ids, reason);
     }
 
-    fn break_streams(&mut self, ids: &[TopicId], reason: ResetReason) {
+    pub(super) fn break_streams(&mut self, ids: &[TopicId], reason: ResetReason) {
         let cursor = self
             .batch
             .as_ref()
@@ -267,12 +269,13 @@ impl Hub {
             if let Some(batch) = &mut self.batch {
                 batch.mute(topic);
             }
+            self.derived.restart(topic);
             for shard in affected.shards {
                 let reset = Reset {
                     topic,
                     reason,
                     asked: affected.asked.clone(),
-                    is_void: affected.is_void,
+                    is_void: affected.is_void || affected.is_derived,
                     cursor: cursor.clone(),
                 };
                 self.tell(shard, reset);
@@ -290,12 +293,14 @@ impl Hub {
                 self.tell(shard, Retire { topic });
             }
             self.topics.remove(topic);
+            self.derived.remove(topic);
         }
+        self.derived.measure(&self.metrics);
         self.metrics.topics.set(self.topics.len() as i64);
     }
 
     /// Sends frames to the shards that have subscribers of them.
-    pub(super) fn push(&self, frames: Vec<TopicFrame>, cursor: Option<&Arc<str>>, sent: &mut Sent) {
+    pub(super) fn push(&self, frames: Vec<TopicFrame>, cursor: Option<&Reached>, sent: &mut Sent) {
         let mut by_shard: HashMap<ShardId, Vec<TopicFrame>> = HashMap::new();
         for frame in frames {
             for shard in self.topics.shards(frame.topic) {

@@ -9,10 +9,13 @@ use actix::prelude::*;
 
 use crate::auth::Viewer;
 use crate::feed::filter::Filter;
-use crate::feed::{Catalog, ChangeBuilder, Cursor, Right, Subject, Table, View, Window};
+use crate::feed::{
+    Catalog, ChangeBuilder, Cursor, Derivation, Right, Subject, Table, View, Window,
+};
 use crate::health::{Health, Part};
 use crate::limits::{HUB_MAILBOX_MAX, STATEMENT_KEYS_MAX, WINDOW_BYTES_MAX};
 use crate::metrics::Metrics;
+use crate::store::History;
 use crate::wire::message::{BROKEN_CLAIM, Refusal, Subscribe as Wanted};
 
 use crate::actor::message::TopicRequest;
@@ -21,6 +24,8 @@ use crate::actor::poll_request::PollRequest;
 
 mod batch;
 mod budget;
+mod derivation;
+mod derived;
 mod follow;
 mod index;
 mod receipts;
@@ -30,6 +35,7 @@ mod topics;
 mod turns;
 
 use batch::Batch;
+use derived::DerivedTopics;
 use receipts::Receipts;
 use recent::Looks;
 use resume::Pending;
@@ -67,6 +73,10 @@ pub struct Hub {
     /// What came while the listener was away, or in the middle of a batch, or is ahead of the hub.
     pending: VecDeque<Pending>,
     receipts: Receipts,
+    /// The windows and counts that are followed.
+    derived: DerivedTopics,
+    /// Where tasks read them.
+    history: History,
 }
 
 impl Hub {
@@ -76,8 +86,11 @@ impl Hub {
         metrics: Arc<Metrics>,
         health: Arc<Health>,
         poll_request: Arc<PollRequest>,
+        history: History,
     ) -> Self {
         Self {
+            derived: DerivedTopics::default(),
+            history,
             poll_request,
             answered: 0,
             looks: Looks::default(),
@@ -120,11 +133,21 @@ impl Hub {
             return;
         }
         self.cursor_is_told = true;
-        for shard in self.shards.values() {
-            shard.tell(Advance {
-                cursor: self.cursor_text.clone(),
-            });
+        if let Some(cursor) = self.reached() {
+            for shard in self.shards.values() {
+                let cursor = cursor.clone();
+                shard.tell(Advance { cursor });
+            }
         }
+    }
+
+    /// Up to where everything has been pushed; none in the middle of a batch, and before the first one.
+    fn reached(&self) -> Option<Reached> {
+        let is_between = self.batch.is_none() && self.cursor.is_some();
+        is_between.then(|| Reached {
+            cursor: self.cursor_text.clone(),
+            stale: self.derived.stale(),
+        })
     }
 
     /// What a subscription is about. A table that its principal may not see is as unknown as one that does not exist.
@@ -150,12 +173,10 @@ impl Hub {
             );
             Refusal::of(&wanted.id, UNKNOWN_TABLE, message)
         })?;
-        if let Some(name) = wanted
-            .columns
-            .iter()
-            .flatten()
-            .find(|name| !table.has_column(name))
-        {
+        let derivation = derivation::of(wanted, table)?;
+        let counts = matches!(derivation, Some(Derivation::Counts(_)));
+        let mut named = wanted.columns.iter().flatten().filter(|_| !counts);
+        if let Some(name) = named.find(|name| !table.has_column(name)) {
             let message = format!("the table {} has no column {name:?}", table.quoted);
             let refusal = Refusal::of(&wanted.id, "unknown_column", message);
             return Err(refusal.at("columns"));
@@ -174,16 +195,18 @@ impl Hub {
             }
             None => None,
         };
-        if wanted.conflate && table.key.is_empty() {
+        if wanted.conflate && derivation.is_none() && table.key.is_empty() {
             let message = format!(
                 "the table {} has no primary key, so there is no newest change of each key",
                 table.quoted
             );
             return Err(Refusal::of(&wanted.id, "no_key", message).at("conflate"));
         }
-        let (columns, conflates) = (wanted.columns.clone(), wanted.conflate);
+        // Of a window, and of counts, only the newest is ever told.
+        let conflates = wanted.conflate && derivation.is_none();
+        let columns = wanted.columns.clone();
         let subject = Subject::new(table.rel, columns, filter, grant, conflates);
-        Ok((table.clone(), subject))
+        Ok((table.clone(), subject.deriving(derivation)))
     }
 }
 
@@ -205,10 +228,8 @@ impl Handler<Attach> for Hub {
     type Result = ();
 
     fn handle(&mut self, attach: Attach, _: &mut Self::Context) {
-        if self.batch.is_none() && self.cursor.is_some() {
-            attach.shard.tell(Advance {
-                cursor: self.cursor_text.clone(),
-            });
+        if let Some(cursor) = self.reached() {
+            attach.shard.tell(Advance { cursor });
         }
         self.shards.insert(attach.id, attach.shard);
     }
@@ -217,13 +238,13 @@ impl Handler<Attach> for Hub {
 impl Handler<Live> for Hub {
     type Result = ();
 
-    fn handle(&mut self, live: Live, _: &mut Self::Context) {
+    fn handle(&mut self, live: Live, ctx: &mut Self::Context) {
         if live.broken.is_some() {
             (self.batch, self.work) = (None, None);
             self.builder = ChangeBuilder::new(STATEMENT_KEYS_MAX);
             self.catalog.clear();
         }
-        self.finish_work();
+        self.finish_work(ctx);
         // The listener gives up its old cursor a moment later than the hub, which must not go back to it.
         let is_behind = |own: &Arc<Cursor>| !live.cursor.snapshot.covers(&own.snapshot);
         if live.broken.is_some()
@@ -252,6 +273,7 @@ impl Handler<Live> for Hub {
         }
         self.answer_pending();
         self.answer_receipts();
+        self.settle_derived(ctx);
         self.advance();
     }
 }
@@ -348,8 +370,12 @@ impl Handler<Left> for Hub {
     fn handle(&mut self, left: Left, _: &mut Self::Context) {
         for (topic, count) in left.topics {
             self.topics.leave(topic, left.shard, count);
+            if !self.topics.has(topic) {
+                self.derived.remove(topic);
+            }
         }
         self.metrics.topics.set(self.topics.len() as i64);
+        self.derived.measure(&self.metrics);
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::feed::{Cursor, LogRow, TopicId, View};
 use crate::limits::{PENDING_SUBSCRIPTIONS_MAX, PIECE_BYTES};
+use crate::store::history::Asker;
 use crate::wire::message::{self, Refusal, ResetReason};
 
 use super::budget::Exceeded;
@@ -128,7 +129,13 @@ impl Hub {
             }
             Err(refusal) => return self.tell(shard, Refused { key, refusal }),
         };
+        if subject.derivation.is_some() && wanted.since.is_some() {
+            // It begins anew, with its rows.
+            Arc::make_mut(&mut subscribe.wanted).snapshot = true;
+        }
+        let wanted = &subscribe.wanted;
         let reason = match (place, &wanted.since) {
+            _ if subject.derivation.is_some() => None,
             (Some(Standing::Nowhere), _) => Some(ResetReason::Epoch),
             // Captured only since then, or by another key.
             (_, Some(since)) if !since.snapshot.sees(table.since) => Some(ResetReason::Schema),
@@ -148,14 +155,15 @@ impl Hub {
         }
         let Subscribe { wanted, alone, .. } = &subscribe;
         let (wanted, alone) = (wanted.clone(), *alone);
+        let derives = subject.derivation.is_some();
         let sub = subscribe.viewer.principal().map(|p| p.sub.as_str());
         let joined = self.topics.join(subject, &table, shard, alone, sub);
         let topic = match joined {
             Ok(topic) => topic,
             Err(Exceeded(limit)) => {
                 self.metrics.limit(limit);
-                let why = "too many different subscriptions, or filters that cost too much to ask: use fewer conditions, and \
-                    fewer patterns (like, ilike), or end other subscriptions";
+                let why = "too many different subscriptions, windows or counts, or filters that cost too much to ask: use fewer \
+                    conditions, and fewer patterns (like, ilike), or end other subscriptions";
                 let refusal = Refusal::of(&wanted.id, "too_dear", why).at("filter");
                 return self.tell(shard, Refused { key, refusal });
             }
@@ -164,7 +172,23 @@ impl Hub {
         let Some((view, (breaks, _))) = self.topics.view(topic) else {
             return;
         };
-        let subscribed = |cursor: &str| message::subscribed(&wanted.id, topic, &table, cursor);
+        if derives {
+            self.derived.open(topic, || match sub {
+                Some(sub) => Asker::Name(sub.into()),
+                // Each for itself: one that takes long is in no other's way.
+                None => Asker::Name(format!("window {topic}").into()),
+            });
+            let started = Started {
+                key,
+                topic,
+                breaks,
+                view,
+                wanted,
+            };
+            return self.tell(shard, started);
+        }
+        let subscribed =
+            |cursor: &str| message::subscribed(&wanted.id, topic, &table, &table.key, cursor);
         let joined = |reply, missed| Joined {
             key,
             topic,
@@ -179,7 +203,7 @@ impl Hub {
             Some(since) if let Some(rows) = self.rest_for(topic, since) => {
                 self.metrics.resumed("window");
                 let cursor = self.cursor_text.clone();
-                let missed = Missed { rows, view, cursor };
+                let missed = Missed::Rows { rows, view, cursor };
                 self.tell(shard, joined(subscribed(&since.to_string()), Some(missed)));
             }
             _ => self.tell(
@@ -270,7 +294,7 @@ impl Hub {
             key: replay.key,
             topic: replay.topic,
             reply: None,
-            missed: Some(Missed {
+            missed: Some(Missed::Rows {
                 rows: piece.rows,
                 view,
                 cursor,

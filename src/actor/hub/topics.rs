@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::feed::catalog::Oid;
 use crate::feed::filter::Filter;
 use crate::feed::topic::Anew;
-use crate::feed::{Subject, Table, TopicId, View};
+use crate::feed::{Derivation, Subject, Table, TopicId, View};
 use crate::wire::message::ResetReason;
 
-use super::budget::{Budget, Exceeded};
+use super::budget::{Budget, Cost, Exceeded};
 use super::index::Index;
 use crate::actor::message::{ShardId, TopicRequest};
 
@@ -29,7 +29,12 @@ struct Topic {
 impl Topic {
     fn asked(&self) -> TopicRequest {
         let filter = self.subject.filter.as_ref();
+        let window = match self.subject.derivation.as_deref() {
+            Some(Derivation::Window(spec)) => Some(spec.clone()),
+            Some(Derivation::Counts(_)) | None => None,
+        };
         TopicRequest {
+            window,
             table: self.view.table.clone(),
             columns: self.subject.columns.clone(),
             filter: filter.map(|filter| filter.expr().clone()),
@@ -47,6 +52,8 @@ pub struct Affected {
     pub asked: TopicRequest,
     /// Whether what they asked for can't be had any more.
     pub is_void: bool,
+    /// Whether it is a window, or counts: its stream does not go on, its subscribers ask again.
+    pub is_derived: bool,
     /// The shards that have subscribers of it.
     pub shards: Vec<ShardId>,
 }
@@ -89,7 +96,10 @@ impl Topics {
         let is_there = !alone && self.by_subject.contains_key(&subject);
         let cost = |filter: &Option<_>| filter.as_ref().map_or(0, |f: &Arc<Filter>| f.cost());
         let rows = subject.grant.as_ref().map_or(0, |grant| cost(&grant.rows));
-        let cost = cost(&subject.filter) + rows;
+        let cost = Cost {
+            filter: cost(&subject.filter) + rows,
+            is_derived: subject.derivation.is_some(),
+        };
         if !is_there {
             self.budget.admit(sub, cost)?;
         }
@@ -137,6 +147,11 @@ impl Topics {
         }
     }
 
+    /// Whether it still has subscribers.
+    pub fn has(&self, id: TopicId) -> bool {
+        self.topics.contains_key(&id)
+    }
+
     /// Forgets a topic.
     pub fn remove(&mut self, id: TopicId) {
         let Some(topic) = self.topics.remove(&id) else {
@@ -181,6 +196,7 @@ impl Topics {
                 topic: *id,
                 asked: topic.asked(),
                 is_void: topic.is_void,
+                is_derived: topic.view.derivation.is_some(),
                 shards: topic.shards.keys().copied().collect(),
             })
         };
@@ -232,8 +248,7 @@ impl Topics {
                 continue;
             };
             let old = &topic.view.table;
-            let columns = topic.subject.columns.as_deref().unwrap_or_default();
-            let is_gone = columns.iter().any(|name| !table.has_column(name));
+            let is_gone = !topic.subject.names_columns_of(table);
             breaks_all |= is_gone || old.key != table.key || old.since != table.since;
             if !topic.is_void {
                 group.index.remove(*id, topic.view.filter.as_deref());

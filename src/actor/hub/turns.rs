@@ -100,7 +100,7 @@ impl Hub {
         chunk: Chunk,
         ctx: &mut <Self as Actor>::Context,
     ) -> ResponseFuture<()> {
-        self.finish_work();
+        self.finish_work(ctx);
         self.open_batch(&chunk);
         let (done, taken) = oneshot::channel();
         self.work = Some(Work {
@@ -127,7 +127,7 @@ impl Hub {
             return;
         };
         match self.work_on(&mut work, Bounds::of_a_turn()) {
-            Step::Done => self.close(work),
+            Step::Done => self.close(work, ctx),
             Step::Late => {
                 self.metrics.limit("hub_turn");
                 self.work = Some(work);
@@ -147,10 +147,10 @@ impl Hub {
     }
 
     /// Ends what is under way at once: what comes now is about what is behind it.
-    pub(super) fn finish_work(&mut self) {
+    pub(super) fn finish_work(&mut self, ctx: &mut <Self as Actor>::Context) {
         if let Some(mut work) = self.work.take() {
             self.work_on(&mut work, Bounds::none());
-            self.close(work);
+            self.close(work, ctx);
         }
     }
 
@@ -171,7 +171,7 @@ impl Hub {
         }
     }
 
-    fn close(&mut self, mut work: Work) {
+    fn close(&mut self, mut work: Work, ctx: &mut <Self as Actor>::Context) {
         self.end_chunk(
             work.next,
             work.last,
@@ -183,6 +183,7 @@ impl Hub {
         let _ = work.done.send(work.turn.sent);
         if work.last {
             self.answer_pending();
+            self.settle_derived(ctx);
         }
     }
 }

@@ -7,6 +7,7 @@ use actix::prelude::*;
 
 use crate::auth::Viewer;
 use crate::feed::catalog::Oid;
+use crate::feed::derived::Entry;
 use crate::feed::window::Piece;
 use crate::feed::{Catalog, Cursor, LogRow, Rest, Table, TopicId, View};
 use crate::wire::message::{Refusal, ResetReason, Subscribe as Wanted};
@@ -164,8 +165,51 @@ pub struct AwaitReceipt {
     pub shard: ShardId,
     /// Which.
     pub key: SubscriptionKey,
-    /// The cursor.
-    pub cursor: Cursor,
+    /// The cursor; none for everything that is committed by now.
+    pub cursor: Option<Cursor>,
+    /// The topic, if it is a window or counts.
+    pub derived: Option<TopicId>,
+}
+
+/// A subscription asks what its window shows, or its counts. Answered when they have been read.
+#[derive(Message)]
+#[rtype(result = "ShownNow")]
+pub struct ShowDerived {
+    /// Its topic.
+    pub topic: TopicId,
+    /// See [`Replay::breaks`].
+    pub breaks: u64,
+}
+
+/// What a window shows, or counts.
+#[derive(Debug)]
+pub enum ShownNow {
+    /// These rows, at the cursor that follows.
+    Rows(Arc<[Arc<Entry>]>, Arc<str>, Arc<Cursor>),
+    /// It has to begin anew.
+    Broken(ResetReason),
+    /// The table is not watched any more.
+    Gone,
+    /// They can't be had.
+    Refused(Refusal),
+}
+
+/// A subscription has been shown rows, and joins its topic. Answered with [`Next::Joined`], [`Next::Broken`] or [`Next::Gone`].
+#[derive(Debug, Message)]
+#[rtype(result = "Next")]
+pub struct JoinDerived {
+    /// Where the session is.
+    pub shard: ShardId,
+    /// Which one, and which of its subscriptions.
+    pub key: SubscriptionKey,
+    /// Its topic.
+    pub topic: TopicId,
+    /// See [`Replay::breaks`].
+    pub breaks: u64,
+    /// What it was shown.
+    pub has: Arc<[Arc<Entry>]>,
+    /// What it asked for.
+    pub wanted: Arc<Wanted>,
 }
 
 /// Everything up to the cursor of an [`AwaitReceipt`] has been pushed.

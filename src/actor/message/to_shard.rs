@@ -17,7 +17,16 @@ pub struct Push {
     /// In the order in which they leave.
     pub frames: Vec<TopicFrame>,
     /// The cursor after the batch, if it ends here.
-    pub cursor: Option<Arc<str>>,
+    pub cursor: Option<Reached>,
+}
+
+/// Up to where everything has been pushed.
+#[derive(Clone, Debug)]
+pub struct Reached {
+    /// The cursor.
+    pub cursor: Arc<str>,
+    /// The windows and counts that are behind it.
+    pub stale: Arc<[TopicId]>,
 }
 
 /// All batches up to this cursor have been pushed.
@@ -25,7 +34,7 @@ pub struct Push {
 #[rtype(result = "()")]
 pub struct Advance {
     /// For heartbeats.
-    pub cursor: Arc<str>,
+    pub cursor: Reached,
 }
 
 /// A subscription belongs to a topic from here on.
@@ -46,13 +55,18 @@ pub struct Joined {
 
 /// The last of what a client has missed: all of it, up to the place where its topic goes on.
 #[derive(Debug)]
-pub struct Missed {
-    /// In the order of `seq`.
-    pub rows: Vec<LogRow>,
-    /// How they are shown.
-    pub view: View,
-    /// The cursor after them.
-    pub cursor: Arc<str>,
+pub enum Missed {
+    /// Rows of the log.
+    Rows {
+        /// In the order of `seq`.
+        rows: Vec<LogRow>,
+        /// How they are shown.
+        view: View,
+        /// The cursor after them.
+        cursor: Arc<str>,
+    },
+    /// Whole messages.
+    Frames(Vec<Bytes>),
 }
 
 /// A subscription has a topic, but it has to catch up before it joins it.

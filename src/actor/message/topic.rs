@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::actor::transport::shared_frame::SharedFrame;
-use crate::feed::{Cursor, Expr, Table, TopicId};
+use crate::feed::{Cursor, Expr, Table, TopicId, WindowSpec};
 use crate::wire::message::Subscribe as Wanted;
 
 /// What the subscribers of a topic have asked for, so that it can be asked for again.
@@ -17,6 +17,8 @@ pub struct TopicRequest {
     pub filter: Option<Arc<Expr>>,
     /// Whether the newest change of each key is enough.
     pub conflate: bool,
+    /// Only the first rows in an order.
+    pub window: Option<WindowSpec>,
 }
 
 impl TopicRequest {
@@ -30,6 +32,7 @@ impl TopicRequest {
             since: None,
             snapshot,
             conflate: self.conflate,
+            window: self.window.clone(),
         })
     }
 }

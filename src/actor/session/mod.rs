@@ -82,7 +82,7 @@ impl Session {
                 }
             }
             Ok(ClientMessage::Ping(Some(id), None)) => {
-                if self.shard.ping(&self.conn, &id) {
+                if self.shard.ping(self.slot, &self.conn, &id) {
                     ctx.write(message::pong(Some(&id)));
                 }
             }

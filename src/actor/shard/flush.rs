@@ -2,14 +2,13 @@
 //! pings and new clients have their turn while many thousand sockets are written.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::coalesce::{Group, join};
 use crate::actor::clients::backlog::Segment;
 use crate::actor::clients::connection::Conn;
 use crate::actor::clients::state::ShardState;
-use crate::actor::message::TopicFrame;
+use crate::actor::message::{Reached, TopicFrame};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -23,7 +22,7 @@ pub(super) struct Flush {
     /// the fewest is the last one, and the first to be written: a small one does not wait for a large one.
     left: Vec<(usize, Vec<usize>)>,
     /// Everything up to here has been written when it ends; none in the middle of a batch.
-    pub cursor: Option<Arc<str>>,
+    pub cursor: Option<Reached>,
 }
 
 impl Flush {
@@ -31,7 +30,7 @@ impl Flush {
     pub fn begin(
         id: u64,
         pending: &mut Vec<TopicFrame>,
-        cursor: Option<Arc<str>>,
+        cursor: Option<Reached>,
         state: &ShardState,
     ) -> Self {
         let (topics, conns) = (state.topics.borrow(), state.conns.borrow());
@@ -135,6 +134,7 @@ fn age_s(at_us: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
 
     use actix::Actor as _;
@@ -170,6 +170,7 @@ mod tests {
                 Arc::default(),
                 Arc::default(),
                 Arc::default(),
+                history.clone(),
             )
             .start();
             let rates = Arc::new(Rates::new(Default::default(), Arc::default()));
@@ -197,6 +198,7 @@ mod tests {
                 is_cancelled: false,
                 wants_snapshot: false,
                 conflates: false,
+                is_derived: false,
             });
             state.topics.borrow_mut().insert(TopicId(1), vec![slot]);
             Self {
@@ -285,5 +287,18 @@ mod tests {
         assert!(flush.write(usize::MAX, &bench.state));
         bench.state.end_flush(None);
         assert_eq!(bench.read(), "changes reply ");
+    }
+
+    #[actix_rt::test]
+    async fn client_of_a_window_that_is_about_to_change_has_not_reached_the_cursor() {
+        let bench = Bench::new();
+        for (stale, expected) in [(1, None), (2, Some("C"))] {
+            bench.state.end_flush(Some(Reached {
+                cursor: "C".into(),
+                stale: [TopicId(stale)].into(),
+            }));
+            let reached = bench.state.reached(&bench.conn);
+            assert_eq!(reached.as_deref(), expected, "t{stale} is stale");
+        }
     }
 }

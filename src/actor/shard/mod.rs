@@ -50,7 +50,7 @@ pub struct Shard {
     /// A tick has come in the middle of a flush.
     tick_is_due: bool,
     /// Everything up to here has been pushed; none in the middle of a batch, and before the first one.
-    cursor: Option<Arc<str>>,
+    cursor: Option<Reached>,
     ticks: u64,
     /// Slow sockets and bytes of backlog, as of the last tick.
     reported: (i64, i64),
@@ -185,8 +185,11 @@ impl Shard {
         let (now, head) = (state.now(), state.head());
         self.ticks += 1;
         let period = HEARTBEAT.as_secs();
-        let heartbeat = message::heartbeat(state.reached().as_deref());
-        // A cursor would hold for all subscriptions of a socket, and one that catches up is not there yet.
+        let reached = state.reached.borrow().clone();
+        let heartbeat = message::heartbeat(reached.as_ref().map(|reached| &*reached.cursor));
+        let stale = reached.map(|reached| reached.stale).unwrap_or_default();
+        // A cursor would hold for all subscriptions of a socket, and one that catches up is not there yet, nor is a window that
+        // is about to change.
         let only_ping = message::heartbeat(None);
         for (slot, conn) in state.conns.borrow().iter() {
             if let Some((segment, _)) = conn.place() {
@@ -206,7 +209,7 @@ impl Shard {
                 && !conn.is_blocked()
                 && !conn.is_anonymous()
             {
-                let heartbeat = match conn.is_catching_up() {
+                let heartbeat = match conn.is_catching_up() || conn.follows(&stale) {
                     true => &only_ping,
                     false => &heartbeat,
                 };

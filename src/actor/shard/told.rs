@@ -101,10 +101,10 @@ impl Shard {
                     continue;
                 }
                 state.reply(&conn, message::reset(id, reset.reason));
-                state.reply(
-                    &conn,
-                    message::subscribed(id, reset.topic, &reset.asked.table, &reset.cursor),
-                );
+                let table = &reset.asked.table;
+                let subscribed =
+                    message::subscribed(id, reset.topic, table, &table.key, &reset.cursor);
+                state.reply(&conn, subscribed);
             }
             for (key, wanted) in again {
                 state.restart(key, reset.reason, wanted);

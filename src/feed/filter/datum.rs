@@ -148,6 +148,20 @@ impl<'a> Datum<'a> {
     }
 }
 
+impl Datum<'_> {
+    /// The same, of nothing borrowed.
+    pub fn to_static(&self) -> Datum<'static> {
+        match self {
+            Self::Bool(is_so) => Datum::Bool(*is_so),
+            Self::Int(number) => Datum::Int(*number),
+            Self::Numeric(number) => Datum::Numeric(number.clone()),
+            Self::Text(text) => Datum::Text(Cow::Owned(text.clone().into_owned())),
+            Self::Bytes(bytes) => Datum::Bytes(bytes.clone()),
+            Self::Uuid(uuid) => Datum::Uuid(*uuid),
+        }
+    }
+}
+
 /// A JSON string, copied only if something in it is escaped.
 pub fn string(json: &str) -> Result<Cow<'_, str>, Unreadable> {
     let inner = json

@@ -144,6 +144,25 @@ impl Kind {
         }
     }
 
+    /// Whether values are in the order of PostgreSQL when they are compared here. The order of other collations, of labels, and
+    /// of all other types is known to the server only.
+    pub fn is_ordered(&self) -> bool {
+        match self {
+            Self::Text(collation, _) | Self::Bpchar(collation, _) => *collation == Collation::Bytes,
+            Self::Enum(_) | Self::Json | Self::Other => false,
+            _ => true,
+        }
+    }
+
+    /// Whether values that are equal here are equal for PostgreSQL, and the other way round.
+    pub fn is_comparable(&self) -> bool {
+        match self {
+            Self::Text(collation, _) | Self::Bpchar(collation, _) => *collation != Collation::Other,
+            Self::Json | Self::Other => false,
+            _ => true,
+        }
+    }
+
     /// The type that a value is given in SQL.
     pub fn sql(&self) -> &'static str {
         match self {

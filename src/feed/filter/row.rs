@@ -48,7 +48,7 @@ impl<'a> Row<'a> {
     ///
     /// # Errors
     /// If the row does not have the column.
-    pub(super) fn text(&self, column: usize) -> Result<&'a str, Unreadable> {
+    pub fn text(&self, column: usize) -> Result<&'a str, Unreadable> {
         self.texts.get(column).copied().flatten().ok_or(Unreadable)
     }
 

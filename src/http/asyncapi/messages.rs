@@ -6,7 +6,8 @@
 use serde_json::{Value, json};
 
 use crate::limits::{
-    SUBSCRIPTION_COLUMNS_MAX, SUBSCRIPTION_ID_BYTES_MAX, TABLE_NAME_BYTES_MAX, TOKEN_BYTES_MAX,
+    LIVE_WINDOW_ROWS_MAX, SUBSCRIPTION_COLUMNS_MAX, SUBSCRIPTION_ID_BYTES_MAX,
+    TABLE_NAME_BYTES_MAX, TOKEN_BYTES_MAX,
 };
 use crate::wire::message::{ResetReason, SUBPROTOCOL};
 
@@ -54,6 +55,17 @@ impl Message {
                 json!({"required": ["id"], "properties": {"id": {"type": "string"}}});
             schema["dependencies"] = json!({"cursor": {"anyOf": [is_none, is_about_one]}});
         }
+        if self.name == "subscribe" {
+            // A null is as if it were not there.
+            let with = |own: &str, other: &str, kind: &str| {
+                let is_none = json!({"properties": {own: {"type": "null"}}});
+                let is_both = json!({"required": [other], "properties": {other: {"type": kind}}});
+                json!({"anyOf": [is_none, is_both]})
+            };
+            schema["dependencies"] = json!({
+                "order": with("order", "limit", "integer"), "limit": with("limit", "order", "string"),
+            });
+        }
         schema
     }
 }
@@ -98,7 +110,7 @@ fn of_client() -> Vec<Message> {
     });
     let columns = json!({
         "type": ["array", "null"], "maxItems": SUBSCRIPTION_COLUMNS_MAX, "items": {"type": "string"},
-        "description": "The columns to see; the key is always among them. Without it all that may be seen.",
+        "description": "The columns to see; the key is always among them. Without it all that may be seen. With `count` the rows are counted by the others.",
     });
     vec![
         Message {
@@ -119,6 +131,11 @@ fn of_client() -> Vec<Message> {
                 "since": or_null(cursor("The last cursor that the client has: what it has missed comes.")),
                 "snapshot": flag("Whether the rows come as well, at the beginning without `since`, and after each `reset`."),
                 "conflate": flag("Whether of each key the newest change is enough."),
+                "order": or_null(text("With `limit`: only the first rows in this order, `placed_at.desc,id`.")),
+                "limit": {
+                    "type": ["integer", "null"], "minimum": 1, "maximum": LIVE_WINDOW_ROWS_MAX,
+                    "description": "How many rows. Only with `order`.",
+                },
             }),
             required: &["id", "table"],
             example: json!({
@@ -252,11 +269,7 @@ fn of_session() -> Vec<Message> {
 /// What is about one subscription, or one topic.
 fn of_subscription() -> Vec<Message> {
     let topic = text("What several subscriptions to the same share; a name for this process only.");
-    let reasons = [
-        ResetReason::Expired,
-        ResetReason::Epoch,
-        ResetReason::Schema,
-    ];
+    let reasons = ResetReason::ALL;
     let row = json!({"type": "object"});
     vec![
         said(
@@ -264,7 +277,7 @@ fn of_subscription() -> Vec<Message> {
             "The subscription is live: whatever commits from now on is seen.",
             json!({
                 "id": id(), "topic": topic, "table": text("As PostgreSQL quotes it."),
-                "key": {"type": "array", "items": {"type": "string"}, "description": "The columns of the primary key; empty without one."},
+                "key": {"type": "array", "items": {"type": "string"}, "description": "The columns of the primary key, of counts those that rows are counted by; empty without one."},
                 "cursor": cursor("Where the subscription goes on."),
             }),
             &["id", "topic", "table", "key", "cursor"],
@@ -321,14 +334,18 @@ pub fn change() -> Value {
     let row = |what: &str| json!({"type": "object", "description": what});
     json!({
         "type": "object",
-        "required": ["op", "key", "seq", "xid", "at"],
+        "required": ["op", "key"],
         "properties": {
             "op": {"enum": ["insert", "update", "delete", "truncate"]},
-            "cause": {"const": "update", "description": "The row has entered or left the filter by an update."},
+            "cause": {
+                "enum": ["update", "window"],
+                "description": "`update`: the row has entered or left the filter by an update. `window`: it has moved into the window or out of it.",
+            },
             "key": {"type": ["object", "null"], "description": "The primary key; null without one, and for `truncate`."},
             "row": row("`insert`, `update`: the row as it is now."),
             "old": row("`delete`: the row as it was, where the log has it."),
-            "seq": {"type": "integer", "description": "Names this change for ever, on every node."},
+            "index": {"type": "integer", "minimum": 0, "description": "Of a window: the row's place after this change."},
+            "seq": {"type": "integer", "description": "Names this change for ever, on every node. Windows and counts have neither this nor the next two."},
             "xid": {"type": "string", "pattern": "^[0-9]+$", "description": "The transaction."},
             "at": {"type": "string", "format": "date-time", "description": "When the transaction began."},
         },

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::feed::Table;
 use crate::feed::filter::Expr;
+use crate::feed::order::Sort;
 use crate::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
-use crate::store::history::Sort;
 
 use super::super::problem::Problem;
 use super::super::query::{self, refused};

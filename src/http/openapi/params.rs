@@ -13,8 +13,9 @@ use utoipa::openapi::{ObjectBuilder, Required};
 use super::super::items::list::SORTS;
 use crate::feed::filter::expr::{Is, Op};
 use crate::limits::{
-    CHANGES_DEFAULT, CHANGES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, LONG_POLL_WAIT_MAX_S,
-    PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, ROWS_DEFAULT, ROWS_MAX, TABLE_NAME_BYTES_MAX,
+    CHANGES_DEFAULT, CHANGES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, LIVE_WINDOW_ROWS_MAX,
+    LONG_POLL_WAIT_MAX_S, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, ROWS_DEFAULT, ROWS_MAX,
+    TABLE_NAME_BYTES_MAX,
 };
 
 use super::super::query::RESERVED;
@@ -64,12 +65,14 @@ params! {
     /// The query of `GET /api/changes`.
     ChangesQuery: {
         let limit = integer(1, Some(CHANGES_MAX as u64), Some(CHANGES_DEFAULT as u64));
-        let what = "How many changes there should be. The answer ends at the first end of a transaction at or behind it.";
+        let what = "How many changes there should be. The answer ends at the first end of a transaction at or behind it. With `order` \
+            the rows of the window, at most 1,000.";
         let wait = integer(0, Some(LONG_POLL_WAIT_MAX_S as u64), Some(0));
         let wait_what = "Seconds to wait for a change if there is none yet: a long poll. Only with `since`.";
         vec![
             table(ParameterIn::Query).required(Required::True).build(),
             since(),
+            order(),
             query("limit", what, limit, json!(100)).build(),
             query("wait", wait_what, wait, json!(30)).build(),
             columns(),
@@ -89,6 +92,8 @@ params! {
             columns(),
             since(),
             snapshot(),
+            order(),
+            window_limit(),
             filter(),
             last.build(),
             query("lastEventId", "The same as `Last-Event-ID`, where a polyfill can send no header.", string().pattern(Some(CURSOR_OR_NONE)).build().into(), json!(CURSOR_EXAMPLE)).build(),
@@ -101,7 +106,26 @@ params! {
         idempotency_key(),
     ];
     /// The query of `GET /ws`.
-    SocketQuery: vec![table(ParameterIn::Query).build(), columns(), since(), snapshot(), filter()];
+    SocketQuery: vec![table(ParameterIn::Query).build(), columns(), since(), snapshot(), order(), window_limit(), filter()];
+}
+
+/// The order of a window.
+fn order() -> Parameter {
+    let what = "With `limit`: only the first rows in this order are followed. As of `/api/tables/{table}/rows`.";
+    let order = string().min_length(Some(1)).build();
+    query("order", what, order.into(), json!("created_at.desc,id")).build()
+}
+
+/// How many rows a window has.
+fn window_limit() -> Parameter {
+    let limit = integer(1, Some(LIVE_WINDOW_ROWS_MAX as u64), None);
+    query(
+        "limit",
+        "The rows of the window. Only with `order`.",
+        limit,
+        json!(50),
+    )
+    .build()
 }
 
 fn rows_query() -> Vec<Parameter> {

@@ -126,6 +126,14 @@ pub struct Rows {
 /// A piece of a table's history.
 #[derive(Serialize, ToSchema)]
 pub struct Changes {
+    /// Of a window, or counts: what the client has is void, `rows` is what there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    reset: Option<&'static str>,
+    /// Of a window, or counts: all rows, where `since` does not tell which ones the client has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<Object>, required = false)]
+    rows: Option<Vec<Value>>,
     changes: Vec<Change>,
     /// Where this piece ends: the next `since`.
     cursor: &'static str,
@@ -149,14 +157,22 @@ pub struct Change {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object, required = false)]
     old: Option<Value>,
-    /// Names this change for ever. It does not rise from batch to batch.
-    seq: i64,
+    /// Of a window: the row's place after this change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    index: Option<usize>,
+    /// Names this change for ever. It does not rise from batch to batch. Windows and counts have neither this nor the next two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false)]
+    seq: Option<i64>,
     /// The transaction.
-    #[schema(pattern = "^[0-9]+$")]
-    xid: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, pattern = "^[0-9]+$")]
+    xid: Option<&'static str>,
     /// When the transaction began.
-    #[schema(format = DateTime)]
-    at: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, format = DateTime)]
+    at: Option<&'static str>,
 }
 
 /// The messages of the WebSocket.
@@ -307,9 +323,10 @@ impl Changes {
             key: json!({"id": 1}),
             row: None,
             old: None,
-            seq,
-            xid: "733",
-            at: "2026-11-23T17:56:47.951812Z",
+            index: None,
+            seq: Some(seq),
+            xid: Some("733"),
+            at: Some("2026-11-23T17:56:47.951812Z"),
         };
         let row = Some(json!({"id": 1, "name": "first light"}));
         let old = row.clone();
@@ -325,6 +342,8 @@ impl Changes {
         ];
         let (cursor, more) = (CURSOR, false);
         Self {
+            reset: None,
+            rows: None,
             changes,
             cursor,
             more,

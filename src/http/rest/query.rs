@@ -3,8 +3,8 @@
 use crate::feed::Table;
 use crate::feed::filter::Expr;
 use crate::feed::filter::parse::{Builder, Dialect};
+use crate::feed::order::Sort;
 use crate::limits::{REST_ROWS_MAX, SUBSCRIPTION_COLUMNS_MAX};
-use crate::store::history::Sort;
 use crate::store::rest::Selected;
 use crate::wire::message::Refusal;
 

@@ -7,8 +7,10 @@ use std::fmt::Write as _;
 
 use std::sync::Arc;
 
+use crate::feed::derived::COUNT;
 use crate::feed::filter::Filter;
 use crate::feed::filter::sql::quote;
+use crate::feed::order::Sort;
 use crate::feed::{PolicyVersion, View};
 
 use super::super::params::Params;
@@ -17,17 +19,6 @@ use super::sorts::Sorted;
 
 /// The rows of the table have this name in conditions.
 const ALIAS: &str = "x";
-
-/// A column that rows are in order of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sort {
-    /// Its name, without quotes.
-    pub column: String,
-    /// The largest first.
-    pub descending: bool,
-    /// Where rows without a value are.
-    pub nulls_first: bool,
-}
 
 /// What is read of a table. The default is all of it, in no order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +37,8 @@ pub struct Select {
     pub fits: Option<usize>,
     /// It is short, and does not wait behind those that read a whole table. Its rows come with their places.
     pub is_page: bool,
+    /// Not the rows, but how many there are of each combination of values of these columns, which PostgreSQL alone writes.
+    pub groups: Option<Vec<String>>,
 }
 
 impl Select {
@@ -62,6 +55,9 @@ impl Select {
     /// column. `is_plain`: PostgreSQL alone writes the rows.
     pub(super) fn sql(&self, quoted: &str, is_plain: bool, sorted: &[Sorted]) -> (String, Params) {
         debug_assert_eq!(sorted.len(), self.order.len());
+        if let Some(groups) = &self.groups {
+            return self.groups_sql(quoted, groups);
+        }
         let json = match is_plain {
             true => "pg_catalog.row_to_json",
             false => "plank.json_of_any",
@@ -92,6 +88,28 @@ impl Select {
         if let Some(limit) = self.limit {
             let _ = write!(sql, " limit {limit}");
         }
+        (sql, params)
+    }
+
+    /// The groups, each as JSON with a member `count`.
+    fn groups_sql(&self, quoted: &str, groups: &[String]) -> (String, Params) {
+        let columns: Vec<String> = groups.iter().map(|name| column(name)).collect();
+        let columns = columns.join(", ");
+        let (from, params) = self.from(quoted, &[]);
+        let (comma, by) = match groups.is_empty() {
+            true => ("", String::new()),
+            false => (", ", format!(" group by {columns}")),
+        };
+        // Without a row there is no group, also where all rows are one.
+        let mut sql = format!(
+            "select pg_catalog.row_to_json(y.*), array[]::pg_catalog.text[] from (select {columns}{comma}\
+            pg_catalog.count(*) as {}{from}{by} having pg_catalog.count(*) operator(pg_catalog.>) 0",
+            quote(COUNT)
+        );
+        if let Some(limit) = self.limit {
+            let _ = write!(sql, " limit {limit}");
+        }
+        sql += ") y";
         (sql, params)
     }
 

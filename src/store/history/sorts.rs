@@ -3,8 +3,9 @@
 use tokio_postgres::Client;
 
 use crate::feed::Table;
+use crate::feed::order::Sort;
 
-use super::select::{Sort, column};
+use super::select::column;
 
 /// Type and operators of columns. The operators are those that ORDER BY goes by, the default class of a B-tree for the
 /// type or what it is made of: `>` would be looked up by its name, and for a type of an extension another one be found.

@@ -15,6 +15,7 @@ use super::super::connect;
 use super::super::log::decode::{Json, Xid8};
 use super::super::log::read::{Explain, NOW};
 use super::super::params::Params;
+use super::super::turns::Turns;
 use super::reader::{self, Rows};
 use super::select::Select;
 use super::slot::Slot;
@@ -61,6 +62,18 @@ impl History {
             true => (&self.pages, &turns.pages, PAGE_READ_MAX),
             false => (&self.snapshots, &turns.snapshots, CATCH_UP_READ_MAX),
         };
+        self.snapshot_on(pool, turns, patience, table, select).await
+    }
+
+    /// The same, in one of the places of `turns`.
+    pub(super) async fn snapshot_on(
+        &self,
+        pool: &deadpool_postgres::Pool,
+        turns: &Arc<Turns>,
+        patience: Duration,
+        table: &Table,
+        select: &Select,
+    ) -> Result<TableSnapshot, HistoryError> {
         // It waits here, where it holds no transaction and no lock.
         let slot = Slot::take(pool, turns, &self.asker, &self.explain.config).await?;
         let opened = async {

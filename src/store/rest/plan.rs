@@ -8,9 +8,9 @@ use std::sync::Arc;
 use crate::feed::catalog::Column;
 use crate::feed::filter::sql::quote;
 use crate::feed::filter::{Expr, Filter, FilterError, Kind};
+use crate::feed::order::Sort;
 use crate::feed::{PolicyVersion, Table};
 
-use super::super::history::Sort;
 use super::super::params::Params;
 use super::condition::condition;
 

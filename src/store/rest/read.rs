@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use crate::feed::filter::sql::quote;
 use crate::feed::filter::{Expr, FilterError};
+use crate::feed::order::Sort;
 use crate::limits::{REST_BYTES_MAX, REST_COUNT_MAX};
 
-use super::super::history::Sort;
 use super::super::params::Params;
 use super::plan::{Access, Form, Selected, list, order_by, tag, visible, whole_key};
 

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use crate::feed::filter::sql::quote;
 use crate::feed::filter::{Expr, FilterError};
+use crate::feed::order::Sort;
 use crate::limits::REST_BYTES_MAX;
 
-use super::super::history::Sort;
 use super::super::params::Params;
 use super::candidate::{self, NONE_REFUSED, has_gaps, record, recordset};
 use super::plan::{ALL, Access, Form, Rows, Selected, both, list, order_by, tag, visible};

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::feed::filter::parse::parse as parse_filter;
-use crate::feed::{Cursor, Expr, FilterError};
+use crate::feed::{Cursor, Expr, FilterError, WindowSpec};
 use crate::limits::{
     SUBSCRIPTION_COLUMNS_BYTES_MAX, SUBSCRIPTION_COLUMNS_MAX, SUBSCRIPTION_ID_BYTES_MAX,
     TABLE_NAME_BYTES_MAX,
@@ -56,6 +56,8 @@ pub struct Subscribe {
     pub snapshot: bool,
     /// Whether the newest change of each key is enough when the client reads slowly.
     pub conflate: bool,
+    /// Only the first rows in an order; none for all rows.
+    pub window: Option<WindowSpec>,
 }
 
 impl Subscribe {
@@ -239,15 +241,22 @@ impl ClientMessage {
                 let filter = parse_filter(filter.as_deref().unwrap_or_default())
                     .map_err(|e| Refusal::filter(&id, e))?;
                 let since = string("since", fields.since).map_err(bad)?;
-                let wanted = Subscribe {
+                let order = string("order", fields.order).map_err(bad)?;
+                let limit = fields
+                    .limit
+                    .map(RawValue::get)
+                    .filter(|text| *text != "null");
+                let mut wanted = Subscribe {
                     table: table.ok_or_else(|| bad("table is missing".into()))?,
                     columns: columns(fields.columns).map_err(bad)?,
                     filter: filter.map(Arc::new),
                     since: since.map(|text| cursor(&id, &text)).transpose()?,
                     snapshot: flag("snapshot", fields.snapshot).map_err(bad)?,
                     conflate: flag("conflate", fields.conflate).map_err(bad)?,
+                    window: None,
                     id,
                 };
+                wanted.set_window(order.as_deref(), limit)?;
                 wanted.check()?;
                 Ok(Self::Subscribe(wanted))
             }
@@ -282,6 +291,10 @@ struct Fields<'a> {
     conflate: Option<&'a RawValue>,
     #[serde(borrow)]
     filter: Option<&'a RawValue>,
+    #[serde(borrow)]
+    order: Option<&'a RawValue>,
+    #[serde(borrow)]
+    limit: Option<&'a RawValue>,
     #[serde(borrow)]
     token: Option<&'a RawValue>,
 }
@@ -362,6 +375,7 @@ mod tests {
             since: None,
             snapshot: false,
             conflate: true,
+            window: None,
         };
         let text = r#"{"type":"subscribe","id":"a","table":"t","columns":["id"],"snapshot":false,"since":null,"conflate":true}"#;
         assert_eq!(parse(text), ClientMessage::Subscribe(expected));

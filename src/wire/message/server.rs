@@ -26,11 +26,11 @@ pub fn welcome(session: &str) -> Bytes {
     )
 }
 
-/// A subscription is live: every write after this message is seen.
-pub fn subscribed(id: &str, topic: TopicId, table: &Table, cursor: &str) -> Bytes {
+/// A subscription is live: every write after this message is seen. `key` names the columns that tell its rows apart.
+pub fn subscribed(id: &str, topic: TopicId, table: &Table, key: &[String], cursor: &str) -> Bytes {
     let (id, name) = (quoted(id), quoted(&table.quoted));
     // A list of strings always serialises.
-    let key = serde_json::to_string(&table.key).unwrap_or_default();
+    let key = serde_json::to_string(key).unwrap_or_default();
     frame::text(
         format!(r#"{{"type":"subscribed","id":{id},"topic":"{topic}","table":{name},"key":{key},"cursor":"{cursor}"}}"#)
             .as_bytes(),
@@ -51,15 +51,21 @@ pub enum ResetReason {
     Epoch,
     /// The table has changed in a way that its rows can't be followed through.
     Schema,
+    /// A window, or counts, are not in the log: they come anew.
+    Window,
 }
 
 impl ResetReason {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Expired, Self::Epoch, Self::Schema, Self::Window];
+
     /// As on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Expired => "expired",
             Self::Epoch => "epoch",
             Self::Schema => "schema",
+            Self::Window => "window",
         }
     }
 }
