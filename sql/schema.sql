@@ -2466,7 +2466,7 @@ CREATE FUNCTION plank.is_made(kind text, name name) RETURNS boolean
     close_if_full collation_of count_packed cursor decode_word deny describe detach drop_query empty_leaf end_query facts fingerprint
     follow_queries follow_table follow_tables followed_as forbid_writes forms has_claim has_rows has_semicolon hmac hold holds identity is_made is_plain is_query is_settled is_wide json_list json_of
     json_of_any keep_nothing key_of leave_mark left_behind listen listeners
-    letters level_of log_size look_at make_query make_result member_state members_of newest next_xid open_leaf part_now permit permit_views permit_writes pin prepared probe_query prune prune_marks pruned
+    letters level_of log_size look_at make_query make_result member_state members_of newest next_xid open_leaf part_now permit permit_views permit_writes pin place_back prepared probe_query prune prune_marks pruned
     query_differs query_failed query_named query_refusal query_rows query_trouble
     reached read_all read_filter read_next read_number read_open read_operation read_quoted read_scope reader refresh refusal rels_of rename_log renew renew_policies renew_policy
     renew_queries reopen rest_read rest_write result_error result_shape result_type revoke rows_of runs_as scope_values sees_all sequences_of set_slot tells_time triggers_of try_lock unpin unprepare unwatch unwatch_all varint watch watch_query watched_above writer' end, E'\n', ' '), ' '))
@@ -3246,6 +3246,49 @@ end $$;
 
 
 ALTER FUNCTION plank.pin() OWNER TO plank_owner;
+
+--
+-- Name: place_back(interval, bigint); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.place_back(span interval, at_least bigint) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  target timestamptz := clock_timestamp() - span;
+  now pg_snapshot := pg_current_snapshot();
+  low bigint := (select xid::text::bigint from plank.log order by xid limit 1);
+  high bigint := (select xid::text::bigint from plank.log order by xid desc limit 1);
+  pruned xid8 := (select max_xid from plank.horizon);
+  half bigint;
+  met record;
+  running text;
+begin
+  -- All that was pruned is older than the oldest leaf.
+  if pruned is not null and target < (select min(opened) from plank.leaf) then
+    low := 0;
+  elsif low is null then
+    low := pg_snapshot_xmax(now)::text::bigint;
+  else
+    high := plank.next_xid(high);
+    while low < high loop
+      half := low + (high - low) / 2;
+      select l.xid::text::bigint as xid, l.at into met from plank.log l where l.xid >= half::text::xid8 order by l.xid limit 1;
+      if not found or met.at >= target then
+        high := half;
+      else
+        low := plank.next_xid(met.xid);
+      end if;
+    end loop;
+  end if;
+  low := least(greatest(low, plank.next_xid(at_least)), pg_snapshot_xmax(now)::text::bigint);
+  select string_agg(x::text, ',' order by x) into running from pg_snapshot_xip(now) x where x::text::bigint < low;
+  return coalesce(split_part(running, ',', 1), low::text) || ':' || low || ':' || coalesce(running, '');
+end $$;
+
+
+ALTER FUNCTION plank.place_back(span interval, at_least bigint) OWNER TO plank_owner;
 
 --
 -- Name: prepared(); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -6451,6 +6494,13 @@ REVOKE ALL ON FUNCTION plank.permit_writes(t regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION plank.pin() FROM PUBLIC;
 GRANT ALL ON FUNCTION plank.pin() TO plank_capture;
+
+
+--
+-- Name: FUNCTION place_back(span interval, at_least bigint); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.place_back(span interval, at_least bigint) FROM PUBLIC;
 
 
 --

@@ -230,22 +230,22 @@ begin
 end $$;
 
 -- The place in the log from which on it has what was written within the last span, as a snapshot; what is under way is behind it.
--- Not before the transaction `least`. Where some of that has been pruned, a place that was pruned as well. Ids of transactions rise
+-- Not before the transaction at_least, which let the table be read; where some of that span has been pruned, behind at_least. Ids of transactions rise
 -- with time, so it is found by halves, each of them one step in the index.
-create function plank.place_back(span interval, least bigint) returns text language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+create function plank.place_back(span interval, at_least bigint) returns text language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   target timestamptz := clock_timestamp() - span;
   now pg_snapshot := pg_current_snapshot();
   low bigint := (select xid::text::bigint from plank.log order by xid limit 1);
   high bigint := (select xid::text::bigint from plank.log order by xid desc limit 1);
-  pruned bigint := (select max_xid::text::bigint from plank.horizon);
+  pruned xid8 := (select max_xid from plank.horizon);
   half bigint;
   met record;
   running text;
 begin
-  -- Nothing that was pruned is older than the oldest leaf.
+  -- All that was pruned is older than the oldest leaf.
   if pruned is not null and target < (select min(opened) from plank.leaf) then
-    low := pruned;
+    low := 0;
   elsif low is null then
     low := pg_snapshot_xmax(now)::text::bigint;
   else
@@ -260,7 +260,7 @@ begin
       end if;
     end loop;
   end if;
-  low := least(greatest(low, plank.next_xid(least)), pg_snapshot_xmax(now)::text::bigint);
+  low := least(greatest(low, plank.next_xid(at_least)), pg_snapshot_xmax(now)::text::bigint);
   select string_agg(x::text, ',' order by x) into running from pg_snapshot_xip(now) x where x::text::bigint < low;
   return coalesce(split_part(running, ',', 1), low::text) || ':' || low || ':' || coalesce(running, '');
 end $$;

@@ -48,12 +48,21 @@ pub async fn history(
     state: web::Data<State>,
 ) -> Result<HttpResponse, Problem> {
     let asked = parse(request.query_string())?;
-    let (wanted, limit) = (asked.wanted, asked.limit);
+    let (mut wanted, limit) = (asked.wanted, asked.limit);
     let find = Find {
         wanted: wanted.clone(),
         viewer: who.0.clone(),
     };
     let found = state.ask(find).await?.map_err(refused)?;
+    if let Some(back) = wanted.back.take() {
+        let at_least = found.view.table.since.max(found.since);
+        wanted.since = Some(
+            state
+                .history_for(&request, &who.0)
+                .back(back, at_least)
+                .await?,
+        );
+    }
     if found.view.derivation.is_some() {
         // Not in the log: the answer is what there is, or how it has changed.
         let wait = asked.wait.unwrap_or_default();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::feed::filter::parse::Builder;
-use crate::wire::message::{self, BROKEN_CLAIM, Refusal, Subscribe};
+use crate::wire::message::{BROKEN_CLAIM, Refusal, Subscribe};
 
 use super::credentials;
 use super::problem::Problem;
@@ -90,7 +90,7 @@ pub fn parse(id: &str, text: &str, words: &[&str]) -> Result<Query, Refusal> {
         match word {
             "table" => wanted.table = value.into_owned(),
             "columns" => wanted.set_columns(&value),
-            "since" => wanted.since = Some(message::cursor(id, &value).map_err(|e| e.at(word))?),
+            "since" => wanted.set_since(&value).map_err(|e| e.at(word))?,
             "snapshot" => match &*value {
                 "1" | "true" => wanted.snapshot = true,
                 "0" | "false" | "" => wanted.snapshot = false,

@@ -326,15 +326,22 @@ impl History {
     /// # Errors
     /// See [`HistoryError`].
     pub async fn back(&self, span: Duration, least: u64) -> Result<Cursor, HistoryError> {
-        const BACK: &str = "select plank.place_back(make_interval(secs => $1), $2), plank.identity()";
+        const BACK: &str =
+            "select plank.place_back(make_interval(secs => $1), $2), plank.identity()";
         let slot = Slot::look(&self.looks, &self.explain.config).await?;
         let ask = async {
             let least = i64::try_from(least).unwrap_or(i64::MAX);
-            let row = slot.client().query_one(BACK, &[&span.as_secs_f64(), &least]).await;
+            let row = slot
+                .client()
+                .query_one(BACK, &[&span.as_secs_f64(), &least])
+                .await;
             let row = row.map_err(|e| self.explain.error(&e))?;
             Ok(Cursor {
                 epoch: Epoch::of(row.get(1)),
-                snapshot: self.explain.place(row.get(0), None)?,
+                snapshot: Snapshot::parse(row.get(0)).ok_or_else(|| {
+                    self.explain
+                        .broken("plank.place_back gives no place".into())
+                })?,
             })
         };
         let cursor = connect::soon("back", ask).await?;

@@ -63,6 +63,7 @@ mod seam;
 mod shared_reads;
 mod slow;
 mod snapshot;
+mod span;
 mod stop;
 mod stream;
 mod support;

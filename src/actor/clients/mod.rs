@@ -8,6 +8,7 @@ pub mod connection;
 pub mod encode;
 pub mod gate;
 pub mod login;
+mod look_back;
 mod receipt;
 pub mod state;
 mod subscribe;

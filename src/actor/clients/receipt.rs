@@ -118,9 +118,8 @@ impl ShardState {
             match state.refresh_request.fresh(&query).await {
                 Ok(Some(cursor)) => {
                     let found = state.find(key);
-                    let derived = found.and_then(|(conn, place)| {
-                        conn.subscriptions().borrow()[place].derived()
-                    });
+                    let derived = found
+                        .and_then(|(conn, place)| conn.subscriptions().borrow()[place].derived());
                     state.hub.do_send(AwaitReceipt {
                         shard: state.id,
                         key,

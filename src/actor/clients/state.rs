@@ -225,9 +225,9 @@ impl ShardState {
 
     /// Asks the hub for a subscription. Its answer goes straight to the socket.
     pub(in crate::actor) fn subscribe(
-        &self,
+        self: &Rc<Self>,
         slot: usize,
-        conn: &Conn,
+        conn: &Rc<Conn>,
         wanted: Wanted,
     ) -> Result<(), Refusal> {
         let mut subscriptions = conn.subscriptions().borrow_mut();
@@ -254,7 +254,10 @@ impl ShardState {
         let (wants_snapshot, conflates) = (wanted.snapshot, wanted.conflate);
         let query = catalog::query_name(&wanted.table);
         let key = SubscriptionKey { slot, serial };
-        self.ask(key, conn, Arc::new(wanted), false)?;
+        match wanted.back {
+            Some(_) => self.look_back(key, conn.clone(), wanted),
+            None => self.ask(key, conn, Arc::new(wanted), false)?,
+        }
         subscriptions.push(Subscription {
             serial,
             id,

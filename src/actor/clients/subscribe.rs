@@ -168,7 +168,7 @@ impl ShardState {
         self.ask_again(key, wanted, false);
     }
 
-    fn ask_again(&self, key: SubscriptionKey, wanted: Arc<Wanted>, alone: bool) {
+    pub(super) fn ask_again(&self, key: SubscriptionKey, wanted: Arc<Wanted>, alone: bool) {
         let Some((conn, _)) = self.find(key) else {
             return;
         };

@@ -30,6 +30,7 @@ impl TopicRequest {
             columns: self.columns.clone(),
             filter: self.filter.clone(),
             since: None,
+            back: None,
             snapshot,
             conflate: self.conflate,
             window: self.window.clone(),

@@ -230,7 +230,7 @@ fn table(place: ParameterIn) -> ParameterBuilder {
 
 fn since() -> Parameter {
     let cursor = string().pattern(Some(CURSOR)).build();
-    let what = "The last cursor that one has, of any answer, message or node.";
+    let what = "The last cursor that one has, of any answer, message or node; or a span back from now, as -90s or -1h.";
     query("since", what, cursor.into(), json!(CURSOR_EXAMPLE)).build()
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -52,6 +53,8 @@ pub struct Subscribe {
     pub filter: Option<Arc<Expr>>,
     /// Where the client was.
     pub since: Option<Cursor>,
+    /// Or how far back from now it begins.
+    pub back: Option<Duration>,
     /// Whether it wants the rows as well, at the beginning and after each `reset`.
     pub snapshot: bool,
     /// Whether the newest change of each key is enough when the client reads slowly.
@@ -60,7 +63,30 @@ pub struct Subscribe {
     pub window: Option<WindowSpec>,
 }
 
+/// Digits of a span: far longer than a log is kept.
+const SPAN_DIGITS_MAX: usize = 6;
+
 impl Subscribe {
+    /// Where it begins: a cursor, or a minus and a span back from now.
+    ///
+    /// # Errors
+    /// If it is neither. Whether plank has made a cursor is seen later, where it is known which log this is.
+    pub fn set_since(&mut self, text: &str) -> Result<(), Refusal> {
+        match text.strip_prefix('-') {
+            Some(back) => {
+                let why = format!(
+                    "{text:?} is no span; it is a minus, up to {SPAN_DIGITS_MAX} digits, and s, m, h or d, as -90s or -1h"
+                );
+                self.back = Some(span(back).ok_or_else(|| Refusal::cursor(&self.id, why))?);
+            }
+            None => {
+                let since = Cursor::parse(text).map_err(|e| Refusal::cursor(&self.id, e))?;
+                self.since = Some(since);
+            }
+        }
+        Ok(())
+    }
+
     /// The columns as a query string lists them, with commas. A name with a comma, a quote or outer blanks is written in double
     /// quotes, with `""` for a quote.
     pub fn set_columns(&mut self, list: &str) {
@@ -225,7 +251,8 @@ impl ClientMessage {
                     };
                 };
                 let id = id_of(&id)?;
-                let cursor = cursor(&id, &text).map_err(|e| e.at("cursor"))?;
+                let cursor = Cursor::parse(&text);
+                let cursor = cursor.map_err(|e| Refusal::cursor(&id, e).at("cursor"))?;
                 Ok(Self::Ping(Some(id), Some(cursor)))
             }
             "auth" => {
@@ -250,12 +277,16 @@ impl ClientMessage {
                     table: table.ok_or_else(|| bad("table is missing".into()))?,
                     columns: columns(fields.columns).map_err(bad)?,
                     filter: filter.map(Arc::new),
-                    since: since.map(|text| cursor(&id, &text)).transpose()?,
+                    since: None,
+                    back: None,
                     snapshot: flag("snapshot", fields.snapshot).map_err(bad)?,
                     conflate: flag("conflate", fields.conflate).map_err(bad)?,
                     window: None,
                     id,
                 };
+                if let Some(since) = since {
+                    wanted.set_since(&since)?;
+                }
                 wanted.set_window(order.as_deref(), limit)?;
                 wanted.check()?;
                 Ok(Self::Subscribe(wanted))
@@ -304,12 +335,20 @@ fn string(name: &str, value: Option<&RawValue>) -> Result<Option<String>, String
     serde_json::from_str(value.get()).map_err(|_| format!("{name} has to be a string"))
 }
 
-/// A cursor that a client wrote for the subscription `id`.
-///
-/// # Errors
-/// If it is none. Whether plank has made it is seen later, where it is known which log this is.
-pub fn cursor(id: &str, text: &str) -> Result<Cursor, Refusal> {
-    Cursor::parse(text).map_err(|e| Refusal::cursor(id, e))
+/// `90s`, `15m`, `1h`, `7d`.
+fn span(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let is_number =
+        (1..=SPAN_DIGITS_MAX).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit());
+    let number: u64 = number.parse().ok().filter(|_| is_number)?;
+    Some(Duration::from_secs(number * seconds))
 }
 
 fn flag(name: &str, value: Option<&RawValue>) -> Result<bool, String> {
@@ -373,6 +412,7 @@ mod tests {
             columns: Some(vec!["id".into()]),
             filter: None,
             since: None,
+            back: None,
             snapshot: false,
             conflate: true,
             window: None,
