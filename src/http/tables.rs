@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::actor::message::{ListTables, Listed};
 use crate::auth::Viewer;
 use crate::feed::catalog::Column;
+use crate::feed::filter::kind::Kind;
 use crate::feed::{Right, Table};
 
 use super::State;
@@ -23,23 +24,58 @@ struct Answer<'a> {
 struct Entry<'a> {
     table: &'a str,
     key: &'a [String],
-    columns: &'a [Column],
+    columns: Vec<Described<'a>>,
     old_rows: bool,
     /// Whether the client may write some of its rows.
     writable: bool,
+    /// In which ways.
+    may: Vec<&'static str>,
+}
+
+/// A column, with what an editor of its values has to know.
+#[derive(Serialize)]
+struct Described<'a> {
+    #[serde(flatten)]
+    column: &'a Column,
+    /// Why clients can't write it: `generated` or `identity`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fixed: Option<&'a str>,
+    /// The labels of an enumeration, in their order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<&'a [String]>,
+}
+
+impl<'a> Described<'a> {
+    fn of(column: &'a Column) -> Self {
+        let labels = match &column.kind {
+            Kind::Enum(labels) => Some(&**labels),
+            _ => None,
+        };
+        Self {
+            column,
+            fixed: column.fixed.as_deref(),
+            labels,
+        }
+    }
 }
 
 impl<'a> Entry<'a> {
     fn of(table: &'a Table, viewer: &Viewer) -> Self {
-        let rights = [Right::Insert, Right::Update, Right::Delete];
+        let rights = [
+            (Right::Insert, "insert"),
+            (Right::Update, "update"),
+            (Right::Delete, "delete"),
+        ];
+        let may = rights.into_iter();
+        let may = may.filter(|(right, _)| may_write(table, viewer, *right));
+        let may: Vec<_> = may.map(|(_, name)| name).collect();
         Self {
             table: &table.quoted,
             key: &table.key,
-            columns: &table.columns,
+            columns: table.columns.iter().map(Described::of).collect(),
             old_rows: table.old_rows,
-            writable: rights
-                .into_iter()
-                .any(|right| may_write(table, viewer, right)),
+            writable: !may.is_empty(),
+            may,
         }
     }
 }

@@ -48,7 +48,7 @@ async fn the_watched_tables_are_listed_with_what_may_be_seen_of_them() {
     );
     assert_eq!(
         tables[0],
-        json!({"table": "public.feed", "key": [], "old_rows": false, "writable": false, "columns": [
+        json!({"table": "public.feed", "key": [], "old_rows": false, "writable": false, "may": [], "columns": [
             {"name": "at", "type": "timestamp with time zone"}, {"name": "what", "type": "text"}]})
     );
     assert_eq!(tables[1]["key"], json!(["id"]));
@@ -62,12 +62,25 @@ async fn the_watched_tables_are_listed_with_what_may_be_seen_of_them() {
     );
     assert_eq!(
         tables[3],
-        json!({"table": "sales.\"Order Lines\"", "key": ["line", "order"], "old_rows": true, "writable": false, "columns": [
+        json!({"table": "sales.\"Order Lines\"", "key": ["line", "order"], "old_rows": true, "writable": false, "may": [], "columns": [
             {"name": "order", "type": "integer"}, {"name": "line", "type": "integer"}, {"name": "note", "type": "character varying(20)"}]}),
         "and nothing of the secret"
     );
     app.execute("select plank.unwatch('feed')").await;
     until_there_are(&app, 3).await;
+    app.execute(
+        "create type mood as enum ('sad', 'glad'); \
+         create table diary (id bigint generated always as identity primary key, mood mood, size int generated always as (1) stored); \
+         select plank.watch('diary', writable => true)",
+    )
+    .await;
+    let tables = until_there_are(&app, 4).await;
+    assert_eq!(
+        tables[0],
+        json!({"table": "public.diary", "key": ["id"], "old_rows": true, "writable": true, "may": ["insert", "update", "delete"], "columns": [
+            {"name": "id", "type": "bigint", "fixed": "identity"}, {"name": "mood", "type": "mood", "labels": ["sad", "glad"]},
+            {"name": "size", "type": "integer", "fixed": "generated"}]})
+    );
 }
 
 #[actix_web::test]

@@ -98,6 +98,8 @@ pub struct Table {
     old_rows: bool,
     /// Whether the client may write some of its rows at `/rest`.
     writable: bool,
+    /// In which ways: `insert`, `update`, `delete`.
+    may: Vec<&'static str>,
 }
 
 /// A column of a watched table.
@@ -107,6 +109,12 @@ pub struct Column {
     /// As PostgreSQL's `format_type` writes it.
     #[serde(rename = "type")]
     type_name: &'static str,
+    /// Why clients can't write it: `generated` or `identity`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fixed: Option<&'static str>,
+    /// The labels of an enumeration, in their order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<Vec<&'static str>>,
 }
 
 /// Rows of a table, all as of one moment.
@@ -264,13 +272,19 @@ impl Page {
 impl Tables {
     /// The reference table, shortened.
     pub fn example() -> Self {
-        let column = |name, type_name| Column { name, type_name };
+        let column = |name, type_name| Column {
+            name,
+            type_name,
+            fixed: None,
+            labels: None,
+        };
         let table = Table {
             table: "public.items",
             key: vec!["id"],
             columns: vec![column("id", "bigint"), column("name", "text")],
             old_rows: true,
             writable: true,
+            may: vec!["insert", "update", "delete"],
         };
         let tables = vec![table];
         Self { tables }
