@@ -75,17 +75,17 @@ impl Form {
         match self {
             Self::Json => format!("{json}::pg_catalog.text"),
             Self::Stripped => format!("pg_catalog.json_strip_nulls({json})::pg_catalog.text"),
-            Self::Csv => "pg_catalog.substr(r::pg_catalog.text, 2, pg_catalog.length(r::pg_catalog.text) operator(pg_catalog.-) 2)".into(),
+            Self::Csv => "pg_catalog.substr((r.*)::pg_catalog.text, 2, pg_catalog.length((r.*)::pg_catalog.text) operator(pg_catalog.-) 2)".into(),
         }
     }
 }
 
-/// The row `r` as JSON. Casts that the owner of a type has made run with no right at all; also where the table was altered a moment
+/// The row `r` as JSON; `r.*`, for it may have a column `r`. Casts that the owner of a type has made run with no right at all; also where the table was altered a moment
 /// ago, and is not known to have such a type.
 fn json(table: &Table) -> &'static str {
     match table.plain {
-        true => "plank.json_of(r)",
-        false => "plank.json_of_any(r)",
+        true => "plank.json_of(r.*)",
+        false => "plank.json_of_any(r.*)",
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::support::until;
+
 use super::{get, header, send, start};
 
 /// The names of the rows that a query gives.
@@ -231,4 +233,41 @@ async fn a_schema_is_named_by_the_table_or_by_a_profile() {
     let (status, _, body) = send(&app, "GET", "/rest/orders", &profile, "").await;
     assert_eq!((status, &body["code"]), (404, &json!("PGRST205")));
     app.stop().await.unwrap();
+}
+
+/// Statements have short names of their own for rows; a table may have columns of the same names.
+#[actix_web::test]
+async fn columns_may_be_called_like_the_names_within_a_statement() {
+    let app = start().await;
+    let names = ["r", "x", "y", "w", "c", "j", "p", "o", "n", "t", "s", "k"];
+    let columns = names.map(|name| format!("{name} int4range")).join(", ");
+    app.execute(&format!(
+        "create table short (id int primary key, {columns}); select plank.watch('short', writable => true)"
+    ))
+    .await;
+    until("the table is known", async || {
+        let (_, tables) = app.request("GET", "/api/tables", None).await;
+        tables.to_string().contains("public.short")
+    })
+    .await;
+    let mut row = json!({"id": 1});
+    for name in names {
+        row[name] = json!("[1,5)");
+    }
+    let (row, one) = (row.to_string(), "/rest/short?id=eq.1");
+    for (method, path, body) in [
+        ("POST", "/rest/short", row.as_str()),
+        ("GET", "/rest/short?id=eq.1&order=r", ""),
+        ("PATCH", one, r#"{"x":"[2,3)"}"#),
+        ("PUT", one, &row),
+        ("DELETE", one, ""),
+    ] {
+        let prefer = [("prefer", "return=representation")];
+        let (status, _, answer) = send(&app, method, path, &prefer, body).await;
+        assert!(status < 300, "{method}: {status} {answer}");
+        assert_eq!(answer[0]["r"], "[1,5)", "{method}: {answer}");
+    }
+    let csv = [("accept", "text/csv")];
+    let (status, _, answer) = send(&app, "GET", "/rest/short?select=id,r", &csv, "").await;
+    assert_eq!((status, answer.as_str().unwrap().trim()), (200, "id,r"));
 }
