@@ -1,5 +1,5 @@
 /** What the page asks the server for, beyond what every page needs (http.js), and its errors as sentences. */
-import { request, send } from "./http.js";
+import { request } from "./http.js";
 
 /**
  * @typedef {object} Item
@@ -38,20 +38,6 @@ export const put = (id, version, body) => request("PUT", `api/items/${id}`, { bo
 
 export const remove = (id, version) => request("DELETE", `api/items/${id}`, { version });
 
-/** @returns {Promise<{table: string, key: string[], columns: {name: string, type: string}[], old_rows: boolean}[]>} */
-export const tables = async () => (await request("GET", "api/tables")).tables;
-
-/** Some rows of a table, which needs no key for it: as lines there may be as many as are asked for. */
-export async function someRows(table, query) {
-  // A filter is written as in an address; these would end it, or be taken out.
-  const words = query.replace(/[#\s]/g, encodeURIComponent);
-  const lines = await send("GET", `api/tables/${encodeURIComponent(table)}/rows?${words}`, { accept: "application/x-ndjson" });
-  return lines.split("\n").filter(Boolean).map((line) => JSON.parse(line));
-}
-
 export const logIn = (token) => request("POST", "api/session", { bearer: token });
 
 export const logOut = () => request("DELETE", "api/session");
-
-/** The server's own figures, as OpenMetrics text. */
-export const metrics = () => send("GET", "metrics", { accept: "*/*" });

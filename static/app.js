@@ -1,46 +1,41 @@
 /** Starts the page: one client, the views over it, which of them the address names, and the log-in when there is one. */
 import { effect, signal, untracked } from "@preact/signals-core";
 import { render } from "preact";
+import { pathOf, readRoute, shortName, tableOf } from "./address.js";
+import { Catalog } from "./catalog.js";
+import { ExactSocket } from "./exact.js";
 import { onSignedOut, session as readSession } from "./http.js";
-import { Items } from "./items.js";
 import { connect } from "./plank.js";
-import { Board, itemsFilter } from "./views/board.js";
 import { Connection } from "./views/connection.js";
+import { Home } from "./views/home.js";
 import { html, lazy, live, titled } from "./views/html.js";
 
-const VIEWS = ["items", "tables", "activity"];
-const Tables = lazy(() => import("./views/tables.js"), "static/views/tables.css");
+const VIEWS = [
+  ["home", "Tables"],
+  ["activity", "Activity"],
+];
+const Board = lazy(() => Promise.all([import("./views/board.js"), import("./items.js").then((module) => (Items = module.Items))]).then(([module]) => module), "static/views/board.css");
+const Table = lazy(() => import("./views/table.js"), "static/views/table.css");
 const Activity = lazy(() => import("./views/activity.js"), "static/views/activity.css");
 const Login = lazy(() => import("./views/login.js"), "static/views/login.css");
 const Who = lazy(() => import("./views/who.js"), "static/views/login.css");
+let Items;
 
 /** What a close code says about who is asking. */
 const SIGNED_OUT = { 4501: "", 4502: "Your log-in has expired.", 4503: "With this log-in you may not see the tables." };
 
-/** `#/tables/public.orders?total=gt.5`: the view, what it shows, and the filter as it was typed. */
-const route = signal(readRoute());
-addEventListener("hashchange", () => (route.value = readRoute()));
+const route = signal(readRoute(location.hash));
+addEventListener("hashchange", () => (route.value = readRoute(location.hash)));
 
-function readRoute() {
-  const [path, ...typed] = location.hash.replace(/^#\/?/, "").split("?");
-  const [view, name] = path.split("/");
-  const decode = (text) => {
-    try {
-      return decodeURIComponent(text);
-    } catch {
-      return "";
-    }
-  };
-  return { view: VIEWS.includes(view) ? view : "items", name: decode(name ?? ""), typed: decode(typed.join("?")) };
-}
-
-/** Goes to a view; a filter is no step that one would want to go back by. */
-export function go(view, name, typed) {
-  const path = `#/${view}${name ? `/${encodeURIComponent(name)}` : ""}${typed ? `?${encodeURIComponent(typed)}` : ""}`;
-  if (route.value.view === view && route.value.name === (name ?? "")) {
+/** Goes to another view, or shows the same one otherwise; that is no step that one would want to go back by, but for a sheet. */
+function go(next, is_step = next.view !== route.value.view || next.name !== route.value.name) {
+  const path = pathOf(next);
+  if (path === (location.hash || "#/")) return;
+  if (is_step) location.hash = path;
+  else {
     history.replaceState(null, "", path);
-    route.value = readRoute();
-  } else location.hash = path;
+    route.value = readRoute(path);
+  }
 }
 
 /** Who is asking, when the server wants to know; `wanted` is why a log-in is needed. */
@@ -52,7 +47,7 @@ const running = signal(null);
 const table = signal(null);
 
 function start() {
-  const client = connect("ws");
+  const client = connect("ws", { WebSocket: ExactSocket });
   const state = signal(client.state);
   client.onState((next) => {
     // One that is being left has no say any more.
@@ -60,7 +55,7 @@ function start() {
     state.value = { ...next };
     if (next.phase === "closed" && next.close?.code in SIGNED_OUT) signOut(SIGNED_OUT[next.close.code]);
   });
-  running.value = { client, state, items: null };
+  running.value = { client, state, items: null, catalog: new Catalog() };
   // Without log-in there is no such address on an older server, and nothing to show.
   readSession().then(
     (answer) => (session.value = answer?.auth ? answer : null),
@@ -76,7 +71,10 @@ function leave(client) {
 function signOut(why) {
   if (login.value) return;
   login.value = { why };
-  if (running.value) leave(running.value.client);
+  if (running.value) {
+    leave(running.value.client);
+    running.value.catalog.close();
+  }
   running.value = table.value = session.value = null;
 }
 
@@ -89,14 +87,16 @@ function logIn(answer) {
 }
 
 const App = live(() => {
-  const { view, name, typed } = route.value;
+  const current = route.value;
+  const { view, name, filter } = current;
   if (login.value) return html`<main class="alone"><${Login} why=${login.value.why} onLogin=${logIn} /></main>`;
-  const { client, state } = running.value;
+  const { client, state, catalog } = running.value;
+  const is_here = (one) => one === view || (one === "home" && view === "table");
   return html`
     <header class="bar">
-      <a class="brand" href="#/items"><img src="static/favicon.svg" alt="" width="22" height="22" />plank</a>
+      <a class="brand" href="#/"><img src="static/favicon.svg" alt="" width="22" height="22" />plank</a>
       <nav aria-label="Views">
-        ${VIEWS.map((one) => html`<a href=${`#/${one}`} aria-current=${one === view ? "page" : undefined}>${titled(one)}</a>`)}
+        ${VIEWS.map(([one, label]) => html`<a href=${one === "home" ? "#/" : `#/${one}`} aria-current=${is_here(one) ? "page" : undefined}>${label}</a>`)}
         <a href="docs" aria-label="HTTP API">API</a>
       </nav>
       <${Connection} key=${client} client=${client} state=${state} table=${table} />
@@ -104,8 +104,9 @@ const App = live(() => {
       ${session.value && html`<${Who} session=${session.value} onOut=${() => signOut("You are logged out.")} />`}
     </header>
     <main>
-      ${view === "items" && html`<${Board} items=${items(itemsFilter(typed))} typed=${typed} onFilter=${(text) => go("items", "", text)} />`}
-      ${view === "tables" && html`<${Tables} client=${client} name=${name} typed=${typed} shown=${table} go=${go} />`}
+      ${view === "home" && html`<${Home} catalog=${catalog} session=${session} shown=${table} />`}
+      ${view === "board" && html`<${Board} itemsOf=${items} typed=${filter} onFilter=${(text) => go({ view, filter: text })} />`}
+      ${view === "table" && html`<${Table} key=${name} client=${client} catalog=${catalog} session=${session} route=${current} shown=${table} go=${go} />`}
       ${view === "activity" && html`<${Activity} shown=${table} />`}
     </main>
   `;
@@ -121,7 +122,11 @@ const items = (filter) =>
     return shown;
   });
 
-effect(() => (document.title = `${titled(route.value.view)} · plank`) && undefined);
+effect(() => {
+  const { view, name } = route.value;
+  const found = view === "table" && tableOf(running.value?.catalog.tables.value ?? [], name);
+  document.title = `${view === "table" ? shortName(found?.table ?? name) : view === "home" ? "Tables" : titled(view)} · plank`;
+});
 
 const THEMES = ["auto", "light", "dark"];
 const root = document.documentElement;

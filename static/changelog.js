@@ -8,6 +8,7 @@ const CHANGES_MAX = 200;
 /**
  * @typedef {object} Entry
  * @property {number} id
+ * @property {number} seq Its number in the log.
  * @property {"insert" | "update" | "delete" | "truncate"} op
  * @property {string | null} cause
  * @property {number} at
@@ -23,7 +24,7 @@ export class ChangeLog {
 
   /** @param {object} change As the socket brings it. @param {object | undefined} before The row as the page had it. */
   add(change, before) {
-    const { op, cause = null, key, row, old, at } = change;
+    const { op, cause = null, key, row, old, at, seq } = change;
     const was = old ?? before;
     const names = Object.keys(row ?? was ?? {});
     const is_paired = op === "update" && was !== undefined;
@@ -31,8 +32,17 @@ export class ChangeLog {
       .map((name) => ({ name, ...(op !== "insert" && was && name in was && { before: was[name] }), ...(op !== "delete" && { after: row?.[name] }) }))
       .filter(({ name, before: old_value, after }) => !is_paired || (!isSame(old_value, after) && !(key && name in key)));
     this.total += 1;
-    this.entries.unshift({ id: this.total, op, cause, at: Date.parse(at), key, values, is_unpaired: op === "update" && !is_paired });
+    this.entries.unshift({ id: this.total, seq, op, cause, at: Date.parse(at), key, values, is_unpaired: op === "update" && !is_paired });
     if (this.entries.length > CHANGES_MAX * 2) this.entries.length = CHANGES_MAX;
+  }
+
+  /** What happened before. @param {object[]} changes The newest last. */
+  addBefore(changes) {
+    const older = new ChangeLog();
+    const told = new Set(this.entries.map(({ seq }) => seq));
+    for (const change of changes) if (!told.has(change.seq)) older.add(change);
+    this.entries.push(...older.entries.map((entry) => ({ ...entry, id: -entry.seq })));
+    this.entries.length = Math.min(this.entries.length, CHANGES_MAX * 2);
   }
 
   /** @returns {Entry[]} */

@@ -18,34 +18,44 @@ function parse(text) {
 }
 
 /**
- * The text of an answer.
+ * An answer: its text, and its headers.
  * @throws {Error & {status: number, errors: {field: string, detail: string}[]}} What the server said is wrong (RFC 9457);
  *   `status` is 0 when there was no answer.
  */
-export async function send(method, path, { body, version, bearer, accept = "application/json" } = {}) {
-  const headers = { accept };
+export async function answer(method, path, { body, version, bearer, accept = "application/json", more = {} } = {}) {
+  const headers = { accept, ...more };
   if (body) headers["content-type"] = "application/json";
   if (version) headers["if-match"] = `"${version}"`;
   if (bearer) headers.authorization = `Bearer ${bearer}`;
   let status = 0;
   let text = "";
+  // A path with these would end, or lose them.
+  path = path.replace(/[#\s]/g, encodeURIComponent);
   try {
     const response = await fetch(path, { method, headers, body: JSON.stringify(body), signal: AbortSignal.timeout(ANSWER_MAX_MS), cache: "no-store" });
     text = await response.text();
     status = response.status;
-    if (response.ok) return text;
+    if (response.ok) return { text, headers: response.headers };
   } catch {
     status = 0;
   }
   if (status === 401 && !bearer) signed_out();
-  const { title, detail, errors = [] } = parse(text) ?? {};
-  throw Object.assign(new Error(detail || title || `The server answered ${status}.`), { status, errors });
+  const { title, detail, errors = [], ...rest } = parse(text) ?? {};
+  throw Object.assign(new Error(detail || title || `The server answered ${status}.`), rest, { status, errors });
 }
+
+export const send = async (...of) => (await answer(...of)).text;
 
 export const request = async (...of) => parse(await send(...of));
 
 /** Who is asking. @returns {Promise<{auth: boolean, sub?: string, role?: string, exp?: number} | null>} */
 export const session = () => request("GET", "api/session");
+
+/** The server's own figures, as OpenMetrics text. */
+export const metrics = () => send("GET", "metrics", { accept: "*/*" });
+
+/** @returns {Promise<import("./catalog.js").Table[]>} */
+export const tables = async () => (await request("GET", "api/tables")).tables;
 
 /** Whether the server's own view of the database is live. Unknown counts as yes: only a clear no is shown. */
 export const ready = () =>

@@ -1,7 +1,8 @@
 /** What the server does right now: plots and figures from its own /metrics, read once a second while one looks. */
 import { signal } from "@preact/signals-core";
 import { useEffect, useState } from "preact/hooks";
-import { metrics } from "../api.js";
+import { pathOf, shortName } from "../address.js";
+import { metrics } from "../http.js";
 import { History, total } from "../metrics.js";
 import { amount, counted, html, live } from "./html.js";
 import { Plot } from "./plot.js";
@@ -19,7 +20,7 @@ const PLOTS = [
   { title: "Delivery latency", format: inMs, series: [["p50", "half", "--done"], ["p95", "95 %", "--active"], ["p99", "99 %", "--bad"]] },
   { title: "Delivered per second, to all sockets", format: perSecond, series: [["delivered", "changes", "--accent"]] },
   { title: "Clients", format: amount, series: [["websocket", "WebSocket", "--open"], ["sse", "SSE", "--done"], ["poll", "long poll", "--active"]] },
-  { title: "Lag of the listener", format: (value) => inMs(value * 1000), series: [["lag", "newest change", "--accent"]] },
+  { title: "Behind the database", format: (value) => inMs(value * 1000), series: [["lag", "newest change", "--accent"]] },
   { title: "Clients behind", format: amount, series: [["slow", "slow", "--bad"], ["catching", "catching up", "--active"]] },
   { title: "Resumes per second", format: perSecond, series: [["window", "from memory", "--done"], ["log", "from the log", "--active"], ["reset", "reset", "--bad"]] },
 ];
@@ -112,12 +113,12 @@ function Tiles({ families }) {
   const slow = of("plank_slow_sessions");
   const resets = of("plank_resumes_total", "result", "reset");
   const tiles = [
-    { name: "Listener", value: is_up ? "following" : "lost", tone: is_up ? "good" : "bad", more: reconnects ? `came back ${counted(reconnects, "time")}` : "never lost" },
-    { name: "Doorbell", value: of("plank_bell_armed") ? "armed" : "off", more: of("plank_bell_armed") ? "sleeps until a writer rings" : "polls, for much is written" },
+    { name: "Follows the database", value: is_up ? "following" : "connection lost", tone: is_up ? "good" : "bad", more: reconnects ? `came back ${counted(reconnects, "time")}` : "never lost" },
+    { name: "Wake-up", value: of("plank_bell_armed") ? "by the database" : "by itself", more: of("plank_bell_armed") ? "the database wakes plank when something is written" : "much is written, so plank looks all the time" },
     { name: "Clients", value: amount(of("plank_sessions")), more: `${counted(of("plank_subscriptions"), "subscription")}, ${counted(of("plank_topics"), "topic")}` },
     { name: "Slow sessions", value: amount(slow), tone: slow ? "warn" : undefined, more: `${size(of("plank_backlog_bytes"))} kept for them, ${amount(of("plank_sessions_fallen_behind_total"))} fell behind` },
     { name: "Change log", value: counted(of("plank_log_rows"), "row"), more: size(of("plank_log_bytes")) },
-    { name: "Resets", value: amount(resets), tone: resets ? "warn" : undefined, more: `${size(of("plank_window_bytes"))} of changes in memory` },
+    { name: "Started over", value: amount(resets), tone: resets ? "warn" : undefined, more: `clients away for too long; ${size(of("plank_window_bytes"))} of changes in memory` },
     { name: "Memory", value: size(of("process_resident_memory_bytes")), more: counted(of("process_open_fds"), "descriptor") },
   ];
   return html`<dl class="tiles">
@@ -134,7 +135,7 @@ function Busiest({ tables }) {
     ${tables.length === 0
       ? html`<p>Nothing was written since the server started.</p>`
       : html`<ol>${tables.slice(0, TABLES_MAX).map(
-          ([table, rate]) => html`<li><a href="#/tables/${encodeURIComponent(table)}">${table.replace(/^public\./, "")}</a><b>${perSecond(rate)} /s</b><i style=${{ width: `${(rate / most) * 100}%` }}></i></li>`,
+          ([table, rate]) => html`<li><a href=${pathOf({ view: "table", name: table })}>${shortName(table)}</a><b>${perSecond(rate)} /s</b><i style=${{ width: `${(rate / most) * 100}%` }}></i></li>`,
         )}</ol>`}
   </section>`;
 }

@@ -1,35 +1,70 @@
 /** The change log of a table, moving: newest on top, each with its old and new values. It may be held to be read. */
-import { shownText, textOf } from "./grid.js";
+import { shownText, textOf } from "../values.js";
+import { zone } from "../zone.js";
+import { Tree } from "./cells.js";
+import { useEffect, useState } from "preact/hooks";
 import { useSignal } from "./hooks.js";
 import { amount, clock, html, live } from "./html.js";
 
+/** Changes that are drawn before one asks for more. */
+const DRAWN = 50;
+/** Drawn at most so often: more is no easier to read, and the grid needs the time. */
+const DRAW_EVERY_MS = 400;
 const VALUES_MAX = 12;
 const VALUE_CHARS = 120;
 
 const NAMES = { insert: "insert", update: "update", delete: "delete", truncate: "truncate" };
 
-export const Changes = live(({ table, log, columns }) => {
-  const types = Object.fromEntries(columns.map(({ name, type }) => [name, type]));
-  table.tick.value;
+/** @param {{shown: import("../shown.js").ShownTable, onClose?: () => void}} props */
+export const Changes = live(({ shown, onClose }) => {
+  const { log, table } = shown;
+  useSeldom(shown.pages.tick);
   const held = useSignal(null);
-  const entries = held.value?.entries ?? log.latest;
+  const only = useSignal(false);
+  const key = only.value && shown.activeEntry() ? shown.edits.keyOf(shown.activeEntry().row) : null;
+  const is_of = (entry) => !key || (entry.key && Object.entries(key).every(([name, value]) => String(entry.key[name]) === String(value)));
+  const entries = (held.value?.entries ?? log.latest).filter(is_of);
   const waiting = held.value ? log.total - held.value.total : 0;
   const toggle = () => (held.value = held.value ? null : { entries: log.latest, total: log.total });
   return html`
     <section class="changes" aria-label="Changes">
       <header>
-        <h3>Changes</h3>
-        <span>${amount(log.total)} since you came</span>
+        <h2>Changes</h2>
+        <span title=${`${amount(log.total)} since you came`}>${amount(log.total)}</span>
+        ${table.key.length > 0 && html`<button type="button" class="quiet small" aria-pressed=${only.value} title="Only those of the row that the keys are in" onClick=${() => (only.value = !only.value)}>This row</button>`}
         <button type="button" class="quiet small" aria-pressed=${held.value !== null} onClick=${toggle}>
           ${held.value ? `Go on${waiting ? `, ${amount(waiting)} more` : ""}` : "Hold"}
         </button>
+        ${onClose && html`<button type="button" class="quiet small changes-close" aria-label="Close the changes" onClick=${onClose}>×</button>`}
       </header>
       ${entries.length === 0
-        ? html`<p class="nothing">Nothing has changed since you came. What is written to this table, from anywhere, shows here.</p>`
-        : html`<ol tabindex="0" role="list" aria-label="Changes, newest first">${entries.map((entry) => html`<${Change} key=${entry.id} entry=${entry} types=${types} />`)}</ol>`}
+        ? html`<p class="nothing">${key ? "This row has not changed since you came." : "Nothing has changed since you came. What is written to this table, from anywhere, shows here."}</p>`
+        : html`<${ChangeList} entries=${entries} columns=${table.columns} label="Changes, newest first" />`}
     </section>
   `;
 });
+
+/** Draws again when a signal has moved, but seldom. */
+function useSeldom(signal) {
+  const drawn = useSignal(0);
+  drawn.value;
+  useEffect(() => {
+    let timer = 0;
+    const stop = signal.subscribe(() => (timer ||= setTimeout(() => ((timer = 0), (drawn.value += 1)), DRAW_EVERY_MS)));
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }, [signal]);
+}
+
+export function ChangeList({ entries: all, columns, label }) {
+  const [most, setMost] = useState(DRAWN);
+  const entries = all.slice(0, most);
+  const types = Object.fromEntries(columns.map((column) => [column.name, column]));
+  return html`<ol tabindex="0" role="list" aria-label=${label}>${entries.map((entry) => html`<${Change} key=${entry.id} entry=${entry} types=${types} />`)}
+    ${all.length > most && html`<li class="changes-more"><button type="button" class="quiet small" onClick=${() => setMost(most + DRAWN)}>${amount(all.length - most)} older</button></li>`}</ol>`;
+}
 
 function Change({ entry, types }) {
   const { op, cause, at, key, values, is_unpaired } = entry;
@@ -51,9 +86,9 @@ function Change({ entry, types }) {
           (value) => html`<div>
             <dt>${value.name}</dt>
             <dd>
-              ${"before" in value && html`<del><span class="sr-only">before: </span>${short(value.before, types[value.name])}</del>`}
+              ${isTree(value) ? html`<${Tree} value=${value.after} before=${value.before} />` : html`${"before" in value && html`<del><span class="sr-only">before: </span>${short(value.before, types[value.name])}</del>`}
               ${"before" in value && "after" in value && html`<span aria-hidden="true"> → </span>`}
-              ${"after" in value && html`<ins><span class="sr-only">now: </span>${short(value.after, types[value.name])}</ins>`}
+              ${"after" in value && html`<ins><span class="sr-only">now: </span>${short(value.after, types[value.name])}</ins>`}`}
             </dd>
           </div>`,
         )}
@@ -63,7 +98,10 @@ function Change({ entry, types }) {
   `;
 }
 
-function short(value, type) {
-  const text = shownText(value, type) ?? "null";
+/** Whether both are objects: then the difference is shown within. */
+const isTree = ({ before, after }) => [before, after].every((one) => one && typeof one === "object" && [Object, Array].includes(one.constructor));
+
+function short(value, column) {
+  const text = (column ? shownText(value, column, zone.value) : textOf(value)) ?? "null";
   return text.length > VALUE_CHARS ? text.slice(0, VALUE_CHARS) + "…" : text;
 }

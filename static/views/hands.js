@@ -28,7 +28,7 @@ export class Hands {
   /** @param {object} board The component, with `active`, `over`, `column` and `windows`. */
   constructor(board) {
     this.#board = board;
-    this.#items = board.props.items;
+    this.#items = board.items;
     this.#items.writes ??= new Writes(this.#items);
     this.#stop = announce(this.#items);
     // Without it nothing is missing but colours.

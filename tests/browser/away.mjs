@@ -52,8 +52,8 @@ function suite() {
     proxy = await Proxy.start(server.url, Math.random);
     psql = new Psql(server.database_url);
     browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGS });
-    a = await Watched.open(browser, server.url, { viewport: TALL });
-    b = await Watched.open(browser, `http://${new URL(proxy.url).host}`, { viewport: TALL });
+    a = await Watched.open(browser, `${server.url}/#/board`, { viewport: TALL });
+    b = await Watched.open(browser, `http://${new URL(proxy.url).host}/#/board`, { viewport: TALL });
     await both((watched) => watched.state("live"));
     await both((watched) => watched.page.evaluate(() => (window.not_reloaded = true)));
   });

@@ -64,8 +64,8 @@ function suite() {
     if (SHOTS) await mkdir(SHOTS, { recursive: true });
     server = await Server.start();
     browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGS });
-    a = await Watched.open(browser, server.url, { viewport: WIDE });
-    b = await Watched.open(browser, server.url, { viewport: WIDE });
+    a = await Watched.open(browser, `${server.url}/#/board`, { viewport: WIDE });
+    b = await Watched.open(browser, `${server.url}/#/board`, { viewport: WIDE });
   });
 
   after(async () => {
@@ -78,7 +78,7 @@ function suite() {
     // Anew, so that one test that fails leaves the next ones alone.
     await both(async ({ page }) => {
       await page.unrouteAll({ behavior: "ignoreErrors" });
-      await page.goto(`${server.url}/?${(round += 1)}`);
+      await page.goto(`${server.url}/?${(round += 1)}#/board`);
       await page.locator("[data-nothing]").waitFor();
     });
     await both((watched) => watched.state("live"));
@@ -411,7 +411,7 @@ function suite() {
     await filter.press("Enter");
     await a.card("Paint the fence").waitFor({ state: "detached" });
     await a.card("Mow the lawn").waitFor();
-    assert.match(a.page.url(), /#\/items\?status%3Deq\.active$/);
+    assert.match(a.page.url(), /#\/board\?filter=status%3Deq\.active$/);
     await change(lawn, { status: "done" });
     await a.page.getByText("No item passes this filter.").waitFor();
     await shot(a, "filtered-1440-light");
@@ -454,14 +454,14 @@ function suite() {
 
   test("pages work under a path of a reverse proxy", async () => {
     const proxy = await proxyUnder("/tools/plank/", server.url);
-    const prefixed = await Watched.open(browser, proxy.url, { viewport: WIDE });
+    const prefixed = await Watched.open(browser, `${proxy.url}#/board`, { viewport: WIDE });
     try {
       await prefixed.state("live");
       await add(prefixed, "Through the proxy");
       await both((watched) => watched.card("Through the proxy").waitFor());
-      await prefixed.page.getByRole("link", { name: "Tables" }).click();
+      await prefixed.page.getByRole("link", { name: "Tables", exact: true }).click();
       await prefixed.page.getByRole("link", { name: /^items/ }).click();
-      await prefixed.page.getByRole("cell", { name: "Through the proxy" }).waitFor();
+      await prefixed.page.getByRole("gridcell", { name: "Through the proxy" }).waitFor();
       await prefixed.page.getByRole("link", { name: "Activity" }).click();
       await prefixed.page.locator(".plot canvas").first().waitFor();
       assert.deepEqual(prefixed.faults(), []);

@@ -40,7 +40,7 @@ function suite() {
     psql = new Psql(server.database_url);
     await psql.run(`insert into items (name, status) select 'Item ' || i, (array['open', 'active', 'done'])[1 + i % 3] from generate_series(1, ${ROWS}) i`);
     browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGS });
-    watched = await Watched.open(browser, server.url, { viewport: WIDE });
+    watched = await Watched.open(browser, `${server.url}/#/board`, { viewport: WIDE });
     page = watched.page;
     devtools = await watched.context.newCDPSession(page);
   });

@@ -53,7 +53,7 @@ function suite() {
   }
 
   test("a token is asked for, and then the page shows what its owner may see", async () => {
-    const watched = await Watched.open(browser, server.url, { viewport: WIDE });
+    const watched = await Watched.open(browser, `${server.url}/#/board`, { viewport: WIDE });
     const { page } = watched;
     watched.allow(/status of 401/);
     await page.getByRole("heading", { name: "Log in to plank" }).waitFor();
@@ -71,7 +71,7 @@ function suite() {
     // The cookie is for no script, and a second page needs no second log-in.
     assert.equal(await page.evaluate(() => document.cookie), "");
     const second = await watched.context.newPage();
-    await second.goto(server.url);
+    await second.goto(`${server.url}/#/board`);
     await second.locator(".card", { hasText: "for everybody" }).waitFor();
     await second.close();
     // Taken back: the page says so, without a reload.
@@ -84,7 +84,7 @@ function suite() {
   });
 
   test("a session ends with its token, and an editor may write", async () => {
-    const watched = await Watched.open(browser, server.url, { viewport: WIDE });
+    const watched = await Watched.open(browser, `${server.url}/#/board`, { viewport: WIDE });
     const { page } = watched;
     watched.allow(/status of 401/);
     // Long enough for a log-in on a machine that is busy.

@@ -1,45 +1,32 @@
 /**
- * The picture of the README, from the real thing: `npm run picture` writes docs/dashboard.png.
- *
- * Only the ages of the rows are made up, since nobody wants to wait a day for a picture.
+ * The picture of the README, from the real thing: `npm run picture` writes docs/dashboard.png. It shows the orders of the shop while
+ * another program writes to them.
  */
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { Psql } from "./cutting.mjs";
-import { call, CHROMIUM, CHROMIUM_ARGS, missing, Server, Watched } from "./support.mjs";
+import { CHROMIUM, CHROMIUM_ARGS, missing, Server, Watched } from "./support.mjs";
 
 const FILE = fileURLToPath(new URL("../../docs/dashboard.png", import.meta.url));
+const SHOP = readFileSync(new URL("fixtures/shop.sql", import.meta.url), "utf8");
 const VIEWPORT = { width: 1440, height: 620 };
-
-/** Oldest first, with the minutes since the last change. */
-const ROWS = [
-  [3 * 24 * 60, { name: "Take the old fence down", status: "done" }],
-  [2 * 24 * 60, { name: "Measure the garden fence", description: "24 m along the lane, 11 m to the barn", status: "done" }],
-  [26 * 60, { name: "Order 40 larch planks", status: "active", data: { supplier: "Holz & Söhne", quote: 1240.5 } }],
-  [9 * 60, { name: "Sharpen the auger", status: "done", data: { owner: "bob" } }],
-  [5 * 60, { name: "Borrow the post hole digger", description: "Ann has it until noon", status: "active", data: { owner: "ann" } }],
-  [60, { name: "Tell the neighbours", description: "The lane is closed on Friday", status: "open" }],
-  [47, { name: "Set the corner posts", description: "Concrete needs two dry days", status: "active", data: { priority: 1 } }],
-  [12, { name: "Ask Bob about the gate hinges", status: "open" }],
-  [7, { name: "Find out who owns the hedge", status: "open", data: { priority: 3 } }],
-  [3, { name: "Paint the fence", description: "Two coats, the second after a dry night", status: "open", data: { colour: "red ochre", litres: 15 } }],
+const WRITES = [
+  "update orders set status = 'packed' where id = 2998",
+  "update orders set total = total + 49.90, note = 'Two more hinges' where id = 2996",
+  "insert into orders (id, customer_id, status, total, placed_at, deliver_on) values (3001, 17, 'placed', 128.40, '2026-11-30 18:04:51Z', '2026-12-05')",
+  "update orders set status = 'shipped', deliver_on = '2026-12-02' where id = 2993",
 ];
 
 async function take(server, browser) {
   const psql = new Psql(server.database_url);
-  let posts;
-  for (const [age_min, body] of ROWS) {
-    const row = await call(server, "POST", "/api/items", body);
-    // Past the triggers, one of which says when a row was changed.
-    await psql.run(`set session_replication_role = replica; update items set updated_at = now() - interval '${age_min}.5 minutes' where id = ${row.id}`);
-    if (body.name.startsWith("Set")) posts = row;
-  }
-  psql.stop();
-  const watched = await Watched.open(browser, server.url, { viewport: VIEWPORT, colorScheme: "light" });
+  await psql.run(SHOP);
+  const watched = await Watched.open(browser, `${server.url}/#/t/orders?order=placed_at.desc&filter=total%3E100`, { viewport: VIEWPORT, colorScheme: "light", timezoneId: "Europe/Berlin" });
   await watched.state("live");
-  // Another user moves a card while the page looks on.
-  await call(server, "PATCH", `/api/items/${posts.id}`, { status: "done" });
-  await watched.page.locator('.column[data-status="done"] .card.flash-odd', { hasText: "corner posts" }).waitFor();
+  await watched.page.locator(".grid tr[data-key='3000']").waitFor();
+  for (const sql of WRITES) await psql.run(sql);
+  psql.stop();
+  await watched.page.locator(`.changes li:nth-child(${WRITES.length})`).waitFor();
   await watched.page.screenshot({ path: FILE });
   const faults = watched.faults();
   if (faults.length > 0) throw new Error(faults.join("\n"));
