@@ -51,5 +51,9 @@ export function pathOf({ view, name = "", ...parts }) {
 /** Without the schema that everybody means. */
 export const shortName = (table) => table.replace(/^public\.(?=.)/, "");
 
+/** A live query is a table of its own schema. */
+export const isQuery = (table) => table.startsWith("plank_query.");
+export const titleOf = (table) => (isQuery(table) ? table.slice("plank_query.".length) : shortName(table));
+
 /** The table of a name as it may be in an address. */
-export const tableOf = (tables, name) => tables.find(({ table }) => table === name || table === `public.${name}`);
+export const tableOf = (tables, name) => tables.find(({ table }) => [name, `public.${name}`].includes(table));

@@ -1,6 +1,6 @@
 /** Home: the tables that may be read, each with its rows, its changes and who may write it. */
 import { signal } from "@preact/signals-core";
-import { pathOf, shortName } from "../address.js";
+import { isQuery, pathOf, titleOf } from "../address.js";
 import { SAMPLES_MAX } from "../catalog.js";
 import { amount, counted, html, live } from "./html.js";
 
@@ -85,7 +85,7 @@ const List = live(({ catalog, tables, session }) => {
       ${tables.map((table) => {
         const count = catalog.counts.value.get(table.table);
         return html`<tr key=${table.table}>
-          <th scope="row"><a href=${pathOf({ view: "table", name: table.table })}>${shortName(table.table)} <span>${counted(table.columns.length, "column")}${table.key.length ? "" : ", no key"}</span></a></th>
+          <th scope="row"><a href=${pathOf({ view: "table", name: table.table })}>${titleOf(table.table)} <span>${isQuery(table.table) ? "live query, " : ""}${counted(table.columns.length, "column")}${table.key.length ? "" : ", no key"}</span></a></th>
           <td class="number">${count === undefined ? "" : rowsText(count)}</td>
           <td>${rates ? html`<${Spark} values=${rates.get(table.table) ?? []} />` : ""}</td>
           <td><${Access} table=${table} session=${session.value} /></td>

@@ -1,6 +1,6 @@
 /** One table: its rows, one of them as a sheet, and its changes. All of what is looked at is in the address. */
 import { useEffect, useRef } from "preact/hooks";
-import { pathOf, shortName, tableOf } from "../address.js";
+import { shortName, tableOf, titleOf } from "../address.js";
 import { keep, kept } from "../kept.js";
 import { orderText, readOrder } from "../order.js";
 import { filterOf, searched } from "../query.js";
@@ -103,7 +103,7 @@ const View = live(({ client, table, route, place, go }) => {
   return html`
     <section class="table-view" ref=${root} aria-label=${table.table}>
       <div class="toolbar">
-        <h1><a href="#/" aria-label="All tables">Tables</a> <span aria-hidden="true">/</span> ${shortName(table.table)}</h1>
+        <h1><a href="#/" aria-label="All tables">Tables</a> <span aria-hidden="true">/</span> ${titleOf(table.table)}</h1>
         <${Filter} table=${pages} value=${typed} onApply=${(text) => to({ filter: text })} label="Filter rows: words, or conditions like total>5" placeholder=${hintOf(table.columns)} hints=${table.columns.flatMap(hintsOf)} />
         <div class="tools">
           <${AddCondition} typed=${typed} columns=${table.columns} entries=${pages.rows} onFilter=${(text) => to({ filter: text })} />
