@@ -21,10 +21,13 @@ export class ChangeLog {
   /** Newest first. @type {Entry[]} */
   entries = [];
   total = 0;
+  /** Those that were told as history. */
+  #past = new Set();
 
   /** @param {object} change As the socket brings it. @param {object | undefined} before The row as the page had it. */
   add(change, before) {
     const { op, cause = null, key, row, old, at, seq } = change;
+    if (this.#past.has(seq)) return;
     const was = old ?? before;
     const names = Object.keys(row ?? was ?? {});
     const is_paired = op === "update" && was !== undefined;
@@ -39,6 +42,7 @@ export class ChangeLog {
   /** What happened before. @param {object[]} changes The newest last. */
   addBefore(changes) {
     const older = new ChangeLog();
+    for (const { seq } of changes) this.#past.add(seq);
     const told = new Set(this.entries.map(({ seq }) => seq));
     for (const change of changes) if (!told.has(change.seq)) older.add(change);
     this.entries.push(...older.entries.map((entry) => ({ ...entry, id: -entry.seq })));

@@ -26,10 +26,6 @@ export class Feed {
     this.#list = list;
   }
 
-  get cursor() {
-    return this.#shown?.cursor ?? null;
-  }
-
   /** What is followed stays until the other one is there, and if it is refused. */
   follow(filter) {
     this.#next?.close();

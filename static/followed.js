@@ -1,10 +1,10 @@
 /** One row that is followed: what it is now, and what happened to it. */
 import { signal } from "@preact/signals-core";
 import { ChangeLog } from "./changelog.js";
-import { recent } from "./places.js";
+import { recent } from "./past.js";
 import { readRows, whereKey } from "./rest.js";
 
-const DAY_MS = 24 * 3_600_000;
+const DAY_MIN = 1440;
 const RETRY_MS = 3_000;
 
 export class FollowedRow {
@@ -73,7 +73,7 @@ export class FollowedRow {
 
   async #history(client) {
     const from = Date.now();
-    const { changes, since } = await recent(client, this.table, DAY_MS, this.filter);
+    const { changes, since } = await recent(client, this.table, DAY_MIN, this.filter);
     this.log.addBefore(changes);
     this.since.value = since ?? from;
     this.tick.value += 1;

@@ -63,11 +63,6 @@ export class Pages extends Run {
     return this.#feed.filter;
   }
 
-  /** The place of the log that the rows are at. */
-  get cursor() {
-    return this.#feed.cursor;
-  }
-
   get has_key() {
     return this.#table.key.length > 0;
   }

@@ -3,9 +3,9 @@ import { signal } from "@preact/signals-core";
 import { ChangeLog } from "./changelog.js";
 import { Edits } from "./edits.js";
 import { Pages } from "./pages.js";
-import { recent, remember } from "./places.js";
+import { recent } from "./past.js";
 
-const HOUR_MS = 3_600_000;
+const HOUR_MIN = 60;
 
 export class ShownTable {
   log = new ChangeLog();
@@ -18,7 +18,6 @@ export class ShownTable {
 
   /** The row that is to be scrolled to. @type {import("@preact/signals-core").Signal<{index: number} | null>} */
   sought = signal(null);
-  #stop;
 
   /** @param {import("./catalog.js").Table} table */
   constructor(client, table, filter, order) {
@@ -26,12 +25,10 @@ export class ShownTable {
     this.pages = new Pages(client, table, { filter, order, change: (change, _, before) => this.log.add(change, before) });
     this.edits = new Edits(client, table);
     this.#history(client);
-    // Taken note of as soon as it is known, and again when it is left.
-    this.#stop = this.pages.phase.subscribe((phase) => phase === "live" && remember(this.pages.cursor));
   }
 
   async #history(client) {
-    const { changes } = await recent(client, this.table.table, HOUR_MS);
+    const { changes } = await recent(client, this.table.table, HOUR_MIN);
     this.log.addBefore(changes);
     this.pages.draw();
   }
@@ -91,8 +88,6 @@ export class ShownTable {
   }
 
   close() {
-    this.#stop();
-    remember(this.pages.cursor);
     this.pages.close();
   }
 }

@@ -9,23 +9,22 @@ export function filterOf(typed, columns) {
   return `or=(${columns.map((column) => `${column}.ilike.${word}`).join(",")})`;
 }
 
-const filterForm = ({ table, value, label, placeholder, hints, onApply }, self) => {
+const filterForm = ({ table, value, label, placeholder, onApply }, self) => {
   const apply = (text) => text !== value && onApply(text);
   const refusal = table.refusal.value;
   return html`
     <form class="filter" role="search" onSubmit=${(submitted) => (submitted.preventDefault(), apply(submitted.target.filter.value.trim()))}>
       <input name="filter" type="search" placeholder=${placeholder} aria-label=${label} aria-keyshortcuts="/" autocomplete="off" autocapitalize="off" spellcheck=${false}
-        list=${hints && "filter-hints"} aria-invalid=${refusal && "true"} aria-describedby=${refusal && "filter-error"} defaultValue=${value} ref=${self.root}
+        aria-invalid=${refusal && "true"} aria-describedby=${refusal && "filter-error"} defaultValue=${value} ref=${self.root}
         onKeyDown=${({ key, target }) => key === "Escape" && ((target.value = ""), apply(""))} onInput=${({ target, inputType }) => !inputType && !target.value && apply("")} />
       <kbd aria-hidden="true">/</kbd>
-      ${hints && html`<datalist id="filter-hints">${hints.map((hint) => html`<option value=${hint}></option>`)}</datalist>`}
       ${refusal && html`<p class="field-error" id="filter-error" role="alert">Not applied: ${refusal}</p>`}
     </form>
   `;
 };
 
 /**
- * @param {{table: import("../live.js").LiveTable, value: string, label: string, placeholder: string, hints?: string[], onApply: (typed: string) => void}} props
+ * @param {{table: import("../live.js").LiveTable, value: string, label: string, placeholder: string, onApply: (typed: string) => void}} props
  *   `value`: the filter in force, as it was typed.
  */
 export const Filter = live(filterForm, {

@@ -49,9 +49,6 @@ function hintOf(columns) {
   return searched(columns).length ? `Words, or ${example}` : example;
 }
 
-/** How a condition on a column begins; of labels all. */
-const hintsOf = (column) => (column.labels ? column.labels.map((label) => `${column.name}=${label}`) : [`${column.name}${isNumber(column) ? ">" : "="}`]);
-
 function Gone({ name, session }) {
   return html`<div class="nothing">
     <h1 class="sr-only">${shortName(name)}</h1>
@@ -68,7 +65,7 @@ const View = live(({ client, table, route, place, go }) => {
   const filter = filterOf(typed, table.columns);
   const view = useSignal(null);
   const pane = useSignal("rows");
-  const has_changes = useSignal(kept("changes", innerWidth > 1000));
+  const has_changes = useSignal(kept("changes", innerWidth > 1000 || innerHeight > 520));
   const asked = useSignal(null);
   const root = useRef(null);
   useEffect(() => {
@@ -104,7 +101,7 @@ const View = live(({ client, table, route, place, go }) => {
     <section class="table-view" ref=${root} aria-label=${table.table}>
       <div class="toolbar">
         <h1><a href="#/" aria-label="All tables">Tables</a> <span aria-hidden="true">/</span> ${titleOf(table.table)}</h1>
-        <${Filter} table=${pages} value=${typed} onApply=${(text) => to({ filter: text })} label="Filter rows: words, or conditions like total>5" placeholder=${hintOf(table.columns)} hints=${table.columns.flatMap(hintsOf)} />
+        <${Filter} table=${pages} value=${typed} onApply=${(text) => to({ filter: text })} label="Filter rows: words, or conditions like total>5" placeholder=${hintOf(table.columns)} />
         <div class="tools">
           <${AddCondition} typed=${typed} columns=${table.columns} entries=${pages.rows} onFilter=${(text) => to({ filter: text })} />
           <${Columns} table=${table} columns=${columns} onColumns=${(text) => to({ columns: text })} />

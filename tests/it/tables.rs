@@ -54,7 +54,7 @@ async fn the_watched_tables_are_listed_with_what_may_be_seen_of_them() {
     assert_eq!(tables[1]["key"], json!(["id"]));
     assert_eq!(
         tables[1]["columns"][0],
-        json!({"name": "id", "type": "bigint"})
+        json!({"name": "id", "type": "bigint", "fixed": "identity"})
     );
     assert_eq!(
         tables[2]["columns"][1],

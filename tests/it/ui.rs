@@ -86,11 +86,17 @@ async fn the_page_and_its_files_are_served() {
 #[actix_web::test]
 async fn a_script_is_short_and_leads_a_browsers_tools_to_its_source() {
     let app = TestApp::start().await;
-    let script = app.http.get(app.url("/static/views/board.js")).send().await;
+    let script = app
+        .http
+        .get(app.url("/static/views/window.js"))
+        .send()
+        .await;
     let script = script.unwrap();
-    assert_eq!(script.headers()["sourcemap"], "board.js.map");
-    let source = include_str!("../../static/views/board.js");
+    assert_eq!(script.headers()["sourcemap"], "window.js.map");
+    let source = include_str!("../../static/views/window.js");
     assert!(script.text().await.unwrap().len() < source.len() * 2 / 3);
-    let (status, map) = app.request("GET", "/static/views/board.js.map", None).await;
+    let (status, map) = app
+        .request("GET", "/static/views/window.js.map", None)
+        .await;
     assert_eq!((status, &map["sourcesContent"][0]), (200, &source.into()));
 }
