@@ -191,7 +191,7 @@ function suite() {
     await watched.state("live");
     await psql.run("select plank.unwatch('items')");
     await watched.page.locator(".connection-text", { hasText: "Not watched any more" }).waitFor();
-    await psql.run("select plank.watch('items')");
+    await psql.run("select plank.watch('items', writable => true)");
     await close(watched);
   });
 

@@ -78,7 +78,7 @@ async fn the_watched_tables_are_listed_with_what_may_be_seen_of_them() {
     assert_eq!(
         tables[0],
         json!({"table": "public.diary", "key": ["id"], "old_rows": true, "writable": true, "may": ["insert", "update", "delete"], "columns": [
-            {"name": "id", "type": "bigint", "fixed": "identity"}, {"name": "mood", "type": "mood", "labels": ["sad", "glad"]},
+            {"name": "id", "type": "bigint", "fixed": "identity"}, {"name": "mood", "type": "public.mood", "labels": ["sad", "glad"]},
             {"name": "size", "type": "integer", "fixed": "generated"}]})
     );
 }
