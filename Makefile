@@ -85,9 +85,10 @@ fuzz: ## the parsers, guided by coverage (FUZZ_SECONDS=60 for each, FUZZ_TARGETS
 	@scripts/need.sh cargo cc
 	fuzz/run.sh
 
-test-clients: ## the Python client, as a package, against a real plank
+test-clients: ## the clients of JavaScript and Python: their packages, against a real plank, and the conformance suite
 	cargo test $(CARGO_FLAGS) --no-run
 	tests/clients/python.sh
+	tests/clients/conformance.sh
 
 # --no-run builds target/debug/plank just as `cargo test` does, so after test-rust it is there already.
 test-browser: ## the dashboard in a real Chromium, and its client

@@ -62,6 +62,17 @@ class Batch:
     """Why the cursor could not be served: `expired`, `epoch`, `schema`."""
 
 
+class Written(list[Row]):
+    """The rows of a write, as they are stored, and its place in the log."""
+
+    def __init__(self, rows: list[Row], cursor: str | None, xid: str | None) -> None:
+        super().__init__(rows)
+        self.cursor = cursor
+        """A subscription that has reached it shows the write; see `Subscription.passed`. None if nothing was written."""
+        self.xid = xid
+        """The transaction, as in `Change.xid`."""
+
+
 def reader(numbers: Literal["decimal", "float"]) -> Callable[[str | bytes], Any]:
     """Reads JSON. Integers keep all digits either way; other numbers do with `decimal`."""
     parse_float: Any = Decimal if numbers == "decimal" else float
