@@ -89,6 +89,7 @@ test-clients: ## the clients of JavaScript and Python: their packages, against a
 	cargo test $(CARGO_FLAGS) --no-run
 	tests/clients/python.sh
 	tests/clients/conformance.sh
+	tests/clients/javascript.sh
 
 # --no-run builds target/debug/plank just as `cargo test` does, so after test-rust it is there already.
 test-browser: ## the dashboard in a real Chromium, and its client
@@ -156,4 +157,4 @@ install: ## binary, unit and its user, settings, nginx example, licences (DESTDI
 
 clean: ## what was built, and the packages of the browser test
 	cargo clean
-	rm -rf tests/browser/node_modules tests/rest/node_modules tests/versions/node_modules
+	rm -rf clients/js/node_modules tests/browser/node_modules tests/rest/node_modules tests/versions/node_modules

@@ -158,7 +158,7 @@ def test_close_ends_while_messages_arrive() -> None:
                 await asyncio.sleep(0)
 
         async with fake(handler) as url:
-            for _ in range(40):
+            for _ in range(4):
                 db = plank.connect(url)
                 reading = asyncio.gather(anext(db.subscribe("t")), return_exceptions=True)
                 await until("it is open", lambda: asyncio.sleep(0, db.state.phase == "open"))

@@ -28,6 +28,8 @@ Phase = Literal["connecting", "open", "waiting", "closed"]
 
 MESSAGE_BYTES_MAX = 1 << 30
 """One change is never cut, so a message is as large as the largest row."""
+CLOSE_MAX_S = 1.0
+"""For the close frame of the server, behind what it has sent and nothing takes any more."""
 TOKEN_MAX_S = 10.0
 """For a coroutine that gets a token. One that takes longer counts as a lost connection."""
 RENEW_S = 30.0
@@ -236,7 +238,13 @@ class Client:
         except Exception as error:  # noqa: BLE001: the program's own function, which may fail in any way
             return f"no token: {error or type(error).__name__}", None
         try:
-            async with dial(self._ws_url, open_timeout=retry.WELCOME_MAX_S, max_size=MESSAGE_BYTES_MAX, ping_interval=None) as socket:
+            async with dial(
+                self._ws_url,
+                open_timeout=retry.WELCOME_MAX_S,
+                close_timeout=CLOSE_MAX_S,
+                max_size=MESSAGE_BYTES_MAX,
+                ping_interval=None,
+            ) as socket:
                 if token:
                     await socket.send(json.dumps({"type": "auth", "token": token}))
                 self._socket = socket
