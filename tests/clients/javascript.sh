@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The npm packages: made, installed into an empty project, and tested against a real plank, in Node.js and in a real browser. PLANK_BIN is the
-# program.
+# The npm packages: made, installed into an empty project, and tested against a real plank, in Node.js and in a real browser; and docs/START.md.
+# PLANK_BIN is the program.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -11,6 +11,10 @@ for tool in node chromium; do
     scripts/need.sh --check $tool || { scripts/skip.sh "$what" "$tool is missing"; exit; }
 done
 command -v psql >/dev/null || { scripts/skip.sh "$what" "psql is missing"; exit; }
+
+# docs/START.md has a worker in Python.
+export PLANK_PYTHON=$PWD/target/tools/python-client/bin/python
+[ -x "$PLANK_PYTHON" ] || { scripts/skip.sh "$what" "$PLANK_PYTHON is missing: tests/clients/python.sh installs it"; exit; }
 
 cd clients/js
 npm ci --no-audit --no-fund --silent || { ../../scripts/skip.sh "$what" "npm can't install clients/js/package.json"; exit; }
