@@ -85,7 +85,7 @@ fuzz: ## the parsers, guided by coverage (FUZZ_SECONDS=60 for each, FUZZ_TARGETS
 	@scripts/need.sh cargo cc
 	fuzz/run.sh
 
-test-clients: ## the clients of JavaScript and Python: their packages, against a real plank, and the conformance suite
+test-clients: ## the clients of JavaScript and Python: packages, conformance, docs/START.md, examples/shop
 	cargo test $(CARGO_FLAGS) --no-run
 	tests/clients/python.sh
 	tests/clients/conformance.sh

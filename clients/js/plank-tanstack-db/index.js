@@ -30,29 +30,31 @@ class Run {
   #config;
   #params;
   #subsets = new Map();
+  /** Keys of the rows that the collection was given. It shows some only later, while a write of its own is on its way. */
+  #given;
   /** The place that has been committed. */
   cursor = null;
 
   constructor(config, params) {
     this.#config = config;
     this.#params = params;
+    // Those that a persisted collection begins with.
+    this.#given = new Set(params.collection._state.syncedData.keys());
   }
 
   /** The table, or what `filter` says of it, from `since` on. */
   eager(since) {
     const { markReady, markError, truncate, collection } = this.#params;
-    this.#follow(this.#config.filter, {
+    const end = this.#follow(this.#config.filter, {
       since,
       whole: (rows, cursor) => {
-        if (rows) this.#commit([...rows].map(([, value]) => ({ type: "insert", value })), cursor, truncate);
+        if (rows) this.#commit(rows, cursor, truncate);
         markReady();
       },
-      batch: ({ rows, is_cleared }, cursor) => {
-        const messages = [...rows].filter(([key, row]) => row || (!is_cleared && this.#has(key)));
-        this.#commit(messages.map(([key, row]) => this.#message(key, row, is_cleared)), cursor, is_cleared && truncate);
-      },
+      batch: ({ rows, is_cleared }, cursor) => this.#commit(rows, cursor, is_cleared && truncate),
       failed: (error) => collection.status === "loading" && markError(error),
     });
+    this.#subsets.set("the table", { rows: new Map(), end });
   }
 
   /** Until `cleanup`. */
@@ -106,27 +108,27 @@ class Run {
 
   /** A row stays as long as one subset has it. */
   #apply(subset, rows, cursor) {
-    const messages = [];
+    const changed = new Map();
     for (const [key, row] of rows) {
       if (row) subset.rows.set(key, row);
       else if (!subset.rows.delete(key)) continue;
-      if (row || ![...this.#subsets.values()].some((each) => each.rows.has(key))) messages.push(this.#message(key, row));
+      if (row || ![...this.#subsets.values()].some((each) => each.rows.has(key))) changed.set(key, row);
     }
-    this.#commit(messages, cursor);
+    this.#commit(changed, cursor);
   }
 
-  #has(key) {
-    return this.#params.collection._state.syncedData.has(key);
-  }
-
-  #message(key, value, is_new) {
-    if (!value) return { type: "delete", key };
-    return { type: !is_new && this.#has(key) ? "update" : "insert", value };
-  }
-
-  #commit(messages, cursor, truncate) {
+  /** One sync transaction: rows by key, undefined for one that is gone. */
+  #commit(rows, cursor, truncate) {
     const { begin, write, commit, metadata } = this.#params;
     this.cursor = cursor;
+    if (truncate) this.#given.clear();
+    const messages = [...rows].flatMap(([key, value]) => {
+      const is_there = this.#given.has(key);
+      if (value) this.#given.add(key);
+      else this.#given.delete(key);
+      if (value) return { type: is_there ? "update" : "insert", value };
+      return is_there ? { type: "delete", key } : [];
+    });
     if (!messages.length && !truncate) return;
     begin();
     if (truncate) truncate();
@@ -156,12 +158,10 @@ class Run {
     const stop = client.onState(({ phase, close }) => {
       if (phase === "closed") failed(Object.assign(new Error(close?.reason || "the client is closed"), { code: `${close?.code ?? "closed"}` }));
     });
-    const end = () => {
+    return () => {
       stop();
       subscription.close();
     };
-    if (!this.#subsets.size) this.#subsets.set(Symbol("eager"), { rows: new Map(), end });
-    return end;
   }
 }
 

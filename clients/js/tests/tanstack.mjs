@@ -114,6 +114,44 @@ test("a cut and a restart lose nothing, and a write goes through them", () =>
     await until("it is the table", () => same(todos));
   }));
 
+test("several changes of a row that come while its own insert is on its way are all there", () =>
+  withTodos({}, async (todos, client) => {
+    await todos.preload();
+    let release;
+    const held = new Promise((resolve) => (release = resolve));
+    const transaction = createTransaction({ mutationFn: () => held });
+    transaction.mutate(() => todos.insert({ id: 40, name: "mine", status: "open", n: 1 }));
+    for (const name of ["mine", "second", "third"]) {
+      const { cursor } = [...client._subscriptions.values()][0];
+      await plank.sql(`insert into todos values (40, '${name}', 'open', 1) on conflict (id) do update set name = excluded.name`);
+      await until("the batch has come", () => [...client._subscriptions.values()][0].cursor !== cursor);
+    }
+    release();
+    await transaction.isPersisted.promise;
+    await until("the last one is there", () => todos.get(40)?.name === "third");
+    assert.ok(await same(todos));
+  }));
+
+test("a place that was kept with its rows is gone on from", () =>
+  withTodos({}, async (todos, client) => {
+    const first = plankCollectionOptions({ client, table: "todos" });
+    const collection = createCollection(first);
+    await collection.preload();
+    const meta = JSON.parse(JSON.stringify(first.sync.exportSyncMeta()));
+    const kept = new Map([...collection.values()].map((row) => [row.id, row]));
+    await collection.cleanup();
+    await plank.sql("update todos set n = 99 where id = 3; delete from todos where id = 4");
+
+    const next = plankCollectionOptions({ client, table: "todos" });
+    next.sync.importSyncMeta(meta);
+    const written = [];
+    const params = { begin() {}, commit() {}, markReady() {}, write: (message) => written.push(message), truncate: () => written.push("truncate") };
+    const { cleanup } = next.sync.sync({ ...params, collection: { status: "loading", _state: { syncedData: kept } } });
+    await until("what was missed has come", () => written.length === 2);
+    assert.deepEqual(written.map(({ type, key, value }) => [type, key ?? value.id]), [["update", 3], ["delete", 4]]);
+    cleanup();
+  }));
+
 test("a key of several columns", () =>
   withTodos({}, async (_, client) => {
     const pairs = createCollection(plankCollectionOptions({ client, table: "pairs", key: ["a", "b"] }));
