@@ -48,7 +48,7 @@ function tell(name, error) {
 async function whole(scripts, command) {
   const idle = [];
   await inTurns(scripts, async ({ name, script }) => {
-    const player = idle.pop() ?? new Player(command);
+    const player = idle.pop() ?? (await new Player(command).ready());
     try {
       await play(script, player);
       idle.push(player);
@@ -72,6 +72,7 @@ async function caught({ script, file, from, to }, sources, command) {
     await writeFile(path, source.replace(from, () => to));
     const player = new Player(command, { PLANK_CLIENT: copy, PYTHONPATH: copy });
     try {
+      await player.ready();
       await play(script, player, BROKEN_STEP_MAX_MS);
     } catch (error) {
       if (error instanceof Broken && !player.ended) return error.message;

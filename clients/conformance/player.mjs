@@ -3,6 +3,9 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { Queue } from "./queue.mjs";
 
+/** For a player to begin, on a machine that is busy. */
+const READY_MAX_MS = 60_000;
+
 export class Player {
   /** Reports by what they are about: a subscription or a write by its name, `phase`, `held`. */
   #reports = new Map();
@@ -21,6 +24,12 @@ export class Player {
       const report = JSON.parse(line);
       this.reports(report.on).put(report);
     });
+  }
+
+  /** Until it reads commands. */
+  async ready() {
+    if (!(await this.reports("ready").next(READY_MAX_MS))) throw new Error(this.ended ?? `the player is not ready within ${READY_MAX_MS / 1000} s`);
+    return this;
   }
 
   reports(name) {

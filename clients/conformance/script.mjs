@@ -3,7 +3,7 @@ import { Server } from "./server.mjs";
 
 const QUIET_MS = 300;
 /** For a step that does not say how long it takes. */
-const STEP_MAX_MS = 10_000;
+const STEP_MAX_MS = 20_000;
 
 /** A rule that the client does not keep. */
 export class Broken extends Error {}

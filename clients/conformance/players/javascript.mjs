@@ -69,3 +69,4 @@ createInterface({ input: process.stdin }).on("line", (line) => {
   const { do: name, ...command } = JSON.parse(line);
   commands[name](command);
 });
+report({ on: "ready" });

@@ -142,6 +142,7 @@ class Player:
 async def main() -> None:
     player = Player()
     loop = asyncio.get_running_loop()
+    report(on="ready")
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         command = json.loads(line)
         name = command.pop("do")

@@ -24,14 +24,16 @@ class Change:
     """The row as it is now; of `insert` and `update`."""
     old: Row | None
     """The row as it was; of `delete`, where the server logs it."""
-    seq: int
-    """Names this change for ever, on every node."""
-    xid: str
+    seq: int | None
+    """Names this change for ever, on every node. It, `xid` and `at` are None for changes of a window or of counts."""
+    xid: str | None
     """The transaction."""
-    at: str
+    at: str | None
     """When the transaction began, UTC, ISO 8601."""
     cause: str | None = None
     """`update` for a row that enters or leaves the filter; `window` for one that enters or leaves the window."""
+    index: int | None = None
+    """Where the row is in the window, behind this change."""
 
     @classmethod
     def of(cls, change: dict[str, Any]) -> Change:
@@ -40,10 +42,11 @@ class Change:
             key=change.get("key"),
             row=change.get("row"),
             old=change.get("old"),
-            seq=change["seq"],
-            xid=change["xid"],
-            at=change["at"],
+            seq=change.get("seq"),
+            xid=change.get("xid"),
+            at=change.get("at"),
             cause=change.get("cause"),
+            index=change.get("index"),
         )
 
 
