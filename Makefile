@@ -85,9 +85,11 @@ fuzz: ## the parsers, guided by coverage (FUZZ_SECONDS=60 for each, FUZZ_TARGETS
 	@scripts/need.sh cargo cc
 	fuzz/run.sh
 
-test-clients: ## the Python client, as a package, against a real plank
+test-clients: ## the clients of JavaScript and Python: packages, conformance, docs/START.md, examples/shop
 	cargo test $(CARGO_FLAGS) --no-run
 	tests/clients/python.sh
+	tests/clients/conformance.sh
+	tests/clients/javascript.sh
 
 # --no-run builds target/debug/plank just as `cargo test` does, so after test-rust it is there already.
 test-browser: ## the dashboard in a real Chromium, and its client
@@ -155,4 +157,4 @@ install: ## binary, unit and its user, settings, nginx example, licences (DESTDI
 
 clean: ## what was built, and the packages of the browser test
 	cargo clean
-	rm -rf tests/browser/node_modules tests/rest/node_modules tests/versions/node_modules
+	rm -rf clients/js/node_modules tests/browser/node_modules tests/rest/node_modules tests/versions/node_modules

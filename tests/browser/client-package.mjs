@@ -1,10 +1,7 @@
-/** What is shipped: its size, its package, and that the types name what there is. */
+/** What is shipped: its size, and that the types name what there is. The packages are tested in clients/js. */
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import * as plank from "../../static/plank.js";
 
@@ -21,17 +18,6 @@ test("plank.js is at most 5,000 bytes gzipped, alone; what streams need at most 
   }
   const sizes = [await zipped("plank.js"), await zipped("stream.js"), await zipped("table.js")];
   assert.ok(sizes[0] <= 5_000 && sizes[1] <= 3 * 1024 && sizes[2] <= 6 * 1024, `${sizes} bytes`);
-});
-
-test("the package has the client, its types and its licences, and nothing else of the page", async () => {
-  const { stdout } = await promisify(execFile)("npm", ["pack", "--dry-run", "--json"], { cwd: fileURLToPath(STATIC) });
-  const [{ files, name }] = JSON.parse(stdout);
-  assert.equal(name, "plank-client");
-  const wanted = ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "package.json", "plank.d.ts", "plank.js", "stream.js", "table.js"];
-  assert.deepEqual(files.map(({ path }) => path).sort(), wanted);
-  for (const gone of ["README.md", "LICENSE-MIT", "LICENSE-APACHE"]) await assert.rejects(read(gone), { code: "ENOENT" }, "what packing needs is gone");
-  const { version } = JSON.parse(await read("package.json"));
-  assert.match(await readFile(new URL("../Cargo.toml", STATIC), "utf8"), new RegExp(`^version = "${version}"$`, "m"));
 });
 
 test("the types name what a client and a subscription have", async () => {

@@ -201,11 +201,16 @@ def test_writes_come_back_as_changes(server: Server, table: str) -> None:
                         assert error.status in (403, 405), error
                         await asyncio.sleep(0.02)
 
-            assert await inserted() == [{"id": 1, "name": "a", "total": Decimal("0.1")}]
+            written = await inserted()
+            assert written == [{"id": 1, "name": "a", "total": Decimal("0.1")}]
+            assert await subscription.passed(written.cursor)
+            seen = await anext(subscription)
+            assert [change.xid for change in seen.changes] == [written.xid]
             assert [row["name"] for row in await db.update(table, "id=eq.1", {"name": "b"})] == ["b"]
             await db.upsert(table, [{"id": 1, "name": "c", "total": 1}, {"id": 2, "name": "d", "total": 2}])
             assert len(await db.delete(table, "id=eq.2")) == 1
             held = Held()
+            held.take(seen)
             while not (set(held.rows) == {1} and held.rows[1]["name"] == "c"):
                 held.take(await anext(subscription))
             with pytest.raises(plank.RequestError) as refused:

@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 import plank
-from conftest import run
+from conftest import run, until
 
 WELCOME = json.dumps({"type": "welcome", "protocol": "plank.v1", "session": "s", "server": "plank/9", "heartbeat_s": 25})
 Serve = Callable[[ServerConnection], Awaitable[None]]
@@ -79,7 +79,10 @@ def test_refusal_that_passes_is_waited_for(head: str) -> None:
     run(ask())
 
 
-@pytest.mark.parametrize("text", ["no json", "[]", "1", '{"no":"type"}'])
+@pytest.mark.parametrize(
+    "text",
+    ["no json", "[]", "1", '{"no":"type"}', '{"type":"changes"}', '{"type":"subscribed","id":"s1"}', '{"type":"snapshot","id":"s1","rows":1}'],
+)
 def test_message_that_is_none_is_a_lost_connection(text: str) -> None:
     async def ask() -> None:
         connections = 0
@@ -142,3 +145,24 @@ def test_address_that_is_none() -> None:
     for url in ["", "localhost:8080", "ftp://x", "http://"]:
         with pytest.raises(plank.PlankError):
             plank.connect(url)
+
+
+def test_close_ends_while_messages_arrive() -> None:
+    """`close` once waited for ever when its cancellation came together with a message."""
+
+    async def ask() -> None:
+        async def handler(socket: ServerConnection) -> None:
+            await socket.send(WELCOME)
+            while True:
+                await socket.send('{"type":"pong"}')
+                await asyncio.sleep(0)
+
+        async with fake(handler) as url:
+            for _ in range(4):
+                db = plank.connect(url)
+                reading = asyncio.gather(anext(db.subscribe("t")), return_exceptions=True)
+                await until("it is open", lambda: asyncio.sleep(0, db.state.phase == "open"))
+                await asyncio.wait_for(db.close(), 10)
+                assert isinstance((await reading)[0], StopAsyncIteration)
+
+    run(ask())

@@ -12,7 +12,7 @@ without asyncio.
 from .client import Client, State, connect
 from .cursors import CallbackCursor, CursorStore, FileCursor
 from .errors import ConnectionRefused, PlankError, RequestError, SessionClosed, SubscriptionError
-from .messages import Batch, Change
+from .messages import Batch, Change, Written
 from .subscription import Subscription
 from .sync import follow
 
@@ -30,6 +30,7 @@ __all__ = [
     "State",
     "Subscription",
     "SubscriptionError",
+    "Written",
     "connect",
     "follow",
 ]

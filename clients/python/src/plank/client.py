@@ -20,7 +20,7 @@ from . import retry
 from .cursors import CursorStore
 from .errors import ConnectionRefused, PlankError, SessionClosed
 from .http import Http, Rows
-from .messages import Row, reader
+from .messages import Row, Written, reader
 from .subscription import Subscription
 
 Token = str | Callable[[], "str | None | Awaitable[str | None]"] | None
@@ -28,6 +28,12 @@ Phase = Literal["connecting", "open", "waiting", "closed"]
 
 MESSAGE_BYTES_MAX = 1 << 30
 """One change is never cut, so a message is as large as the largest row."""
+CLOSE_MAX_S = 1.0
+"""For the close frame of the server, behind what it has sent and nothing takes any more."""
+TOKEN_MAX_S = 10.0
+"""For a coroutine that gets a token. One that takes longer counts as a lost connection."""
+RENEW_S = 30.0
+"""So long before its end a token is renewed, or after half of a short life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ class Client:
         self._socket: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._ended: PlankError | None = None
-        self._http = Http(http_url, self._bearer, self._read)
+        self._http = Http(http_url, self._bearer, callable(token), self._read)
 
     # --- what a program calls
 
@@ -143,19 +149,23 @@ class Client:
         """Rows of one moment, and its cursor: `subscribe(since=rows.cursor)` goes on from there without a seam."""
         return await self._http.rows(table, filter=filter, columns=columns, order=order, limit=limit)
 
-    async def insert(self, table: str, row: Row | Sequence[Row]) -> list[Row]:
-        """Inserts one row or several in one statement; the rows as they are stored."""
+    async def insert(self, table: str, row: Row | Sequence[Row]) -> Written:
+        """Inserts one row or several in one statement; the rows as they are stored.
+
+        A write is sent again, with the same Idempotency-Key, for up to a minute, while the server or the network is away: it is
+        written once. Then it is a `RequestError` whose problem has the code `outcome_unknown`. That holds for all writes.
+        """
         return await self._http.write("POST", table, None, row)
 
-    async def upsert(self, table: str, row: Row | Sequence[Row], *, on_conflict: str | None = None) -> list[Row]:
+    async def upsert(self, table: str, row: Row | Sequence[Row], *, on_conflict: str | None = None) -> Written:
         """Inserts rows, or replaces the values of those whose key is there."""
         return await self._http.write("POST", table, None, row, on_conflict=on_conflict, is_upsert=True)
 
-    async def update(self, table: str, filter: str, values: Row) -> list[Row]:
+    async def update(self, table: str, filter: str, values: Row) -> Written:
         """Changes the rows of a filter; the rows as they are stored."""
         return await self._http.write("PATCH", table, filter, values)
 
-    async def delete(self, table: str, filter: str) -> list[Row]:
+    async def delete(self, table: str, filter: str) -> Written:
         """Deletes the rows of a filter; the rows as they were."""
         return await self._http.write("DELETE", table, filter, None)
 
@@ -189,14 +199,17 @@ class Client:
 
     async def _bearer(self) -> str | None:
         token = self._token() if callable(self._token) else self._token
-        return await token if inspect.isawaitable(token) else token
+        return await asyncio.wait_for(token, TOKEN_MAX_S) if inspect.isawaitable(token) else token
 
     async def _run(self) -> None:
         attempt, is_renewed = 0, False
         while True:
             self._set(State("connecting", attempt))
             began = time.monotonic()
-            error, asked_s = await self._connection()
+            try:
+                error, asked_s = await self._connection()
+            except Exception as unforeseen:  # noqa: BLE001: a fault of this package must not be a silent stop
+                error, asked_s = PlankError(f"{type(unforeseen).__name__}: {unforeseen}"), None
             if isinstance(error, SessionClosed) and error.code in (4501, 4502) and callable(self._token) and not is_renewed:
                 # Another token may help, once.
                 is_renewed = True
@@ -222,7 +235,16 @@ class Client:
         """One connection from its beginning to its end: why it ended, and how long the server asks to stay away."""
         try:
             token = await self._bearer()
-            async with dial(self._ws_url, open_timeout=retry.WELCOME_MAX_S, max_size=MESSAGE_BYTES_MAX, ping_interval=None) as socket:
+        except Exception as error:  # noqa: BLE001: the program's own function, which may fail in any way
+            return f"no token: {error or type(error).__name__}", None
+        try:
+            async with dial(
+                self._ws_url,
+                open_timeout=retry.WELCOME_MAX_S,
+                close_timeout=CLOSE_MAX_S,
+                max_size=MESSAGE_BYTES_MAX,
+                ping_interval=None,
+            ) as socket:
                 if token:
                     await socket.send(json.dumps({"type": "auth", "token": token}))
                 self._socket = socket
@@ -243,6 +265,9 @@ class Client:
         renewal: asyncio.Task[None] | None = None
         try:
             while True:
+                if self._task is None:
+                    # Before Python 3.12 `wait_for` swallows a cancellation that comes together with its result.
+                    raise asyncio.CancelledError
                 try:
                     text = await self._next(socket, silence_s)
                 except TimeoutError:
@@ -253,16 +278,19 @@ class Client:
                 except (ValueError, KeyError, TypeError):
                     return "a message that is no JSON object with a type", None
                 if kind == "welcome":
-                    silence_s = 2.5 * message["heartbeat_s"]
+                    silence_s = 2.5 * float(message["heartbeat_s"])
                     self._set(State("open"))
                     for subscription in list(self._subscriptions.values()):
                         await self._send(subscription._message())
                 elif kind == "authenticated" and callable(self._token) and "expires_in" in message:
                     if renewal:
                         renewal.cancel()
-                    renewal = asyncio.create_task(self._renew(message["expires_in"]))
+                    renewal = asyncio.create_task(self._renew(float(message["expires_in"])))
                 else:
                     await self._dispatch(message)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            # A member is missing, or of another type: what follows can't be trusted.
+            return f"a message that can't be read: {error!r}", None
         except ConnectionClosed as closed:
             frame = closed.rcvd
             code, reason = (frame.code, frame.reason) if frame else (1006, "")
@@ -281,10 +309,12 @@ class Client:
         return await asyncio.wait_for(socket.recv(), silence_s / 2)
 
     async def _renew(self, expires_in_s: float) -> None:
-        await asyncio.sleep(max(expires_in_s / 2, expires_in_s - 30))
-        token = await self._bearer()
-        if token:
-            await self._send({"type": "auth", "token": token})
+        await asyncio.sleep(max(expires_in_s / 2, expires_in_s - RENEW_S))
+        # Without one the session ends with 4502, and the next connection asks again.
+        with contextlib.suppress(Exception):
+            token = await self._bearer()
+            if token:
+                await self._send({"type": "auth", "token": token})
 
     async def _dispatch(self, message: dict[str, Any]) -> None:
         id = message.get("id")
@@ -293,6 +323,8 @@ class Client:
                 await subscription._hear(message)
         elif id in self._subscriptions:
             subscription = self._subscriptions[id]
+            if await subscription._receives(message):
+                return
             if message["type"] in ("unsubscribed", "error"):
                 del self._subscriptions[id]
             await subscription._hear(message)

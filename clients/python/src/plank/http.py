@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import secrets
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +13,18 @@ from urllib.parse import quote
 
 import httpx
 
+from . import retry
 from .errors import RequestError
-from .messages import Row, writable
+from .messages import Row, Written, writable
 
 REQUEST_S = 30.0
 """For an answer to begin, and between two of its pieces."""
+WRITE_MAX_S = 60.0
+"""For so long a write is sent again."""
+PASSING = frozenset({408, 429, 502, 503, 504})
+"""Statuses of a server that can't answer now, or of something before it."""
+UNDER_WAY = "PGRST409"
+"""With 409: the same request is being carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +39,12 @@ class Rows:
 class Http:
     """One pool of connections."""
 
-    def __init__(self, url: str, bearer: Callable[[], Awaitable[str | None]], read: Callable[[str | bytes], Any]) -> None:
+    def __init__(
+        self, url: str, bearer: Callable[[], Awaitable[str | None]], may_renew: bool, read: Callable[[str | bytes], Any]
+    ) -> None:
         self._url = url
         self._bearer = bearer
+        self._may_renew = may_renew
         self._read = read
         self._client = httpx.AsyncClient(timeout=REQUEST_S)
 
@@ -68,15 +81,43 @@ class Http:
         *,
         on_conflict: str | None = None,
         is_upsert: bool = False,
-    ) -> list[Row]:
+    ) -> Written:
         prefer = "return=representation" + (",resolution=merge-duplicates" if is_upsert else "")
         headers = {"Prefer": prefer, "Content-Type": "application/json", **await self._authorization()}
         url = f"{self._url}/rest/{quote(table, safe='')}{_query(filter, on_conflict=on_conflict)}"
         content = None if body is None else json.dumps(body, default=writable)
-        answer = await self._client.request(method, url, headers=headers, content=content)
-        if answer.status_code >= 300:
-            raise _error(answer)
-        return list(self._read(answer.content)) if answer.content else []
+        answer = await self._write_once(method, url, headers, content)
+        rows = list(self._read(answer.content)) if answer.content else []
+        return Written(rows, answer.headers.get("plank-cursor"), answer.headers.get("plank-xid"))
+
+    async def _write_once(self, method: str, url: str, headers: dict[str, str], content: str | None) -> httpx.Response:
+        """Sends it until it is known what became of it. By its key the server writes it once, however often it comes."""
+        headers["Idempotency-Key"] = secrets.token_hex(16)
+        end = time.monotonic() + WRITE_MAX_S
+        attempt, is_renewed = 0, False
+        while True:
+            error, after_s = RequestError(0, {"detail": "the server does not answer"}), None
+            try:
+                answer = await self._client.request(method, url, headers=headers, content=content)
+                if answer.status_code < 300:
+                    return answer
+                error = _error(answer)
+                after_s = error.retry_after_s
+            except httpx.TransportError as lost:
+                error = RequestError(0, {"detail": f"no answer: {lost or type(lost).__name__}"})
+            if error.status == 401 and self._may_renew and not is_renewed:
+                # Another token may help, once.
+                is_renewed = True
+                headers |= await self._authorization()
+                continue
+            is_under_way = error.status == 409 and error.problem.get("code") == UNDER_WAY
+            if not (error.status == 0 or error.status in PASSING or is_under_way):
+                raise error
+            wait_s = retry.wait_s(attempt, after_s)
+            if time.monotonic() + wait_s >= end:
+                raise RequestError(error.status, {**error.problem, "code": "outcome_unknown"}) from error
+            await asyncio.sleep(wait_s)
+            attempt += 1
 
     async def _authorization(self) -> dict[str, str]:
         token = await self._bearer()

@@ -24,14 +24,16 @@ class Change:
     """The row as it is now; of `insert` and `update`."""
     old: Row | None
     """The row as it was; of `delete`, where the server logs it."""
-    seq: int
-    """Names this change for ever, on every node."""
-    xid: str
+    seq: int | None
+    """Names this change for ever, on every node. It, `xid` and `at` are None for changes of a window or of counts."""
+    xid: str | None
     """The transaction."""
-    at: str
+    at: str | None
     """When the transaction began, UTC, ISO 8601."""
     cause: str | None = None
     """`update` for a row that enters or leaves the filter; `window` for one that enters or leaves the window."""
+    index: int | None = None
+    """Where the row is in the window, behind this change."""
 
     @classmethod
     def of(cls, change: dict[str, Any]) -> Change:
@@ -40,10 +42,11 @@ class Change:
             key=change.get("key"),
             row=change.get("row"),
             old=change.get("old"),
-            seq=change["seq"],
-            xid=change["xid"],
-            at=change["at"],
+            seq=change.get("seq"),
+            xid=change.get("xid"),
+            at=change.get("at"),
             cause=change.get("cause"),
+            index=change.get("index"),
         )
 
 
@@ -60,6 +63,17 @@ class Batch:
     rows: list[Row] = field(default_factory=list)
     reason: str | None = None
     """Why the cursor could not be served: `expired`, `epoch`, `schema`."""
+
+
+class Written(list[Row]):
+    """The rows of a write, as they are stored, and its place in the log."""
+
+    def __init__(self, rows: list[Row], cursor: str | None, xid: str | None) -> None:
+        super().__init__(rows)
+        self.cursor = cursor
+        """A subscription that has reached it shows the write; see `Subscription.passed`. None if nothing was written."""
+        self.xid = xid
+        """The transaction, as in `Change.xid`."""
 
 
 def reader(numbers: Literal["decimal", "float"]) -> Callable[[str | bytes], Any]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BATCHES_MAX = 64
 """Batches that wait for the program. Beyond it nothing more is read from the socket; the server bounds the rest."""
+RECEIPT_MAX_S = 30.0
+"""For a subscription to pass a write."""
 
 
 class Subscription:
@@ -36,6 +38,7 @@ class Subscription:
         self._applied: Batch | None = None
         self._is_over = False
         self._is_asked = False
+        self._receipts: list[tuple[str, asyncio.Future[bool]]] = []
 
     def __aiter__(self) -> AsyncIterator[Batch]:
         return self
@@ -50,6 +53,7 @@ class Subscription:
             self._applied = item
             return item
         self._is_over = True
+        self._answer_none()
         if item is None:
             raise StopAsyncIteration
         raise item
@@ -61,6 +65,39 @@ class Subscription:
             self._is_over = True
             await self._client._unsubscribe(self)
             self._abandon()
+
+    async def passed(self, cursor: str | None, timeout_s: float = RECEIPT_MAX_S) -> bool:
+        """Waits until everything up to `cursor`, say that of a write, has been received, behind a reconnect too.
+
+        False if that is not known within `timeout_s`, and when the subscription ends. Another task has to take the batches.
+        """
+        if self._is_over:
+            return False
+        if cursor is None:
+            return True
+        receipt: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._receipts.append((cursor, receipt))
+        if len(self._receipts) == 1:
+            await self._ask()
+        try:
+            # Not cancelled when time is up: its `pong` must not be taken for that of the next one.
+            return await asyncio.wait_for(asyncio.shield(receipt), timeout_s)
+        except TimeoutError:
+            return False
+
+    async def _ask(self) -> None:
+        """For one at a time: a `pong` does not say which."""
+        if self._receipts and self.is_live:
+            await self._client._send({"type": "ping", "id": self.id, "cursor": self._receipts[0][0]})
+
+    async def _receives(self, message: dict[str, Any]) -> bool:
+        """Whether the message is the answer to a receipt."""
+        is_refused = message["type"] == "error" and message["code"] == "bad_cursor"
+        if not self.is_live or not self._receipts or not (message["type"] == "pong" or is_refused):
+            return False
+        self._receipts.pop(0)[1].set_result(not is_refused)
+        await self._ask()
+        return True
 
     async def __aenter__(self) -> Subscription:
         return self
@@ -98,6 +135,13 @@ class Subscription:
         while not self._batches.empty():
             self._batches.get_nowait()
         self._batches.put_nowait(None)
+        self._answer_none()
+
+    def _answer_none(self) -> None:
+        """It has ended, so no receipt will be given."""
+        receipts, self._receipts = self._receipts, []
+        for _, receipt in receipts:
+            receipt.set_result(False)
 
     async def _hear(self, message: dict[str, Any]) -> None:
         kind = message["type"]
@@ -141,3 +185,5 @@ class Subscription:
         pieces, self._pieces = self._pieces, None
         if pieces is not None:
             await self._batches.put(Batch("snapshot", self.cursor, rows=pieces))
+        # Those of the last connection were not answered.
+        await self._ask()
