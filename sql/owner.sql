@@ -64,7 +64,7 @@ begin
     if thing.is_of_capture then execute format('grant execute on function %s to plank_capture', thing.name); end if;
   end loop;
   grant execute on function plank.rows_of(oid) to plank_capture;
-  grant execute on function plank.left_behind() to plank_writer;
+  grant execute on function plank.left_behind(), plank.owned() to plank_writer;
   grant execute on function plank.prepared(), plank.unprepare(text[]) to plank_reader, plank_writer;
   for thing in select c.oid::regclass::text as name from pg_class c where c.oid = 'plank.log'::regclass
       or c.oid in (select inhrelid from pg_inherits where inhparent = 'plank.log'::regclass) loop

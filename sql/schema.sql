@@ -2295,8 +2295,15 @@ begin
   begin
     execute format('select exists (select from only %s)', t) into found_one;
     raise exception using errcode = 'PLANK';
-  exception when sqlstate 'PLANK' then
-    if found_one is null then raise; end if;
+  exception
+    when sqlstate 'PLANK' then
+      if found_one is null then
+        perform plank.unprepare(before);
+        raise;
+      end if;
+    when others or query_canceled or assert_failure then
+      perform plank.unprepare(before);
+      raise;
   end;
   if plank.unprepare(before) is not null then
     raise exception 'a function of an index of % replaces a prepared statement', t using errcode = 'PK499';
@@ -2466,10 +2473,10 @@ CREATE FUNCTION plank.is_made(kind text, name name) RETURNS boolean
     close_if_full collation_of count_packed cursor decode_word deny describe detach drop_query empty_leaf end_query facts fingerprint
     follow_queries follow_table follow_tables followed_as forbid_writes forms has_claim has_rows has_semicolon hmac hold holds identity is_made is_plain is_query is_settled is_wide json_list json_of
     json_of_any keep_nothing key_of leave_mark left_behind listen listeners
-    letters level_of log_size look_at make_query make_result member_state members_of newest next_xid open_leaf part_now permit permit_views permit_writes pin place_back prepared probe_query prune prune_marks pruned
+    letters level_of log_size look_at make_query make_result member_state members_of newest next_xid open_leaf owned part_now permit permit_views permit_writes pin place_back prepared probe_query prune prune_marks pruned
     query_differs query_failed query_named query_refusal query_rows query_trouble
     reached read_all read_filter read_next read_number read_open read_operation read_quoted read_scope reader refresh refusal rels_of rename_log renew renew_policies renew_policy
-    renew_queries reopen rest_read rest_write result_error result_shape result_type revoke rows_of runs_as scope_values sees_all sequences_of set_slot tells_time triggers_of try_lock unpin unprepare unwatch unwatch_all varint watch watch_query watched_above writer' end, E'\n', ' '), ' '))
+    renew_queries reopen rest_read rest_write result_error result_shape result_type revoke rows_of runs_as scope_values sees_all sequences_of set_slot settings tells_time triggers_of try_lock unpin unprepare unwatch unwatch_all varint watch watch_query watched_above writer' end, E'\n', ' '), ' '))
 $$;
 
 
@@ -2511,38 +2518,25 @@ $$;
 ALTER FUNCTION plank.is_query(name text) OWNER TO plank_owner;
 
 --
--- Name: is_settled(bigint); Type: FUNCTION; Schema: plank; Owner: plank_owner
+-- Name: is_settled(text, boolean); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
-CREATE FUNCTION plank.is_settled(timeout_ms bigint) RETURNS boolean
+CREATE FUNCTION plank.is_settled(expected text, must boolean) RETURNS boolean
     LANGUAGE plpgsql
     AS $$
-declare
-  own pg_catalog.interval := pg_catalog.make_interval(secs => timeout_ms operator(pg_catalog./) 1000.0::pg_catalog.float8);
 begin
-  return pg_catalog.pg_my_temp_schema() operator(pg_catalog.=) 0::pg_catalog.oid
-    and not exists (select from pg_catalog.pg_listening_channels())
-    and pg_catalog.current_setting('statement_timeout')::pg_catalog.interval operator(pg_catalog.=) own
-    and pg_catalog.current_setting('lock_timeout')::pg_catalog.interval operator(pg_catalog.=) own
-    and pg_catalog.current_setting('idle_in_transaction_session_timeout')::pg_catalog.interval operator(pg_catalog.=) own
-    and pg_catalog.current_setting('search_path') operator(pg_catalog.=) 'pg_catalog, pg_temp'
-    and pg_catalog.current_setting('timezone') operator(pg_catalog.=) 'UTC'
-    and pg_catalog.current_setting('datestyle') operator(pg_catalog.~~) 'ISO%'
-    and pg_catalog.current_setting('extra_float_digits') operator(pg_catalog.=) '1'
-    and pg_catalog.concat_ws(' ', pg_catalog.current_setting('client_encoding'), pg_catalog.current_setting('default_transaction_isolation'),
-      pg_catalog.current_setting('default_transaction_read_only'), pg_catalog.current_setting('default_transaction_deferrable'),
-      pg_catalog.current_setting('row_security'), pg_catalog.current_setting('exit_on_error'), pg_catalog.current_setting('intervalstyle'),
-      pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('xmloption'), pg_catalog.current_setting('xmlbinary'),
-      pg_catalog.current_setting('quote_all_identifiers'), pg_catalog.current_setting('standard_conforming_strings'),
-      pg_catalog.current_setting('array_nulls'), pg_catalog.current_setting('transform_null_equals'),
-      pg_catalog.current_setting('default_table_access_method'), pg_catalog.current_setting('default_tablespace'),
-      pg_catalog.current_setting('client_min_messages'))
-      operator(pg_catalog.=) 'UTF8 read committed off off on off postgres hex content base64 off on on off heap  notice'
-    and pg_catalog.current_setting('synchronous_commit') operator(pg_catalog.<>) 'off';
+  if expected is null or (pg_catalog.pg_my_temp_schema() operator(pg_catalog.=) 0::pg_catalog.oid
+      and not exists (select from pg_catalog.pg_listening_channels()) and plank.settings() operator(pg_catalog.=) expected) then
+    return true;
+  end if;
+  if must then
+    raise exception 'leaves a setting, a temporary table or a LISTEN in the session' using errcode = 'PK499';
+  end if;
+  return false;
 end $$;
 
 
-ALTER FUNCTION plank.is_settled(timeout_ms bigint) OWNER TO plank_owner;
+ALTER FUNCTION plank.is_settled(expected text, must boolean) OWNER TO plank_owner;
 
 --
 -- Name: is_wide(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -2609,22 +2603,25 @@ declare
   prepared pg_catalog.text[] := array(select p.name operator(pg_catalog.||) p.prepare_time::pg_catalog.text operator(pg_catalog.||) p.statement
     from pg_catalog.pg_prepared_statements p where p.from_sql);
   other pg_catalog.text;
+  said pg_catalog.text;
+  state pg_catalog.text;
 begin
   begin
     made := pg_catalog.row_to_json(r);
     raise exception using errcode = 'PLANK';
-  exception when sqlstate 'PLANK' then
-    if made is null then raise; end if;
+  exception when others or query_canceled or assert_failure then
+    get stacked diagnostics said = message_text, state = returned_sqlstate;
   end;
   for other in select p.name from pg_catalog.pg_prepared_statements p
     where p.from_sql and p.name operator(pg_catalog.||) p.prepare_time::pg_catalog.text operator(pg_catalog.||) p.statement
       operator(pg_catalog.<>) all (prepared)
   loop
     execute pg_catalog.format('deallocate %I', other);
-    made := null;
+    said := pg_catalog.format('a cast to json replaces the prepared statement %s', other);
+    state := 'PK499';
   end loop;
-  if made is null and other is not null then
-    raise exception 'a cast to json replaces the prepared statement %', other using errcode = 'PK499';
+  if made is null or state operator(pg_catalog.<>) 'PLANK' then
+    raise exception '%', said using errcode = state;
   end if;
   return made;
 end $$;
@@ -2702,14 +2699,17 @@ begin
     from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_class c on c.oid = t.tgrelid
     where t.tgrelid = written and t.tgdeferrable
       and case
-        when p.pronamespace <> 'pg_catalog'::regnamespace then p.proowner <> all (trusted)
+        when p.pronamespace <> 'pg_catalog'::regnamespace then p.proowner <> all (trusted) or c.relowner <> all (trusted)
         when p.proname = 'unique_key_recheck' then c.relowner <> all (trusted)
           and exists (select from pg_index i where i.indexrelid = t.tgconstrindid and (i.indexprs is not null or i.indpred is not null))
         else exists (
-          select from pg_constraint k join pg_attribute a on a.attrelid in (k.conrelid, k.confrelid)
-            and a.attnum = any (case a.attrelid when k.conrelid then k.conkey else k.confkey end)
-          join pg_cast x on x.castsource = a.atttypid and x.castcontext = 'i' join pg_proc f on f.oid = x.castfunc
-          where k.oid = t.tgconstraint and f.proowner <> all (trusted))
+          select from pg_constraint k join pg_class o on o.oid in (k.conrelid, k.confrelid)
+          where k.oid = t.tgconstraint and o.relowner <> all (trusted) and (
+            exists (select from pg_index i where i.indrelid = o.oid and (i.indexprs is not null or i.indpred is not null))
+            or exists (select from pg_constraint e where e.conrelid = o.oid and e.contype = 'c')
+            or exists (select from pg_statistic_ext e where e.stxrelid = o.oid and e.stxexprs is not null)
+            or exists (select from pg_attribute a join pg_type y on y.oid = a.atttypid where a.attrelid = o.oid and a.attnum > 0
+              and not a.attisdropped and a.atttypid >= 16384 and y.typtype <> 'e' and y.typowner <> all (trusted))))
         end
     limit 1;
     if found is not null then return found; end if;
@@ -3114,6 +3114,26 @@ $$;
 ALTER FUNCTION plank.open_leaf(which integer) OWNER TO plank_owner;
 
 --
+-- Name: owned(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.owned() RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  -- Where the roles could not be made there is no boundary.
+  if current_user = session_user then return null; end if;
+  return (select string_agg(concat_ws(' ', d.classid, d.objid, p.xmin, p.ctid), ',' order by d.classid, d.objid)
+    from pg_shdepend d left join pg_proc p on d.classid = 'pg_proc'::regclass and p.oid = d.objid
+    where d.refclassid = 'pg_authid'::regclass and d.refobjid = current_user::regrole and d.deptype = 'o'
+      and d.dbid in (0, (select oid from pg_database where datname = current_database())));
+end $$;
+
+
+ALTER FUNCTION plank.owned() OWNER TO plank_owner;
+
+--
 -- Name: part_now(oid, integer); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
@@ -3258,29 +3278,18 @@ CREATE FUNCTION plank.place_back(span interval, at_least bigint) RETURNS text
 declare
   target timestamptz := clock_timestamp() - span;
   now pg_snapshot := pg_current_snapshot();
-  low bigint := (select xid::text::bigint from plank.log order by xid limit 1);
-  high bigint := (select xid::text::bigint from plank.log order by xid desc limit 1);
-  pruned xid8 := (select max_xid from plank.horizon);
-  half bigint;
-  met record;
+  ended plank.horizon := (select h from plank.horizon h);
+  marked xid8 := (select pg_snapshot_xmin(m.snapshot) from plank.mark m where m.at < target order by m.seq desc limit 1);
+  newest xid8 := greatest((select xid from plank.log order by xid desc limit 1), ended.prune_xid, ended.max_xid);
+  low bigint;
   running text;
 begin
   -- All that was pruned is older than the oldest leaf.
-  if pruned is not null and target < (select min(opened) from plank.leaf) then
+  if ended.max_xid is not null and target < (select min(opened) from plank.leaf) then
     low := 0;
-  elsif low is null then
-    low := pg_snapshot_xmax(now)::text::bigint;
   else
-    high := plank.next_xid(high);
-    while low < high loop
-      half := low + (high - low) / 2;
-      select l.xid::text::bigint as xid, l.at into met from plank.log l where l.xid >= half::text::xid8 order by l.xid limit 1;
-      if not found or met.at >= target then
-        high := half;
-      else
-        low := plank.next_xid(met.xid);
-      end if;
-    end loop;
+    low := (select l.xid from plank.log l where l.xid >= coalesce(marked, '0') and l.at >= target order by l.xid limit 1)::text::bigint;
+    low := coalesce(low, plank.next_xid(coalesce(newest::text::bigint, 0)));
   end if;
   low := least(greatest(low, plank.next_xid(at_least)), pg_snapshot_xmax(now)::text::bigint);
   select string_agg(x::text, ',' order by x) into running from pg_snapshot_xip(now) x where x::text::bigint < low;
@@ -3569,8 +3578,15 @@ begin
     return query execute statement using params;
     is_done := true;
     raise exception using errcode = 'PLANK';
-  exception when sqlstate 'PLANK' then
-    if not is_done then raise; end if;
+  exception
+    when sqlstate 'PLANK' then
+      if not is_done then
+        perform plank.unprepare(before);
+        raise;
+      end if;
+    when others or query_canceled or assert_failure then
+      perform plank.unprepare(before);
+      raise;
   end;
   if plank.unprepare(before) is not null then
     raise exception 'a function of the query replaces a prepared statement' using errcode = 'PK499';
@@ -4277,9 +4293,17 @@ begin
       end if;
     end if;
     raise exception using errcode = 'PLANK';
-  exception when sqlstate 'PLANK' then
-    if snapshot is null then raise; end if;
+  exception
+    when sqlstate 'PLANK' then
+      if snapshot is null then
+        perform plank.unprepare(before);
+        raise;
+      end if;
+    when others or query_canceled or assert_failure then
+      perform plank.unprepare(before);
+      raise;
   end;
+  perform pg_advisory_unlock_all();
   if plank.unprepare(before) is not null then
     raise exception 'replaces a prepared statement' using errcode = 'PK499';
   end if;
@@ -4299,6 +4323,7 @@ CREATE FUNCTION plank.rest_write(held boolean, path text, query text, params tex
     AS $$
 declare
   before text[] := plank.prepared();
+  owned text := plank.owned();
   left_behind text;
 begin
   if held is not true then raise exception 'what the client may do has just changed' using errcode = 'PK503'; end if;
@@ -4322,7 +4347,9 @@ begin
   if is_last then
     set constraints all immediate;
   end if;
-  left_behind := coalesce('replaces the prepared statement ' || plank.unprepare(before), plank.left_behind());
+  perform pg_advisory_unlock_all();
+  left_behind := coalesce('replaces the prepared statement ' || plank.unprepare(before),
+    case when plank.owned() is distinct from owned then 'changes what the role plank_writer owns' end, plank.left_behind());
   if left_behind is not null then
     raise exception '%', left_behind using errcode = 'PK499';
   end if;
@@ -4417,9 +4444,28 @@ CREATE FUNCTION plank.rows_of(t oid) RETURNS TABLE(r json, at tid)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+  before text[] := plank.prepared();
+  is_done boolean := false;
 begin
   if not plank.sees_all(t) then raise insufficient_privilege; end if;
-  return query execute format('select plank.json_of_any(x), x.ctid from only %s x', t::regclass);
+  begin
+    return query execute format('select plank.json_of_any(x), x.ctid from only %s x', t::regclass);
+    is_done := true;
+    raise exception using errcode = 'PLANK';
+  exception
+    when sqlstate 'PLANK' then
+      if not is_done then
+        perform plank.unprepare(before);
+        raise;
+      end if;
+    when others or query_canceled or assert_failure then
+      perform plank.unprepare(before);
+      raise;
+  end;
+  if plank.unprepare(before) is not null then
+    raise exception 'a function of an index of % replaces a prepared statement', t::regclass using errcode = 'PK499';
+  end if;
 end $$;
 
 
@@ -4467,7 +4513,8 @@ begin
       and (l.op not in ('I', 'U', 'D', 'i', 'u', 'd') or l.rel not in (select (s->>'base')::bigint::oid from jsonb_array_elements(q.scope) s)))
   then return null; end if;
   for one in select (s->>'base')::bigint::oid as base, s->>'column' as name from jsonb_array_elements(q.scope) with ordinality e(s, n) order by n loop
-    select array_agg(v) filter (where v is not null), coalesce(bool_and(has), true) into found_values, is_told from (
+    -- A null is equal to no key: such a change concerns rows that can't be named.
+    select array_agg(v) filter (where v is not null), coalesce(bool_and(has and v is not null), true) into found_values, is_told from (
       select distinct r->>one.name as v, r->one.name is not null as has
       from plank.log l, lateral (values (l.row), (l.old)) x(j), lateral (
         select x.j as r where l.op in ('I', 'U', 'D') and x.j is not null
@@ -4536,6 +4583,46 @@ end $$;
 
 
 ALTER FUNCTION plank.set_slot(which integer) OWNER TO plank_owner;
+
+--
+-- Name: settings(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.settings() RETURNS text
+    LANGUAGE plpgsql
+    AS $$
+begin
+  return pg_catalog.concat_ws('|',
+    pg_catalog.current_setting('client_encoding', true), pg_catalog.current_setting('client_min_messages', true),
+    pg_catalog.current_setting('default_transaction_isolation', true), pg_catalog.current_setting('default_transaction_read_only', true),
+    pg_catalog.current_setting('default_transaction_deferrable', true), pg_catalog.current_setting('row_security', true),
+    pg_catalog.current_setting('exit_on_error', true), pg_catalog.current_setting('search_path', true),
+    pg_catalog.current_setting('timezone', true), pg_catalog.current_setting('datestyle', true),
+    pg_catalog.current_setting('intervalstyle', true), pg_catalog.current_setting('extra_float_digits', true),
+    pg_catalog.current_setting('bytea_output', true), pg_catalog.current_setting('xmloption', true),
+    pg_catalog.current_setting('xmlbinary', true), pg_catalog.current_setting('quote_all_identifiers', true),
+    pg_catalog.current_setting('standard_conforming_strings', true), pg_catalog.current_setting('array_nulls', true),
+    pg_catalog.current_setting('backslash_quote', true), pg_catalog.current_setting('transform_null_equals', true),
+    pg_catalog.current_setting('default_table_access_method', true), pg_catalog.current_setting('default_tablespace', true),
+    pg_catalog.current_setting('temp_tablespaces', true), pg_catalog.current_setting('default_text_search_config', true),
+    pg_catalog.current_setting('timezone_abbreviations', true), pg_catalog.current_setting('lc_monetary', true),
+    pg_catalog.current_setting('lc_numeric', true), pg_catalog.current_setting('lc_time', true),
+    pg_catalog.current_setting('gin_fuzzy_search_limit', true), pg_catalog.current_setting('constraint_exclusion', true),
+    pg_catalog.current_setting('synchronous_commit', true), pg_catalog.current_setting('statement_timeout', true),
+    pg_catalog.current_setting('lock_timeout', true), pg_catalog.current_setting('idle_in_transaction_session_timeout', true),
+    pg_catalog.current_setting('idle_session_timeout', true), pg_catalog.current_setting('transaction_timeout', true),
+    pg_catalog.current_setting('restrict_nonsystem_relation_kind', true), pg_catalog.current_setting('plan_cache_mode', true),
+    pg_catalog.current_setting('jit', true), pg_catalog.current_setting('work_mem', true),
+    pg_catalog.current_setting('temp_buffers', true), pg_catalog.current_setting('enable_indexscan', true),
+    pg_catalog.current_setting('enable_indexonlyscan', true), pg_catalog.current_setting('enable_bitmapscan', true),
+    pg_catalog.current_setting('enable_seqscan', true), pg_catalog.current_setting('enable_hashjoin', true),
+    pg_catalog.current_setting('enable_mergejoin', true), pg_catalog.current_setting('enable_nestloop', true),
+    pg_catalog.current_setting('enable_sort', true), pg_catalog.current_setting('cursor_tuple_fraction', true),
+    pg_catalog.current_setting('max_parallel_workers_per_gather', true));
+end $$;
+
+
+ALTER FUNCTION plank.settings() OWNER TO plank_owner;
 
 --
 -- Name: tells_time(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -6294,10 +6381,10 @@ REVOKE ALL ON FUNCTION plank.is_query(name text) FROM PUBLIC;
 
 
 --
--- Name: FUNCTION is_settled(timeout_ms bigint); Type: ACL; Schema: plank; Owner: plank_owner
+-- Name: FUNCTION is_settled(expected text, must boolean); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
-REVOKE ALL ON FUNCTION plank.is_settled(timeout_ms bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION plank.is_settled(expected text, must boolean) FROM PUBLIC;
 
 
 --
@@ -6458,6 +6545,14 @@ REVOKE ALL ON FUNCTION plank.next_xid(n bigint) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.open_leaf(which integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION owned(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.owned() FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.owned() TO plank_writer;
 
 
 --
@@ -6807,6 +6902,13 @@ REVOKE ALL ON FUNCTION plank.sequences_of(t oid) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.set_slot(which integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION settings(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.settings() FROM PUBLIC;
 
 
 --

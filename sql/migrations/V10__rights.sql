@@ -32,22 +32,25 @@ declare
   prepared pg_catalog.text[] := array(select p.name operator(pg_catalog.||) p.prepare_time::pg_catalog.text operator(pg_catalog.||) p.statement
     from pg_catalog.pg_prepared_statements p where p.from_sql);
   other pg_catalog.text;
+  said pg_catalog.text;
+  state pg_catalog.text;
 begin
   begin
     made := pg_catalog.row_to_json(r);
     raise exception using errcode = 'PLANK';
-  exception when sqlstate 'PLANK' then
-    if made is null then raise; end if;
+  exception when others or query_canceled or assert_failure then
+    get stacked diagnostics said = message_text, state = returned_sqlstate;
   end;
   for other in select p.name from pg_catalog.pg_prepared_statements p
     where p.from_sql and p.name operator(pg_catalog.||) p.prepare_time::pg_catalog.text operator(pg_catalog.||) p.statement
       operator(pg_catalog.<>) all (prepared)
   loop
     execute pg_catalog.format('deallocate %I', other);
-    made := null;
+    said := pg_catalog.format('a cast to json replaces the prepared statement %s', other);
+    state := 'PK499';
   end loop;
-  if made is null and other is not null then
-    raise exception 'a cast to json replaces the prepared statement %', other using errcode = 'PK499';
+  if made is null or state operator(pg_catalog.<>) 'PLANK' then
+    raise exception '%', said using errcode = state;
   end if;
   return made;
 end $$;
@@ -97,8 +100,15 @@ begin
   begin
     execute format('select exists (select from only %s)', t) into found_one;
     raise exception using errcode = 'PLANK';
-  exception when sqlstate 'PLANK' then
-    if found_one is null then raise; end if;
+  exception
+    when sqlstate 'PLANK' then
+      if found_one is null then
+        perform plank.unprepare(before);
+        raise;
+      end if;
+    when others or query_canceled or assert_failure then
+      perform plank.unprepare(before);
+      raise;
   end;
   if plank.unprepare(before) is not null then
     raise exception 'a function of an index of % replaces a prepared statement', t using errcode = 'PK499';
@@ -106,11 +116,31 @@ begin
   return found_one;
 end $$;
 
--- The rows that t itself stores, for capture of TRUNCATE. Refused where row security hides some of them.
+-- The rows that t itself stores, for capture of TRUNCATE. Refused where row security hides some of them. What functions of others do
+-- meanwhile is undone.
 create function plank.rows_of(t oid) returns table (r json, at tid) language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  before text[] := plank.prepared();
+  is_done boolean := false;
 begin
   if not plank.sees_all(t) then raise insufficient_privilege; end if;
-  return query execute format('select plank.json_of_any(x), x.ctid from only %s x', t::regclass);
+  begin
+    return query execute format('select plank.json_of_any(x), x.ctid from only %s x', t::regclass);
+    is_done := true;
+    raise exception using errcode = 'PLANK';
+  exception
+    when sqlstate 'PLANK' then
+      if not is_done then
+        perform plank.unprepare(before);
+        raise;
+      end if;
+    when others or query_canceled or assert_failure then
+      perform plank.unprepare(before);
+      raise;
+  end;
+  if plank.unprepare(before) is not null then
+    raise exception 'a function of an index of % replaces a prepared statement', t::regclass using errcode = 'PK499';
+  end if;
 end $$;
 
 -- LISTS
@@ -128,10 +158,10 @@ create function plank.is_made(kind text, name name) returns boolean language sql
     close_if_full collation_of count_packed cursor decode_word deny describe detach drop_query empty_leaf end_query facts fingerprint
     follow_queries follow_table follow_tables followed_as forbid_writes forms has_claim has_rows has_semicolon hmac hold holds identity is_made is_plain is_query is_settled is_wide json_list json_of
     json_of_any keep_nothing key_of leave_mark left_behind listen listeners
-    letters level_of log_size look_at make_query make_result member_state members_of newest next_xid open_leaf part_now permit permit_views permit_writes pin place_back prepared probe_query prune prune_marks pruned
+    letters level_of log_size look_at make_query make_result member_state members_of newest next_xid open_leaf owned part_now permit permit_views permit_writes pin place_back prepared probe_query prune prune_marks pruned
     query_differs query_failed query_named query_refusal query_rows query_trouble
     reached read_all read_filter read_next read_number read_open read_operation read_quoted read_scope reader refresh refusal rels_of rename_log renew renew_policies renew_policy
-    renew_queries reopen rest_read rest_write result_error result_shape result_type revoke rows_of runs_as scope_values sees_all sequences_of set_slot tells_time triggers_of try_lock unpin unprepare unwatch unwatch_all varint watch watch_query watched_above writer' end, E'\n', ' '), ' '))
+    renew_queries reopen rest_read rest_write result_error result_shape result_type revoke rows_of runs_as scope_values sees_all sequences_of set_slot settings tells_time triggers_of try_lock unpin unprepare unwatch unwatch_all varint watch watch_query watched_above writer' end, E'\n', ' '), ' '))
 $$;
 
 -- The role that owns a function of plank.

@@ -16,8 +16,15 @@ begin
     return query execute statement using params;
     is_done := true;
     raise exception using errcode = 'PLANK';
-  exception when sqlstate 'PLANK' then
-    if not is_done then raise; end if;
+  exception
+    when sqlstate 'PLANK' then
+      if not is_done then
+        perform plank.unprepare(before);
+        raise;
+      end if;
+    when others or query_canceled or assert_failure then
+      perform plank.unprepare(before);
+      raise;
   end;
   if plank.unprepare(before) is not null then
     raise exception 'a function of the query replaces a prepared statement' using errcode = 'PK499';
@@ -361,7 +368,8 @@ begin
       and (l.op not in ('I', 'U', 'D', 'i', 'u', 'd') or l.rel not in (select (s->>'base')::bigint::oid from jsonb_array_elements(q.scope) s)))
   then return null; end if;
   for one in select (s->>'base')::bigint::oid as base, s->>'column' as name from jsonb_array_elements(q.scope) with ordinality e(s, n) order by n loop
-    select array_agg(v) filter (where v is not null), coalesce(bool_and(has), true) into found_values, is_told from (
+    -- A null is equal to no key: such a change concerns rows that can't be named.
+    select array_agg(v) filter (where v is not null), coalesce(bool_and(has and v is not null), true) into found_values, is_told from (
       select distinct r->>one.name as v, r->one.name is not null as has
       from plank.log l, lateral (values (l.row), (l.old)) x(j), lateral (
         select x.j as r where l.op in ('I', 'U', 'D') and x.j is not null

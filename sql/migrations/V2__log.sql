@@ -230,35 +230,25 @@ begin
 end $$;
 
 -- The place in the log from which on it has what was written within the last span, as a snapshot; what is under way is behind it.
--- Not before the transaction at_least, which let the table be read; where some of that span has been pruned, behind at_least. Ids of transactions rise
--- with time, so it is found by halves, each of them one step in the index.
+-- Not before the transaction at_least, which let the table be read; where some of that span has been pruned, behind at_least. The times
+-- of transactions do not rise with their ids, for a transaction has the time of its begin; those of the marks do. So what is behind the
+-- last mark before is looked through.
 create function plank.place_back(span interval, at_least bigint) returns text language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   target timestamptz := clock_timestamp() - span;
   now pg_snapshot := pg_current_snapshot();
-  low bigint := (select xid::text::bigint from plank.log order by xid limit 1);
-  high bigint := (select xid::text::bigint from plank.log order by xid desc limit 1);
-  pruned xid8 := (select max_xid from plank.horizon);
-  half bigint;
-  met record;
+  ended plank.horizon := (select h from plank.horizon h);
+  marked xid8 := (select pg_snapshot_xmin(m.snapshot) from plank.mark m where m.at < target order by m.seq desc limit 1);
+  newest xid8 := greatest((select xid from plank.log order by xid desc limit 1), ended.prune_xid, ended.max_xid);
+  low bigint;
   running text;
 begin
   -- All that was pruned is older than the oldest leaf.
-  if pruned is not null and target < (select min(opened) from plank.leaf) then
+  if ended.max_xid is not null and target < (select min(opened) from plank.leaf) then
     low := 0;
-  elsif low is null then
-    low := pg_snapshot_xmax(now)::text::bigint;
   else
-    high := plank.next_xid(high);
-    while low < high loop
-      half := low + (high - low) / 2;
-      select l.xid::text::bigint as xid, l.at into met from plank.log l where l.xid >= half::text::xid8 order by l.xid limit 1;
-      if not found or met.at >= target then
-        high := half;
-      else
-        low := plank.next_xid(met.xid);
-      end if;
-    end loop;
+    low := (select l.xid from plank.log l where l.xid >= coalesce(marked, '0') and l.at >= target order by l.xid limit 1)::text::bigint;
+    low := coalesce(low, plank.next_xid(coalesce(newest::text::bigint, 0)));
   end if;
   low := least(greatest(low, plank.next_xid(at_least)), pg_snapshot_xmax(now)::text::bigint);
   select string_agg(x::text, ',' order by x) into running from pg_snapshot_xip(now) x where x::text::bigint < low;

@@ -65,37 +65,69 @@ begin
   return one;
 end $$;
 
--- Whether the session is as the server has set it up, for the next request. Without a search path of its own, which it would see
--- in place of the session's. timeout_ms: that of statements, locks and idle transactions.
-create function plank.is_settled(timeout_ms bigint) returns boolean language plpgsql volatile as $$
-declare
-  own pg_catalog.interval := pg_catalog.make_interval(secs => timeout_ms operator(pg_catalog./) 1000.0::pg_catalog.float8);
+-- The settings that a function could leave in the session, and that change what values look like, what works, or how long it takes.
+-- Without a search path of its own, which it would see in place of the session's.
+create function plank.settings() returns text language plpgsql volatile as $$
 begin
-  return pg_catalog.pg_my_temp_schema() operator(pg_catalog.=) 0::pg_catalog.oid
-    and not exists (select from pg_catalog.pg_listening_channels())
-    and pg_catalog.current_setting('statement_timeout')::pg_catalog.interval operator(pg_catalog.=) own
-    and pg_catalog.current_setting('lock_timeout')::pg_catalog.interval operator(pg_catalog.=) own
-    and pg_catalog.current_setting('idle_in_transaction_session_timeout')::pg_catalog.interval operator(pg_catalog.=) own
-    and pg_catalog.current_setting('search_path') operator(pg_catalog.=) 'pg_catalog, pg_temp'
-    and pg_catalog.current_setting('timezone') operator(pg_catalog.=) 'UTC'
-    and pg_catalog.current_setting('datestyle') operator(pg_catalog.~~) 'ISO%'
-    and pg_catalog.current_setting('extra_float_digits') operator(pg_catalog.=) '1'
-    and pg_catalog.concat_ws(' ', pg_catalog.current_setting('client_encoding'), pg_catalog.current_setting('default_transaction_isolation'),
-      pg_catalog.current_setting('default_transaction_read_only'), pg_catalog.current_setting('default_transaction_deferrable'),
-      pg_catalog.current_setting('row_security'), pg_catalog.current_setting('exit_on_error'), pg_catalog.current_setting('intervalstyle'),
-      pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('xmloption'), pg_catalog.current_setting('xmlbinary'),
-      pg_catalog.current_setting('quote_all_identifiers'), pg_catalog.current_setting('standard_conforming_strings'),
-      pg_catalog.current_setting('array_nulls'), pg_catalog.current_setting('transform_null_equals'),
-      pg_catalog.current_setting('default_table_access_method'), pg_catalog.current_setting('default_tablespace'),
-      pg_catalog.current_setting('client_min_messages'))
-      operator(pg_catalog.=) 'UTF8 read committed off off on off postgres hex content base64 off on on off heap  notice'
-    and pg_catalog.current_setting('synchronous_commit') operator(pg_catalog.<>) 'off';
+  return pg_catalog.concat_ws('|',
+    pg_catalog.current_setting('client_encoding', true), pg_catalog.current_setting('client_min_messages', true),
+    pg_catalog.current_setting('default_transaction_isolation', true), pg_catalog.current_setting('default_transaction_read_only', true),
+    pg_catalog.current_setting('default_transaction_deferrable', true), pg_catalog.current_setting('row_security', true),
+    pg_catalog.current_setting('exit_on_error', true), pg_catalog.current_setting('search_path', true),
+    pg_catalog.current_setting('timezone', true), pg_catalog.current_setting('datestyle', true),
+    pg_catalog.current_setting('intervalstyle', true), pg_catalog.current_setting('extra_float_digits', true),
+    pg_catalog.current_setting('bytea_output', true), pg_catalog.current_setting('xmloption', true),
+    pg_catalog.current_setting('xmlbinary', true), pg_catalog.current_setting('quote_all_identifiers', true),
+    pg_catalog.current_setting('standard_conforming_strings', true), pg_catalog.current_setting('array_nulls', true),
+    pg_catalog.current_setting('backslash_quote', true), pg_catalog.current_setting('transform_null_equals', true),
+    pg_catalog.current_setting('default_table_access_method', true), pg_catalog.current_setting('default_tablespace', true),
+    pg_catalog.current_setting('temp_tablespaces', true), pg_catalog.current_setting('default_text_search_config', true),
+    pg_catalog.current_setting('timezone_abbreviations', true), pg_catalog.current_setting('lc_monetary', true),
+    pg_catalog.current_setting('lc_numeric', true), pg_catalog.current_setting('lc_time', true),
+    pg_catalog.current_setting('gin_fuzzy_search_limit', true), pg_catalog.current_setting('constraint_exclusion', true),
+    pg_catalog.current_setting('synchronous_commit', true), pg_catalog.current_setting('statement_timeout', true),
+    pg_catalog.current_setting('lock_timeout', true), pg_catalog.current_setting('idle_in_transaction_session_timeout', true),
+    pg_catalog.current_setting('idle_session_timeout', true), pg_catalog.current_setting('transaction_timeout', true),
+    pg_catalog.current_setting('restrict_nonsystem_relation_kind', true), pg_catalog.current_setting('plan_cache_mode', true),
+    pg_catalog.current_setting('jit', true), pg_catalog.current_setting('work_mem', true),
+    pg_catalog.current_setting('temp_buffers', true), pg_catalog.current_setting('enable_indexscan', true),
+    pg_catalog.current_setting('enable_indexonlyscan', true), pg_catalog.current_setting('enable_bitmapscan', true),
+    pg_catalog.current_setting('enable_seqscan', true), pg_catalog.current_setting('enable_hashjoin', true),
+    pg_catalog.current_setting('enable_mergejoin', true), pg_catalog.current_setting('enable_nestloop', true),
+    pg_catalog.current_setting('enable_sort', true), pg_catalog.current_setting('cursor_tuple_fraction', true),
+    pg_catalog.current_setting('max_parallel_workers_per_gather', true));
+end $$;
+
+-- Whether the session still has the settings that the server has found in a new one; null if it knows of none (behind a pooler), and
+-- then any. must: if not, that is an error, for more of this transaction is to come.
+create function plank.is_settled(expected text, must boolean) returns boolean language plpgsql volatile as $$
+begin
+  if expected is null or (pg_catalog.pg_my_temp_schema() operator(pg_catalog.=) 0::pg_catalog.oid
+      and not exists (select from pg_catalog.pg_listening_channels()) and plank.settings() operator(pg_catalog.=) expected) then
+    return true;
+  end if;
+  if must then
+    raise exception 'leaves a setting, a temporary table or a LISTEN in the session' using errcode = 'PK499';
+  end if;
+  return false;
+end $$;
+
+-- What the role of this function owns, and in which version. As owner of a function a trigger could let it run with other rights, or
+-- make one that keeps the rights of this role.
+create function plank.owned() returns text language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  -- Where the roles could not be made there is no boundary.
+  if current_user = session_user then return null; end if;
+  return (select string_agg(concat_ws(' ', d.classid, d.objid, p.xmin, p.ctid), ',' order by d.classid, d.objid)
+    from pg_shdepend d left join pg_proc p on d.classid = 'pg_proc'::regclass and p.oid = d.objid
+    where d.refclassid = 'pg_authid'::regclass and d.refobjid = current_user::regrole and d.deptype = 'o'
+      and d.dbid in (0, (select oid from pg_database where datname = current_database())));
 end $$;
 
 -- What is left to the commit; null for nothing. A deferred trigger runs with the rights of
 -- the session's role (up to PostgreSQL 17), so of the tables that this transaction has written none may have one of another role:
 -- a constraint trigger, or the check of an exclusion whose expressions are that role's. Those of foreign keys run with the rights of
--- the tables' owners, but for a cast to the type of the key.
+-- the tables' owners; but what these have defined for a cast to the key or for the planner could defer more work in them.
 create function plank.left_behind() returns text language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   trusted oid[];
@@ -112,14 +144,17 @@ begin
     from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_class c on c.oid = t.tgrelid
     where t.tgrelid = written and t.tgdeferrable
       and case
-        when p.pronamespace <> 'pg_catalog'::regnamespace then p.proowner <> all (trusted)
+        when p.pronamespace <> 'pg_catalog'::regnamespace then p.proowner <> all (trusted) or c.relowner <> all (trusted)
         when p.proname = 'unique_key_recheck' then c.relowner <> all (trusted)
           and exists (select from pg_index i where i.indexrelid = t.tgconstrindid and (i.indexprs is not null or i.indpred is not null))
         else exists (
-          select from pg_constraint k join pg_attribute a on a.attrelid in (k.conrelid, k.confrelid)
-            and a.attnum = any (case a.attrelid when k.conrelid then k.conkey else k.confkey end)
-          join pg_cast x on x.castsource = a.atttypid and x.castcontext = 'i' join pg_proc f on f.oid = x.castfunc
-          where k.oid = t.tgconstraint and f.proowner <> all (trusted))
+          select from pg_constraint k join pg_class o on o.oid in (k.conrelid, k.confrelid)
+          where k.oid = t.tgconstraint and o.relowner <> all (trusted) and (
+            exists (select from pg_index i where i.indrelid = o.oid and (i.indexprs is not null or i.indpred is not null))
+            or exists (select from pg_constraint e where e.conrelid = o.oid and e.contype = 'c')
+            or exists (select from pg_statistic_ext e where e.stxrelid = o.oid and e.stxexprs is not null)
+            or exists (select from pg_attribute a join pg_type y on y.oid = a.atttypid where a.attrelid = o.oid and a.attnum > 0
+              and not a.attisdropped and a.atttypid >= 16384 and y.typtype <> 'e' and y.typowner <> all (trusted))))
         end
     limit 1;
     if found is not null then return found; end if;
@@ -146,9 +181,17 @@ begin
       end if;
     end if;
     raise exception using errcode = 'PLANK';
-  exception when sqlstate 'PLANK' then
-    if snapshot is null then raise; end if;
+  exception
+    when sqlstate 'PLANK' then
+      if snapshot is null then
+        perform plank.unprepare(before);
+        raise;
+      end if;
+    when others or query_canceled or assert_failure then
+      perform plank.unprepare(before);
+      raise;
   end;
+  perform pg_advisory_unlock_all();
   if plank.unprepare(before) is not null then
     raise exception 'replaces a prepared statement' using errcode = 'PK499';
   end if;
@@ -164,6 +207,7 @@ create function plank.rest_write(held boolean, path text, query text, params tex
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
   before text[] := plank.prepared();
+  owned text := plank.owned();
   left_behind text;
 begin
   if held is not true then raise exception 'what the client may do has just changed' using errcode = 'PK503'; end if;
@@ -187,7 +231,9 @@ begin
   if is_last then
     set constraints all immediate;
   end if;
-  left_behind := coalesce('replaces the prepared statement ' || plank.unprepare(before), plank.left_behind());
+  perform pg_advisory_unlock_all();
+  left_behind := coalesce('replaces the prepared statement ' || plank.unprepare(before),
+    case when plank.owned() is distinct from owned then 'changes what the role plank_writer owns' end, plank.left_behind());
   if left_behind is not null then
     raise exception '%', left_behind using errcode = 'PK499';
   end if;

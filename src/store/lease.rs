@@ -33,6 +33,8 @@ struct Inner {
     /// Which process requests wait for, and since when.
     leases: HashMap<u64, (i32, Instant)>,
     serial: u64,
+    /// Of the session that was made last, before anybody has used it.
+    settings: Option<Arc<str>>,
 }
 
 /// The connections of a pool that requests have. The default one watches none.
@@ -75,19 +77,31 @@ impl Leases {
         Ok(())
     }
 
-    /// Notes which one it is that was made at this time.
+    /// Notes which one it is that was made at this time, and its settings.
     ///
     /// # Errors
     /// If it is lost.
     pub async fn name(&self, client: &Client, created: Instant) -> Result<(), Error> {
         if let Some(inner) = &self.0 {
             let pid = pid_of(client).await?;
+            // Before the first migration there is no such function.
+            let settings = client.query_opt("select plank.settings()", &[]).await;
+            let settings = settings
+                .ok()
+                .flatten()
+                .map(|row| row.get::<_, &str>(0).into());
             let mut inner = lock(inner);
             let Inner { lines, pids, .. } = &mut *inner;
             pids.retain(|_, pid| lines.contains_key(pid));
             pids.insert(created, pid);
+            inner.settings = settings;
         }
         Ok(())
+    }
+
+    /// The settings of a new session; none if they are not known, as behind a pooler.
+    pub fn settings(&self) -> Option<Arc<str>> {
+        lock(self.0.as_ref()?).settings.clone()
     }
 
     /// A request has this one from now on.

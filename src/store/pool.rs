@@ -1,6 +1,6 @@
 //! Connections for requests, and what a failed statement means for them.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use deadpool_postgres::{HookError, Object, PoolError, TimeoutType, Timeouts, Transaction};
@@ -92,6 +92,10 @@ pub struct Doubt {
     commits: Cell<bool>,
     /// Something has been left in the session.
     is_unsettled: Cell<bool>,
+    /// Something may have been.
+    is_suspect: Cell<bool>,
+    /// The settings of a new session, as `plank.settings` says them; none if they are not known.
+    settings: RefCell<Option<Arc<str>>>,
 }
 
 impl Doubt {
@@ -108,6 +112,16 @@ impl Doubt {
     /// The session is not as it was set up: no other request is to have it.
     pub(super) fn unsettle(&self) {
         self.is_unsettled.set(true);
+    }
+
+    /// A statement in which functions of others run has failed: before another request has the session, it is looked at.
+    pub(super) fn suspect(&self) {
+        self.is_suspect.set(true);
+    }
+
+    /// What the session's settings have to be.
+    pub(super) fn settings(&self) -> Option<Arc<str>> {
+        self.settings.borrow().clone()
     }
 
     /// Commits.
@@ -135,8 +149,6 @@ pub struct Pool {
     leases: Leases,
     /// Whose they are, for people.
     config: Arc<Config>,
-    /// Whether there is no pooler in between.
-    is_direct: bool,
     /// As many as there are connections.
     turns: Arc<Turns>,
     /// For whom connections are taken.
@@ -174,7 +186,6 @@ impl Pool {
             leases,
             connections: pool.map_err(StoreError::Internal)?,
             config: Arc::new(server.config.clone()),
-            is_direct,
             turns: Turns::new("request", size, metrics.clone()),
             asker: Asker::default(),
         })
@@ -219,9 +230,12 @@ impl Pool {
                     return Err(StoreError::Unavailable("no connection".into()));
                 };
                 doubt.is_unsettled.set(false);
+                doubt.is_suspect.set(false);
+                // Known as soon as there is a session.
+                doubt.settings.replace(self.leases.settings());
                 let done = work(client, &doubt).await;
-                // Behind a pooler a session never is as plank has set it up.
-                let may_stay = !(self.is_direct && doubt.is_unsettled.get());
+                let may_stay = !doubt.is_unsettled.get()
+                    && (!doubt.is_suspect.get() || is_clean(client).await);
                 let why = match done {
                     Err(error @ StoreError::Race(_)) => {
                         lent.give_back(may_stay);
@@ -257,6 +271,13 @@ impl Pool {
     pub fn close(&self) {
         self.connections.close();
     }
+}
+
+/// Whether no statement was prepared in SQL: it could stand in the place of one of plank's. Asked without a prepared statement.
+async fn is_clean(client: &Object) -> bool {
+    const CLEAN: &str = "do $$ begin if exists (select from pg_catalog.pg_prepared_statements where from_sql) then \
+        raise exception 'the session has been altered' using errcode = 'object_in_use'; end if; end $$";
+    client.batch_execute(CLEAN).await.is_ok()
 }
 
 /// A connection that is out of the pool for good unless it is given back: nobody else is to have one on which a statement

@@ -15,12 +15,15 @@ use super::run::begin;
 /// For another request with the same key: one that is still under way then is told so.
 const CLAIM_MAX: Duration = Duration::from_millis(100);
 
+// All names are qualified, also those of operators: functions of others run in these transactions.
 const CLAIM: &str = "insert into plank.idempotency as i (principal, key, request) values ($1, $2, $3) \
-    on conflict (principal, key) do update set request = excluded.request, status = null, headers = null, body = null, at = now() \
-      where i.at < now() - make_interval(secs => $4) returning 1";
-const LOOK: &str = "select request, status, headers::text, body from plank.idempotency \
-    where principal = $1 and key = $2 and at >= now() - make_interval(secs => $3)";
-const KEEP: &str = "update plank.idempotency set status = $3, headers = $4::text::json, body = $5 where principal = $1 and key = $2";
+    on conflict (principal, key) do update set request = excluded.request, status = null, headers = null, body = null, at = pg_catalog.now() \
+      where i.at operator(pg_catalog.<) (pg_catalog.now() operator(pg_catalog.-) pg_catalog.make_interval(secs => $4)) returning 1";
+const LOOK: &str = "select request, status, headers::pg_catalog.text, body from plank.idempotency \
+    where principal operator(pg_catalog.=) $1 and key operator(pg_catalog.=) $2 \
+      and at operator(pg_catalog.>=) (pg_catalog.now() operator(pg_catalog.-) pg_catalog.make_interval(secs => $3))";
+const KEEP: &str = "update plank.idempotency set status = $3, headers = $4::pg_catalog.text::pg_catalog.json, body = $5 \
+    where principal operator(pg_catalog.=) $1 and key operator(pg_catalog.=) $2";
 const PRUNE: &str = "delete from plank.idempotency where at < now() - make_interval(secs => $1)";
 
 /// Whose request it is, under which key, and what it asks for.

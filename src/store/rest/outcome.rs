@@ -91,9 +91,10 @@ pub(super) fn explain(error: tokio_postgres::Error, table: &Table, doubt: &Doubt
     let Some(db) = error.as_db_error() else {
         return error.into();
     };
+    // What has failed may have left a prepared statement behind, which no error undoes.
+    doubt.suspect();
     let mut fault = Fault::of(db, !table.narrowed);
     if fault.code == LEFT_BEHIND {
-        doubt.unsettle();
         fault.message = format!(
             "a function of the owner of {} or of its types {}; later that would run with the rights of plank, so nothing is done",
             table.quoted, fault.message

@@ -6,7 +6,6 @@ use tokio_postgres::types::ToSql;
 
 use crate::feed::filter::FilterError;
 use crate::feed::{Cursor, Epoch, Table};
-use crate::limits::STATEMENT_MAX;
 
 use super::super::connect::chain;
 use super::super::fault::Fault;
@@ -14,8 +13,10 @@ use super::super::pool::{Doubt, StoreError};
 use super::outcome::{Holding, Written, explain, place};
 use super::write::Write;
 
-pub(super) const WRITE: &str = "select w.affected, w.existed, w.rows, w.keys, w.tag, pg_current_snapshot()::text, \
-    pg_current_xact_id_if_assigned()::text, plank.newest()::text, plank.identity(), plank.is_settled($12) \
+/// All names are qualified: a function of others may have left another search path, within a transaction or behind a pooler.
+pub(super) const WRITE: &str = "select w.affected, w.existed, w.rows, w.keys, w.tag, \
+    pg_catalog.pg_current_snapshot()::pg_catalog.text, pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text, \
+    plank.newest()::pg_catalog.text, plank.identity(), plank.is_settled($12, $13) \
     from plank.hold($6, $7, $8, $9) h, lateral plank.rest_write(h, $2, $3, $1, $4, $5, $10, $11) w";
 
 /// The policy does not allow the row: see V9__rest.sql.
@@ -65,8 +66,9 @@ impl<'a> Prepared<'a> {
     ) -> Result<Written, StoreError> {
         let prepared = client.prepare_cached(WRITE).await?;
         let is_last = ends != Ends::Later;
-        let timeout_ms = i64::try_from(STATEMENT_MAX.as_millis()).unwrap_or(i64::MAX);
-        let params: [&(dyn ToSql + Sync); 12] = [
+        let (settings, must) = (doubt.settings(), ends != Ends::Committed);
+        let settings = settings.as_deref();
+        let params: [&(dyn ToSql + Sync); 13] = [
             &self.params,
             &self.path,
             &self.query,
@@ -78,7 +80,8 @@ impl<'a> Prepared<'a> {
             &self.holding.versions,
             &self.is_single,
             &is_last,
-            &timeout_ms,
+            &settings,
+            &must,
         ];
         let row = client.query_one(&prepared, &params).await;
         let commits = ends == Ends::Committed;
@@ -101,7 +104,7 @@ impl<'a> Prepared<'a> {
 
 /// Whether another row, seen or not, is in the way.
 fn is_collision(fault: &Fault) -> bool {
-    matches!(fault.code.as_str(), "23505" | "23P01")
+    matches!(fault.code.as_str(), "23505" | "23P01" | "PK409")
 }
 
 /// Where the transaction of a write ends.

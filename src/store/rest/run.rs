@@ -14,7 +14,7 @@ use super::prepared::{Ends, Prepared, WRITE};
 use super::read::Read;
 use super::write::Write;
 
-const READ: &str = "select r.snapshot, r.total, r.rows, r.tag, plank.newest()::text, plank.identity(), \
+const READ: &str = "select r.snapshot, r.total, r.rows, r.tag, plank.newest()::pg_catalog.text, plank.identity(), \
     plank.sees_all($5), plank.holds($5, $6, $7, $8) from plank.rest_read($2, $3, $4, $1) r";
 
 /// Statements of one transaction that are sent before the first is answered.
@@ -197,7 +197,7 @@ pub enum Refused<R> {
 
 /// Where the log is now.
 async fn now(pool: &Pool) -> Result<Cursor, StoreError> {
-    const NOW: &str = "select pg_current_snapshot()::text, plank.newest()::text, plank.identity()";
+    const NOW: &str = "select pg_catalog.pg_current_snapshot()::pg_catalog.text, plank.newest()::pg_catalog.text, plank.identity()";
     let row = pool
         .run(async |client, _| Ok(client.query_one(NOW, &[]).await?))
         .await?;

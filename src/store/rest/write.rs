@@ -198,6 +198,12 @@ impl Write {
                     conflict: Conflict::Merge(_) | Conflict::Replace(_),
                     ..
                 } => rows.len() as i64,
+                // That a row was left out would tell of it.
+                Action::Insert {
+                    rows,
+                    conflict: Conflict::Ignore(_),
+                    ..
+                } if !self.is_decided() => rows.len() as i64,
                 _ => 0,
             },
         })

@@ -120,4 +120,5 @@ const RELIES_ON_NO_PATH: &[&str] = &[
     " count_packed(",
     " as_parent(",
     " is_settled(",
+    " settings(",
 ];
