@@ -54,6 +54,12 @@ pub async fn history(
         viewer: who.0.clone(),
     };
     let found = state.ask(find).await?.map_err(refused)?;
+    if found.view.derivation.is_some() {
+        // Not in the log: the answer is what there is, or how it has changed.
+        wanted.back = None;
+        let wait = asked.wait.unwrap_or_default();
+        return long_poll::of_derived(&request, &state, wanted, who.0, wait).await;
+    }
     if let Some(back) = wanted.back.take() {
         let at_least = found.view.table.since.max(found.since);
         wanted.since = Some(
@@ -62,11 +68,6 @@ pub async fn history(
                 .back(back, at_least)
                 .await?,
         );
-    }
-    if found.view.derivation.is_some() {
-        // Not in the log: the answer is what there is, or how it has changed.
-        let wait = asked.wait.unwrap_or_default();
-        return long_poll::of_derived(&request, &state, wanted, who.0, wait).await;
     }
     if let (Some(_), Some(wait)) = (&wanted.since, asked.wait) {
         return long_poll::answer(&request, &state, wanted, who.0, limit, wait).await;

@@ -24,6 +24,11 @@ const STATES: &str = "select name, problem, ended, pg_catalog.date_part('epoch',
 
 const REFRESH: &str = "select outcome, place, wait_ms, is_whole, changed, differs from plank.refresh($1, $2::text::xid8, $3)";
 
+/// The role that reads, unless it is this one, and the tables that a query reads.
+const BASES: &str = "select (select pg_catalog.quote_ident(rolname) from pg_catalog.pg_roles where oid = plank.reader() and rolname <> current_user), \
+    (select pg_catalog.string_agg(c.oid::regclass::text, ', ' order by c.oid) from pg_catalog.pg_class c where c.oid = any (q.bases::oid[])) \
+    from plank.live_query q where q.name = $1 and q.ended is null";
+
 /// So that a backend whose plank was killed ends its refresh at once.
 const MORE: &str = "set jit = off; set client_connection_check_interval = '500ms'";
 
@@ -205,11 +210,38 @@ impl Link {
         first: Option<u64>,
         verify: bool,
     ) -> Result<Outcome, RefreshError> {
+        // Before the snapshot is taken, and so not in a function: to one that is older than a TRUNCATE, or than an ALTER TABLE that
+        // writes the table anew, the table is empty, as it never was.
+        let row = self
+            .client
+            .query_opt(BASES, &[&name])
+            .await
+            .map_err(|e| explain(&e))?;
+        let lock = row.and_then(|row| {
+            let (reader, bases): (Option<String>, Option<String>) = (row.get(0), row.get(1));
+            let lock = format!("lock table {} in access share mode", bases?);
+            Some(match reader {
+                Some(reader) => format!("set local role {reader}; {lock}; set local role none"),
+                None => lock,
+            })
+        });
         let transaction = self
             .client
             .build_transaction()
             .isolation_level(IsolationLevel::RepeatableRead);
         let transaction = transaction.start().await.map_err(|e| explain(&e))?;
+        if let Some(lock) = lock {
+            let locked = transaction.batch_execute(&lock).await;
+            if let Err(error) = locked {
+                let _ = transaction.rollback().await;
+                return match error.code() {
+                    Some(&(SqlState::LOCK_NOT_AVAILABLE | SqlState::T_R_DEADLOCK_DETECTED)) => {
+                        Ok(Outcome::Busy)
+                    }
+                    _ => Err(explain(&error)),
+                };
+            }
+        }
         let first = first.map(|xid| xid.to_string());
         let refreshed = transaction
             .query_one(REFRESH, &[&name, &first, &verify])

@@ -261,9 +261,10 @@ async fn pooled_connections_that_are_silent_cost_one_request_3_s_at_most() {
     let (proxy, app) = TestApp::behind_a_proxy(|_| {}).await;
     for round in 0..2 {
         // As many connections as there may be.
-        let warm = (0..32).map(|_| app.request("GET", "/api/items", None));
+        let row = || Some(json!({"name": "warm"}));
+        let warm = (0..32).map(|_| app.request("POST", "/api/items", row()));
         for (status, _) in futures_util::future::join_all(warm).await {
-            assert_eq!(status, 200);
+            assert_eq!(status, 201);
         }
         let idle = "select count(*) from pg_stat_activity where application_name = 'plank' and datname = current_database() \
             and clock_timestamp() - state_change > interval '150 ms'";

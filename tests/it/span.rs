@@ -11,6 +11,8 @@ async fn start() -> TestApp {
         .await;
     let client = app.subscribed("t").await;
     drop(client);
+    app.execute("update plank.log set at = now() - interval '70 minutes'")
+        .await;
     for id in 1..=5 {
         app.execute(&format!("insert into t values ({id})")).await;
         let age = 60 - 10 * id;

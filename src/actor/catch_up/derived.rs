@@ -95,8 +95,15 @@ async fn join(
 ) -> Result<(), Stop> {
     let (wanted, topic, view) = (&started.wanted, started.topic, &started.view);
     let is_poll = *conn.socket().transport() == LONG_POLL;
+    // A client that is ahead of what is shown, having asked another node, has other rows.
+    let at = Cursor::parse(&shown.cursor).ok();
+    let is_behind = |since: &Cursor| {
+        at.as_ref()
+            .is_some_and(|at| at.snapshot.covers(&since.snapshot))
+    };
     let has_them = |since: &Cursor| {
-        is_poll && since.epoch == shown.since.epoch && since.snapshot.covers(&shown.since.snapshot)
+        let is_same = since.epoch == shown.since.epoch;
+        is_poll && is_same && since.snapshot.covers(&shown.since.snapshot) && is_behind(since)
     };
     let begins_anew = wanted.since.as_ref().is_some_and(|since| !has_them(since));
     if begins_anew {

@@ -61,6 +61,28 @@ async fn scoped_refresh_gives_the_same_as_a_whole_one() {
 }
 
 #[actix_web::test]
+async fn scope_that_is_null_refreshes_the_whole() {
+    let app = shop().await;
+    app.execute("alter table orders alter customer_id drop not null, drop constraint if exists orders_customer_id_fkey")
+        .await;
+    const TOTALS: &str = "select coalesce(customer_id, 0)::int as customer, sum(total) as total from orders group by 1";
+    let scope = ", every => '10ms', scope => '{\"orders\":{\"customer_id\":\"customer\"}}'";
+    watch(&app, "totals", TOTALS, "customer", scope).await;
+    let mut followed = Followed::start(&app, "totals").await;
+    for statement in [
+        "insert into orders (customer_id, total) values (null, 100)",
+        "update orders set total = total + 1 where customer_id is null",
+        "update orders set customer_id = null where id = 1",
+        "update orders set customer_id = 2 where customer_id is null",
+    ] {
+        app.execute(statement).await;
+        followed.settle().await;
+        assert_eq!(followed.rows(), truth(&app, TOTALS).await, "{statement}");
+    }
+    app.stop().await.unwrap();
+}
+
+#[actix_web::test]
 async fn table_without_a_scope_refreshes_the_whole() {
     let app = shop().await;
     watch(
