@@ -37,6 +37,6 @@ run() {
     echo "ok: capture, cursor and doorbell on $version"
 }
 run 18 altered:: capture:: capture_cases:: capture_random::clients capture_settings:: catch_up:: changes:: doorbell:: filter hostile:: \
-    libpq::sslnegotiation live:: live_queries:: partitions:: replay:: resume:: retention:: rows:: snapshot:: tables:: writer_session::
+    libpq::sslnegotiation live:: live_queries::errors live_queries::follow live_queries::rights partitions:: replay:: resume:: retention:: rows:: snapshot:: tables:: writer_session::
 # Without MERGE, which is of 15.
-run 14 altered:: capture_random::clients capture_settings:: live:: live_queries:: partitions:: replay:: resume:: retention:: snapshot:: writer_session::
+run 14 altered:: capture_random::clients capture_settings:: live:: live_queries::errors live_queries::follow live_queries::rights partitions:: replay:: resume:: retention:: snapshot:: writer_session::
