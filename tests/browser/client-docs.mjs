@@ -1,6 +1,6 @@
 /** The examples of docs/CLIENT.md, each as a program of its own beside a real plank. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -36,7 +36,9 @@ function suite() {
     server = await Server.start();
     dir = await mkdtemp(join(tmpdir(), "plank-docs-"));
     await mkdir(join(dir, "node_modules"));
-    await symlink(fileURLToPath(new URL("../../static", import.meta.url)), join(dir, "node_modules", "plank-client"));
+    const packages = fileURLToPath(new URL("../../clients/js/", import.meta.url));
+    execFileSync(process.execPath, [join(packages, "build.mjs")]);
+    await symlink(join(packages, "plank-client"), join(dir, "node_modules", "plank-client"));
   });
 
   after(async () => {
@@ -131,6 +133,15 @@ function suite() {
     const program = await run("Who it is");
     await program.says("connecting ");
     await program.says("open ");
+    await program.end();
+  });
+
+  test("The first rows in an order, and counts", async () => {
+    const program = await run("The first rows in an order, and counts");
+    await create("Sweep the yard");
+    await until("the newest is first", () => /^Sweep the yard/m.test(program.out));
+    const { items } = await call(server, "GET", "/api/items?status=eq.open&limit=200");
+    await until("its count is told", () => program.out.includes(`open: ${items.length}`));
     await program.end();
   });
 
