@@ -104,7 +104,7 @@ async fn beyond_the_retention_a_span_is_a_reset() {
          update plank.leaf set opened = now() - interval '45 minutes' where opened is not null",
     )
     .await;
-    // One that has none of it in memory.
+    // A node that has no change in memory.
     let node = app.another_node().await;
     assert_eq!(since(&node, "-44m").await, [2, 3, 4, 5]);
     let (status, answer) = node

@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(
             budget.admit(Some("bob"), filter(half)),
             Ok(()),
-            "nobody else"
+            "of another principal"
         );
         assert_eq!(budget.admit(None, filter(half)), Ok(()));
         budget.remove(TopicId(1));
