@@ -94,7 +94,10 @@ impl Leases {
             let Inner { lines, pids, .. } = &mut *inner;
             pids.retain(|_, pid| lines.contains_key(pid));
             pids.insert(created, pid);
-            inner.settings = settings;
+            // One session that can't be asked makes those of before no less true.
+            if settings.is_some() {
+                inner.settings = settings;
+            }
         }
         Ok(())
     }

@@ -9,12 +9,13 @@ use crate::feed::filter::Expr;
 use crate::feed::filter::expr::Op;
 use crate::store::rest::run::{self, RestError};
 use crate::store::rest::{Access, Action, Conflict, Form, Read, Write, Written};
+use crate::store::sqlstate::Blame;
 use crate::store::{Pool, StoreError};
 
 use super::super::credentials;
 use super::super::problem::{FieldError, Problem};
 use super::super::rest::answer::shown;
-use super::super::rest::in_time;
+use super::super::rest::{in_time, refusal};
 use super::conditions::Conditions;
 use super::fields::Fields;
 use super::list::Query;
@@ -346,16 +347,15 @@ fn not_listed(error: RestError, has_after: bool) -> Problem {
         {
             Problem::malformed("after", "is no page cursor of this list")
         }
-        other => super::super::rest::refusal::of(other, None),
+        other => refusal::of(other, None),
     }
 }
 
 /// What a read or a write of an item was refused for.
 fn problem(error: RestError) -> Problem {
-    use crate::store::sqlstate::Blame;
     let fault = match error {
         RestError::Store(StoreError::Refused(fault)) => fault,
-        other => return super::super::rest::refusal::of(other, None),
+        other => return refusal::of(other, None),
     };
     match (fault.code.as_str(), fault.blame) {
         ("PK403", _) => credentials::forbidden("your role may not do that with this item"),
@@ -367,6 +367,6 @@ fn problem(error: RestError) -> Problem {
         // No function of others runs here.
         (_, Blame::Own) => StoreError::Internal(fault.message).into(),
         (_, Blame::Stale) => StoreError::Unavailable(fault.message).into(),
-        _ => super::super::rest::refusal::of(RestError::Store(StoreError::Refused(fault)), None),
+        _ => refusal::of(RestError::Store(StoreError::Refused(fault)), None),
     }
 }
