@@ -2471,9 +2471,9 @@ CREATE FUNCTION plank.is_made(kind text, name name) RETURNS boolean
     capture_delete_any capture_insert capture_insert_any capture_row capture_row_any capture_truncate
     capturer capture_truncate_begin capture_truncate_part capture_unlisted capture_update capture_update_any check_rows
     close_if_full collation_of count_packed cursor decode_word deny describe detach drop_query empty_leaf end_query facts fingerprint
-    follow_queries follow_table follow_tables followed_as forbid_writes forms has_claim has_rows has_semicolon hmac hold holds identity is_made is_plain is_query is_settled is_wide json_list json_of
+    follow_queries follow_table follow_tables followed_as forbid_writes forms has_claim has_rows has_semicolon hmac hold holds identity is_made is_plain is_query is_settled is_wide json_list judge json_of
     json_of_any keep_nothing key_of leave_mark left_behind listen listeners
-    letters level_of log_size look_at make_query make_result member_state members_of newest next_xid open_leaf owned part_now permit permit_views permit_writes pin place_back prepared probe_query prune prune_marks pruned
+    letters level_of log_size look_at make_query make_result member_state members_of newest next_xid open_leaf own_tables owned part_now permit permit_views permit_writes pin place_back prepared probe_query prune prune_marks pruned
     query_differs query_failed query_named query_refusal query_rows query_trouble
     reached read_all read_filter read_next read_number read_open read_operation read_quoted read_scope reader refresh refusal rels_of rename_log renew renew_policies renew_policy
     renew_queries reopen rest_read rest_write result_error result_shape result_type revoke rows_of runs_as scope_values sees_all sequences_of set_slot settings tells_time triggers_of try_lock unpin unprepare unwatch unwatch_all varint watch watch_query watched_above writer' end, E'\n', ' '), ' '))
@@ -2628,6 +2628,36 @@ end $$;
 
 
 ALTER FUNCTION plank.json_of_any(r record) OWNER TO plank_json;
+
+--
+-- Name: judge(oid, text, text[], text[], bigint, bigint, bigint, bigint, boolean, integer, boolean); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.judge(t oid, who text, ops text[], versions text[], affected bigint, refused bigint, expected bigint, affected_max bigint, is_single boolean, returned integer, is_too_much boolean) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if plank.hold(t, who, ops, versions) is not true then raise exception 'what the client may do has just changed' using errcode = 'PK503'; end if;
+  if refused operator(pg_catalog.>) 0 then
+    raise exception 'the policy does not allow this row' using errcode = 'PK403';
+  end if;
+  if affected operator(pg_catalog.<) expected then
+    raise exception 'a row is in the way' using errcode = 'PK409';
+  end if;
+  if affected operator(pg_catalog.>) affected_max then
+    raise exception '% rows', affected using errcode = 'PK124';
+  end if;
+  if is_single and returned operator(pg_catalog.<>) 1 then
+    raise exception '% rows', returned using errcode = 'PK116';
+  end if;
+  if is_too_much then
+    raise exception 'too many bytes' using errcode = 'PK413';
+  end if;
+  return true;
+end $$;
+
+
+ALTER FUNCTION plank.judge(t oid, who text, ops text[], versions text[], affected bigint, refused bigint, expected bigint, affected_max bigint, is_single boolean, returned integer, is_too_much boolean) OWNER TO plank_owner;
 
 --
 -- Name: keep_nothing(); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -3112,6 +3142,77 @@ $$;
 
 
 ALTER FUNCTION plank.open_leaf(which integer) OWNER TO plank_owner;
+
+--
+-- Name: own_tables(); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.own_tables() RETURNS SETOF oid
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+declare
+  trusted oid[] := array(select oid from pg_roles where rolsuper or rolname = session_user);
+begin
+  return query
+  with recursive
+    calls as (
+      select t.tgrelid as rel, t.tgfoid as called from pg_trigger t where t.tgfoid >= 16384
+      union all
+      select a.adrelid, d.refobjid from pg_attrdef a join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = a.oid where d.refclassid = 'pg_proc'::regclass and d.refobjid >= 16384
+      union all
+      select k.conrelid, d.refobjid from pg_constraint k join pg_depend d on d.classid = 'pg_constraint'::regclass and d.objid = k.oid
+        where k.conrelid <> 0 and d.refclassid = 'pg_proc'::regclass
+      union all
+      select i.indrelid, d.refobjid from pg_index i join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = i.indexrelid where d.refclassid = 'pg_proc'::regclass and d.refobjid >= 16384
+      union all
+      select e.stxrelid, d.refobjid from pg_statistic_ext e join pg_depend d on d.classid = 'pg_statistic_ext'::regclass and d.objid = e.oid where d.refclassid = 'pg_proc'::regclass and d.refobjid >= 16384),
+    types as (
+      select a.attrelid as rel, a.atttypid as type from pg_attribute a
+      where a.atttypid >= 16384 and a.attnum > 0 and not a.attisdropped and a.attrelid >= 16384
+      union
+      select s.rel, p.part from types s join pg_type y on y.oid = s.type, lateral (
+        select y.typbasetype as part where y.typtype = 'd'
+        union all select y.typelem where y.typcategory = 'A'
+        union all select r.rngsubtype from pg_range r where r.rngtypid = y.oid or r.rngmultitypid = y.oid
+        union all select b.atttypid from pg_attribute b where b.attrelid = y.typrelid and y.typtype = 'c' and b.attnum > 0 and not b.attisdropped) p
+      where p.part >= 16384),
+    near as (
+      select h.inhparent as rel, h.inhrelid as other from pg_inherits h
+      union all
+      select k.conrelid, k.confrelid from pg_constraint k where k.contype = 'f'),
+    foreign_to as (
+      select c.oid as rel from pg_class c where c.oid >= 16384 and c.relkind in ('r', 'p', 'f') and (
+        c.relowner <> all (trusted) or c.relkind = 'f' or c.relhasrules
+        or exists (select from aclexplode(c.relacl) a where a.privilege_type in ('TRIGGER', 'REFERENCES') and a.grantee <> all (trusted)))
+      union
+      select a.attrelid from pg_attribute a, aclexplode(a.attacl) x
+        where a.attacl is not null and x.privilege_type = 'REFERENCES' and x.grantee <> all (trusted)
+      union
+      select c.rel from calls c join pg_proc p on p.oid = c.called
+        where p.oid >= 16384 and p.pronamespace <> 'plank'::regnamespace and p.proowner <> all (trusted)
+      union
+      select s.rel from types s join pg_type y on y.oid = s.type
+        where y.typowner <> all (trusted) or exists (
+          select from pg_constraint k join pg_depend d on d.classid = 'pg_constraint'::regclass and d.objid = k.oid and d.refclassid = 'pg_proc'::regclass
+            join pg_proc p on p.oid = d.refobjid where k.contypid = y.oid and p.oid >= 16384 and p.proowner <> all (trusted))
+      union
+      select s.rel from types s join pg_cast x on s.type in (x.castsource, x.casttarget) join pg_proc p on p.oid = x.castfunc
+        where p.oid >= 16384 and p.proowner <> all (trusted)),
+    reached as (
+      select f.rel from foreign_to f
+      union
+      select n.x from reached r join lateral (
+        select n.other as x from near n where n.rel = r.rel union all select n.rel from near n where n.other = r.rel) n on true)
+  select w.rel::oid from plank.watched w join pg_class c on c.oid = w.rel
+  where w.rel not in (select r.rel from reached r) and not row_security_active(w.rel)
+    and has_schema_privilege(c.relnamespace, 'usage') and (
+      select o.rolsuper or o.oid = c.relowner from pg_roles o where o.rolname = session_user);
+end $$;
+
+
+ALTER FUNCTION plank.own_tables() OWNER TO plank_owner;
 
 --
 -- Name: owned(); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -6428,6 +6529,13 @@ GRANT ALL ON FUNCTION plank.json_of_any(r record) TO plank_writer;
 
 
 --
+-- Name: FUNCTION judge(t oid, who text, ops text[], versions text[], affected bigint, refused bigint, expected bigint, affected_max bigint, is_single boolean, returned integer, is_too_much boolean); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.judge(t oid, who text, ops text[], versions text[], affected bigint, refused bigint, expected bigint, affected_max bigint, is_single boolean, returned integer, is_too_much boolean) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION keep_nothing(); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
@@ -6545,6 +6653,13 @@ REVOKE ALL ON FUNCTION plank.next_xid(n bigint) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.open_leaf(which integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION own_tables(); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.own_tables() FROM PUBLIC;
 
 
 --

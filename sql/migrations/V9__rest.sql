@@ -239,6 +239,94 @@ begin
   end if;
 end $$;
 
+-- The watched tables of which reading and writing runs nothing that a role can define which is neither a superuser nor the role of this session:
+-- their owners, what their triggers, defaults, checks, generated columns, indexes and statistics call, their types, and the tables that
+-- foreign keys and inheritance lead to. This session's role owns them, or is a superuser; row security hides nothing from it; and no other role may
+-- make triggers or foreign keys on them. Functions of plank itself count as its own.
+create function plank.own_tables() returns setof oid language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $$
+declare
+  trusted oid[] := array(select oid from pg_roles where rolsuper or rolname = session_user);
+begin
+  return query
+  with recursive
+    calls as (
+      select t.tgrelid as rel, t.tgfoid as called from pg_trigger t where t.tgfoid >= 16384
+      union all
+      select a.adrelid, d.refobjid from pg_attrdef a join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = a.oid where d.refclassid = 'pg_proc'::regclass and d.refobjid >= 16384
+      union all
+      select k.conrelid, d.refobjid from pg_constraint k join pg_depend d on d.classid = 'pg_constraint'::regclass and d.objid = k.oid
+        where k.conrelid <> 0 and d.refclassid = 'pg_proc'::regclass
+      union all
+      select i.indrelid, d.refobjid from pg_index i join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = i.indexrelid where d.refclassid = 'pg_proc'::regclass and d.refobjid >= 16384
+      union all
+      select e.stxrelid, d.refobjid from pg_statistic_ext e join pg_depend d on d.classid = 'pg_statistic_ext'::regclass and d.objid = e.oid where d.refclassid = 'pg_proc'::regclass and d.refobjid >= 16384),
+    types as (
+      select a.attrelid as rel, a.atttypid as type from pg_attribute a
+      where a.atttypid >= 16384 and a.attnum > 0 and not a.attisdropped and a.attrelid >= 16384
+      union
+      select s.rel, p.part from types s join pg_type y on y.oid = s.type, lateral (
+        select y.typbasetype as part where y.typtype = 'd'
+        union all select y.typelem where y.typcategory = 'A'
+        union all select r.rngsubtype from pg_range r where r.rngtypid = y.oid or r.rngmultitypid = y.oid
+        union all select b.atttypid from pg_attribute b where b.attrelid = y.typrelid and y.typtype = 'c' and b.attnum > 0 and not b.attisdropped) p
+      where p.part >= 16384),
+    near as (
+      select h.inhparent as rel, h.inhrelid as other from pg_inherits h
+      union all
+      select k.conrelid, k.confrelid from pg_constraint k where k.contype = 'f'),
+    foreign_to as (
+      select c.oid as rel from pg_class c where c.oid >= 16384 and c.relkind in ('r', 'p', 'f') and (
+        c.relowner <> all (trusted) or c.relkind = 'f' or c.relhasrules
+        or exists (select from aclexplode(c.relacl) a where a.privilege_type in ('TRIGGER', 'REFERENCES') and a.grantee <> all (trusted)))
+      union
+      select a.attrelid from pg_attribute a, aclexplode(a.attacl) x
+        where a.attacl is not null and x.privilege_type = 'REFERENCES' and x.grantee <> all (trusted)
+      union
+      select c.rel from calls c join pg_proc p on p.oid = c.called
+        where p.oid >= 16384 and p.pronamespace <> 'plank'::regnamespace and p.proowner <> all (trusted)
+      union
+      select s.rel from types s join pg_type y on y.oid = s.type
+        where y.typowner <> all (trusted) or exists (
+          select from pg_constraint k join pg_depend d on d.classid = 'pg_constraint'::regclass and d.objid = k.oid and d.refclassid = 'pg_proc'::regclass
+            join pg_proc p on p.oid = d.refobjid where k.contypid = y.oid and p.oid >= 16384 and p.proowner <> all (trusted))
+      union
+      select s.rel from types s join pg_cast x on s.type in (x.castsource, x.casttarget) join pg_proc p on p.oid = x.castfunc
+        where p.oid >= 16384 and p.proowner <> all (trusted)),
+    reached as (
+      select f.rel from foreign_to f
+      union
+      select n.x from reached r join lateral (
+        select n.other as x from near n where n.rel = r.rel union all select n.rel from near n where n.other = r.rel) n on true)
+  select w.rel::oid from plank.watched w join pg_class c on c.oid = w.rel
+  where w.rel not in (select r.rel from reached r) and not row_security_active(w.rel)
+    and has_schema_privilege(c.relnamespace, 'usage') and (
+      select o.rolsuper or o.oid = c.relowner from pg_roles o where o.rolname = session_user);
+end $$;
+
+-- What a write of a table of its own (see plank.own_tables) is held against, behind it and before it is committed: the policies stay, and it is not more, not
+-- less and nothing else than what the client may write and asks for. The same errors as those of plank.hold and plank.rest_write.
+create function plank.judge(t oid, who text, ops text[], versions text[], affected bigint, refused bigint, expected bigint, affected_max bigint,
+    is_single boolean, returned int, is_too_much boolean) returns boolean language plpgsql volatile as $$
+begin
+  if plank.hold(t, who, ops, versions) is not true then raise exception 'what the client may do has just changed' using errcode = 'PK503'; end if;
+  if refused operator(pg_catalog.>) 0 then
+    raise exception 'the policy does not allow this row' using errcode = 'PK403';
+  end if;
+  if affected operator(pg_catalog.<) expected then
+    raise exception 'a row is in the way' using errcode = 'PK409';
+  end if;
+  if affected operator(pg_catalog.>) affected_max then
+    raise exception '% rows', affected using errcode = 'PK124';
+  end if;
+  if is_single and returned operator(pg_catalog.<>) 1 then
+    raise exception '% rows', returned using errcode = 'PK116';
+  end if;
+  if is_too_much then
+    raise exception 'too many bytes' using errcode = 'PK413';
+  end if;
+  return true;
+end $$;
+
 -- The role that writes run with.
 create function plank.writer() returns oid language sql stable set search_path = pg_catalog, pg_temp as $$
   select proowner from pg_proc where pronamespace = 'plank'::regnamespace and proname = 'rest_write'

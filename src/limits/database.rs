@@ -76,3 +76,16 @@ pub const WATCH_LOCK_MAX: Duration = Duration::from_secs(5);
 
 /// For all of `plank watch` or `plank unwatch`, with the locks of all partitions.
 pub const WATCH_MAX: Duration = Duration::from_secs(60);
+
+/// How old the knowledge may be which tables run nothing of other roles ([`OWN_REFRESH`] asks for it again). Beyond it none does.
+pub const OWN_MAX: Duration = Duration::from_secs(2);
+
+/// From when on it is asked for again, beside the request that finds it so old.
+pub const OWN_REFRESH: Duration = Duration::from_millis(500);
+
+/// Statements of `/rest` that stay prepared in each session, by their shape: which columns, conditions, order and limit. One takes
+/// some 50 KiB there. The one that was used the longest ago makes way.
+pub const REST_STATEMENTS_MAX: usize = 100;
+
+/// Shapes that were seen once, and are prepared when they come again.
+pub const REST_SHAPES_MAX: usize = 400;

@@ -18,6 +18,7 @@ use super::connect::{self, ConnectError, chain};
 use super::driven;
 use super::fault::Fault;
 use super::lease::{Lease, Leases};
+use super::rest::{Own, Shapes};
 use super::session::Session;
 use super::sqlstate::{self, Blame};
 use super::turns::{Asker, Crowded, Turns};
@@ -153,6 +154,10 @@ pub struct Pool {
     turns: Arc<Turns>,
     /// For whom connections are taken.
     asker: Asker,
+    /// Tables that run nothing of other roles.
+    pub(super) own: Own,
+    /// Which statements on them stay prepared.
+    pub(super) shapes: Shapes,
 }
 
 impl Pool {
@@ -188,6 +193,8 @@ impl Pool {
             config: Arc::new(server.config.clone()),
             turns: Turns::new("request", size, metrics.clone()),
             asker: Asker::default(),
+            own: Own::default(),
+            shapes: Shapes::default(),
         })
     }
 
@@ -265,6 +272,11 @@ impl Pool {
             Err(_) if doubt.commits.get() => Err(StoreError::Unknown("no answer in time".into())),
             Err(_) => Err(StoreError::Unavailable("no answer in time".into())),
         }
+    }
+
+    /// The connections themselves.
+    pub(super) fn connections(&self) -> &deadpool_postgres::Pool {
+        &self.connections
     }
 
     /// Closes all connections; requests that want one fail from then on.

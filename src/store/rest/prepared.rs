@@ -1,17 +1,18 @@
 //! One write as it is sent, and what came out of it.
 
-use deadpool_postgres::GenericClient;
+use deadpool_postgres::{GenericClient, Object};
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::feed::filter::FilterError;
-use crate::feed::{Cursor, Epoch, Table};
+use crate::feed::{Cursor, Epoch, Snapshot, Table};
 
 use super::super::connect::chain;
 use super::super::fault::Fault;
-use super::super::pool::{Doubt, StoreError};
+use super::super::pool::{Doubt, Pool, StoreError};
 use super::outcome::{Holding, Written, explain, place};
-use super::write::Write;
+use super::shapes::Typed;
+use super::write::{Statement, Write};
 
 /// All names are qualified: a function of others may have left another search path, within a transaction or behind a pooler.
 pub(super) const WRITE: &str = "select w.affected, w.existed, w.rows, w.keys, w.tag, \
@@ -26,9 +27,7 @@ const NOT_ALLOWED: &str = "PK403";
 pub(super) struct Prepared<'a> {
     table: &'a Table,
     path: String,
-    query: String,
-    params: Vec<String>,
-    expected: i64,
+    statement: Statement,
     affected_max: Option<i64>,
     is_single: bool,
     is_decided: bool,
@@ -44,9 +43,7 @@ impl<'a> Prepared<'a> {
             table,
             // The functions of triggers look where those of any other writer look. The schema for temporary tables comes last.
             path: format!("{schema}, public, pg_temp"),
-            query: statement.query,
-            params: statement.params,
-            expected: statement.expected,
+            statement,
             affected_max: write
                 .affected_max
                 .map(|n| i64::try_from(n).unwrap_or(i64::MAX)),
@@ -68,11 +65,12 @@ impl<'a> Prepared<'a> {
         let is_last = ends != Ends::Later;
         let (settings, must) = (doubt.settings(), ends != Ends::Committed);
         let settings = settings.as_deref();
+        let query = self.statement.within();
         let params: [&(dyn ToSql + Sync); 13] = [
-            &self.params,
+            &self.statement.params,
             &self.path,
-            &self.query,
-            &self.expected,
+            &query,
+            &self.statement.expected,
             &self.affected_max,
             &self.table.rel,
             &self.holding.role,
@@ -85,7 +83,45 @@ impl<'a> Prepared<'a> {
         ];
         let row = client.query_one(&prepared, &params).await;
         let commits = ends == Ends::Committed;
-        let row = row.map_err(|error| match commits && is_unanswered(&error) {
+        let row = row.map_err(|error| self.explain(error, commits, doubt))?;
+        if !row.get::<_, bool>(9) {
+            doubt.unsettle();
+        }
+        let place = place(row.get(5), xid(&row), row.get(7));
+        Ok(written(&row, place, row.get(8)))
+    }
+
+    /// Runs it as a transaction of its own, of a table that runs nothing of other roles.
+    pub(super) async fn run_alone(
+        &self,
+        pool: &Pool,
+        client: &Object,
+        doubt: &Doubt,
+    ) -> Result<Written, StoreError> {
+        let params: [Typed<'_>; 9] = [
+            (&self.statement.params, Type::TEXT_ARRAY),
+            (&self.path, Type::TEXT),
+            (&self.statement.expected, Type::INT8),
+            (&self.affected_max, Type::INT8),
+            (&self.table.rel, Type::OID),
+            (&self.holding.role, Type::TEXT),
+            (&self.holding.ops, Type::TEXT_ARRAY),
+            (&self.holding.versions, Type::TEXT_ARRAY),
+            (&self.is_single, Type::BOOL),
+        ];
+        let text = self.statement.alone();
+        let (shapes, connections) = (&pool.shapes, pool.connections());
+        let row = shapes.query_one(connections, client, &text, &params).await;
+        let row = row.map_err(|error| self.explain(error, true, doubt))?;
+        // The newest row of the log is its own, as far as it wrote one: the transaction began behind the snapshot.
+        let wrote = row.get::<_, i64>(0) > 0;
+        let own = xid(&row).filter(|_| wrote);
+        let place = own.and_then(|own| place(row.get(5), Some(own), Some(&own.to_string())));
+        Ok(written(&row, place, row.get(7)))
+    }
+
+    fn explain(&self, error: tokio_postgres::Error, commits: bool, doubt: &Doubt) -> StoreError {
+        match commits && is_unanswered(&error) {
             true => StoreError::Unknown(chain(&error)),
             false => match explain(error, self.table, doubt) {
                 StoreError::Refused(mut fault) if !self.is_decided && is_collision(&fault) => {
@@ -94,11 +130,7 @@ impl<'a> Prepared<'a> {
                 }
                 other => other,
             },
-        })?;
-        if !row.get::<_, bool>(9) {
-            doubt.unsettle();
         }
-        written(&row)
     }
 }
 
@@ -124,22 +156,24 @@ fn is_unanswered(error: &tokio_postgres::Error) -> bool {
     code.is_none_or(|code| code.starts_with("57P") || code == "40003")
 }
 
-fn written(row: &Row) -> Result<Written, StoreError> {
-    let xid: Option<String> = row.get(6);
-    let number = xid.as_deref().and_then(|xid| xid.parse().ok());
-    let place = place(row.get(5), number, row.get(7));
+/// The transaction, if it has written.
+fn xid(row: &Row) -> Option<u64> {
+    row.get::<_, Option<&str>>(6)?.parse().ok()
+}
+
+fn written(row: &Row, place: Option<Snapshot>, identity: &str) -> Written {
     let rows: Option<Vec<Option<String>>> = row.get(2);
     let count = |n: i64| u64::try_from(n).unwrap_or(0);
-    Ok(Written {
+    Written {
         affected: count(row.get(0)),
         existed: row.get::<_, Option<i64>>(1).map(count),
         rows: rows.map(|rows| rows.into_iter().flatten().collect()),
         key: row.get(3),
         tag: row.get(4),
         cursor: place.map(|snapshot| Cursor {
-            epoch: Epoch::of(row.get(8)),
+            epoch: Epoch::of(identity),
             snapshot,
         }),
-        xid,
-    })
+        xid: row.get(6),
+    }
 }

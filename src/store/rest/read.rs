@@ -53,6 +53,21 @@ pub(super) struct Statement {
     pub params: Vec<String>,
 }
 
+impl Statement {
+    /// The same as one statement that needs no boundary, with what goes with it; none where it is asked for its plan. `$1` are the
+    /// parameters, the others those of `plank.holds`.
+    pub fn alone(&self) -> Option<String> {
+        // `offset 0`: it is evaluated before what is asked for behind it.
+        self.counting.is_none().then(|| {
+            format!(
+                "select r.*, plank.newest()::pg_catalog.text, plank.identity(), not pg_catalog.row_security_active($2), \
+                 plank.holds($2, $3, $4, $5) from ({} offset 0) r (snapshot, total, rows, tag)",
+                self.query
+            )
+        })
+    }
+}
+
 impl Read {
     /// Whether it is about one row by its whole key.
     pub fn is_of_one(&self) -> bool {

@@ -76,9 +76,35 @@ pub struct Write {
 
 /// A statement and its parameters; fewer rows than `expected` are an error.
 pub(super) struct Statement {
-    pub query: String,
+    /// What comes before `select`.
+    with: String,
+    /// The columns: how many rows were written, refused, there before; the rows, keys and entity tag.
+    columns: [String; 6],
     pub params: Vec<String>,
     pub expected: i64,
+}
+
+impl Statement {
+    /// For a function that looks at what comes out.
+    pub fn within(&self) -> String {
+        format!("{} select {}", self.with, self.columns.join(", "))
+    }
+
+    /// The same as one statement that needs no boundary, and is held against what it may do before it commits. `$1` are the parameters,
+    /// the others as in [`WRITE`](super::prepared::WRITE).
+    pub fn alone(&self) -> String {
+        let [affected, refused, existed, rows, keys, tag] = &self.columns;
+        // The path comes first: triggers begin with the first row.
+        format!(
+            "{}, o as materialized (select pg_catalog.set_config('search_path', $2, true), {affected} as affected, {refused} as refused, \
+             {existed} as existed, {rows} as rows, {keys} as keys, {tag} as tag) \
+             select o.affected, o.existed, o.rows, o.keys, o.tag, pg_catalog.pg_current_snapshot()::pg_catalog.text, \
+             pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text, plank.identity(), \
+             plank.judge($5, $6, $7, $8, o.affected, o.refused, $3, $4, $9, pg_catalog.cardinality(o.rows), \
+             pg_catalog.array_position(o.rows, null) is not null) from o",
+            self.with
+        )
+    }
 }
 
 /// What the statements of an insert and of a change differ in.
@@ -187,10 +213,15 @@ impl Write {
             );
         }
         Ok(Statement {
-            query: format!(
-                "with {first}w as ({written} returning x.*) select (select pg_catalog.count(*) from w), {refused}, {existed}, \
-                 {rows}, {keys}, {tag}"
-            ),
+            with: format!("with {first}w as ({written} returning x.*)"),
+            columns: [
+                "(select pg_catalog.count(*) from w)".into(),
+                refused,
+                existed,
+                rows,
+                keys,
+                tag,
+            ],
             params: params.into_texts(),
             expected: match &self.action {
                 Action::Insert {
