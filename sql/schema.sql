@@ -3184,7 +3184,7 @@ begin
       select k.conrelid, k.confrelid from pg_constraint k where k.contype = 'f'),
     foreign_to as (
       select c.oid as rel from pg_class c where c.oid >= 16384 and c.relkind in ('r', 'p', 'f') and (
-        c.relowner <> all (trusted) or c.relkind = 'f' or c.relhasrules
+        c.relowner <> all (trusted) or c.relkind = 'f' or exists (select from pg_rewrite r where r.ev_class = c.oid)
         or exists (select from aclexplode(c.relacl) a where a.privilege_type in ('TRIGGER', 'REFERENCES') and a.grantee <> all (trusted)))
       union
       select a.attrelid from pg_attribute a, aclexplode(a.attacl) x

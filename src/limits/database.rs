@@ -83,6 +83,9 @@ pub const OWN_MAX: Duration = Duration::from_secs(2);
 /// From when on it is asked for again, beside the request that finds it so old.
 pub const OWN_REFRESH: Duration = Duration::from_millis(500);
 
+/// For the answer. A request that waits for it is then served as if no table were one of them.
+pub const OWN_ANSWER_MAX: Duration = Duration::from_secs(2);
+
 /// Statements of `/rest` that stay prepared in each session, by their shape: which columns, conditions, order and limit. One takes
 /// some 50 KiB there. The one that was used the longest ago makes way.
 pub const REST_STATEMENTS_MAX: usize = 100;

@@ -56,6 +56,7 @@ impl Task {
     /// Carries it out in a transaction; the answer, or the refusal, after which the transaction has to be taken back.
     async fn run_in(
         &self,
+        pool: &Pool,
         transaction: &Transaction<'_>,
         doubt: &Doubt,
         place: &str,
@@ -64,7 +65,8 @@ impl Task {
             Self::One(one) if one.is_nothing() => (one.answer(place, &One::nothing()), false),
             Self::One(one) => {
                 let written =
-                    run::write_in(transaction, std::slice::from_ref(&one.write), doubt).await?;
+                    run::write_in(pool, transaction, std::slice::from_ref(&one.write), doubt)
+                        .await?;
                 let answer = match written {
                     Ok(written) => one.answer(place, written.first().unwrap_or(&One::nothing())),
                     Err((_, error)) => Err(one.refused(error)),
@@ -72,7 +74,7 @@ impl Task {
                 (answer, one.is_dry)
             }
             Self::Batch(batch) => {
-                let answer = match run::write_in(transaction, &batch.writes, doubt).await? {
+                let answer = match run::write_in(pool, transaction, &batch.writes, doubt).await? {
                     Ok(written) => match batch.check(&written) {
                         Some(problem) => Err(problem),
                         None => batch.answer(&written),
@@ -113,8 +115,9 @@ pub async fn serve(
     }
     let known = match asking.await {
         Ok(task) => {
+            run::know_own(&pool).await;
             let work = async |transaction: &Transaction<'_>, doubt: &Doubt| {
-                task.run_in(transaction, doubt, &place).await
+                task.run_in(&pool, transaction, doubt, &place).await
             };
             Box::pin(keys::once(&pool, &key, work)).await?
         }

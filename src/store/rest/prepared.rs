@@ -1,6 +1,6 @@
 //! One write as it is sent, and what came out of it.
 
-use deadpool_postgres::{GenericClient, Object};
+use deadpool_postgres::{GenericClient, Object, Transaction};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -91,14 +91,58 @@ impl<'a> Prepared<'a> {
         Ok(written(&row, place, row.get(8)))
     }
 
-    /// Runs it as a transaction of its own, of a table that runs nothing of other roles.
+    /// Runs it in a transaction. `is_own`: its table runs nothing of other roles.
+    pub(super) async fn run_in(
+        &self,
+        transaction: &Transaction<'_>,
+        ends: Ends,
+        doubt: &Doubt,
+        is_own: bool,
+    ) -> Result<Written, StoreError> {
+        if !is_own {
+            return self.run(transaction, ends, doubt).await;
+        }
+        let text = self.statement.alone("plank.newest()::pg_catalog.text");
+        // It is not prepared: statements of one transaction leave in their order, and none waits for another one.
+        let params = self.params_alone();
+        let row = transaction.query_typed_one(&text, &params).await;
+        let row = row.map_err(|error| self.explain(error, false, doubt))?;
+        if ends == Ends::Here {
+            let deferred = transaction
+                .batch_execute("set constraints all immediate")
+                .await;
+            deferred.map_err(|error| self.explain(error, false, doubt))?;
+        }
+        // Its own rows come into the log behind the statement, when nobody is asked any more which is the newest one.
+        let own = xid(&row);
+        let newest = row.get::<_, Option<&str>>(7).and_then(|n| n.parse().ok());
+        let newest: Option<u64> = newest.max(own.filter(|_| row.get::<_, i64>(0) > 0));
+        let newest = newest.map(|newest| newest.to_string());
+        let place = place(row.get(5), own, newest.as_deref());
+        Ok(written(&row, place, row.get(8)))
+    }
+
+    /// Runs it as a transaction of its own, where its table runs nothing of other roles.
     pub(super) async fn run_alone(
         &self,
         pool: &Pool,
         client: &Object,
         doubt: &Doubt,
     ) -> Result<Written, StoreError> {
-        let params: [Typed<'_>; 9] = [
+        let text = self.statement.alone("null::pg_catalog.text");
+        let (shapes, connections) = (&pool.shapes, pool.connections());
+        let params = self.params_alone();
+        let row = shapes.query_one(connections, client, &text, &params).await;
+        let row = row.map_err(|error| self.explain(error, true, doubt))?;
+        // The transaction began behind the snapshot, so its own rows are the newest of the log that it can know of.
+        let wrote = row.get::<_, i64>(0) > 0;
+        let own = xid(&row).filter(|_| wrote);
+        let place = own.and_then(|own| place(row.get(5), Some(own), Some(&own.to_string())));
+        Ok(written(&row, place, row.get(8)))
+    }
+
+    fn params_alone(&self) -> [Typed<'_>; 9] {
+        [
             (&self.statement.params, Type::TEXT_ARRAY),
             (&self.path, Type::TEXT),
             (&self.statement.expected, Type::INT8),
@@ -108,16 +152,7 @@ impl<'a> Prepared<'a> {
             (&self.holding.ops, Type::TEXT_ARRAY),
             (&self.holding.versions, Type::TEXT_ARRAY),
             (&self.is_single, Type::BOOL),
-        ];
-        let text = self.statement.alone();
-        let (shapes, connections) = (&pool.shapes, pool.connections());
-        let row = shapes.query_one(connections, client, &text, &params).await;
-        let row = row.map_err(|error| self.explain(error, true, doubt))?;
-        // The newest row of the log is its own, as far as it wrote one: the transaction began behind the snapshot.
-        let wrote = row.get::<_, i64>(0) > 0;
-        let own = xid(&row).filter(|_| wrote);
-        let place = own.and_then(|own| place(row.get(5), Some(own), Some(&own.to_string())));
-        Ok(written(&row, place, row.get(7)))
+        ]
     }
 
     fn explain(&self, error: tokio_postgres::Error, commits: bool, doubt: &Doubt) -> StoreError {

@@ -48,7 +48,8 @@ pub async fn read(pool: &Pool, read: &Read) -> Result<Page, RestError> {
     let statement = read.statement()?;
     let table = &read.access.table;
     let holding = Holding::of(&read.access);
-    let alone = statement.alone().filter(|_| pool.own.has(table.rel, pool));
+    know_own(pool).await;
+    let alone = statement.alone().filter(|_| pool.own.has(table.rel));
     let row = pool.run(async |client, doubt| {
         if let Some(text) = &alone {
             let params: [Typed<'_>; 5] = [
@@ -118,17 +119,14 @@ pub async fn read(pool: &Pool, read: &Read) -> Result<Page, RestError> {
 /// See [`RestError`]. Then nothing was written.
 pub async fn write(pool: &Pool, write: &Write, is_dry: bool) -> Result<Written, RestError> {
     let prepared = Prepared::of(write)?;
-    let is_own = !is_dry && pool.own.has(write.access.table.rel, pool);
+    know_own(pool).await;
+    let is_own = pool.own.has(write.access.table.rel);
     let written = pool.run(async |client, doubt| {
-        if is_own {
-            doubt.begin();
-            let written = prepared.run_alone(pool, client, doubt).await;
-            doubt.end();
-            return written;
-        }
         if is_dry {
             let transaction = begin(client).await?;
-            let written = prepared.run(&transaction, Ends::Here, doubt).await?;
+            let written = prepared
+                .run_in(&transaction, Ends::Here, doubt, is_own)
+                .await?;
             transaction.rollback().await?;
             return Ok(Written {
                 cursor: None,
@@ -137,7 +135,10 @@ pub async fn write(pool: &Pool, write: &Write, is_dry: bool) -> Result<Written, 
             });
         }
         doubt.begin();
-        let written = prepared.run(client, Ends::Committed, doubt).await;
+        let written = match is_own {
+            true => prepared.run_alone(pool, client, doubt).await,
+            false => prepared.run(client, Ends::Committed, doubt).await,
+        };
         doubt.end();
         written
     });
@@ -151,12 +152,18 @@ pub async fn write(pool: &Pool, write: &Write, is_dry: bool) -> Result<Written, 
     }
 }
 
+/// Finds out which tables run nothing of other roles, if that is not known: before [`write_in`], and before a connection is taken.
+pub async fn know_own(pool: &Pool) {
+    pool.own.refresh(pool).await;
+}
+
 /// Writes one after the other in a transaction that is open, and has nothing else to do; `Err` names the first that the database
 /// refuses. Then the transaction can only be taken back.
 ///
 /// # Errors
 /// See [`RestError`].
 pub async fn write_in(
+    pool: &Pool,
     transaction: &Transaction<'_>,
     writes: &[Write],
     doubt: &Doubt,
@@ -166,17 +173,18 @@ pub async fn write_in(
         let first = round * PIPELINE_MAX;
         let mut prepared = Vec::with_capacity(some.len());
         for (i, write) in some.iter().enumerate() {
+            let is_own = pool.own.has(write.access.table.rel);
             match Prepared::of(write) {
-                Ok(one) => prepared.push(one),
+                Ok(one) => prepared.push((one, is_own)),
                 Err(error) => return Ok(Err((first + i, error.into()))),
             }
         }
         // It is there once, so that they leave in their order, and without waiting for each other.
         transaction.prepare_cached(WRITE).await?;
         let last = writes.len() - 1 - first;
-        let runs = prepared.iter().enumerate().map(|(i, one)| {
+        let runs = prepared.iter().enumerate().map(async |(i, (one, is_own))| {
             let ends = if i == last { Ends::Here } else { Ends::Later };
-            one.run(transaction, ends, doubt)
+            one.run_in(transaction, ends, doubt, *is_own).await
         });
         let results = join_all(runs).await;
         for (i, result) in results.into_iter().enumerate() {
@@ -201,9 +209,10 @@ pub async fn write_all<R>(
     is_dry: bool,
     check: impl Fn(&[Written]) -> Option<R>,
 ) -> Result<Result<Vec<Written>, Refused<R>>, StoreError> {
+    know_own(pool).await;
     pool.run(async |client, doubt| {
         let transaction = begin(client).await?;
-        let written = match write_in(&transaction, writes, doubt).await? {
+        let written = match write_in(pool, &transaction, writes, doubt).await? {
             Ok(written) => written,
             Err((index, error)) => return Ok(Err(Refused::Database(index, error))),
         };

@@ -91,15 +91,15 @@ impl Statement {
     }
 
     /// The same as one statement that needs no boundary, and is held against what it may do before it commits. `$1` are the parameters,
-    /// the others as in [`WRITE`](super::prepared::WRITE).
-    pub fn alone(&self) -> String {
+    /// the others as `Prepared::params_alone` says. `newest`: what gives the newest transaction of the log.
+    pub fn alone(&self, newest: &str) -> String {
         let [affected, refused, existed, rows, keys, tag] = &self.columns;
         // The path comes first: triggers begin with the first row.
         format!(
             "{}, o as materialized (select pg_catalog.set_config('search_path', $2, true), {affected} as affected, {refused} as refused, \
              {existed} as existed, {rows} as rows, {keys} as keys, {tag} as tag) \
              select o.affected, o.existed, o.rows, o.keys, o.tag, pg_catalog.pg_current_snapshot()::pg_catalog.text, \
-             pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text, plank.identity(), \
+             pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text, {newest}, plank.identity(), \
              plank.judge($5, $6, $7, $8, o.affected, o.refused, $3, $4, $9, pg_catalog.cardinality(o.rows), \
              pg_catalog.array_position(o.rows, null) is not null) from o",
             self.with

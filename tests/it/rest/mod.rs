@@ -4,6 +4,7 @@ mod batch;
 mod clients;
 mod input;
 mod keys;
+mod own;
 mod policies;
 mod random;
 mod read;
