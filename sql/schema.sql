@@ -2630,14 +2630,14 @@ end $$;
 ALTER FUNCTION plank.json_of_any(r record) OWNER TO plank_json;
 
 --
--- Name: judge(oid, text, text[], text[], bigint, bigint, bigint, bigint, boolean, integer, boolean); Type: FUNCTION; Schema: plank; Owner: plank_owner
+-- Name: judge(boolean, bigint, bigint, bigint, bigint, boolean, integer, boolean); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
-CREATE FUNCTION plank.judge(t oid, who text, ops text[], versions text[], affected bigint, refused bigint, expected bigint, affected_max bigint, is_single boolean, returned integer, is_too_much boolean) RETURNS boolean
+CREATE FUNCTION plank.judge(held boolean, affected bigint, refused bigint, expected bigint, affected_max bigint, is_single boolean, returned integer, is_too_much boolean) RETURNS boolean
     LANGUAGE plpgsql
     AS $$
 begin
-  if plank.hold(t, who, ops, versions) is not true then raise exception 'what the client may do has just changed' using errcode = 'PK503'; end if;
+  if held is not true then raise exception 'what the client may do has just changed' using errcode = 'PK503'; end if;
   if refused operator(pg_catalog.>) 0 then
     raise exception 'the policy does not allow this row' using errcode = 'PK403';
   end if;
@@ -2657,7 +2657,7 @@ begin
 end $$;
 
 
-ALTER FUNCTION plank.judge(t oid, who text, ops text[], versions text[], affected bigint, refused bigint, expected bigint, affected_max bigint, is_single boolean, returned integer, is_too_much boolean) OWNER TO plank_owner;
+ALTER FUNCTION plank.judge(held boolean, affected bigint, refused bigint, expected bigint, affected_max bigint, is_single boolean, returned integer, is_too_much boolean) OWNER TO plank_owner;
 
 --
 -- Name: keep_nothing(); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -6529,10 +6529,10 @@ GRANT ALL ON FUNCTION plank.json_of_any(r record) TO plank_writer;
 
 
 --
--- Name: FUNCTION judge(t oid, who text, ops text[], versions text[], affected bigint, refused bigint, expected bigint, affected_max bigint, is_single boolean, returned integer, is_too_much boolean); Type: ACL; Schema: plank; Owner: plank_owner
+-- Name: FUNCTION judge(held boolean, affected bigint, refused bigint, expected bigint, affected_max bigint, is_single boolean, returned integer, is_too_much boolean); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
-REVOKE ALL ON FUNCTION plank.judge(t oid, who text, ops text[], versions text[], affected bigint, refused bigint, expected bigint, affected_max bigint, is_single boolean, returned integer, is_too_much boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION plank.judge(held boolean, affected bigint, refused bigint, expected bigint, affected_max bigint, is_single boolean, returned integer, is_too_much boolean) FROM PUBLIC;
 
 
 --

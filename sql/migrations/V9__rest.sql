@@ -303,12 +303,12 @@ begin
       select o.rolsuper or o.oid = c.relowner from pg_roles o where o.rolname = session_user);
 end $$;
 
--- What a write of a table of its own (see plank.own_tables) is held against, behind it and before it is committed: the policies stay, and it is not more, not
--- less and nothing else than what the client may write and asks for. The same errors as those of plank.hold and plank.rest_write.
-create function plank.judge(t oid, who text, ops text[], versions text[], affected bigint, refused bigint, expected bigint, affected_max bigint,
+-- What a write of a table of the session's own role (see plank.own_tables) is held against, behind it and before it is committed: it is
+-- what the client may write, and what it asks for. The same errors as those of plank.rest_write.
+create function plank.judge(held boolean, affected bigint, refused bigint, expected bigint, affected_max bigint,
     is_single boolean, returned int, is_too_much boolean) returns boolean language plpgsql volatile as $$
 begin
-  if plank.hold(t, who, ops, versions) is not true then raise exception 'what the client may do has just changed' using errcode = 'PK503'; end if;
+  if held is not true then raise exception 'what the client may do has just changed' using errcode = 'PK503'; end if;
   if refused operator(pg_catalog.>) 0 then
     raise exception 'the policy does not allow this row' using errcode = 'PK403';
   end if;

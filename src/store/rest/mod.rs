@@ -3,7 +3,7 @@
 //! operators and triggers of a table's owner run within it. Where nothing of another role runs, it is a statement of its own.
 //!
 //! - [`plan`]: which table, which columns, and who may. `condition`: a filter in SQL.
-//! - [`read`], [`write`]: what is read, what is written, as statements. `candidate`: rows before they
+//! - [`read`], [`write`]: what is read, what is written, as statements; `statement`: that of a write. `candidate`: rows before they
 //!   are written.
 //! - `own`: the tables that run nothing of other roles. `shapes`: which statements stay prepared.
 //! - [`run`]: sends them; `prepared`: one of them; `outcome`: what comes back. [`keys`]: answers that are kept for `Idempotency-Key`.
@@ -18,6 +18,7 @@ mod prepared;
 pub mod read;
 pub mod run;
 mod shapes;
+mod statement;
 pub mod write;
 
 pub(super) use own::Own;

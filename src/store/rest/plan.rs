@@ -69,9 +69,9 @@ pub enum Form {
 }
 
 impl Form {
-    /// The text of the row `r`.
-    pub(super) fn of_row(self, table: &Table) -> String {
-        let json = json(table);
+    /// The text of the row `r`. `is_own`: nothing of other roles runs with it.
+    pub(super) fn of_row(self, table: &Table, is_own: bool) -> String {
+        let json = json(table, is_own);
         match self {
             Self::Json => format!("{json}::pg_catalog.text"),
             Self::Stripped => format!("pg_catalog.json_strip_nulls({json})::pg_catalog.text"),
@@ -82,10 +82,11 @@ impl Form {
 
 /// The row `r` as JSON; `r.*`, for it may have a column `r`. Casts that the owner of a type has made run with no right at all; also where the table was altered a moment
 /// ago, and is not known to have such a type.
-fn json(table: &Table) -> &'static str {
-    match table.plain {
-        true => "plank.json_of(r.*)",
-        false => "plank.json_of_any(r.*)",
+fn json(table: &Table, is_own: bool) -> &'static str {
+    match (is_own, table.plain) {
+        (true, _) => "pg_catalog.row_to_json(r.*)",
+        (false, true) => "plank.json_of(r.*)",
+        (false, false) => "plank.json_of_any(r.*)",
     }
 }
 
@@ -108,7 +109,7 @@ pub(super) fn order_by(order: &[Sort]) -> String {
 }
 
 /// The entity tag of the row `x`, without quotes: its version where it has one, else a hash of what is visible.
-pub(super) fn tag(access: &Access) -> String {
+pub(super) fn tag(access: &Access, is_own: bool) -> String {
     let version = access.table.column("version");
     match version.filter(|c| matches!(c.kind, Kind::Int(_))) {
         Some(_) => "pg_catalog.format('%s', x.\"version\")".into(),
@@ -116,7 +117,7 @@ pub(super) fn tag(access: &Access) -> String {
             let columns = list(&access.all_columns());
             format!(
                 "(select pg_catalog.md5({}::pg_catalog.text) from (select {columns}) r)",
-                json(&access.table)
+                json(&access.table, is_own)
             )
         }
     }

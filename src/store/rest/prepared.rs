@@ -12,7 +12,8 @@ use super::super::fault::Fault;
 use super::super::pool::{Doubt, Pool, StoreError};
 use super::outcome::{Holding, Written, explain, place};
 use super::shapes::Typed;
-use super::write::{Statement, Write};
+use super::statement::Statement;
+use super::write::Write;
 
 /// All names are qualified: a function of others may have left another search path, within a transaction or behind a pooler.
 pub(super) const WRITE: &str = "select w.affected, w.existed, w.rows, w.keys, w.tag, \
@@ -28,6 +29,8 @@ pub(super) struct Prepared<'a> {
     table: &'a Table,
     path: String,
     statement: Statement,
+    /// Nothing of other roles runs with it.
+    is_own: bool,
     affected_max: Option<i64>,
     is_single: bool,
     is_decided: bool,
@@ -35,8 +38,8 @@ pub(super) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    pub(super) fn of(write: &'a Write) -> Result<Self, FilterError> {
-        let statement = write.statement()?;
+    pub(super) fn of(write: &'a Write, is_own: bool) -> Result<Self, FilterError> {
+        let statement = write.statement(is_own)?;
         let table = &*write.access.table;
         let schema = crate::feed::filter::sql::quote(&table.schema);
         Ok(Self {
@@ -44,6 +47,7 @@ impl<'a> Prepared<'a> {
             // The functions of triggers look where those of any other writer look. The schema for temporary tables comes last.
             path: format!("{schema}, public, pg_temp"),
             statement,
+            is_own,
             affected_max: write
                 .affected_max
                 .map(|n| i64::try_from(n).unwrap_or(i64::MAX)),
@@ -53,9 +57,8 @@ impl<'a> Prepared<'a> {
         })
     }
 
-    /// Runs it, in the transaction of `client` or as one of its own: then nobody knows whether it was done if the server does not
-    /// answer.
-    pub(super) async fn run(
+    /// Runs it behind the boundary, in the transaction of `client` or as one of its own.
+    async fn run(
         &self,
         client: &impl GenericClient,
         ends: Ends,
@@ -91,15 +94,14 @@ impl<'a> Prepared<'a> {
         Ok(written(&row, place, row.get(8)))
     }
 
-    /// Runs it in a transaction. `is_own`: its table runs nothing of other roles.
+    /// Runs it in a transaction.
     pub(super) async fn run_in(
         &self,
         transaction: &Transaction<'_>,
         ends: Ends,
         doubt: &Doubt,
-        is_own: bool,
     ) -> Result<Written, StoreError> {
-        if !is_own {
+        if !self.is_own {
             return self.run(transaction, ends, doubt).await;
         }
         let text = self.statement.alone("plank.newest()::pg_catalog.text");
@@ -122,13 +124,16 @@ impl<'a> Prepared<'a> {
         Ok(written(&row, place, row.get(8)))
     }
 
-    /// Runs it as a transaction of its own, where its table runs nothing of other roles.
+    /// Runs it as a transaction of its own: then nobody knows whether it was done if the server does not answer.
     pub(super) async fn run_alone(
         &self,
         pool: &Pool,
         client: &Object,
         doubt: &Doubt,
     ) -> Result<Written, StoreError> {
+        if !self.is_own {
+            return self.run(client, Ends::Committed, doubt).await;
+        }
         let text = self.statement.alone("null::pg_catalog.text");
         let (shapes, connections) = (&pool.shapes, pool.connections());
         let params = self.params_alone();

@@ -96,7 +96,8 @@ impl Read {
         )
     }
 
-    pub(super) fn statement(&self) -> Result<Statement, FilterError> {
+    /// `is_own`: nothing of other roles runs with it.
+    pub(super) fn statement(&self, is_own: bool) -> Result<Statement, FilterError> {
         let mut params = Params::default();
         let mut rows = visible(self.filter.as_ref(), &self.access, &mut params)?;
         if let Some(values) = &self.behind {
@@ -116,10 +117,10 @@ impl Read {
             Some(Counting::Planned) | None => "null::pg_catalog.int8".into(),
         };
         let tag = match self.is_of_one() {
-            true => format!("(select {} {from} limit 1)", tag(&self.access)),
+            true => format!("(select {} {from} limit 1)", tag(&self.access, is_own)),
             false => "null::pg_catalog.text".into(),
         };
-        let row = self.form.of_row(&self.access.table);
+        let row = self.form.of_row(&self.access.table, is_own);
         // What is too much is not kept: its place is null.
         let query = format!(
             "select pg_catalog.pg_current_snapshot()::pg_catalog.text, {total}, array(\

@@ -3,8 +3,8 @@
 use deadpool_postgres::Object;
 pub use deadpool_postgres::Transaction;
 use futures_util::future::join_all;
-use tokio_postgres::IsolationLevel;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{IsolationLevel, Row};
 
 use crate::feed::{Cursor, Epoch};
 
@@ -45,55 +45,17 @@ pub struct Page {
 /// # Errors
 /// See [`RestError`].
 pub async fn read(pool: &Pool, read: &Read) -> Result<Page, RestError> {
-    let statement = read.statement()?;
-    let table = &read.access.table;
-    let holding = Holding::of(&read.access);
     know_own(pool).await;
-    let alone = statement.alone().filter(|_| pool.own.has(table.rel));
-    let row = pool.run(async |client, doubt| {
-        if let Some(text) = &alone {
-            let params: [Typed<'_>; 5] = [
-                (&statement.params, Type::TEXT_ARRAY),
-                (&table.rel, Type::OID),
-                (&holding.role, Type::TEXT),
-                (&holding.ops, Type::TEXT_ARRAY),
-                (&holding.versions, Type::TEXT_ARRAY),
-            ];
-            let row = pool
-                .shapes
-                .query_one(pool.connections(), client, text, &params)
-                .await;
-            let row = row.map_err(|error| explain(error, table, doubt))?;
-            match (row.get(SEES_ALL), row.get(HOLDS)) {
-                (true, true) => return Ok(row),
-                (_, false) => return Err(changed()),
-                // Row security hides rows from this role, but not from the one that reads by a function.
-                (false, true) => {}
-            }
-        }
-        let prepared = client.prepare_cached(READ).await?;
-        let row = client
-            .query_one(
-                &prepared,
-                &[
-                    &statement.params,
-                    &statement.query,
-                    &statement.counting,
-                    &statement.count_query,
-                    &table.rel,
-                    &holding.role,
-                    &holding.ops,
-                    &holding.versions,
-                ],
-            )
-            .await;
-        let row = row.map_err(|error| explain(error, table, doubt))?;
-        match row.get(HOLDS) {
-            true => Ok(row),
-            false => Err(changed()),
-        }
-    });
-    let row = row.await?;
+    let table = &read.access.table;
+    let is_own = pool.own.has(table.rel);
+    let row = match is_own {
+        true => read_alone(pool, read).await?,
+        false => None,
+    };
+    let row = match row {
+        Some(row) => row,
+        None => read_within(pool, read).await?,
+    };
     if !row.get::<_, bool>(SEES_ALL) {
         return Err(RestError::Hidden(table.quoted.clone()));
     }
@@ -113,20 +75,73 @@ pub async fn read(pool: &Pool, read: &Read) -> Result<Page, RestError> {
     })
 }
 
+/// Of a table that runs nothing of other roles. None where the plan of the query is asked for, or where row security hides rows from
+/// this role: it does not hide them from the one that reads by a function.
+async fn read_alone(pool: &Pool, read: &Read) -> Result<Option<Row>, RestError> {
+    let statement = read.statement(true)?;
+    let Some(text) = statement.alone() else {
+        return Ok(None);
+    };
+    let (table, holding) = (&read.access.table, Holding::of(&read.access));
+    let row = pool.run(async |client, doubt| {
+        let params: [Typed<'_>; 5] = [
+            (&statement.params, Type::TEXT_ARRAY),
+            (&table.rel, Type::OID),
+            (&holding.role, Type::TEXT),
+            (&holding.ops, Type::TEXT_ARRAY),
+            (&holding.versions, Type::TEXT_ARRAY),
+        ];
+        let (shapes, connections) = (&pool.shapes, pool.connections());
+        let row = shapes.query_one(connections, client, &text, &params).await;
+        held(row.map_err(|error| explain(error, table, doubt))?)
+    });
+    let row = row.await?;
+    Ok(row.get::<_, bool>(SEES_ALL).then_some(row))
+}
+
+/// With the rights of the role that reads.
+async fn read_within(pool: &Pool, read: &Read) -> Result<Row, RestError> {
+    let statement = read.statement(false)?;
+    let (table, holding) = (&read.access.table, Holding::of(&read.access));
+    let row = pool.run(async |client, doubt| {
+        let prepared = client.prepare_cached(READ).await?;
+        let params: [&(dyn ToSql + Sync); 8] = [
+            &statement.params,
+            &statement.query,
+            &statement.counting,
+            &statement.count_query,
+            &table.rel,
+            &holding.role,
+            &holding.ops,
+            &holding.versions,
+        ];
+        let row = client.query_one(&prepared, &params).await;
+        held(row.map_err(|error| explain(error, table, doubt))?)
+    });
+    Ok(row.await?)
+}
+
+/// What was read, if the policies were the same meanwhile.
+fn held(row: Row) -> Result<Row, StoreError> {
+    match row.get(HOLDS) {
+        true => Ok(row),
+        false => Err(StoreError::Unavailable(
+            "what the client may see has just changed".into(),
+        )),
+    }
+}
+
 /// Writes. `is_dry`: it is taken back.
 ///
 /// # Errors
 /// See [`RestError`]. Then nothing was written.
 pub async fn write(pool: &Pool, write: &Write, is_dry: bool) -> Result<Written, RestError> {
-    let prepared = Prepared::of(write)?;
     know_own(pool).await;
-    let is_own = pool.own.has(write.access.table.rel);
+    let prepared = Prepared::of(write, pool.own.has(write.access.table.rel))?;
     let written = pool.run(async |client, doubt| {
         if is_dry {
             let transaction = begin(client).await?;
-            let written = prepared
-                .run_in(&transaction, Ends::Here, doubt, is_own)
-                .await?;
+            let written = prepared.run_in(&transaction, Ends::Here, doubt).await?;
             transaction.rollback().await?;
             return Ok(Written {
                 cursor: None,
@@ -135,10 +150,7 @@ pub async fn write(pool: &Pool, write: &Write, is_dry: bool) -> Result<Written, 
             });
         }
         doubt.begin();
-        let written = match is_own {
-            true => prepared.run_alone(pool, client, doubt).await,
-            false => prepared.run(client, Ends::Committed, doubt).await,
-        };
+        let written = prepared.run_alone(pool, client, doubt).await;
         doubt.end();
         written
     });
@@ -174,17 +186,17 @@ pub async fn write_in(
         let mut prepared = Vec::with_capacity(some.len());
         for (i, write) in some.iter().enumerate() {
             let is_own = pool.own.has(write.access.table.rel);
-            match Prepared::of(write) {
-                Ok(one) => prepared.push((one, is_own)),
+            match Prepared::of(write, is_own) {
+                Ok(one) => prepared.push(one),
                 Err(error) => return Ok(Err((first + i, error.into()))),
             }
         }
         // It is there once, so that they leave in their order, and without waiting for each other.
         transaction.prepare_cached(WRITE).await?;
         let last = writes.len() - 1 - first;
-        let runs = prepared.iter().enumerate().map(async |(i, (one, is_own))| {
+        let runs = prepared.iter().enumerate().map(|(i, one)| {
             let ends = if i == last { Ends::Here } else { Ends::Later };
-            one.run_in(transaction, ends, doubt, *is_own).await
+            one.run_in(transaction, ends, doubt)
         });
         let results = join_all(runs).await;
         for (i, result) in results.into_iter().enumerate() {
@@ -235,10 +247,6 @@ pub enum Refused<R> {
     Database(usize, RestError),
     /// What came out of them is not what was asked for.
     Check(R),
-}
-
-fn changed() -> StoreError {
-    StoreError::Unavailable("what the client may see has just changed".into())
 }
 
 /// Where the log is now.

@@ -10,6 +10,7 @@ use crate::limits::REST_BYTES_MAX;
 use super::super::params::Params;
 use super::candidate::{self, NONE_REFUSED, has_gaps, record, recordset};
 use super::plan::{ALL, Access, Form, Rows, Selected, both, list, order_by, tag, visible};
+use super::statement::Statement;
 
 /// What becomes of a row that is there already.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,39 +75,6 @@ pub struct Write {
     pub affected_max: Option<u64>,
 }
 
-/// A statement and its parameters; fewer rows than `expected` are an error.
-pub(super) struct Statement {
-    /// What comes before `select`.
-    with: String,
-    /// The columns: how many rows were written, refused, there before; the rows, keys and entity tag.
-    columns: [String; 6],
-    pub params: Vec<String>,
-    pub expected: i64,
-}
-
-impl Statement {
-    /// For a function that looks at what comes out.
-    pub fn within(&self) -> String {
-        format!("{} select {}", self.with, self.columns.join(", "))
-    }
-
-    /// The same as one statement that needs no boundary, and is held against what it may do before it commits. `$1` are the parameters,
-    /// the others as `Prepared::params_alone` says. `newest`: what gives the newest transaction of the log.
-    pub fn alone(&self, newest: &str) -> String {
-        let [affected, refused, existed, rows, keys, tag] = &self.columns;
-        // The path comes first: triggers begin with the first row.
-        format!(
-            "{}, o as materialized (select pg_catalog.set_config('search_path', $2, true), {affected} as affected, {refused} as refused, \
-             {existed} as existed, {rows} as rows, {keys} as keys, {tag} as tag) \
-             select o.affected, o.existed, o.rows, o.keys, o.tag, pg_catalog.pg_current_snapshot()::pg_catalog.text, \
-             pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text, {newest}, plank.identity(), \
-             plank.judge($5, $6, $7, $8, o.affected, o.refused, $3, $4, $9, pg_catalog.cardinality(o.rows), \
-             pg_catalog.array_position(o.rows, null) is not null) from o",
-            self.with
-        )
-    }
-}
-
 /// What the statements of an insert and of a change differ in.
 struct Parts {
     /// The statement without `returning`.
@@ -125,7 +93,8 @@ struct Parts {
 const NONE: &str = "null::pg_catalog.int8";
 
 impl Write {
-    pub(super) fn statement(&self) -> Result<Statement, FilterError> {
+    /// `is_own`: nothing of other roles runs with it.
+    pub(super) fn statement(&self, is_own: bool) -> Result<Statement, FilterError> {
         let mut params = Params::default();
         let parts = match &self.action {
             Action::Insert {
@@ -171,7 +140,7 @@ impl Write {
                 "array(select case when pg_catalog.sum(pg_catalog.octet_length(y.j)) over (rows unbounded preceding) \
                  operator(pg_catalog.<=) {REST_BYTES_MAX} then y.j end from (select {} as j from \
                  (select {} from w x where {see}{}) r) y)",
-                self.form.of_row(&self.access.table),
+                self.form.of_row(&self.access.table, is_own),
                 list(selected),
                 order_by(&self.order)
             ),
@@ -185,7 +154,7 @@ impl Write {
                     format!("(select array[{}] from w x limit 1)", keys.join(", ")),
                     format!(
                         "(select {} from w x where {see} limit 1)",
-                        tag(&self.access)
+                        tag(&self.access, is_own)
                     ),
                 )
             }
@@ -283,7 +252,7 @@ impl Write {
         let place = params.add_list(tags);
         Some(format!(
             "{} operator(pg_catalog.=) any ({place}::pg_catalog.text[])",
-            tag(&self.access)
+            tag(&self.access, false)
         ))
     }
 
