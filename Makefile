@@ -47,7 +47,7 @@ test-rust: ## unit and integration tests
 	cargo test $(CARGO_FLAGS) --no-fail-fast $(ARGS)
 	$(if $(CI),cargo test $(CARGO_FLAGS) --test it -- --ignored --exact private::recovery::a_server_that_hangs_is_ended_by_force)
 
-test-model: ## the doorbell and the replay as models, checked with Spin
+test-model: ## the doorbell, the replay and the backplane as models, checked with Spin
 	tests/model/run.sh
 
 test-versions: ## capture, cursor and doorbell on PostgreSQL 14 and 18, from the npm registry

@@ -205,7 +205,11 @@ pub async fn build_on(
     let is_direct = config.doorbell && database.requests.config == database.listen.config;
     let pool =
         Pool::new(&database.requests, is_direct, &metrics).map_err(|e| AppError(e.to_string()))?;
-    let history = History::new(&database.listen, &metrics).map_err(AppError)?;
+    let history = History::new(&database.listen, &metrics)
+        .and_then(|history| history.with_replica(config.read_database.as_ref(), &metrics))
+        .map_err(AppError)?;
+    let pool = pool.with_replica_of(&history, &metrics);
+    let pool = pool.map_err(|e| AppError(e.to_string()))?;
     let poll_request = Arc::<PollRequest>::default();
     let refresh_request = Arc::<RefreshRequest>::default();
     let refreshing = refresher::run(

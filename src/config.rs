@@ -244,6 +244,8 @@ pub struct Retention {
 pub struct Config {
     /// See [`Database`].
     pub database: Option<Database>,
+    /// A replica of it, for reading; see [`DatabaseArgs::read_database_url`].
+    pub read_database: Option<Server>,
     /// For the private PostgreSQL; none when it is not known where.
     pub data_dir: Option<PathBuf>,
     /// At least one.
@@ -296,8 +298,10 @@ impl Config {
     /// # Errors
     /// See [`DatabaseArgs::resolve`].
     pub fn for_database(args: &DatabaseArgs) -> Result<Self, ConfigError> {
+        let database = args.resolve()?;
         Ok(Self {
-            database: args.resolve()?,
+            read_database: args.resolve_read(database.as_ref())?,
+            database,
             data_dir: args.data_dir.clone(),
             listen: Vec::new(),
             workers: 1,
@@ -396,6 +400,7 @@ impl ServeArgs {
         let database = self.database.resolve()?;
         Ok(Config {
             demo: self.demo.unwrap_or(database.is_none()),
+            read_database: self.database.resolve_read(database.as_ref())?,
             database,
             data_dir: self.database.data_dir.clone(),
             listen,

@@ -12,6 +12,7 @@ mod http;
 mod live_query;
 mod log;
 mod protocol;
+mod replica;
 mod tail;
 
 pub use auth::*;
@@ -23,6 +24,7 @@ pub use http::*;
 pub use live_query::*;
 pub use log::*;
 pub use protocol::*;
+pub use replica::*;
 pub use tail::*;
 
 const _: () = assert!(
@@ -53,4 +55,8 @@ const _: () = assert!(MESSAGE_BYTES_MAX >= READ_BYTES);
 const _: () = assert!(
     CHUNK_BYTES < DEFLATE_SCRATCH_BYTES_MAX && DEFLATE_SCRATCH_BYTES_MAX <= DEFLATE_BYTES_MAX,
     "what a batch is cut into is compressed without an allocation"
+);
+const _: () = assert!(
+    REPLICA_FLUSH_AFTER.as_millis() < REPLICA_WAIT_MAX.as_millis(),
+    "the primary is asked to flush while there is time left"
 );

@@ -51,8 +51,15 @@ pub struct LimitLabel {
 /// `{kind}`
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct PlaceLabel {
-    /// `snapshot`, `page`, `replay`, `request`, `window`
+    /// `snapshot`, `page`, `replay`, `request`, `window`, `read`
     pub kind: &'static str,
+}
+
+/// `{result}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ReplicaLabel {
+    /// `replica`, or why the primary served it: `behind`, `ahead`, `conflict`, `unfit`, `away`, `resting`, `failed`
+    pub result: &'static str,
 }
 
 /// `{stage}`
@@ -139,6 +146,9 @@ pub struct Metrics {
     pub derived_reads: Counter,
     pub shared_read_bytes: Gauge,
     pub shared_reads: Counter,
+    pub replica_reads: Family<ReplicaLabel, Counter>,
+    pub replica_wait_seconds: Histogram,
+    pub replica_up: Gauge,
     pub log_rows: Gauge,
     pub log_bytes: Gauge,
     pub backlog_bytes: Gauge,
@@ -194,6 +204,11 @@ impl Default for Metrics {
             derived_reads: Counter::default(),
             shared_read_bytes: Gauge::default(),
             shared_reads: Counter::default(),
+            replica_reads: Family::default(),
+            replica_wait_seconds: Histogram::new([
+                0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+            ]),
+            replica_up: Gauge::default(),
             log_rows: Gauge::default(),
             log_bytes: Gauge::default(),
             backlog_bytes: Gauge::default(),
@@ -317,6 +332,21 @@ impl Default for Metrics {
             "plank_shared_reads",
             "Times a client found in memory what another one had read from the log",
             m.shared_reads.clone(),
+        );
+        r.register(
+            "plank_replica_reads",
+            "Reads that the replica served, or that it could not serve, by why; the primary served those",
+            m.replica_reads.clone(),
+        );
+        r.register(
+            "plank_replica_wait_seconds",
+            "How long reads have waited until the replica had replayed what they need",
+            m.replica_wait_seconds.clone(),
+        );
+        r.register(
+            "plank_replica_up",
+            "1 while reads go to the replica, 0 while it rests or there is none",
+            m.replica_up.clone(),
         );
         r.register(
             "plank_log_rows",

@@ -31,6 +31,15 @@ pub struct DatabaseArgs {
     )]
     pub listen_database_url: Option<String>,
 
+    /// A streaming replica of that database, for reading tables and the log; the primary serves what it can't [default: none]
+    #[arg(
+        long,
+        env = "PLANK_READ_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub read_database_url: Option<String>,
+
     /// Where the private PostgreSQL keeps its data [default: $XDG_DATA_HOME/plank; as root /var/lib/plank]
     #[arg(long, env = "PLANK_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -97,14 +106,7 @@ impl DatabaseArgs {
             return Err(ConfigError("--database-url (PLANK_DATABASE_URL) is set and empty; write a URL, or unset it for a private PostgreSQL".into()));
         }
         let variable = |name: &str| env::var(name).ok();
-        let around = Surroundings {
-            variable: &variable,
-            home: env::var_os("HOME").map(PathBuf::from),
-            user: User::from_uid(geteuid())
-                .ok()
-                .flatten()
-                .map(|user| user.name),
-        };
+        let around = around(&variable);
         let fallback = || env::var("DATABASE_URL").ok();
         let given = self
             .database_url
@@ -144,5 +146,36 @@ impl DatabaseArgs {
             listen: listen.unwrap_or_else(|| requests.clone()),
             requests,
         }))
+    }
+
+    /// The replica, if one is configured beside a database.
+    ///
+    /// # Errors
+    /// If its URL can't be read, or there is no database that it could be a replica of.
+    pub fn resolve_read(&self, database: Option<&Database>) -> Result<Option<Server>, ConfigError> {
+        let given = self.read_database_url.as_ref();
+        let Some(url) = given.filter(|url| !url.trim().is_empty()) else {
+            return Ok(None);
+        };
+        if database.is_none() {
+            return Err(ConfigError(
+                "--read-database-url is set, but --database-url is not; set both, or only the latter".into(),
+            ));
+        }
+        let variable = |name: &str| env::var(name).ok();
+        let name = "--read-database-url (PLANK_READ_DATABASE_URL)";
+        parse::database_url(name, url, &around(&variable)).map(Some)
+    }
+}
+
+/// What libpq looks at besides the URL.
+fn around(variable: &dyn Fn(&str) -> Option<String>) -> Surroundings<'_> {
+    Surroundings {
+        variable,
+        home: env::var_os("HOME").map(PathBuf::from),
+        user: User::from_uid(geteuid())
+            .ok()
+            .flatten()
+            .map(|user| user.name),
     }
 }

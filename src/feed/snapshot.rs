@@ -83,6 +83,18 @@ impl Snapshot {
         Some(self)
     }
 
+    /// The same, and besides it the transactions `seen`, in ascending order. None if more than `between_max` ids may have been given
+    /// out since.
+    pub fn and_seen(mut self, seen: &[u64], between_max: u64) -> Option<Self> {
+        debug_assert!(seen.is_sorted());
+        let first = self.xmax;
+        for xid in seen {
+            let left = between_max.checked_sub(self.xmax - first)?;
+            self = self.and_own(*xid, left)?;
+        }
+        Some(self)
+    }
+
     /// The same place in the log, said with the newest transaction that has a row in it: nothing above `newest` is in
     /// the log, so leaving it out changes nothing that was or will be read.
     ///
@@ -157,6 +169,19 @@ pub(super) mod tests {
         fn to_cover_is_to_see_all_that_the_other_sees(a in small(), b in small()) {
             let expected = (1..40).all(|xid| !b.sees(xid) || a.sees(xid));
             prop_assert_eq!(a.covers(&b), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn to_add_what_was_seen_adds_that_and_nothing_else(a in small(), seen in prop::collection::btree_set(3u64..40, 0..10)) {
+            let seen: Vec<u64> = seen.into_iter().collect();
+            let both = a.clone().and_seen(&seen, 100).unwrap();
+            for xid in 3..50 {
+                prop_assert_eq!(both.sees(xid), a.sees(xid) || seen.contains(&xid), "{}", xid);
+            }
+            let last = seen.last().copied().unwrap_or(0);
+            prop_assert_eq!(a.clone().and_seen(&seen, 5).is_none(), last > a.xmax() + 5);
         }
     }
 

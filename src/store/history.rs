@@ -10,10 +10,7 @@ use tokio_postgres::types::ToSql;
 use crate::config::Server;
 use crate::feed::catalog::Oid;
 use crate::feed::{Cursor, Epoch, PolicyVersion, Rest, Snapshot};
-use crate::limits::{
-    CATCH_UP_READ_MAX, DERIVED_READS_MAX, HISTORY_WAIT_MAX, LOOKS_MAX, PAGES_MAX, REPLAYS_MAX,
-    SNAPSHOT_MAX, SNAPSHOTS_MAX,
-};
+use crate::limits::{CATCH_UP_READ_MAX, HISTORY_WAIT_MAX, LOOKS_MAX, SNAPSHOT_MAX};
 use crate::metrics::Metrics;
 
 use super::connect::{self, ConnectError};
@@ -22,12 +19,14 @@ use super::log::read::{self, Explain, NOW, READ_TABLE, READ_TABLE_REST, Reading,
 use super::policy;
 use super::session::Session;
 pub use super::turns::Asker;
-use super::turns::{Crowded, Turn, Turns};
+use super::turns::{Crowded, Turn};
 
 mod derived;
 mod pace;
 mod reader;
 mod replay;
+mod replicated;
+mod requests;
 mod select;
 mod shared;
 mod slot;
@@ -38,6 +37,8 @@ mod table;
 pub use pace::{Pace, Unpaced};
 use replay::Stream;
 pub use replay::{Goal, Replay};
+use replicated::{Kind, Places, Pools, Replicated};
+pub(super) use requests::Requests;
 pub use select::Select;
 use shared::{Shared, Want};
 use slot::{Slot, pool};
@@ -99,12 +100,10 @@ pub enum Lost {
 /// See the module's documentation.
 #[derive(Clone, Debug)]
 pub struct History {
-    replays: deadpool_postgres::Pool,
-    snapshots: deadpool_postgres::Pool,
-    /// Of tables too, but only a part of one: short, so they don't wait behind whole ones.
-    pages: deadpool_postgres::Pool,
-    /// Of windows and counts that are followed.
-    derived: deadpool_postgres::Pool,
+    /// On the primary.
+    pools: Pools,
+    /// A replica that serves reads, if there is one.
+    replicated: Option<Replicated>,
     /// What was read of the log for many.
     shared: Arc<Shared>,
     /// For questions that take a moment, so that they wait behind none of these.
@@ -115,13 +114,21 @@ pub struct History {
     explain: Explain,
 }
 
-/// The places of each kind.
-#[derive(Debug)]
-struct Places {
-    replays: Arc<Turns>,
-    snapshots: Arc<Turns>,
-    pages: Arc<Turns>,
-    derived: Arc<Turns>,
+/// What is set for reads of the log.
+fn replay_session() -> Session {
+    Session {
+        more: SETTINGS,
+        ..Session::UNLIMITED
+    }
+}
+
+/// The same for reads of tables.
+fn snapshot_session() -> Session {
+    Session {
+        idle_in_transaction: SNAPSHOT_MAX,
+        more: table::SETTINGS,
+        ..Session::UNLIMITED
+    }
 }
 
 impl History {
@@ -130,30 +137,30 @@ impl History {
     /// # Errors
     /// If there are no roots to check its certificate with.
     pub fn new(server: &Server, metrics: &Arc<Metrics>) -> Result<Self, String> {
-        let replay = Session {
-            more: SETTINGS,
-            ..Session::UNLIMITED
-        };
-        let snapshot = Session {
-            idle_in_transaction: SNAPSHOT_MAX,
-            more: table::SETTINGS,
-            ..Session::UNLIMITED
-        };
         Ok(Self {
-            replays: pool(server, "plank replay", REPLAYS_MAX, replay)?,
-            pages: pool(server, "plank page", PAGES_MAX, snapshot)?,
-            snapshots: pool(server, "plank snapshot", SNAPSHOTS_MAX, snapshot)?,
-            derived: pool(server, "plank window", DERIVED_READS_MAX, snapshot)?,
+            pools: Pools::new(|name, size, session| pool(server, name, size, session))?,
+            replicated: None,
             shared: Arc::new(Shared::new(metrics.clone())),
-            looks: pool(server, "plank look", LOOKS_MAX, replay)?,
-            turns: Arc::new(Places {
-                replays: Turns::new("replay", REPLAYS_MAX, metrics.clone()),
-                snapshots: Turns::new("snapshot", SNAPSHOTS_MAX, metrics.clone()),
-                pages: Turns::new("page", PAGES_MAX, metrics.clone()),
-                derived: Turns::new("window", DERIVED_READS_MAX, metrics.clone()),
-            }),
+            looks: pool(server, "plank look", LOOKS_MAX, replay_session())?,
+            turns: Arc::new(Places::new(metrics)),
             asker: Asker::Anyone,
             explain: Explain::new(server.config.clone()),
+        })
+    }
+
+    /// The same, with a replica that serves what it can.
+    ///
+    /// # Errors
+    /// If there are no roots to check its certificate with.
+    pub fn with_replica(
+        self,
+        server: Option<&Server>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, String> {
+        let replicated = server.map(|server| Replicated::new(server, metrics));
+        Ok(Self {
+            replicated: replicated.transpose()?,
+            ..self
         })
     }
 
@@ -170,7 +177,11 @@ impl History {
     /// # Errors
     /// When none is free in time.
     pub async fn page_turn(&self) -> Result<Turn, HistoryError> {
-        let turn = self.turns.pages.take(&self.asker, HISTORY_WAIT_MAX).await;
+        let turn = self
+            .turns
+            .of(Kind::Page)
+            .take(&self.asker, HISTORY_WAIT_MAX)
+            .await;
         turn.map_err(|Crowded| HistoryError::Busy)
     }
 
@@ -214,8 +225,8 @@ impl History {
         held: Option<&PolicyVersion>,
     ) -> Result<Result<Stream, Lost>, HistoryError> {
         let slot = Slot::take(
-            &self.replays,
-            &self.turns.replays,
+            self.pools.of(Kind::Replay),
+            self.turns.of(Kind::Replay),
             &self.asker,
             &self.explain.config,
         )
@@ -357,11 +368,11 @@ impl History {
 
     /// Closes all connections.
     pub fn close(&self) {
-        self.replays.close();
-        self.snapshots.close();
-        self.pages.close();
-        self.derived.close();
+        self.pools.close();
         self.looks.close();
+        if let Some(replicated) = &self.replicated {
+            replicated.close();
+        }
     }
 }
 

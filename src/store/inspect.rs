@@ -19,9 +19,11 @@ use super::connect::{self, ConnectError, Connection, chain};
 use super::migrate;
 use super::session::Session;
 
+mod replica;
 mod rights;
 mod sql;
 
+pub use replica::{PrimaryPlace, ReplicaFacts};
 pub use rights::RightsFacts;
 
 /// For a NOTIFY to come back. It takes a few milliseconds.

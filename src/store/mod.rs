@@ -6,6 +6,7 @@
 //! - [`demo`]: the table of the demo.
 //! - [`log`]: the LISTEN connection, and reading the change log by cursor.
 //! - [`history`]: the log and whole tables, for clients that come back.
+//! - `replica`: a streaming replica that serves reads as exactly as the primary.
 //! - [`pool`]: the requests. `driven`: the thread of their connections. `lease`: whether one still answers. `turns`: whose turn it is.
 //! - `session`: what every session has set. [`sqlstate`]: what each error code of PostgreSQL means.
 //! - `policy`: whether what a principal may see is still what it was.
@@ -37,6 +38,7 @@ mod params;
 mod policy;
 pub mod pool;
 pub mod private;
+mod replica;
 pub mod rest;
 pub mod retention;
 pub mod revoked;

@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use super::connect::{self, ConnectError, chain};
 use super::driven;
 use super::fault::Fault;
+use super::history::{History, Requests};
 use super::lease::{Lease, Leases};
 use super::rest::{Own, Shapes};
 use super::session::Session;
@@ -158,6 +159,8 @@ pub struct Pool {
     pub(super) own: Own,
     /// Which statements on them stay prepared.
     pub(super) shapes: Shapes,
+    /// A replica that reads pages, if there is one.
+    replicated: Option<Requests>,
 }
 
 impl Pool {
@@ -195,7 +198,35 @@ impl Pool {
             asker: Asker::default(),
             own: Own::default(),
             shapes: Shapes::default(),
+            replicated: None,
         })
+    }
+
+    /// The same, with the replica that `history` has, if it has one.
+    ///
+    /// # Errors
+    /// If there are no roots to check its certificate with.
+    pub fn with_replica_of(
+        self,
+        history: &History,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
+        let replica = history.replica();
+        let replicated = replica.map(|replica| Requests::new(history, replica, metrics));
+        Ok(Self {
+            replicated: replicated.transpose().map_err(StoreError::Internal)?,
+            ..self
+        })
+    }
+
+    /// See [`Self::with_replica_of`].
+    pub(super) fn replicated(&self) -> Option<&Requests> {
+        self.replicated.as_ref()
+    }
+
+    /// For whom they are taken.
+    pub(super) fn asker(&self) -> &Asker {
+        &self.asker
     }
 
     /// The same, for an asker: the connections are shared fairly among all who wait for one.
@@ -282,6 +313,9 @@ impl Pool {
     /// Closes all connections; requests that want one fail from then on.
     pub fn close(&self) {
         self.connections.close();
+        if let Some(replicated) = &self.replicated {
+            replicated.close();
+        }
     }
 }
 

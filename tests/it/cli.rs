@@ -239,6 +239,7 @@ async fn help_lists_every_setting() {
     for name in [
         "PLANK_DATABASE_URL",
         "PLANK_LISTEN_DATABASE_URL",
+        "PLANK_READ_DATABASE_URL",
         "PLANK_DATA_DIR",
         "PLANK_LISTEN",
         "PLANK_WORKERS",

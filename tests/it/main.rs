@@ -54,6 +54,7 @@ mod protocol;
 mod reconnect;
 mod refused;
 mod replay;
+mod replica;
 mod rest;
 mod resume;
 mod retention;

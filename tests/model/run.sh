@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 models=$PWD
-title="models of the doorbell and the replay"
+title="models of the doorbell, the replay and the backplane"
 for tool in spin gcc; do
     command -v "$tool" >/dev/null || exec ../../scripts/skip.sh "$title" "$tool is missing"
 done
@@ -86,6 +86,8 @@ check right "doorbell" doorbell
 check right "replay" replay -DENDS
 check right "replay with a lost past" replay -DGHOSTS
 check right "replay with a longer window" replay -DWINDOW=3
+check right "backplane" backplane -DENDS
+check right "backplane with a stream that is made anew" backplane -DENDS -DWIPES -DKEPT=1
 check right "doorbell that comes to rest" doorbell -DIDS=3 -DCRASHING=2 -DENDS
 
 check broken "doorbell without a fence" doorbell -DIDS=3 -DNO_FENCE
@@ -110,6 +112,17 @@ check broken "replay with a batch begun anew in the middle" replay -DREST_FROM_A
 check broken "replay answered to another connection" replay -DSERIAL_IGNORED
 check broken "replay with a heartbeat before it is joined" replay -DHEARTBEAT_EARLY
 check broken "replay in the order of ids" replay -DROWS_BY_ID
+
+check broken "backplane without a condition" backplane -DNO_CONDITION
+check broken "backplane with a reader that begins at the newest" backplane -DBEGINS_AT_NEWEST
+check broken "backplane with half a batch taken for a whole one" backplane -DHALF_BATCH_IS_WHOLE
+check broken "backplane with an answer taken for granted" backplane -DACK_TAKEN_FOR_GRANTED
+check broken "backplane with an answer known by its end" backplane -DACK_BY_NEXT
+check broken "backplane with a batch from elsewhere taken" backplane -DPREV_IGNORED
+check broken "backplane with a gap that is not read" backplane -DGAP_IGNORED
+check broken "backplane with half a batch left alone" backplane -DHALF_BATCH_IS_ENOUGH
+check broken "backplane with half a batch known by its end" backplane -DWIPES -DPART_BY_END
+check broken "backplane with rows taken as they come" backplane -DROWS_AS_THEY_COME
 
 while [ "$running" -gt 0 ]; do
     wait -n || failed=1

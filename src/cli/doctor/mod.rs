@@ -1,6 +1,7 @@
 //! `plank doctor`: says what is wrong, why it matters and what to do. It changes nothing, but that `--verify` refreshes a live query.
 //!
 //! - [`database`]: the judgement of what the database says; no I/O.
+//! - [`replica`]: the server that reads go to.
 //! - [`front`], [`proxy`]: a running plank through whatever stands in front of it.
 //! - [`report`]: how it is said.
 
@@ -10,7 +11,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::app::AppError;
-use crate::config::{Config, Database, DatabaseArgs};
+use crate::config::{Config, Database, DatabaseArgs, Server};
 use crate::descriptors;
 use crate::limits::{CONNECTIONS_MAX, DESCRIPTORS_RESERVED};
 use crate::store::connect;
@@ -23,6 +24,7 @@ mod http;
 mod policies;
 mod proxy;
 mod queries;
+mod replica;
 mod report;
 mod rights;
 
@@ -78,7 +80,8 @@ pub fn run(args: DoctorArgs) -> Result<(), AppError> {
         let mut report = Report::default();
         match database_of(&config) {
             Some(database) => {
-                look_at_database(&mut report, &database, &args).await;
+                let read = config.read_database.as_ref();
+                look_at_database(&mut report, &database, read, &args).await;
                 look_at_queries(&mut report, &database, &args).await;
             }
             None => report.wrong(
@@ -126,7 +129,12 @@ fn database_of(config: &Config) -> Option<Database> {
     })
 }
 
-async fn look_at_database(report: &mut Report, database: &Database, args: &DoctorArgs) {
+async fn look_at_database(
+    report: &mut Report,
+    database: &Database,
+    read: Option<&Server>,
+    args: &DoctorArgs,
+) {
     let mut inspector = match Inspector::open(&database.listen).await {
         Ok(inspector) => inspector,
         Err(error) => {
@@ -151,6 +159,9 @@ async fn look_at_database(report: &mut Report, database: &Database, args: &Docto
         || database.requests.config.get_dbname() != database.listen.config.get_dbname()
     {
         same(report, &inspector, database).await;
+    }
+    if let Some(read) = read {
+        replica::look(report, &inspector, read).await;
     }
 }
 

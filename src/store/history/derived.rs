@@ -8,6 +8,7 @@ use crate::feed::derived::{Derived, LiveCounts, LiveWindow, window};
 use crate::feed::{Cursor, Derivation, View};
 use crate::limits::{COUNT_GROUPS_MAX, DERIVED_BYTES_MAX, DERIVED_READ_MAX};
 
+use super::replicated::Kind;
 use super::select::Select;
 use super::{History, HistoryError};
 
@@ -42,10 +43,9 @@ impl History {
                 ..Select::rows_of(view)
             },
         };
-        let (pool, turns) = (&self.derived, &self.turns.derived);
         let table = &view.table;
         let mut rows = self
-            .snapshot_on(pool, turns, DERIVED_READ_MAX, table, &select)
+            .snapshot_of(Kind::Window, DERIVED_READ_MAX, table, &select)
             .await?;
         let (cursor, mut texts, mut bytes) = (rows.cursor().clone(), Vec::<Arc<str>>::new(), 0);
         while let Some(text) = rows.next().await? {

@@ -19,7 +19,13 @@ use super::HistoryError;
 pub(super) struct Slot {
     object: Option<Object>,
     /// None for a question that takes a moment. Behind the connection: that has to be free when its place is.
-    turn: Option<Turn>,
+    turn: Option<Arc<Turn>>,
+}
+
+/// Waits for a place.
+pub(super) async fn place(turns: &Arc<Turns>, asker: &Asker) -> Result<Arc<Turn>, HistoryError> {
+    let turn = turns.take(asker, HISTORY_WAIT_MAX).await;
+    turn.map(Arc::new).map_err(|Crowded| HistoryError::Busy)
 }
 
 impl Slot {
@@ -30,8 +36,15 @@ impl Slot {
         asker: &Asker,
         config: &tokio_postgres::Config,
     ) -> Result<Self, HistoryError> {
-        let turn = turns.take(asker, HISTORY_WAIT_MAX).await;
-        let turn = turn.map_err(|Crowded| HistoryError::Busy)?;
+        Self::on(pool, place(turns, asker).await?, config).await
+    }
+
+    /// Takes a connection for one that has its place.
+    pub(super) async fn on(
+        pool: &deadpool_postgres::Pool,
+        turn: Arc<Turn>,
+        config: &tokio_postgres::Config,
+    ) -> Result<Self, HistoryError> {
         let mut slot = Self::look(pool, config).await?;
         slot.turn = Some(turn);
         Ok(slot)
@@ -56,7 +69,12 @@ impl Slot {
 
     /// Whether another one waits that should have its place.
     pub(super) fn is_wanted(&self) -> bool {
-        self.turn.as_ref().is_some_and(Turn::is_wanted)
+        self.turn.as_ref().is_some_and(|turn| turn.is_wanted())
+    }
+
+    /// Its place, for a read that begins anew on another connection.
+    pub(super) fn turn(&self) -> Option<Arc<Turn>> {
+        self.turn.clone()
     }
 
     pub(super) fn client(&self) -> &deadpool_postgres::Client {

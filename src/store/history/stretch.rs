@@ -10,6 +10,7 @@ use crate::limits::CATCH_UP_READ_MAX;
 use crate::store::connect::{self, ConnectError};
 use crate::store::log::read::{self, READ_REST, READ_TABLE_REST, Reading};
 
+use super::replicated::Kind;
 use super::shared::{Known, Rels, Stretch, Want};
 use super::slot::Slot;
 use super::{History, HistoryError, Lost};
@@ -52,8 +53,8 @@ impl History {
             return Ok(known);
         }
         let mut slot = Slot::take(
-            &self.replays,
-            &self.turns.replays,
+            self.pools.of(Kind::Replay),
+            self.turns.of(Kind::Replay),
             &self.asker,
             &self.explain.config,
         )
@@ -73,7 +74,7 @@ impl History {
         let mut rels = self.shared.rels_for(want);
         loop {
             let is_own = rels == own;
-            match self.read_stretch(slot, want, &bounds, rels).await? {
+            match self.read_either(slot, want, &bounds, rels).await? {
                 Brought::Rows(stretch) => return Ok(Ok(Some(stretch))),
                 Brought::Lost => return Ok(Err(Lost::Pruned)),
                 Brought::TooLarge if is_own => {
@@ -84,8 +85,8 @@ impl History {
                 // Others have more than it.
                 Brought::TooLarge => {
                     slot = Slot::take(
-                        &self.replays,
-                        &self.turns.replays,
+                        self.pools.of(Kind::Replay),
+                        self.turns.of(Kind::Replay),
                         &self.asker,
                         &self.explain.config,
                     )
@@ -135,6 +136,29 @@ impl History {
         );
         let is_ahead = is_ahead(&end.snapshot);
         Ok(Ok(is_ahead.then_some(Bounds { begin, end })))
+    }
+
+    /// Reads a stretch on the replica, or else in `slot`. Its end is known, so the place of a read there does not matter; all that is
+    /// before it has been seen on the primary, and is replayed by the time that it is read.
+    async fn read_either(
+        &self,
+        slot: Slot,
+        want: &Want,
+        bounds: &Bounds,
+        rels: Rels,
+    ) -> Result<Brought, HistoryError> {
+        let Some(turn) = slot.turn() else {
+            return self.read_stretch(slot, want, bounds, rels).await;
+        };
+        let replicated = self.read_there(async |replicated| {
+            let (there, rels) = (replicated.there(self), rels.clone());
+            let (slot, _) = replicated.ready(self, Kind::Replay, &turn).await?;
+            Ok(there.read_stretch(slot, want, bounds, rels).await?)
+        });
+        match replicated.await {
+            Some(brought) => Ok(brought),
+            None => self.read_stretch(slot, want, bounds, rels).await,
+        }
     }
 
     async fn read_stretch(

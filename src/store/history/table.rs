@@ -15,10 +15,11 @@ use super::super::connect;
 use super::super::log::decode::{Json, Xid8};
 use super::super::log::read::{Explain, NOW};
 use super::super::params::Params;
-use super::super::turns::Turns;
+use super::super::replica::{Replica, Unused};
 use super::reader::{self, Rows};
+use super::replicated::Kind;
 use super::select::Select;
-use super::slot::Slot;
+use super::slot::{self, Slot};
 use super::sorts::{self, Sorted, Unsorted};
 use super::{History, HistoryError};
 
@@ -57,25 +58,31 @@ impl History {
         table: &Table,
         select: &Select,
     ) -> Result<TableSnapshot, HistoryError> {
-        let turns = &self.turns;
-        let (pool, turns, patience) = match select.is_page {
-            true => (&self.pages, &turns.pages, PAGE_READ_MAX),
-            false => (&self.snapshots, &turns.snapshots, CATCH_UP_READ_MAX),
+        let (kind, patience) = match select.is_page {
+            true => (Kind::Page, PAGE_READ_MAX),
+            false => (Kind::Snapshot, CATCH_UP_READ_MAX),
         };
-        self.snapshot_on(pool, turns, patience, table, select).await
+        self.snapshot_of(kind, patience, table, select).await
     }
 
-    /// The same, in one of the places of `turns`.
-    pub(super) async fn snapshot_on(
+    /// The same, in one of the places of `kind`: from the replica, or else from the primary.
+    pub(super) async fn snapshot_of(
         &self,
-        pool: &deadpool_postgres::Pool,
-        turns: &Arc<Turns>,
+        kind: Kind,
         patience: Duration,
         table: &Table,
         select: &Select,
     ) -> Result<TableSnapshot, HistoryError> {
         // It waits here, where it holds no transaction and no lock.
-        let slot = Slot::take(pool, turns, &self.asker, &self.explain.config).await?;
+        let turn = slot::place(self.turns.of(kind), &self.asker).await?;
+        let replicated = self.read_there(async |replicated| {
+            let read = replicated.snapshot(self, kind, &turn, patience, table, select);
+            Box::pin(read).await
+        });
+        if let Some(snapshot) = replicated.await {
+            return Ok(snapshot);
+        }
+        let slot = Slot::on(self.pools.of(kind), turn, &self.explain.config).await?;
         let opened = async {
             let (cursor, is_plain) = self
                 .place(&slot, table, select.held.as_ref(), patience)
@@ -92,6 +99,7 @@ impl History {
                 table: table.clone(),
                 patience,
                 explain: self.explain.clone(),
+                replica: None,
             }),
             Err(error) => {
                 if matches!(error, HistoryError::Denied(..) | HistoryError::Wrong { .. }) {
@@ -112,6 +120,28 @@ impl History {
         held: Option<&PolicyVersion>,
         patience: Duration,
     ) -> Result<(Cursor, bool), HistoryError> {
+        self.begin(slot, table, patience).await?;
+        let place = async {
+            let row = slot.client().query_one(PLACE, &[]).await;
+            row.map_err(|e| self.explain.error(&e))
+        };
+        let row = connect::soon("snapshot", place).await?;
+        let is_plain = self.may_read(slot, table, held).await?;
+        // Not in the snapshot's own transaction, which would keep the log from being pruned for as long as it takes. A
+        // newer newest one does as well: it is on disk.
+        let newest = self.newest().await?;
+        let snapshot = self.explain.place(row.get(0), Some(Xid8(newest)))?;
+        let epoch = Epoch::of(row.get(1));
+        Ok((Cursor { epoch, snapshot }, is_plain))
+    }
+
+    /// Begins a transaction that has no snapshot yet, with a lock on the table.
+    pub(super) async fn begin(
+        &self,
+        slot: &Slot,
+        table: &Table,
+        patience: Duration,
+    ) -> Result<(), HistoryError> {
         let client = slot.client();
         let begin = async {
             let reader = client.query_opt(READER, &[]).await?;
@@ -129,13 +159,21 @@ impl History {
         let locked = timeout(patience, client.batch_execute(&lock)).await;
         let locked = locked.map_err(|_| is_locked())?;
         locked.map_err(|e| denied(&e, table, &self.explain))?;
-        let place = async {
-            let row = client.query_one(PLACE, &[]).await?;
-            let sees_all = client.query_one(SEES_ALL, &[&table.rel]).await?;
-            Ok::<_, tokio_postgres::Error>((row, sees_all))
+        Ok(())
+    }
+
+    /// Whether the table may be read, as of the snapshot of the transaction; whether PostgreSQL alone writes its rows.
+    pub(super) async fn may_read(
+        &self,
+        slot: &Slot,
+        table: &Table,
+        held: Option<&PolicyVersion>,
+    ) -> Result<bool, HistoryError> {
+        let sees_all = async {
+            let row = slot.client().query_one(SEES_ALL, &[&table.rel]).await;
+            row.map_err(|e| self.explain.error(&e))
         };
-        let place = async { place.await.map_err(|e| self.explain.error(&e)) };
-        let (row, sees_all) = connect::soon("snapshot", place).await?;
+        let sees_all = connect::soon("snapshot", sees_all).await?;
         let is_plain = sees_all.get::<_, Option<bool>>(1) == Some(true);
         if !self.holds(slot, held).await? {
             // A server that is asked again knows it in a moment.
@@ -151,16 +189,11 @@ impl History {
                 ),
             ));
         }
-        // Not in the snapshot's own transaction, which would keep the log from being pruned for as long as it takes. A
-        // newer newest one does as well: it is on disk.
-        let newest = self.newest().await?;
-        let snapshot = self.explain.place(row.get(0), Some(Xid8(newest)))?;
-        let epoch = Epoch::of(row.get(1));
-        Ok((Cursor { epoch, snapshot }, is_plain))
+        Ok(is_plain)
     }
 
     /// Starts the statement.
-    async fn open(
+    pub(super) async fn open(
         &self,
         slot: &Slot,
         table: &Table,
@@ -342,9 +375,32 @@ pub struct TableSnapshot {
     /// For the next row.
     patience: Duration,
     explain: Explain,
+    /// Where it is read; none: the primary.
+    replica: Option<Replica>,
 }
 
 impl TableSnapshot {
+    /// One that the replica has opened.
+    pub(super) fn of_replica(
+        slot: Slot,
+        rows: Rows,
+        cursor: Cursor,
+        table: &Table,
+        patience: Duration,
+        replica: &Replica,
+    ) -> Self {
+        Self {
+            slot,
+            rows,
+            last: None,
+            cursor,
+            table: table.clone(),
+            patience,
+            explain: replica.explain().clone(),
+            replica: Some(replica.clone()),
+        }
+    }
+
     /// Of that moment.
     pub fn cursor(&self) -> &Cursor {
         &self.cursor
@@ -362,6 +418,10 @@ impl TableSnapshot {
     pub async fn next(&mut self) -> Result<Option<Arc<str>>, HistoryError> {
         let row = timeout(self.patience, self.rows.next(self.slot.client())).await;
         let row = row.map_err(|_| HistoryError::Away("the table's rows do not come".into()))?;
+        // What has gone out already can't be taken back. The client begins anew, and then the replica rests.
+        if let (Some(replica), Err(error)) = (&self.replica, &row) {
+            replica.failed(&Unused::of(error));
+        }
         let denied = |e| denied(&e, &self.table, &self.explain);
         self.last = row.map_err(denied)?;
         let Some(row) = &self.last else {

@@ -16,6 +16,7 @@ mod own;
 pub mod plan;
 mod prepared;
 pub mod read;
+mod replicated;
 pub mod run;
 mod shapes;
 mod statement;

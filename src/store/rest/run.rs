@@ -13,6 +13,7 @@ use super::outcome::{Holding, explain, place};
 pub use super::outcome::{RestError, Written};
 use super::prepared::{Ends, Prepared, WRITE};
 use super::read::Read;
+use super::replicated;
 use super::shapes::Typed;
 use super::write::Write;
 
@@ -45,6 +46,9 @@ pub struct Page {
 /// # Errors
 /// See [`RestError`].
 pub async fn read(pool: &Pool, read: &Read) -> Result<Page, RestError> {
+    if let Some((cursor, row)) = replicated::read(pool, read).await {
+        return page(cursor, &row, 0);
+    }
     know_own(pool).await;
     let table = &read.access.table;
     let is_own = pool.own.has(table.rel);
@@ -59,19 +63,25 @@ pub async fn read(pool: &Pool, read: &Read) -> Result<Page, RestError> {
     if !row.get::<_, bool>(SEES_ALL) {
         return Err(RestError::Hidden(table.quoted.clone()));
     }
-    let rows: Vec<Option<String>> = row.get(2);
+    let cursor = Cursor {
+        epoch: Epoch::of(row.get(5)),
+        snapshot: place(row.get(0), None, row.get(4))
+            .ok_or_else(|| StoreError::Internal("no snapshot".into()))?,
+    };
+    page(cursor, &row, 1)
+}
+
+/// Of a row that has the total, the rows and the tag from the column `first` on.
+fn page(cursor: Cursor, row: &Row, first: usize) -> Result<Page, RestError> {
+    let rows: Vec<Option<String>> = row.get(first + 1);
     let rows: Option<Vec<String>> = rows.into_iter().collect();
     Ok(Page {
-        cursor: Cursor {
-            epoch: Epoch::of(row.get(5)),
-            snapshot: place(row.get(0), None, row.get(4))
-                .ok_or_else(|| StoreError::Internal("no snapshot".into()))?,
-        },
+        cursor,
         rows: rows.ok_or(RestError::TooLarge)?,
         total: row
-            .get::<_, Option<i64>>(1)
+            .get::<_, Option<i64>>(first)
             .map(|total| u64::try_from(total).unwrap_or(0)),
-        tag: row.get(3),
+        tag: row.get(first + 2),
     })
 }
 

@@ -45,6 +45,7 @@ pub fn config(database: tokio_postgres::Config) -> Config {
             requests: database.clone().into(),
             listen: database.into(),
         }),
+        read_database: None,
         data_dir: None,
         listen: vec![ListenAddress::Tcp("127.0.0.1:0".parse().unwrap())],
         workers: 2,

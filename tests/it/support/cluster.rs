@@ -109,6 +109,56 @@ impl Cluster {
         standby
     }
 
+    /// A standby that follows this one over its socket.
+    pub async fn streaming_standby(&self) -> Self {
+        let own = self.dir.join("data");
+        let hba = own.join("pgdata/pg_hba.conf");
+        let text = fs::read_to_string(&hba).unwrap();
+        let line = "local replication postgres peer map=plank\n";
+        if !text.contains(line) {
+            fs::write(&hba, format!("{text}{line}")).unwrap();
+        }
+        let admin = connect(&self.config("postgres")).await;
+        admin
+            .batch_execute("select pg_reload_conf()")
+            .await
+            .unwrap();
+        let url = self.url("postgres");
+        let replicates = async || {
+            let tried = Command::new("psql")
+                .args(["-qAtc", "IDENTIFY_SYSTEM"])
+                .arg(format!("{url}&replication=true"))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+            tried.unwrap().success()
+        };
+        super::until("a standby may connect", replicates).await;
+        Self::start_from(|dir| {
+            let data = dir.join("data");
+            fs::create_dir(&data).unwrap();
+            let mode = fs::metadata(&own).unwrap().permissions();
+            fs::set_permissions(&data, mode).unwrap();
+            let pgdata = data.join("pgdata");
+            let copied = Command::new("pg_basebackup")
+                .args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-d"])
+                .arg(&url)
+                .arg("-D")
+                .arg(&pgdata)
+                .status();
+            assert!(copied.unwrap().success());
+            // As root the server is another user's.
+            let owner = fs::metadata(own.join("pgdata")).unwrap();
+            let owned = Command::new("chown")
+                .arg("-R")
+                .arg(format!("{}:{}", owner.uid(), owner.gid()))
+                .arg(&pgdata)
+                .status();
+            assert!(owned.unwrap().success());
+            BinarySearch::from_env()
+        })
+    }
+
     /// Starts one in a directory that `fill` may have put something into.
     fn start_from(fill: impl FnOnce(&Path) -> BinarySearch) -> Self {
         let dir = PathBuf::from(format!(

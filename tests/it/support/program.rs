@@ -30,6 +30,7 @@ pub fn command(args: &[&str]) -> Command {
         "PLANK_DATABASE_URL",
         "DATABASE_URL",
         "PLANK_LISTEN_DATABASE_URL",
+        "PLANK_READ_DATABASE_URL",
         "PLANK_DATA_DIR",
         "PLANK_LISTEN",
         "PLANK_URL",
