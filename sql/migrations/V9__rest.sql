@@ -306,19 +306,19 @@ end $$;
 -- What a write of a table of the session's own role (see plank.own_tables) is held against, behind it and before it is committed: it is
 -- what the client may write, and what it asks for. The same errors as those of plank.rest_write.
 create function plank.judge(held boolean, affected bigint, refused bigint, expected bigint, affected_max bigint,
-    is_single boolean, returned int, is_too_much boolean) returns boolean language plpgsql volatile as $$
+    is_single boolean, returned int, is_too_much boolean) returns boolean language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
   if held is not true then raise exception 'what the client may do has just changed' using errcode = 'PK503'; end if;
-  if refused operator(pg_catalog.>) 0 then
+  if refused > 0 then
     raise exception 'the policy does not allow this row' using errcode = 'PK403';
   end if;
-  if affected operator(pg_catalog.<) expected then
+  if affected < expected then
     raise exception 'a row is in the way' using errcode = 'PK409';
   end if;
-  if affected operator(pg_catalog.>) affected_max then
+  if affected > affected_max then
     raise exception '% rows', affected using errcode = 'PK124';
   end if;
-  if is_single and returned operator(pg_catalog.<>) 1 then
+  if is_single and returned <> 1 then
     raise exception '% rows', returned using errcode = 'PK116';
   end if;
   if is_too_much then

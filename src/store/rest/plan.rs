@@ -69,9 +69,10 @@ pub enum Form {
 }
 
 impl Form {
-    /// The text of the row `r`. `is_own`: nothing of other roles runs with it.
-    pub(super) fn of_row(self, table: &Table, is_own: bool) -> String {
-        let json = json(table, is_own);
+    /// The text of the row `r`. `is_safe`: where the table is said to have only types that are built in, it is
+    /// looked at before whether it still does.
+    pub(super) fn of_row(self, table: &Table, is_safe: bool) -> String {
+        let json = json(table, is_safe);
         match self {
             Self::Json => format!("{json}::pg_catalog.text"),
             Self::Stripped => format!("pg_catalog.json_strip_nulls({json})::pg_catalog.text"),
@@ -82,11 +83,11 @@ impl Form {
 
 /// The row `r` as JSON; `r.*`, for it may have a column `r`. Casts that the owner of a type has made run with no right at all; also where the table was altered a moment
 /// ago, and is not known to have such a type.
-fn json(table: &Table, is_own: bool) -> &'static str {
-    match (is_own, table.plain) {
-        (true, _) => "pg_catalog.row_to_json(r.*)",
-        (false, true) => "plank.json_of(r.*)",
-        (false, false) => "plank.json_of_any(r.*)",
+fn json(table: &Table, is_safe: bool) -> &'static str {
+    match (table.plain, is_safe) {
+        (true, true) => "pg_catalog.row_to_json(r.*)",
+        (true, false) => "plank.json_of(r.*)",
+        (false, _) => "plank.json_of_any(r.*)",
     }
 }
 
@@ -109,7 +110,7 @@ pub(super) fn order_by(order: &[Sort]) -> String {
 }
 
 /// The entity tag of the row `x`, without quotes: its version where it has one, else a hash of what is visible.
-pub(super) fn tag(access: &Access, is_own: bool) -> String {
+pub(super) fn tag(access: &Access, is_safe: bool) -> String {
     let version = access.table.column("version");
     match version.filter(|c| matches!(c.kind, Kind::Int(_))) {
         Some(_) => "pg_catalog.format('%s', x.\"version\")".into(),
@@ -117,7 +118,7 @@ pub(super) fn tag(access: &Access, is_own: bool) -> String {
             let columns = list(&access.all_columns());
             format!(
                 "(select pg_catalog.md5({}::pg_catalog.text) from (select {columns}) r)",
-                json(&access.table, is_own)
+                json(&access.table, is_safe)
             )
         }
     }

@@ -39,7 +39,7 @@ pub(super) struct Prepared<'a> {
 
 impl<'a> Prepared<'a> {
     pub(super) fn of(write: &'a Write, is_own: bool) -> Result<Self, FilterError> {
-        let statement = write.statement(is_own)?;
+        let statement = write.statement()?;
         let table = &*write.access.table;
         let schema = crate::feed::filter::sql::quote(&table.schema);
         Ok(Self {
@@ -135,9 +135,12 @@ impl<'a> Prepared<'a> {
             return self.run(client, Ends::Committed, doubt).await;
         }
         let text = self.statement.alone("null::pg_catalog.text");
-        let (shapes, connections) = (&pool.shapes, pool.connections());
         let params = self.params_alone();
-        let row = shapes.query_one(connections, client, &text, &params).await;
+        let statement = pool
+            .shapes
+            .prepare(pool.connections(), client, &text, &params)
+            .await?;
+        let row = statement.query_one(client, &text, &params).await;
         let row = row.map_err(|error| self.explain(error, true, doubt))?;
         // The transaction began behind the snapshot, so its own rows are the newest of the log that it can know of.
         let wrote = row.get::<_, i64>(0) > 0;

@@ -47,22 +47,43 @@ pub struct Read {
 
 /// The statement, what its plan is asked for, and the parameters of both.
 pub(super) struct Statement {
-    pub query: String,
+    /// How many rows there are; the rows; the entity tag.
+    columns: [String; 3],
+    /// All types of the table are built in, and its rows are written as JSON without a boundary.
+    is_plain: bool,
     pub counting: Option<&'static str>,
     pub count_query: String,
     pub params: Vec<String>,
 }
 
+const SNAPSHOT: &str = "pg_catalog.pg_current_snapshot()::pg_catalog.text";
+
 impl Statement {
+    /// For a function that keeps what runs within it from having other rights.
+    pub fn within(&self) -> String {
+        format!("select {SNAPSHOT}, {}", self.columns.join(", "))
+    }
+
     /// The same as one statement that needs no boundary, with what goes with it; none where it is asked for its plan. `$1` are the
-    /// parameters, the others those of `plank.holds`.
+    /// parameters, the others those of `plank.holds`. Where rows are written as JSON without a boundary, it reads nothing if a type of the table is
+    /// not built in: then the table has just been altered, and a cast may be another role's.
     pub fn alone(&self) -> Option<String> {
+        let [total, rows, tag] = &self.columns;
+        let is_plain = match self.is_plain {
+            true => {
+                "not exists (select from pg_catalog.pg_attribute a where a.attrelid operator(pg_catalog.=) $2 \
+                 and a.attnum operator(pg_catalog.>) 0 and a.atttypid operator(pg_catalog.>=) 16384)"
+            }
+            false => "true",
+        };
         // `offset 0`: it is evaluated before what is asked for behind it.
         self.counting.is_none().then(|| {
             format!(
-                "select r.*, plank.newest()::pg_catalog.text, plank.identity(), not pg_catalog.row_security_active($2), \
-                 plank.holds($2, $3, $4, $5) from ({} offset 0) r (snapshot, total, rows, tag)",
-                self.query
+                "select r.snapshot, r.total, r.rows, r.tag, plank.newest()::pg_catalog.text, plank.identity(), \
+                 r.is_plain and not pg_catalog.row_security_active($2), plank.holds($2, $3, $4, $5) from \
+                 (select {is_plain} as is_plain offset 0) g, \
+                 lateral (select {SNAPSHOT}, {total}, case when g.is_plain then {rows} end, case when g.is_plain then {tag} end, \
+                 g.is_plain offset 0) r (snapshot, total, rows, tag, is_plain)"
             )
         })
     }
@@ -122,13 +143,13 @@ impl Read {
         };
         let row = self.form.of_row(&self.access.table, is_own);
         // What is too much is not kept: its place is null.
-        let query = format!(
-            "select pg_catalog.pg_current_snapshot()::pg_catalog.text, {total}, array(\
-             select case when pg_catalog.sum(pg_catalog.octet_length(y.j)) over (rows unbounded preceding) \
-             operator(pg_catalog.<=) {REST_BYTES_MAX} then y.j end from (select {row} as j from ({page}) r) y), {tag}"
+        let rows = format!(
+            "array(select case when pg_catalog.sum(pg_catalog.octet_length(y.j)) over (rows unbounded preceding) \
+             operator(pg_catalog.<=) {REST_BYTES_MAX} then y.j end from (select {row} as j from ({page}) r) y)"
         );
         Ok(Statement {
-            query,
+            columns: [total, rows, tag],
+            is_plain: self.access.table.plain,
             counting: match self.counting {
                 Some(Counting::Planned) => Some("planned"),
                 Some(Counting::Estimated) => Some("estimated"),

@@ -73,7 +73,7 @@ async fn run(
     let prepared = client.prepare_cached(READ).await.map_err(of)?;
     let params: [&(dyn ToSql + Sync); 5] = [
         &statement.params,
-        &statement.query,
+        &statement.within(),
         &statement.counting,
         &statement.count_query,
         &read.access.table.rel,

@@ -101,8 +101,14 @@ async fn read_alone(pool: &Pool, read: &Read) -> Result<Option<Row>, RestError> 
             (&holding.ops, Type::TEXT_ARRAY),
             (&holding.versions, Type::TEXT_ARRAY),
         ];
-        let (shapes, connections) = (&pool.shapes, pool.connections());
-        let row = shapes.query_one(connections, client, &text, &params).await;
+        let statement = pool
+            .shapes
+            .prepare(pool.connections(), client, &text, &params)
+            .await;
+        let row = match statement {
+            Ok(statement) => statement.query_one(client, &text, &params).await,
+            Err(error) => Err(error),
+        };
         held(row.map_err(|error| explain(error, table, doubt))?)
     });
     let row = row.await?;
@@ -117,7 +123,7 @@ async fn read_within(pool: &Pool, read: &Read) -> Result<Row, RestError> {
         let prepared = client.prepare_cached(READ).await?;
         let params: [&(dyn ToSql + Sync); 8] = [
             &statement.params,
-            &statement.query,
+            &statement.within(),
             &statement.counting,
             &statement.count_query,
             &table.rel,

@@ -6,8 +6,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deadpool_postgres::{ClientWrapper, Pool};
-use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Row, Statement};
 
 use crate::limits::{REST_SHAPES_MAX, REST_STATEMENTS_MAX};
 
@@ -40,18 +40,26 @@ struct Kept {
 /// A parameter and its type.
 pub(super) type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
 
+/// A statement for one session.
+pub(super) enum Shape {
+    /// It is read as it is sent.
+    Once,
+    /// The session has it.
+    Prepared(Statement),
+}
+
 impl Shapes {
-    /// Runs a statement that gives one row.
+    /// Finds out how a statement is sent over `client`, and prepares it there if it is to stay.
     ///
     /// # Errors
-    /// Those of the server.
-    pub(super) async fn query_one(
+    /// Those of the server. Nothing was run.
+    pub(super) async fn prepare(
         &self,
         pool: &Pool,
         client: &ClientWrapper,
         text: &str,
         params: &[Typed<'_>],
-    ) -> Result<Row, tokio_postgres::Error> {
+    ) -> Result<Shape, tokio_postgres::Error> {
         let shape = self.0.hasher.hash_one(text);
         let types: Vec<Type> = params.iter().map(|(_, of)| of.clone()).collect();
         let (is_prepared, gone) = self.lock().seen(shape, text, &types);
@@ -59,20 +67,37 @@ impl Shapes {
             pool.manager().statement_caches.remove(&text, &types);
         }
         if !is_prepared {
-            return client.query_typed_one(text, params).await;
+            return Ok(Shape::Once);
         }
         let prepared = client.prepare_typed_cached(text, &types).await?;
-        let values: Vec<&(dyn ToSql + Sync)> = params.iter().map(|(value, _)| *value).collect();
-        let row = client.query_one(&prepared, &values).await;
         // Another request may have let it go meanwhile.
         if !self.lock().has(shape) {
             drop(client.statement_cache.remove(text, &types));
         }
-        row
+        Ok(Shape::Prepared(prepared))
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shape {
+    /// Runs it; it gives one row.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub(super) async fn query_one(
+        &self,
+        client: &ClientWrapper,
+        text: &str,
+        params: &[Typed<'_>],
+    ) -> Result<Row, tokio_postgres::Error> {
+        let Self::Prepared(statement) = self else {
+            return client.query_typed_one(text, params).await;
+        };
+        let values: Vec<&(dyn ToSql + Sync)> = params.iter().map(|(value, _)| *value).collect();
+        client.query_one(statement, &values).await
     }
 }
 

@@ -93,8 +93,7 @@ struct Parts {
 const NONE: &str = "null::pg_catalog.int8";
 
 impl Write {
-    /// `is_own`: nothing of other roles runs with it.
-    pub(super) fn statement(&self, is_own: bool) -> Result<Statement, FilterError> {
+    pub(super) fn statement(&self) -> Result<Statement, FilterError> {
         let mut params = Params::default();
         let parts = match &self.action {
             Action::Insert {
@@ -140,7 +139,7 @@ impl Write {
                 "array(select case when pg_catalog.sum(pg_catalog.octet_length(y.j)) over (rows unbounded preceding) \
                  operator(pg_catalog.<=) {REST_BYTES_MAX} then y.j end from (select {} as j from \
                  (select {} from w x where {see}{}) r) y)",
-                self.form.of_row(&self.access.table, is_own),
+                self.form.of_row(&self.access.table, false),
                 list(selected),
                 order_by(&self.order)
             ),
@@ -154,7 +153,7 @@ impl Write {
                     format!("(select array[{}] from w x limit 1)", keys.join(", ")),
                     format!(
                         "(select {} from w x where {see} limit 1)",
-                        tag(&self.access, is_own)
+                        tag(&self.access, false)
                     ),
                 )
             }
