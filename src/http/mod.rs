@@ -94,6 +94,10 @@ pub struct Auth {
     pub metrics_role: Arc<str>,
     /// Whether a program on this machine may read them without a token.
     pub metrics_on_loopback: bool,
+    /// Where people log in, if not at plank's own page.
+    pub login_url: Option<Arc<str>>,
+    /// Whether `plank token` can make a token that is taken here.
+    pub has_secret: bool,
 }
 
 /// What the handlers share.

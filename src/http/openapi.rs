@@ -72,6 +72,7 @@ use tables::Seen;
         log_in::log_in,
         log_in::read,
         log_in::log_out,
+        log_in::how,
         log_in::ticket,
         ws::upgrade_required,
         health::livez,
