@@ -344,7 +344,7 @@ function suite() {
   test("a filter is what one types: signs, a column and a value, words, and a form with what fits", async () => {
     const watched = await open("#/t/orders");
     const { page } = watched;
-    const box = page.getByRole("searchbox");
+    const box = page.getByRole("combobox", { name: /^Filter rows/ });
     const count = (where) => value(`select count(*) as n from orders where ${where}`).then((line) => JSON.parse(line).n);
     const filtered = async (typed, where) => {
       await box.fill(typed);

@@ -52,6 +52,7 @@ mod pooler;
 mod private;
 mod protocol;
 mod reconnect;
+mod references;
 mod refused;
 mod replay;
 mod replica;
