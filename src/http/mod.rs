@@ -38,6 +38,7 @@ use self::peer::Rules;
 use self::problem::Problem;
 
 mod accept;
+pub mod activity;
 mod asset_cache;
 pub mod assets;
 pub mod asyncapi;

@@ -78,6 +78,7 @@ use tables::Seen;
         health::livez,
         health::readyz,
         health::metrics,
+        super::activity::read,
         json,
         asyncapi::json,
         assets::docs,

@@ -6,7 +6,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, g
 
 use super::problem::Problem;
 use super::{
-    assets, asyncapi, changes, health, items, log_in, openapi, rest, rows, stream,
+    activity, assets, asyncapi, changes, health, items, log_in, openapi, rest, rows, stream,
     tables, ws,
 };
 
@@ -42,6 +42,7 @@ pub fn routes() -> Vec<Place> {
         Place::at("/ws").get(ws::upgrade_required),
         Place::at("/livez").get(health::livez),
         Place::at("/readyz").get(health::readyz),
+        Place::at("/api/activity").get(activity::read),
         Place::at("/metrics").get(health::metrics),
         Place::at("/openapi.json").get(openapi::json),
         Place::at("/asyncapi.json").get(asyncapi::json),

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod abuse;
+mod activity;
 mod altered;
 mod architecture;
 mod asyncapi;
