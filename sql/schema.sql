@@ -1835,6 +1835,7 @@ CREATE FUNCTION plank.describe(t oid) RETURNS json
       from pg_attribute a join base b on b.attnum = a.attnum join pg_type y on y.oid = b.type and y.typtype <> 'd'
         left join lateral plank.collation_of(b.collation) l on b.collation <> 0
       where a.attrelid = w.rel and a.attnum > 0 and not a.attisdropped and (w.columns is null or a.attname = any (w.columns))),
+    'references', plank.references_of(w.rel),
     'policies', (
       select coalesce(json_agg(json_build_object('role', p.role, 'op', p.op, 'rows', p.rows, 'since', p.since::text::bigint) order by p.role, p.op), '[]')
       from plank.policy p where p.rel = w.rel))
@@ -2004,6 +2005,7 @@ CREATE FUNCTION plank.fingerprint(t oid) RETURNS text
   select md5(concat_ws('|', c.relname, c.relnamespace::regnamespace, c.relkind, c.relispartition, c.relrowsecurity, plank.facts(t),
     (select concat_ws(' ', i.indkey, i.indnkeyatts, i.indimmediate) from pg_index i where i.indrelid = t and i.indisprimary),
     (select string_agg(concat_ws(' ', m.rel, plank.member_state(m.rel)), ',' order by m.rel) from plank.members_of(t) m),
+    plank.references_of(t),
     (select exists (select from pg_subscription_rel s where s.srrelid = t))))
   from pg_class c where c.oid = t
 $$;
@@ -2475,7 +2477,7 @@ CREATE FUNCTION plank.is_made(kind text, name name) RETURNS boolean
     json_of_any keep_nothing key_of leave_mark left_behind listen listeners
     letters level_of log_size look_at make_query make_result member_state members_of newest next_xid open_leaf own_tables owned part_now permit permit_views permit_writes pin place_back prepared probe_query prune prune_marks pruned
     query_differs query_failed query_named query_refusal query_rows query_trouble
-    reached read_all read_filter read_next read_number read_open read_operation read_quoted read_scope reader refresh refusal rels_of rename_log renew renew_policies renew_policy
+    reached read_all read_filter read_next read_number read_open read_operation read_quoted read_scope reader references_of refresh refusal rels_of rename_log renew renew_policies renew_policy
     renew_queries reopen rest_read rest_write result_error result_shape result_type revoke rows_of runs_as scope_values sees_all sequences_of set_slot settings tells_time triggers_of try_lock unpin unprepare unwatch unwatch_all varint watch watch_query watched_above writer' end, E'\n', ' '), ' '))
 $$;
 
@@ -4074,6 +4076,26 @@ $$;
 
 
 ALTER FUNCTION plank.reader() OWNER TO plank_owner;
+
+--
+-- Name: references_of(oid); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.references_of(t oid) RETURNS json
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select coalesce(json_agg(json_build_object('rel', f.confrelid::bigint,
+      'columns', (select json_agg(a.attname order by k.place) from unnest(f.conkey) with ordinality k (number, place)
+        join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.number),
+      'to', (select json_agg(a.attname order by k.place) from unnest(f.confkey) with ordinality k (number, place)
+        join pg_attribute a on a.attrelid = f.confrelid and a.attnum = k.number)) order by f.conname), '[]')
+  from pg_constraint f where f.conrelid = t and f.contype = 'f'
+    and not exists (select from pg_constraint p where p.oid = f.conparentid and p.conrelid = t)
+$$;
+
+
+ALTER FUNCTION plank.references_of(t oid) OWNER TO plank_owner;
 
 --
 -- Name: refresh(text, xid8, boolean); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -6866,6 +6888,13 @@ REVOKE ALL ON FUNCTION plank.read_scope(scope jsonb, rel regclass, bases regclas
 --
 
 REVOKE ALL ON FUNCTION plank.reader() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION references_of(t oid); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.references_of(t oid) FROM PUBLIC;
 
 
 --

@@ -314,6 +314,7 @@ pub async fn build_on(
 
 /// Reads the keys: a mistake there shows before anything starts.
 fn auth(config: config::Auth) -> Result<http::Auth, AppError> {
+    let has_secret = config.secret_file.is_some();
     let place = config.jwks_url.map(|url| url.shown());
     let keys = Keys::load(config.secret_file, config.jwks_file, place);
     let keys = keys.map_err(|e| AppError(e.to_string()))?;
@@ -321,6 +322,8 @@ fn auth(config: config::Auth) -> Result<http::Auth, AppError> {
         tokens: Arc::new(Tokens::new(keys, config.audience, config.issuer)),
         metrics_role: config.metrics_role.into(),
         metrics_on_loopback: config.metrics_on_loopback,
+        login_url: config.login_url.map(|url| url.as_str().into()),
+        has_secret,
     })
 }
 

@@ -3,6 +3,7 @@
 //! What a person may want to change is a setting (`config`); its default stands here. A bound that is reached shows in
 //! a metric, in a close code or in a status: never in memory that grows.
 
+mod activity;
 mod auth;
 mod catch_up;
 mod clients;
@@ -15,6 +16,7 @@ mod protocol;
 mod replica;
 mod tail;
 
+pub use activity::*;
 pub use auth::*;
 pub use catch_up::*;
 pub use clients::*;

@@ -5,6 +5,7 @@ import { pathOf, readRoute, shortName, tableOf } from "./address.js";
 import { Catalog } from "./catalog.js";
 import { ExactSocket } from "./exact.js";
 import { onSignedOut, session as readSession } from "./http.js";
+import { arrival } from "./login.js";
 import { connect } from "./plank.js";
 import { Connection } from "./views/connection.js";
 import { Home } from "./views/home.js";
@@ -25,7 +26,12 @@ let Items;
 const SIGNED_OUT = { 4501: "", 4502: "Your log-in has expired.", 4503: "With this log-in you may not see the tables." };
 
 const route = signal(readRoute(location.hash));
-addEventListener("hashchange", () => (route.value = readRoute(location.hash)));
+addEventListener("hashchange", () => {
+  route.value = readRoute(location.hash);
+  // Behind an open page; arrival.js has taken it out of the address.
+  const arrived = arrival();
+  if (arrived?.token) signOut("", arrived.token);
+});
 
 /** Goes to another view, or shows the same one otherwise; that is no step that one would want to go back by, but for a sheet. */
 function go(next, is_step = next.view !== route.value.view || next.name !== route.value.name) {
@@ -38,9 +44,11 @@ function go(next, is_step = next.view !== route.value.view || next.name !== rout
   }
 }
 
-/** Who is asking, when the server wants to know; `wanted` is why a log-in is needed. */
+/** Who is asking, when the server wants to know, and why a log-in is needed, with the token that has come for it. */
 const session = signal(null);
 const login = signal(null);
+/** What came back from a log-in page and is no token; said once. */
+let note = "";
 /** One client, and what lives as long as it; anew after each log-in. */
 const running = signal(null);
 /** The table whose state the indicator shows. */
@@ -58,7 +66,12 @@ function start() {
   running.value = { client, state, items: null, catalog: new Catalog() };
   // Without log-in there is no such address on an older server, and nothing to show.
   readSession().then(
-    (answer) => (session.value = answer?.auth ? answer : null),
+    (answer) => {
+      session.value = answer?.auth ? answer : null;
+      const said = session.value ? note : "";
+      note = "";
+      if (said) import("./views/toast.js").then(({ say }) => say(said));
+    },
     () => {},
   );
 }
@@ -68,9 +81,10 @@ function leave(client) {
   const stop = client.onState(({ phase }) => phase !== "connecting" && queueMicrotask(() => (stop(), client.close())));
 }
 
-function signOut(why) {
+function signOut(why, token) {
   if (login.value) return;
-  login.value = { why };
+  login.value = { why: why || note, token };
+  note = "";
   if (running.value) {
     leave(running.value.client);
     running.value.catalog.close();
@@ -89,7 +103,7 @@ function logIn(answer) {
 const App = live(() => {
   const current = route.value;
   const { view, name, filter } = current;
-  if (login.value) return html`<main class="alone"><${Login} why=${login.value.why} onLogin=${logIn} /></main>`;
+  if (login.value) return html`<main class="alone"><${Login} why=${login.value.why} token=${login.value.token} onLogin=${logIn} /></main>`;
   const { client, state, catalog } = running.value;
   const is_here = (one) => one === view || (one === "home" && view === "table");
   return html`
@@ -101,13 +115,13 @@ const App = live(() => {
       </nav>
       <${Connection} key=${client} client=${client} state=${state} table=${table} />
       <${Theme} />
-      ${session.value && html`<${Who} session=${session.value} onOut=${() => signOut("You are logged out.")} />`}
+      ${session.value && html`<${Who} session=${session.value} catalog=${catalog} onOut=${() => signOut("You are logged out.")} />`}
     </header>
     <main>
       ${view === "home" && html`<${Home} catalog=${catalog} session=${session} shown=${table} />`}
       ${view === "board" && html`<${Board} itemsOf=${items} typed=${filter} onFilter=${(text) => go({ view, filter: text })} />`}
       ${view === "table" && html`<${Table} key=${name} client=${client} catalog=${catalog} session=${session} route=${current} shown=${table} go=${go} />`}
-      ${view === "activity" && html`<${Activity} shown=${table} />`}
+      ${view === "activity" && html`<${Activity} shown=${table} catalog=${catalog} />`}
     </main>
   `;
 });
@@ -148,5 +162,8 @@ const Theme = live(() => {
   </button>`;
 });
 
-start();
+const arrived = arrival();
+note = arrived?.why ?? "";
+if (arrived?.token) signOut("", arrived.token);
+else start();
 render(html`<${App} />`, document.getElementById("app"));

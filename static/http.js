@@ -54,6 +54,9 @@ export const session = () => request("GET", "api/session");
 /** The server's own figures, as OpenMetrics text. */
 export const metrics = () => send("GET", "metrics", { accept: "*/*" });
 
+/** Which topics send the most. @returns {Promise<{total: number, topics: object[]}>} */
+export const activity = () => request("GET", "api/activity");
+
 /** @returns {Promise<import("./catalog.js").Table[]>} */
 export const tables = async () => (await request("GET", "api/tables")).tables;
 

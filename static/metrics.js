@@ -1,7 +1,9 @@
 /** The server's figures, from the text at /metrics: rates between two readings, quantiles of a histogram. Pure. */
 
-/** Readings that are kept: five minutes, one a second. */
-const SAMPLES_MAX = 300;
+/** Readings that are kept: half an hour, one a second. */
+const SAMPLES_MAX = 1_800;
+/** What lies between two readings that are further apart than this is not known. */
+const GAP_S = 5;
 
 const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
@@ -59,6 +61,13 @@ export function quantiles(before, after, name, wanted) {
   });
 }
 
+/** How often each bound was reached, those that were, the most often first. @returns {[string, number][]} */
+export const limitsOf = (families) =>
+  (families.get("plank_limits_total") ?? [])
+    .map(({ labels, value }) => [labels.limit, value])
+    .filter(([, value]) => value > 0)
+    .sort((a, b) => b[1] - a[1]);
+
 /** Readings of the last minutes, and what is between them. */
 export class History {
   /** Columns as uPlot takes them: the times in seconds, then one list for each series. @type {Record<string, (number | null)[]>} */
@@ -72,8 +81,10 @@ export class History {
   /** @param {string} text @param {number} at_s When it was read, in seconds since 1970. */
   add(text, at_s) {
     const families = parse(text);
-    const before = this.latest;
     const pause_s = at_s - this.#at;
+    const is_gap = this.latest && pause_s > GAP_S;
+    if (is_gap) this.#push({ at: at_s - pause_s / 2 });
+    const before = is_gap ? null : this.latest;
     this.latest = families;
     this.#at = at_s;
     if (pause_s <= 0) return;
@@ -106,11 +117,19 @@ export class History {
     this.busiest = [...tables].map((table) => [table, rate("plank_changes_total", "table", table) ?? 0]).sort((a, b) => b[1] - a[1]);
   }
 
+  /** What a sample does not say is a gap in its line. */
   #push(sample) {
-    for (const [name, value] of Object.entries(sample)) {
-      const list = (this.series[name] ??= []);
-      list.push(value);
+    for (const name of Object.keys(sample)) this.series[name] ??= this.series.at.map(() => null);
+    for (const [name, list] of Object.entries(this.series)) {
+      list.push(sample[name] ?? null);
       if (list.length > SAMPLES_MAX) list.shift();
     }
+  }
+
+  /** The last `span_s` of some series, as uPlot takes them. @param {string[]} names */
+  last(span_s, names) {
+    const { at } = this.series;
+    const first = at.findIndex((one) => one >= at.at(-1) - span_s);
+    return [at, ...names.map((name) => this.series[name] ?? [])].map((list) => list.slice(Math.max(0, first)));
   }
 }

@@ -160,7 +160,7 @@ create function plank.is_made(kind text, name name) returns boolean language sql
     json_of_any keep_nothing key_of leave_mark left_behind listen listeners
     letters level_of log_size look_at make_query make_result member_state members_of newest next_xid open_leaf own_tables owned part_now permit permit_views permit_writes pin place_back prepared probe_query prune prune_marks pruned
     query_differs query_failed query_named query_refusal query_rows query_trouble
-    reached read_all read_filter read_next read_number read_open read_operation read_quoted read_scope reader refresh refusal rels_of rename_log renew renew_policies renew_policy
+    reached read_all read_filter read_next read_number read_open read_operation read_quoted read_scope reader references_of refresh refusal rels_of rename_log renew renew_policies renew_policy
     renew_queries reopen rest_read rest_write result_error result_shape result_type revoke rows_of runs_as scope_values sees_all sequences_of set_slot settings tells_time triggers_of try_lock unpin unprepare unwatch unwatch_all varint watch watch_query watched_above writer' end, E'\n', ' '), ' '))
 $$;
 

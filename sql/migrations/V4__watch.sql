@@ -152,6 +152,18 @@ begin
   return null;
 end $$;
 
+-- The foreign keys of t, each with its columns and those that they name, in their order. Of a key that a partition has from its table
+-- it is the partition's, and what PostgreSQL adds for each partition that is named is left out.
+create function plank.references_of(t oid) returns json language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(json_agg(json_build_object('rel', f.confrelid::bigint,
+      'columns', (select json_agg(a.attname order by k.place) from unnest(f.conkey) with ordinality k (number, place)
+        join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.number),
+      'to', (select json_agg(a.attname order by k.place) from unnest(f.confkey) with ordinality k (number, place)
+        join pg_attribute a on a.attrelid = f.confrelid and a.attnum = k.number)) order by f.conname), '[]')
+  from pg_constraint f where f.conrelid = t and f.contype = 'f'
+    and not exists (select from pg_constraint p where p.oid = f.conparentid and p.conrelid = t)
+$$;
+
 -- One watched table as the servers need it: the name as PostgreSQL quotes it, the key, and the columns that clients may see, in
 -- the table's order. A domain counts as its base type, and an enumeration has its labels. Null when the table is gone.
 create function plank.describe(t oid) returns json language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -175,6 +187,7 @@ create function plank.describe(t oid) returns json language sql stable set searc
       from pg_attribute a join base b on b.attnum = a.attnum join pg_type y on y.oid = b.type and y.typtype <> 'd'
         left join lateral plank.collation_of(b.collation) l on b.collation <> 0
       where a.attrelid = w.rel and a.attnum > 0 and not a.attisdropped and (w.columns is null or a.attname = any (w.columns))),
+    'references', plank.references_of(w.rel),
     'policies', (
       select coalesce(json_agg(json_build_object('role', p.role, 'op', p.op, 'rows', p.rows, 'since', p.since::text::bigint) order by p.role, p.op), '[]')
       from plank.policy p where p.rel = w.rel))
@@ -221,11 +234,12 @@ create function plank.facts(t oid) returns json language sql stable set search_p
     'forms', plank.forms(t))
 $$;
 
--- All of that in one value, with the name, the key, and the tables below. A server looks closer where it has changed.
+-- All of that in one value, with the name, the keys, and the tables below. A server looks closer where it has changed.
 create function plank.fingerprint(t oid) returns text language sql stable set search_path = pg_catalog, pg_temp as $$
   select md5(concat_ws('|', c.relname, c.relnamespace::regnamespace, c.relkind, c.relispartition, c.relrowsecurity, plank.facts(t),
     (select concat_ws(' ', i.indkey, i.indnkeyatts, i.indimmediate) from pg_index i where i.indrelid = t and i.indisprimary),
     (select string_agg(concat_ws(' ', m.rel, plank.member_state(m.rel)), ',' order by m.rel) from plank.members_of(t) m),
+    plank.references_of(t),
     (select exists (select from pg_subscription_rel s where s.srrelid = t))))
   from pg_class c where c.oid = t
 $$;

@@ -6,6 +6,7 @@ use actix_http::Uri;
 use clap::Args;
 
 use super::ConfigError;
+use super::login::LoginUrl;
 
 /// The settings of tokens.
 #[derive(Args, Clone, Debug)]
@@ -55,6 +56,11 @@ pub struct AuthArgs {
     /// requests on: plank can't always tell those from a program's
     #[arg(long, env = "PLANK_METRICS_ON_LOOPBACK")]
     pub metrics_on_loopback: bool,
+
+    /// With --auth on, where the dashboard sends people to log in, https, or http on this machine. That page sends them back to
+    /// return_to#token=TOKEN&state=STATE; docs/DASHBOARD.md has what it must check [default: people paste a token]
+    #[arg(long, env = "PLANK_LOGIN_URL", value_name = "URL")]
+    pub login_url: Option<String>,
 }
 
 /// How tokens are checked.
@@ -74,6 +80,8 @@ pub struct Auth {
     pub metrics_role: String,
     /// See [`AuthArgs::metrics_on_loopback`].
     pub metrics_on_loopback: bool,
+    /// See [`AuthArgs::login_url`].
+    pub login_url: Option<LoginUrl>,
 }
 
 /// Where a JWKS is read: `https://...`, or `http://...` on this machine.
@@ -134,6 +142,11 @@ impl AuthArgs {
         url.map(JwksUrl::parse).transpose()
     }
 
+    fn login_url(&self) -> Result<Option<LoginUrl>, ConfigError> {
+        let url = self.login_url.as_deref();
+        url.map(LoginUrl::parse).transpose()
+    }
+
     /// None if nobody has to log in.
     ///
     /// # Errors
@@ -151,6 +164,7 @@ impl AuthArgs {
                 issuer: self.jwt_issuer.clone(),
                 metrics_role: self.metrics_role.clone(),
                 metrics_on_loopback: self.metrics_on_loopback,
+                login_url: self.login_url()?,
             })),
             (true, false) => Err(ConfigError(
                 "--auth on needs the keys that tokens are signed with: give --jwt-secret-file, --jwt-jwks-file or --jwt-jwks-url".into(),
@@ -159,6 +173,9 @@ impl AuthArgs {
             (false, true) => Err(ConfigError(
                 "--jwt-secret-file, --jwt-jwks-file and --jwt-jwks-url have no meaning while --auth is off; say --auth on, or leave them out"
                     .into(),
+            )),
+            (false, false) if self.login_url.is_some() => Err(ConfigError(
+                "--login-url has no meaning while --auth is off; say --auth on, or leave it out".into(),
             )),
             (false, false) => Ok(None),
         }

@@ -34,7 +34,7 @@ fn addresses_are_read() {
 
 #[test]
 fn what_is_wrong_is_named() {
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 15] = [
         (&["--listen", "0.0.0.0:80"], "--insecure"),
         (&["--listen", "[::]:80"], "--insecure"),
         (&["--listen", "nonsense"], "HOST:PORT"),
@@ -45,6 +45,21 @@ fn what_is_wrong_is_named() {
             "--max-connections-per-ip is 0",
         ),
         (&["--trusted-proxy", "10.0.0.0/40"], "--trusted-proxy"),
+        (
+            &[
+                "--auth",
+                "on",
+                "--jwt-secret-file",
+                "s",
+                "--login-url",
+                "http://id.example/",
+            ],
+            "--login-url has to be https",
+        ),
+        (
+            &["--login-url", "https://id.example/"],
+            "--login-url has no meaning while --auth is off",
+        ),
         (&["--retention", "5"], "--retention"),
         (&["--retention", "99999999999999999999d"], "--retention"),
         (&["--retention-rows", "0"], "--retention-rows is 0"),

@@ -36,6 +36,27 @@ pub struct Column {
     pub kind: Kind,
 }
 
+/// A foreign key, as `plank.references_of` writes it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Reference {
+    /// The table that it names, watched or not.
+    pub rel: Oid,
+    /// Its columns, without quotes.
+    pub columns: Vec<String>,
+    /// The columns that they name, in the same order.
+    pub to: Vec<String>,
+}
+
+impl Reference {
+    /// The table that it names, where all that it says may be seen: that one is among `seen`, and clients may name the columns of
+    /// both.
+    pub fn leads<'a>(&self, from: &Table, seen: &'a [Arc<Table>]) -> Option<&'a Table> {
+        let to = seen.iter().find(|table| table.rel == self.rel)?;
+        let is_seen = |table: &Table, names: &[String]| names.iter().all(|n| table.has_column(n));
+        (is_seen(from, &self.columns) && is_seen(to, &self.to)).then_some(&**to)
+    }
+}
+
 /// A watched table, as `plank.describe` writes it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Table {
@@ -66,6 +87,9 @@ pub struct Table {
     pub narrowed: bool,
     /// What clients may see.
     pub columns: Vec<Column>,
+    /// Its foreign keys.
+    #[serde(default)]
+    pub references: Vec<Reference>,
     /// Who may do what, where a token is required.
     #[serde(default)]
     pub policies: Vec<Policy>,
@@ -265,6 +289,7 @@ impl Table {
             plain: true,
             narrowed: false,
             columns: vec![],
+            references: vec![],
             policies: vec![],
             stringifies: false,
         }

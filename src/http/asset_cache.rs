@@ -1,4 +1,4 @@
-//! The bytes of the dashboard's files as they leave: shortened, and compressed, once each.
+//! The bytes of the dashboard's files as they leave: compressed, once each; style sheets are shortened before.
 //!
 //! There is no build step: the binary has the sources, and makes of each what is sent when it is first asked for.
 
@@ -17,10 +17,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 
-mod minify;
-
-/// Other people's files are served as they are: their sums are published.
-const VENDOR: &str = "vendor/";
+mod sheet;
 
 /// A file in its two forms.
 #[derive(Debug)]
@@ -29,8 +26,6 @@ pub struct Packed {
     source: [u8; 32],
     /// Without a content coding.
     pub plain: Bytes,
-    /// The source map of a script of ours.
-    pub map: Option<Bytes>,
     /// With `br` and with `gzip`, best first, where that is smaller.
     pub coded: Vec<(&'static str, Bytes)>,
     /// Of `plain`, for an entity tag.
@@ -69,18 +64,14 @@ fn known(path: &str, source: [u8; 32]) -> Option<Arc<Packed>> {
 }
 
 fn pack(path: &str, source: [u8; 32], data: Cow<'static, [u8]>) -> Packed {
-    let text = std::str::from_utf8(&data).ok();
-    let text = text.filter(|_| !path.starts_with(VENDOR));
-    let is = |ending| text.filter(|_| path.ends_with(ending));
-    let script = is(".js").and_then(|text| minify::script(path, text));
-    let (plain, map) = match (script, is(".css")) {
-        (Some(script), _) => (script.code.into(), Some(script.map.into())),
-        (None, Some(text)) => (minify::sheet(text).into(), None),
+    let sheet = std::str::from_utf8(&data).ok();
+    let sheet = sheet.filter(|_| path.ends_with(".css"));
+    let sheet = sheet.map(sheet::shortened);
+    let plain = match (sheet, data) {
+        (Some(short), _) => short.into(),
         // What is in the binary is not copied.
-        (None, None) => match data {
-            Cow::Borrowed(bytes) => (Bytes::from_static(bytes), None),
-            Cow::Owned(bytes) => (Bytes::from(bytes), None),
-        },
+        (None, Cow::Borrowed(bytes)) => Bytes::from_static(bytes),
+        (None, Cow::Owned(bytes)) => Bytes::from(bytes),
     };
     let tag = Sha256::digest(&plain)[..16]
         .iter()
@@ -94,7 +85,6 @@ fn pack(path: &str, source: [u8; 32], data: Cow<'static, [u8]>) -> Packed {
     Packed {
         source,
         plain,
-        map,
         coded,
         tag,
     }

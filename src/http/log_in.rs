@@ -50,6 +50,21 @@ impl Session {
     }
 }
 
+/// How one logs in.
+#[derive(Serialize, ToSchema)]
+pub struct Login {
+    /// Whether anybody has to log in here; if not there is nothing else.
+    auth: bool,
+    /// Where people get a token: `--login-url`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    login_url: Option<String>,
+    /// Whether `plank token` can make one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    plank_token: Option<bool>,
+}
+
 /// A ticket.
 #[derive(Serialize, ToSchema)]
 pub struct Ticket {
@@ -124,6 +139,27 @@ pub async fn log_in(
 )]
 pub async fn read(who: Who) -> HttpResponse {
     HttpResponse::Ok().json(Session::of(&who.0))
+}
+
+/// `GET /api/login`: for a page that has nobody logged in.
+#[utoipa::path(
+    get, path = "/api/login", tag = "sessions", operation_id = "howToLogin",
+    summary = "How to log in", description = "Where people get a token, for pages. Needs no token.",
+    security(()),
+    responses(
+        (
+            status = 200, description = "That.", body = Login,
+            example = json!({"auth": true, "login_url": "https://id.example/login", "plank_token": false}),
+        ),
+    ),
+)]
+pub async fn how(state: web::Data<State>) -> HttpResponse {
+    let auth = state.auth.as_ref();
+    HttpResponse::Ok().json(Login {
+        auth: auth.is_some(),
+        login_url: auth.and_then(|auth| auth.login_url.as_deref().map(String::from)),
+        plank_token: auth.map(|auth| auth.has_secret),
+    })
 }
 
 /// `DELETE /api/session`: also with an expired token.

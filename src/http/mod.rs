@@ -38,6 +38,7 @@ use self::peer::Rules;
 use self::problem::Problem;
 
 mod accept;
+pub mod activity;
 mod asset_cache;
 pub mod assets;
 pub mod asyncapi;
@@ -94,6 +95,10 @@ pub struct Auth {
     pub metrics_role: Arc<str>,
     /// Whether a program on this machine may read them without a token.
     pub metrics_on_loopback: bool,
+    /// Where people log in, if not at plank's own page.
+    pub login_url: Option<Arc<str>>,
+    /// Whether `plank token` can make a token that is taken here.
+    pub has_secret: bool,
 }
 
 /// What the handlers share.

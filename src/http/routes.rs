@@ -6,7 +6,8 @@ use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, g
 
 use super::problem::Problem;
 use super::{
-    assets, asyncapi, changes, health, items, log_in, openapi, rest, rows, stream, tables, ws,
+    activity, assets, asyncapi, changes, health, items, log_in, openapi, rest, rows, stream,
+    tables, ws,
 };
 
 /// All of them. A new one comes here, and its handler into the list in [`super::openapi`].
@@ -36,10 +37,12 @@ pub fn routes() -> Vec<Place> {
             .get(log_in::read)
             .on(Method::POST, log_in::log_in)
             .on(Method::DELETE, log_in::log_out),
+        Place::at("/api/login").get(log_in::how),
         Place::at("/api/ticket").on(Method::POST, log_in::ticket),
         Place::at("/ws").get(ws::upgrade_required),
         Place::at("/livez").get(health::livez),
         Place::at("/readyz").get(health::readyz),
+        Place::at("/api/activity").get(activity::read),
         Place::at("/metrics").get(health::metrics),
         Place::at("/openapi.json").get(openapi::json),
         Place::at("/asyncapi.json").get(asyncapi::json),

@@ -1,5 +1,7 @@
 //! `GET /api/tables`: what is watched.
 
+use std::sync::Arc;
+
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
@@ -30,6 +32,17 @@ struct Entry<'a> {
     writable: bool,
     /// In which ways.
     may: Vec<&'static str>,
+    /// Its foreign keys to tables that the client may see.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    references: Vec<Leads<'a>>,
+}
+
+/// A foreign key.
+#[derive(Serialize)]
+struct Leads<'a> {
+    columns: &'a [String],
+    table: &'a str,
+    to: &'a [String],
 }
 
 /// A column, with what an editor of its values has to know.
@@ -60,7 +73,15 @@ impl<'a> Described<'a> {
 }
 
 impl<'a> Entry<'a> {
-    fn of(table: &'a Table, viewer: &Viewer) -> Self {
+    fn of(table: &'a Table, seen: &'a [Arc<Table>], viewer: &Viewer) -> Self {
+        let leads = table.references.iter().filter_map(|reference| {
+            let to = reference.leads(table, seen)?;
+            Some(Leads {
+                columns: &reference.columns,
+                table: &to.quoted,
+                to: &reference.to,
+            })
+        });
         let rights = [
             (Right::Insert, "insert"),
             (Right::Update, "update"),
@@ -76,6 +97,7 @@ impl<'a> Entry<'a> {
             old_rows: table.old_rows,
             writable: !may.is_empty(),
             may,
+            references: leads.collect(),
         }
     }
 }
@@ -92,8 +114,9 @@ impl<'a> Entry<'a> {
 pub async fn list(who: Who, state: web::Data<State>) -> Result<HttpResponse, Problem> {
     let viewer = who.0;
     let listed = listed(&state, &viewer).await?;
-    let tables = listed.tables.iter();
-    let tables = tables.map(|table| Entry::of(table, &viewer)).collect();
+    let seen = &listed.tables;
+    let tables = seen.iter().map(|table| Entry::of(table, seen, &viewer));
+    let tables = tables.collect();
     Ok(HttpResponse::Ok().json(Answer { tables }))
 }
 

@@ -1,39 +1,55 @@
 /** What the server does right now: plots and figures from its own /metrics, read once a second while one looks. */
 import { signal } from "@preact/signals-core";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { pathOf, shortName } from "../address.js";
-import { metrics } from "../http.js";
-import { History, total } from "../metrics.js";
-import { amount, counted, html, live } from "./html.js";
+import { activity, metrics } from "../http.js";
+import { keep, kept } from "../kept.js";
+import { History } from "../metrics.js";
+import { useSignal } from "./hooks.js";
+import { amount, html, live } from "./html.js";
+import { Limits, Tiles } from "./figures.js";
 import { Plot } from "./plot.js";
+import { Topics, TopicRates } from "./topics.js";
 
 const READ_EVERY_MS = 1_000;
+/** Each is a question to the hub. */
+const TOPICS_EVERY = 3;
 /** A refusal is not mended within a second, and each one is a line in the browser's console. */
 const REFUSED_EVERY_MS = 15_000;
+/** Seconds, and what they are called. */
+const SPANS = [
+  [60, "1 min"],
+  [300, "5 min"],
+  [1_800, "30 min"],
+];
 
 const perSecond = (value) => (value >= 100 ? amount(Math.round(value)) : amount(Math.round(value * 10) / 10));
 const inMs = (value) => `${value >= 100 ? Math.round(value) : value.toPrecision(2)} ms`;
 
-/** The series of each plot: their name in History, for people, and their colour in style.css. */
+/** The series of each plot: their name in History, for people, and their colour in style.css; and what it means. */
 const PLOTS = [
-  { title: "Changes per second", format: perSecond, series: [["insert", "inserts", "--done"], ["update", "updates", "--open"], ["delete", "deletes", "--bad"]] },
-  { title: "Delivery latency", format: inMs, series: [["p50", "half", "--done"], ["p95", "95 %", "--active"], ["p99", "99 %", "--bad"]] },
-  { title: "Delivered per second, to all sockets", format: perSecond, series: [["delivered", "changes", "--accent"]] },
-  { title: "Clients", format: amount, series: [["websocket", "WebSocket", "--open"], ["sse", "SSE", "--done"], ["poll", "long poll", "--active"]] },
-  { title: "Behind the database", format: (value) => inMs(value * 1000), series: [["lag", "newest change", "--accent"]] },
-  { title: "Clients behind", format: amount, series: [["slow", "slow", "--bad"], ["catching", "catching up", "--active"]] },
-  { title: "Resumes per second", format: perSecond, series: [["window", "from memory", "--done"], ["log", "from the log", "--active"], ["reset", "reset", "--bad"]] },
+  { title: "Changes per second", what: "Rows that were written to the watched tables, by anybody.", format: perSecond, series: [["insert", "inserts", "--done"], ["update", "updates", "--open"], ["delete", "deletes", "--bad"]] },
+  { title: "Delivery latency", what: "From the beginning of the transaction that wrote to the moment when clients were sent it. A long transaction counts whole.", format: inMs, series: [["p50", "half within", "--done"], ["p95", "95 %", "--active"], ["p99", "99 %", "--bad"]] },
+  { title: "Delivered per second", what: "A change that goes to ten clients counts ten times.", format: perSecond, series: [["delivered", "changes", "--accent"]] },
+  { title: "Clients", what: "By how they listen: a socket, a stream of events, or a request that waits.", format: amount, series: [["websocket", "WebSocket", "--open"], ["sse", "SSE", "--done"], ["poll", "long poll", "--active"]] },
+  { title: "Behind the database", what: "How old the newest change was when plank read it.", format: (value) => inMs(value * 1000), series: [["lag", "newest change", "--accent"]] },
+  { title: "Clients behind", what: "Slow ones do not take what they are sent; those that catch up are reading what they have missed, or the rows.", format: amount, series: [["slow", "slow", "--bad"], ["catching", "catching up", "--active"]] },
+  { title: "Clients that came back, per second", what: "They got what they had missed from memory or from the log. Those away for longer than the log reaches began anew, with all rows.", format: perSecond, series: [["window", "from memory", "--done"], ["log", "from the log", "--active"], ["reset", "began anew", "--bad"]] },
 ];
 
-/** @param {{shown: import("@preact/signals-core").Signal}} props */
-export default live(({ shown }) => {
-  const view = useView();
+/** What was read, kept while other views are looked at; another log-in begins anew. */
+const kept_views = new WeakMap();
+
+/** @param {{shown: import("@preact/signals-core").Signal, catalog: import("../catalog.js").Catalog}} props */
+export default live(({ shown, catalog }) => {
+  const view = useView(catalog);
+  const span = useSignal(kept("activity span", SPANS[1][0]));
   useEffect(() => {
     shown.value = null;
   }, []);
   view.tick.value;
   const failure = view.failure.value;
-  const { history } = view;
+  const { history, rates } = view;
   if (!history.latest) return html`<h1 class="sr-only">Activity</h1>
       <div class="nothing" role="status">${failure ? html`<${Failure} failure=${failure} />` : html`<p>Reading the server's figures</p>`}</div>`;
   return html`
@@ -41,17 +57,24 @@ export default live(({ shown }) => {
       <h1 class="sr-only">Activity</h1>
       ${failure && html`<div class="banner" role="alert"><span>${failure.short} What is shown is from before.</span></div>`}
       <${Tiles} families=${history.latest} />
+      <fieldset class="spans">
+        <legend>The last</legend>
+        ${SPANS.map(([seconds, label]) => html`<label class="segment"><input type="radio" name="span" checked=${span.value === seconds} onChange=${() => keep("activity span", (span.value = seconds))} /><span>${label}</span></label>`)}
+      </fieldset>
       <div class="plots">
-        ${PLOTS.map((plot) => html`<${Plot} key=${plot.title} ...${plot} history=${history} tick=${view.tick} />`)}
+        ${PLOTS.map((plot) => html`<${Plot} key=${plot.title} ...${plot} history=${history} tick=${view.tick} span=${span} />`)}
         <${Busiest} tables=${history.busiest} />
       </div>
-      <p class="activity-note">Of the process that answers, in the last five minutes at most, since this view was opened. Behind a proxy with several nodes that may be another one each time.</p>
+      <${Topics} rates=${rates} />
+      <${Limits} families=${history.latest} />
+      <p class="activity-note">All of it is of the process that answers; behind a proxy with several nodes that may be another one each time. What is older than this view is in your Prometheus, if you have one: <code>/metrics</code> is made for it.</p>
     </section>
   `;
 });
 
-function useView() {
-  const [view] = useState(() => ({ history: new History(), tick: signal(0), failure: signal(null) }));
+function useView(catalog) {
+  if (!kept_views.has(catalog)) kept_views.set(catalog, { history: new History(), rates: new TopicRates(), tick: signal(0), failure: signal(null), round: 0 });
+  const view = kept_views.get(catalog);
   useEffect(() => {
     let timer = 0;
     let is_over = false;
@@ -60,6 +83,7 @@ function useView() {
       let wait_ms = READ_EVERY_MS;
       if (!document.hidden) {
         const outcome = await read(view.history);
+        if (!outcome && view.round++ % TOPICS_EVERY === 0) await activity().then((answer) => view.rates.add(answer, Date.now() / 1000), () => {});
         view.failure.value = outcome;
         view.tick.value += 1;
         if (outcome?.is_refusal) wait_ms = REFUSED_EVERY_MS;
@@ -71,7 +95,7 @@ function useView() {
       is_over = true;
       clearTimeout(timer);
     };
-  }, []);
+  }, [view]);
   return view;
 }
 
@@ -97,33 +121,6 @@ async function read(history) {
 
 function Failure({ failure }) {
   return html`<p><strong>${failure.short}</strong></p><p>${failure.why ?? "Trying again."}</p>`;
-}
-
-const SIZES = ["B", "KiB", "MiB", "GiB", "TiB"];
-function size(bytes) {
-  const power = Math.min(SIZES.length - 1, Math.max(0, Math.floor(Math.log2(bytes || 1) / 10)));
-  const value = bytes / 1024 ** power;
-  return `${value < 10 && power > 0 ? value.toFixed(1) : Math.round(value)} ${SIZES[power]}`;
-}
-
-function Tiles({ families }) {
-  const of = (...what) => total(families, ...what);
-  const is_up = of("plank_listener_up") === 1;
-  const reconnects = of("plank_listener_reconnects_total");
-  const slow = of("plank_slow_sessions");
-  const resets = of("plank_resumes_total", "result", "reset");
-  const tiles = [
-    { name: "Follows the database", value: is_up ? "following" : "connection lost", tone: is_up ? "good" : "bad", more: reconnects ? `came back ${counted(reconnects, "time")}` : "never lost" },
-    { name: "Wake-up", value: of("plank_bell_armed") ? "by the database" : "by itself", more: of("plank_bell_armed") ? "the database wakes plank when something is written" : "much is written, so plank looks all the time" },
-    { name: "Clients", value: amount(of("plank_sessions")), more: `${counted(of("plank_subscriptions"), "subscription")}, ${counted(of("plank_topics"), "topic")}` },
-    { name: "Slow sessions", value: amount(slow), tone: slow ? "warn" : undefined, more: `${size(of("plank_backlog_bytes"))} kept for them, ${amount(of("plank_sessions_fallen_behind_total"))} fell behind` },
-    { name: "Change log", value: counted(of("plank_log_rows"), "row"), more: size(of("plank_log_bytes")) },
-    { name: "Started over", value: amount(resets), tone: resets ? "warn" : undefined, more: `clients away for too long; ${size(of("plank_window_bytes"))} of changes in memory` },
-    { name: "Memory", value: size(of("process_resident_memory_bytes")), more: counted(of("process_open_fds"), "descriptor") },
-  ];
-  return html`<dl class="tiles">
-    ${tiles.map(({ name, value, tone, more }) => html`<div data-tone=${tone}><dt>${name}</dt><dd><b>${value}</b><span>${more}</span></dd></div>`)}
-  </dl>`;
 }
 
 const TABLES_MAX = 6;

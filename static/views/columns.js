@@ -11,12 +11,19 @@ export function shownColumns(table, text) {
 
 const quote = (name) => (/^[^",]+$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`);
 
+/** These columns as they are in an address: nothing where they are all, in their order. @param {string[]} names */
+export function columnsText(table, names) {
+  const natural = shownColumns(table, "").map(({ name }) => name);
+  if (names.join("\n") === natural.join("\n")) return "";
+  return names.filter((name) => !table.key.includes(name)).map(quote).join(",") || quote(table.key[0]);
+}
+
 /** @param {{table: object, columns: object[], onColumns: (text: string) => void}} props */
 export function Columns({ table, columns, onColumns }) {
   const shown = columns.map(({ name }) => name);
   const hidden = table.columns.filter(({ name }) => !shown.includes(name));
   const natural = shownColumns(table, "").map(({ name }) => name);
-  const set = (names) => onColumns(names.join("\n") === natural.join("\n") ? "" : names.filter((name) => !table.key.includes(name)).map(quote).join(",") || quote(table.key[0]));
+  const set = (names) => onColumns(columnsText(table, names));
   const move = (at, step) => set(shown.with(at, shown[at + step]).with(at + step, shown[at]));
   const close = (pressed) => {
     if (pressed.key !== "Escape") return;

@@ -21,9 +21,9 @@ const FLASH_MS = 2_400;
 /** On a narrow screen only the first columns of a key stand still. */
 const FROZEN_SHARE = 0.5;
 
-/** @param {{shown: import("../shown.js").ShownTable, columns: object[], route: object, typed: string, go: Function, onOrder: Function, onOpen: Function, onClear: Function}} props */
+/** @param {{shown: import("../shown.js").ShownTable, columns: object[], leads: Map<string, Function>, route: object, typed: string, go: Function, onOrder: Function, onMove: Function, onOpen: Function, onClear: Function}} props */
 const draw = (props, self) => {
-  const { shown, columns, typed, onOrder, onClear } = props;
+  const { shown, columns, leads, typed, onOrder, onClear } = props;
   const { pages, edits, table } = shown;
   pages.tick.value;
   edits.tick.value;
@@ -32,7 +32,7 @@ const draw = (props, self) => {
   const view = (self.view ??= new Viewport(ROW_PX, HEAD_PX, () => self.setState({})));
   const widths = (self.widths ??= new Widths(table.table));
   widths.tick.value;
-  widths.measure(columns, pages.rows);
+  widths.measure(columns, pages.rows, leads);
   view.look(pages.total, pages.takeMoved());
   const has_choice = shown.may("update") || shown.may("delete");
   const lead_px = has_choice ? CHOICE_PX : 0;
@@ -54,7 +54,7 @@ const draw = (props, self) => {
     <div class="grid" ref=${(element) => ((self.root.current = element), view.attach(element))} onKeyDown=${(pressed) => onKey(pressed, props, self)} onPaste=${(pasted) => onPaste(pasted, props)}>
       <table role="grid" tabindex="0" aria-label="Rows" aria-rowcount=${pages.total + 1} aria-colcount=${columns.length} aria-multiselectable=${has_choice} aria-activedescendant=${is_drawn ? `cell-${active_index}-${columns.findIndex(({ name }) => name === active.name)}` : undefined}
         style=${{ "--columns": template }} onFocus=${({ target, currentTarget }) => target === currentTarget && !shown.active.value && pages.total && shown.go(view.seen[0], columns[0].name)}>
-        <${Head} columns=${columns} lefts=${lefts} terms=${props.terms} key_names=${table.key} widths=${widths} has_choice=${has_choice} onOrder=${onOrder} />
+        <${Head} columns=${columns} lefts=${lefts} terms=${props.terms} key_names=${table.key} widths=${widths} has_choice=${has_choice} onOrder=${onOrder} onMove=${props.onMove} />
         <tbody style=${{ height: `${view.height_px}px` }}>
           ${drawn.map(([entry, index]) => html`<${Row} key=${entry.key} entry=${entry} index=${index} top=${view.top(index)} ...${cell} />`)}
         </tbody>
@@ -99,7 +99,7 @@ const flashOf = ({ flash }, name) => {
   return flash.count % 2 ? "flash-odd" : "flash-even";
 };
 
-function Row({ entry, index, top, shown, columns, lefts, active_index, active_name, has_choice, route, onOpen }) {
+function Row({ entry, index, top, shown, columns, leads, lefts, active_index, active_name, has_choice, route, onOpen }) {
   const { edits, table } = shown;
   const is_chosen = shown.selected.value.has(entry.key);
   const row = shown.rowOf(entry);
@@ -110,10 +110,11 @@ function Row({ entry, index, top, shown, columns, lefts, active_index, active_na
       const state = edits.cell(entry.key, name)?.state;
       const left = lefts[at];
       const is_link = table.key[0] === name;
+      const lead = leads.get(name)?.(row);
       return html`<td key=${name} id=${`cell-${index}-${at}`} role="gridcell" aria-colindex=${at + 1} data-name=${name} data-state=${state} data-active=${index === active_index && name === active_name}
-        class=${`${classOf(column)} ${left === undefined ? "" : "frozen"} ${flashOf(entry, name)}`} style=${{ left: left === undefined ? undefined : `${left}px` }} title=${titleOf(row[name], column)}
+        class=${`${classOf(column)} ${left === undefined ? "" : "frozen"} ${lead ? "has-lead" : ""} ${flashOf(entry, name)}`} style=${{ left: left === undefined ? undefined : `${left}px` }} title=${titleOf(row[name], column)}
         onClick=${() => shown.go(index, name)} onDblClick=${() => onOpen(entry)}>
-        ${is_link ? html`<a tabindex="-1" href=${pathOf({ ...route, row: entry.key })}><${Value} value=${row[name]} column=${column} /></a>` : html`<${Value} value=${row[name]} column=${column} />`}
+        ${is_link ? html`<a tabindex="-1" href=${pathOf({ ...route, row: entry.key })}><${Value} value=${row[name]} column=${column} /></a>` : html`<${Value} value=${row[name]} column=${column} />`}${lead && html`<a class="lead" tabindex="-1" href=${lead.href} title=${`Go to ${lead.label}`} aria-label=${`Go to ${lead.label}`}></a>`}
       </td>`;
     })}
   </tr>`;

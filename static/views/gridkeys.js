@@ -7,7 +7,7 @@ import { removeChosen, undo } from "./writing.js";
 
 /** @param {KeyboardEvent} pressed @param {object} props Of the grid. @param {object} self The grid. */
 export function onKey(pressed, props, self) {
-  const { shown, columns, onOpen, onOrder, terms } = props;
+  const { shown, columns, leads, onOpen, onOrder, terms } = props;
   if (!pressed.target.matches("table")) return;
   const { key, ctrlKey, metaKey, altKey, shiftKey } = pressed;
   const { pages } = shown;
@@ -39,6 +39,10 @@ export function onKey(pressed, props, self) {
   };
   if (is_control && key === "c" && entry && !String(getSelection())) return copy(pressed, textOf(shown.rowOf(entry)[columns[at].name]) ?? "");
   if (is_control && key === "z" && shown.edits.can_undo) return take(pressed, () => undo(shown));
+  if (altKey && key === "Enter") return take(pressed, () => {
+    const lead = entry && leads.get(columns[at].name)?.(shown.rowOf(entry));
+    if (lead) location.hash = lead.href;
+  });
   if (altKey && key === "s") return take(pressed, () => onOrder(orderText(sorted(terms, columns[at], shiftKey))));
   if (key in moves && !altKey) return take(pressed, moves[key]);
   const is_typed = key.length === 1 && !is_control && !altKey && !"/?".includes(key);

@@ -2,6 +2,7 @@
 import { orderText } from "../order.js";
 import { isNumber } from "../values.js";
 import { html } from "./html.js";
+import { startMove } from "./movecolumn.js";
 
 const STEP_PX = 16;
 
@@ -16,8 +17,9 @@ export function sorted(terms, column, is_more) {
   return next ? terms.map((term, i) => (i === at ? next : term)) : terms.filter((_, i) => i !== at);
 }
 
-/** @param {{columns: object[], lefts: (number | undefined)[], terms: object[], widths: import("./widths.js").Widths, has_choice: boolean, onOrder: (order: string) => void}} props */
-export function Head({ columns, lefts, terms, key_names, widths, has_choice, onOrder }) {
+/** @param {{columns: object[], lefts: (number | undefined)[], terms: object[], widths: import("./widths.js").Widths, has_choice: boolean, onOrder: (order: string) => void, onMove: (names: string[]) => void}} props */
+export function Head({ columns, lefts, terms, key_names, widths, has_choice, onOrder, onMove }) {
+  const names = columns.map(({ name }) => name);
   return html`<thead>
     <tr aria-rowindex="1">
       ${has_choice && html`<th class="choice frozen" style=${{ left: "0" }} scope="col"><span class="sr-only">Chosen</span></th>`}
@@ -28,7 +30,7 @@ export function Head({ columns, lefts, terms, key_names, widths, has_choice, onO
         const by_key = !terms.length && name === key_names[0];
         return html`<th key=${name} scope="col" aria-colindex=${at + 1} class=${`${isNumber(column) ? "number" : ""} ${lefts[at] === undefined ? "" : "frozen"}`} style=${{ left: lefts[at] === undefined ? undefined : `${lefts[at]}px` }}
           aria-sort=${place === 0 || by_key ? (term?.is_descending ? "descending" : "ascending") : undefined}>
-          <button type="button" title=${`${name}: ${type}. Shift sorts by several.`} onClick=${({ shiftKey }) => onOrder(orderText(sorted(terms, column, shiftKey)))}>
+          <button type="button" title=${`${name}: ${type}. Shift sorts by several.`} onPointerDown=${(pressed) => startMove(pressed, { names, fixed: key_names.length, at, onMove })} onClick=${({ shiftKey }) => onOrder(orderText(sorted(terms, column, shiftKey)))}>
             ${name}<i aria-hidden="true">${term ? (term.is_descending ? "↓" : "↑") : by_key ? "↑" : ""}${terms.length > 1 && term ? place + 1 : ""}</i>
           </button>
           <span class="edge" role="separator" tabindex="0" aria-orientation="vertical" aria-label=${`Width of ${name}`} aria-valuenow=${widths.of(name)} aria-valuemin="48" aria-valuemax="1200"

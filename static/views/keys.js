@@ -10,6 +10,7 @@ const READ = [
   ["Home, End", "First and last column"],
   ["Ctrl + Home, Ctrl + End", "First and last row"],
   ["Enter", "Open the row as a sheet"],
+  ["Alt + Enter", "Go to the row that the value names"],
   ["Ctrl + C", "Copy the value"],
   ["Alt + S, Alt + Shift + S", "Sort by this column, by this one as well"],
   ["Escape", "Close the sheet; choose no row"],

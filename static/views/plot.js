@@ -25,7 +25,7 @@ function colour(name) {
   return getComputedStyle(probe).accentColor;
 }
 
-function options(width, series, format) {
+function options(width, series, format, reach) {
   const axis = { stroke: () => colour("--muted"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
   return {
     width,
@@ -34,7 +34,8 @@ function options(width, series, format) {
     cursor: { y: false, points: { size: 6 } },
     padding: [8, 8, 0, 0],
     scales: {
-      x: { range: (_, from, to) => [Math.min(from, to - SPAN_MIN_S), to] },
+      // Not what uPlot makes of one reading, which is a day.
+      x: { range: reach },
       // From zero, and never flat: a rate of nothing is a line on the ground.
       y: { range: (_, _from, to) => [0, to > 0 ? to * 1.1 : 1] },
     },
@@ -46,24 +47,30 @@ function options(width, series, format) {
   };
 }
 
-/** @param {{title: string, series: [string, string, string][], format: (value: number) => string, history: object, tick: object}} props */
-export const Plot = live(({ title, series, format, history, tick }) => {
+/** @param {{title: string, what: string, series: [string, string, string][], format: (value: number) => string, history: import("../metrics.js").History, tick: object, span: object}} props */
+export const Plot = live(({ title, what, series, format, history, tick, span }) => {
   const place = useRef(null);
   useEffect(() => {
     let plot = null;
     let stop = () => {};
     let is_over = false;
-    const data = () => [history.series.at, ...series.map(([name]) => history.series[name] ?? [])];
+    const reach = () => {
+      const [at] = history.last(span.peek(), []);
+      return [Math.min(at[0], at.at(-1) - Math.min(SPAN_MIN_S, span.peek())), at.at(-1)];
+    };
+    const data = () => history.last(span.peek(), series.map(([name]) => name));
     uPlot().then(
       (Plot) => {
         if (is_over) return;
-        plot = new Plot(options(place.current.clientWidth, series, format), data(), place.current);
-        const observer = new ResizeObserver(() => plot.setSize({ width: place.current.clientWidth, height: HEIGHT_PX }));
+        plot = new Plot(options(place.current.clientWidth, series, format, reach), data(), place.current);
+        // It tells once more of a place that has just been left.
+        const observer = new ResizeObserver(() => place.current && plot.setSize({ width: place.current.clientWidth, height: HEIGHT_PX }));
         observer.observe(place.current);
-        const unsubscribe = tick.subscribe(() => plot.setData(data()));
+        const draw = () => plot.setData(data());
+        const stops = [tick.subscribe(draw), span.subscribe(draw)];
         stop = () => {
           observer.disconnect();
-          unsubscribe();
+          stops.forEach((one) => one());
           plot.destroy();
         };
       },
@@ -80,6 +87,7 @@ export const Plot = live(({ title, series, format, history, tick }) => {
   return html`
     <section class="plot">
       <h2>${title}</h2>
+      <p class="plot-what">${what}</p>
       <p class="legend">
         ${now.map(({ label, value, name_of_colour }) => html`<span><i style=${{ background: `var(${name_of_colour})` }}></i>${label} <b>${value === null ? "none" : format(value)}</b></span>`)}
       </p>

@@ -4,11 +4,13 @@ import { shortName } from "../address.js";
 import { FollowedRow } from "../followed.js";
 import { editText, insertText, kindOf, shownText, textOf, valueOf } from "../values.js";
 import { zone } from "../zone.js";
+import { leadsOf } from "../links.js";
 import { ChangeList } from "./changes.js";
 import { Tree, Value } from "./cells.js";
 import { Input } from "./editors.js";
 import { useSignal } from "./hooks.js";
 import { clock, html, live } from "./html.js";
+import { Pointers } from "./pointers.js";
 import { say } from "./toast.js";
 import { removeChosen } from "./writing.js";
 
@@ -32,9 +34,10 @@ export function keyOfText(text, { key }) {
   }
 }
 
-/** @param {{client: object, shown: import("../shown.js").ShownTable, text: string, onClose: () => void, onDuplicate: (row: object) => void}} props */
-export const Sheet = live(({ client, shown, text, onClose, onDuplicate }) => {
-  const { table, edits } = shown;
+/** @param {{client: object, shown: import("../shown.js").ShownTable, table: object, tables: object[], text: string, onClose: () => void, onDuplicate: (row: object) => void}} props */
+export const Sheet = live(({ client, shown, table, tables, text, onClose, onDuplicate }) => {
+  const { edits } = shown;
+  const leads = leadsOf(table, tables);
   const followed = useSignal(null);
   const heading = useRef(null);
   useEffect(() => {
@@ -66,14 +69,15 @@ export const Sheet = live(({ client, shown, text, onClose, onDuplicate }) => {
         ${is_gone && html`<p class="banner" role="alert"><span>This row has been deleted. What is here is what it was.</span></p>`}
         ${row === undefined && named && html`<p class="nothing" aria-busy="true">Loading the row</p>`}
         ${(row === null || !named) && html`<p class="nothing"><strong>There is no such row.</strong> It may have been deleted, or you may not read it.</p>`}
-        ${row && html`<dl class="values">${table.columns.map((column) => html`<${Field} key=${column.name} shown=${shown} entry=${entry} column=${column} may_edit=${shown.mayEdit(column) && !is_gone} />`)}</dl>`}
+        ${row && html`<dl class="values">${table.columns.map((column) => html`<${Field} key=${column.name} shown=${shown} entry=${entry} column=${column} lead=${leads.get(column.name)?.(row)} may_edit=${shown.mayEdit(column) && !is_gone} />`)}</dl>`}
+        ${row && html`<${Pointers} table=${table} row=${row} tables=${tables} />`}
         ${row && html`<${History} followed=${followed.value} columns=${table.columns} />`}
       </div>
     </section>
   `;
 });
 
-const Field = live(({ shown, entry, column, may_edit }) => {
+const Field = live(({ shown, entry, column, lead, may_edit }) => {
   const { name } = column;
   const draft = useSignal(null);
   const wrong = useSignal(null);
@@ -115,7 +119,7 @@ const Field = live(({ shown, entry, column, may_edit }) => {
               <button type="button" class="quiet small" onClick=${() => (draft.value = wrong.value = null)}>Cancel</button>
             </p>
           </div>`
-        : html`<div class="value"><${Whole} value=${value} column=${column} /></div>
+        : html`<div class="value"><${Whole} value=${value} column=${column} />${lead && html` <a class="value-lead" href=${lead.href}>${lead.label}</a>`}</div>
             <span class="value-buttons">
               <button type="button" class="quiet small" aria-label=${`Copy ${name}`} onClick=${() => copy(shownText(value, column, zone.peek()) ?? "", name)}>Copy</button>
               ${may_edit && html`<button type="button" class="quiet small" aria-label=${`Change ${name}`} onClick=${begin}>Change</button>`}

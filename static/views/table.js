@@ -2,15 +2,16 @@
 import { useEffect, useRef } from "preact/hooks";
 import { shortName, tableOf, titleOf } from "../address.js";
 import { keep, kept } from "../kept.js";
+import { leadsOf } from "../links.js";
 import { orderText, readOrder } from "../order.js";
 import { filterOf, searched } from "../query.js";
 import { ShownTable } from "../shown.js";
 import { isNumber } from "../values.js";
 import { has_zones, is_utc, toggleZone, zone } from "../zone.js";
 import { Changes } from "./changes.js";
-import { Columns, shownColumns } from "./columns.js";
+import { Columns, columnsText, shownColumns } from "./columns.js";
 import { AddCondition, Chips } from "./conditions.js";
-import { Filter } from "./filter.js";
+import { FilterBox } from "./filterbox.js";
 import { Grid } from "./grid.js";
 import { useSignal } from "./hooks.js";
 import { amount, clock, counted, html, lazy, live, style } from "./html.js";
@@ -39,7 +40,7 @@ export default live(({ client, catalog, session, route, shown, go }) => {
   const table = tables && tableOf(tables, route.name);
   if (!tables) return html`<p class="nothing" role="status">${failure ? `${failure} Trying again.` : "Loading the table"}</p>`;
   if (!table) return html`<${Gone} name=${route.name} session=${session.value} />`;
-  return html`<${View} key=${JSON.stringify([table.table, table.key, table.columns, table.may])} client=${client} table=${table} route=${route} place=${shown} go=${go} />`;
+  return html`<${View} key=${JSON.stringify([table.table, table.key, table.columns, table.may])} client=${client} table=${table} tables=${tables} route=${route} place=${shown} go=${go} />`;
 });
 
 /** What may be typed here, with a column that is there. */
@@ -60,7 +61,7 @@ function Gone({ name, session }) {
   </div>`;
 }
 
-const View = live(({ client, table, route, place, go }) => {
+const View = live(({ client, table, tables, route, place, go }) => {
   const typed = route.filter;
   const filter = filterOf(typed, table.columns);
   const view = useSignal(null);
@@ -88,6 +89,7 @@ const View = live(({ client, table, route, place, go }) => {
   const { pages, edits } = current;
   const columns = shownColumns(table, route.columns);
   const terms = readOrder(route.order, table);
+  const leads = leadsOf(table, tables);
   const close = () => {
     asked.value = null;
     to({ row: "" }, false);
@@ -101,7 +103,7 @@ const View = live(({ client, table, route, place, go }) => {
     <section class="table-view" ref=${root} aria-label=${table.table}>
       <div class="toolbar">
         <h1><a href="#/" aria-label="All tables">Tables</a> <span aria-hidden="true">/</span> ${titleOf(table.table)}</h1>
-        <${Filter} table=${pages} value=${typed} onApply=${(text) => to({ filter: text })} label="Filter rows: words, or conditions like total>5" placeholder=${hintOf(table.columns)} />
+        <${FilterBox} table=${pages} columns=${table.columns} value=${typed} onApply=${(text) => to({ filter: text })} label="Filter rows: words, or conditions like total>5" placeholder=${hintOf(table.columns)} />
         <div class="tools">
           <${AddCondition} typed=${typed} columns=${table.columns} entries=${pages.rows} onFilter=${(text) => to({ filter: text })} />
           <${Columns} table=${table} columns=${columns} onColumns=${(text) => to({ columns: text })} />
@@ -119,8 +121,8 @@ const View = live(({ client, table, route, place, go }) => {
         ${["rows", "changes"].map((one) => html`<label class="segment"><input type="radio" name="pane" checked=${pane.value === one} onChange=${() => (pane.value = one)} /><span>${one === "rows" ? "Rows" : "Changes"}</span></label>`)}
       </fieldset>
       <div class="panes" data-pane=${pane.value} data-side=${Boolean(route.row || has_changes.value)}>
-        <${Grid} shown=${current} columns=${columns} route=${route} terms=${terms} typed=${typed} onOrder=${(order) => to({ order })} onOpen=${open} onClear=${() => to({ filter: "" })} onPasteRows=${(text) => (asked.value = { paste: text })} />
-        ${route.row && route.row !== "new" && html`<${Sheet} key=${route.row} client=${client} shown=${current} text=${route.row} onClose=${close} onDuplicate=${(row) => ((asked.value = { like: row }), to({ row: "new" }, true))} />`}
+        <${Grid} shown=${current} columns=${columns} leads=${leads} route=${route} terms=${terms} typed=${typed} onOrder=${(order) => to({ order })} onMove=${(names) => to({ columns: columnsText(table, names) })} onOpen=${open} onClear=${() => to({ filter: "" })} onPasteRows=${(text) => (asked.value = { paste: text })} />
+        ${route.row && route.row !== "new" && html`<${Sheet} key=${route.row} client=${client} shown=${current} table=${table} tables=${tables} text=${route.row} onClose=${close} onDuplicate=${(row) => ((asked.value = { like: row }), to({ row: "new" }, true))} />`}
         ${route.row === "new" && current.may("insert") && html`<${NewRow} shown=${current} like=${sheet === true ? null : sheet} onClose=${close} onMade=${close} />`}
         ${!route.row && (has_changes.value || pane.value === "changes") && html`<${Changes} shown=${current} onClose=${toggleChanges} />`}
       </div>

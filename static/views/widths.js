@@ -8,9 +8,10 @@ const MIN_PX = 64;
 const MAX_PX = 360;
 export const HAND_MIN_PX = 48;
 const HAND_MAX_PX = 1_200;
-/** Of the padding; of a chip around a word; of the arrow in a head. */
+/** Of the padding; of a chip around a word; of the arrow that leads to another row; of that in a head. */
 const PAD_PX = 26;
 const CHIP_PX = 18;
+const LEAD_PX = 16;
 const HEAD_PX = 46;
 const MEASURED_ROWS = 60;
 
@@ -35,14 +36,14 @@ export class Widths {
   }
 
   /** Measures the columns by the rows that came first; later ones do not move what is being read. */
-  measure(columns, entries) {
+  measure(columns, entries, leads) {
     const is_new = columns.some(({ name }) => !this.#content.has(name));
     if (!is_new && (this.#is_measured || !entries.length)) return;
     this.#is_measured = entries.length > 0;
     for (const column of columns) {
       const { name, labels, type } = column;
       const texts = entries.slice(0, MEASURED_ROWS).map(({ row }) => shownText(row[name], column, zone.peek()) ?? "null");
-      const longest = Math.max(0, ...texts.map((text) => textPx(text.slice(0, 60)))) + PAD_PX + (labels || type === "boolean" ? CHIP_PX : 0);
+      const longest = Math.max(0, ...texts.map((text) => textPx(text.slice(0, 60)))) + PAD_PX + (labels || type === "boolean" ? CHIP_PX : 0) + (leads.has(name) ? LEAD_PX : 0);
       this.#content.set(name, Math.round(Math.min(MAX_PX, Math.max(MIN_PX, longest, textPx(name) + HEAD_PX))));
     }
   }

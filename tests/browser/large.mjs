@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { chromium } from "playwright-core";
 import { Psql } from "./cutting.mjs";
 import { CHROMIUM, CHROMIUM_ARGS, missing, Server, until, Watched, WIDE } from "./support.mjs";
@@ -125,21 +126,32 @@ function suite() {
     const { page } = watched;
     await page.locator(".grid tbody tr").first().waitFor();
     await longest(page);
-    const end = Date.now() + CHANGING_S * 1_000;
+    // How fast a disk is that others use as well is not what this looks at.
+    await psql.run("set synchronous_commit = off");
+    const began = Date.now();
     let written = 0;
-    let slowest_ms = 0;
-    for (let round = 0; Date.now() < end; round += 1) {
-      const began = Date.now();
-      // A tenth of a second: updates that move rows, inserts, deletes.
+    let is_over = false;
+    // The database does not wait for the page: each round is a tenth of a second, with updates that move rows, inserts and deletes.
+    const write = async (round) => {
       await psql.run(`update busy set n = (random() * 1000)::int, at = clock_timestamp() where id in (select 1 + (random() * 4999)::int from generate_series(1, ${RATE / 10 - 20}));
         insert into busy select ${5_001 + round * 10} + i, (random() * 1000)::int from generate_series(0, 9) i; delete from busy where id in (select ${5_001 + (round - 20) * 10} + i from generate_series(0, 9) i)`);
       written += RATE / 10;
+    };
+    const writing = (async () => {
+      for (let round = 0; Date.now() < began + CHANGING_S * 1_000; round += 1) {
+        await write(round);
+        await delay(Math.max(0, began + (round + 1) * 100 - Date.now()));
+      }
+    })().finally(() => (is_over = true));
+    const frames_ms = [];
+    while (!is_over) {
       const asked = Date.now();
       await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(resolve)));
-      slowest_ms = Math.max(slowest_ms, Date.now() - asked);
-      const left_ms = 100 - (Date.now() - began);
-      if (left_ms > 0) await new Promise((resolve) => setTimeout(resolve, left_ms));
+      frames_ms.push(Date.now() - asked);
+      await delay(100);
     }
+    await writing;
+    frames_ms.sort((a, b) => a - b);
     const task_ms = await longest(page);
     await until("the rows are those of a select", async () => {
       const expected = (await psql.rows("select id, n from busy order by n desc, id limit 20")).map((line) => Object.values(JSON.parse(line)).join());
@@ -148,7 +160,7 @@ function suite() {
     });
     const [{ n }] = (await psql.rows("select count(*) as n from busy")).map((line) => JSON.parse(line));
     await until("the count", async () => (await page.locator(".table-meta").textContent()).startsWith(n.toLocaleString("en")));
-    console.log(`${written} changes in ${CHANGING_S} s: slowest frame ${slowest_ms} ms, longest task ${Math.round(task_ms)} ms`);
+    console.log(`${written} changes in ${CHANGING_S} s: a frame after ${frames_ms[frames_ms.length >> 1]} ms (median), ${frames_ms.at(-1)} ms (longest), longest task ${Math.round(task_ms)} ms`);
     assert.ok(written > (RATE * CHANGING_S) / 2, `${written} changes`);
     assert.ok(task_ms <= 2 * TASK_MAX_MS, `${task_ms} ms`);
     assert.deepEqual(watched.faults(), []);

@@ -138,7 +138,7 @@ function suite() {
     await page.getByRole("columnheader", { name: "paid" }).waitFor({ state: "detached" });
     assert.ok(await page.getByRole("checkbox", { name: /^id/ }).isDisabled());
     await page.keyboard.press("Escape");
-    const filter = page.getByRole("searchbox");
+    const filter = page.getByRole("combobox", { name: /^Filter rows/ });
     await filter.fill("total=gt.100");
     await filter.press("Enter");
     await until("only those that pass", async () => (await column(0)).length === 2);
@@ -161,7 +161,7 @@ function suite() {
     await psql.run("insert into loose values ('second')");
     await watched.page.getByRole("gridcell", { name: "second" }).waitFor();
     await watched.page.locator('.changes [data-op="insert"]', { hasText: "second" }).waitFor();
-    const filter = watched.page.getByRole("searchbox");
+    const filter = watched.page.getByRole("combobox", { name: /^Filter rows/ });
     await filter.fill("#1");
     await filter.press("Enter");
     await watched.page.getByText("No row passes this filter.").waitFor();
@@ -206,6 +206,30 @@ function suite() {
       return /inserts [1-9]/.test(await plot.locator(".legend").textContent());
     });
     await page.locator(".busiest").getByRole("link", { name: "items" }).waitFor();
+    // What clients follow, and what is sent to them.
+    const follower = await open("#/board");
+    await follower.state("live");
+    const topics = page.getByRole("region", { name: "Heaviest topics" });
+    await until("what is sent to the board", async () => {
+      await call(server, "POST", "/api/items", { name: "Counted" });
+      return /items.*all.*[1-9].*[1-9][\d.]* (B|KiB)/.test(await topics.textContent());
+    });
+    await close(follower);
+    const reached = [...(await (await fetch(`${server.url}/metrics`)).text()).matchAll(/^plank_limits_total\{.*\} [1-9]/gm)].length;
+    assert.equal(await page.getByRole("region", { name: "Limits that were reached" }).locator("tbody tr").count(), reached);
+    assert.equal(await page.getByText("None since the server started.").count(), reached ? 0 : 1);
+    for (const span of ["1 min", "30 min"]) {
+      await page.getByRole("radio", { name: span }).check();
+      assert.ok(await page.getByRole("radio", { name: span }).isChecked());
+    }
+    // What was read is there after a look at something else.
+    const readings = await plot.locator(".legend").textContent();
+    assert.match(readings, /inserts/);
+    await page.getByRole("link", { name: "Tables", exact: true }).click();
+    await page.getByRole("heading", { name: "Tables" }).waitFor();
+    await page.getByRole("link", { name: "Activity" }).click();
+    await page.locator(".plot canvas").first().waitFor();
+    await look(watched, "activity-topics-1440-light", SHOTS);
     await page.route("**/metrics", (route) => route.fulfill({ status: 403, contentType: "text/html", body: "<html>Forbidden</html>" }));
     watched.allow(/status of 403/);
     await page.getByText("are not shown here (403)").waitFor();
@@ -246,8 +270,9 @@ function suite() {
     await page.getByLabel("Token").fill(" Bearer good.token\n");
     await page.getByRole("button", { name: "Log in" }).click();
     await watched.state("live");
-    await page.getByText("ann", { exact: true }).waitFor();
+    await page.locator(".who summary", { hasText: "ann" }).waitFor();
     assert.deepEqual(tokens, ["Bearer bad.token", "Bearer good.token"]);
+    await page.locator(".who summary").click();
     await page.getByRole("button", { name: "Log out" }).click();
     await page.getByText("You are logged out.").waitFor();
     await page.getByLabel("Token").fill("good.token");

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod abuse;
+mod activity;
 mod altered;
 mod architecture;
 mod asyncapi;
@@ -52,6 +53,7 @@ mod pooler;
 mod private;
 mod protocol;
 mod reconnect;
+mod references;
 mod refused;
 mod replay;
 mod replica;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::dev::RecipientRequest;
 
@@ -302,7 +302,9 @@ impl Hub {
     /// Sends frames to the shards that have subscribers of them.
     pub(super) fn push(&self, frames: Vec<TopicFrame>, cursor: Option<&Reached>, sent: &mut Sent) {
         let mut by_shard: HashMap<ShardId, Vec<TopicFrame>> = HashMap::new();
+        let now = Instant::now();
         for frame in frames {
+            self.topics.count(&frame, now);
             for shard in self.topics.shards(frame.topic) {
                 by_shard.entry(shard).or_default().push(frame.clone());
             }

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
@@ -28,6 +28,7 @@ mod derivation;
 mod derived;
 mod follow;
 mod index;
+mod load;
 mod receipts;
 mod recent;
 mod resume;
@@ -361,6 +362,14 @@ impl Handler<ListTables> for Hub {
             }
         };
         MessageResult(self.cursor.is_some().then(listed))
+    }
+}
+
+impl Handler<FindHeaviest> for Hub {
+    type Result = MessageResult<FindHeaviest>;
+
+    fn handle(&mut self, _: FindHeaviest, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.topics.heaviest(Instant::now()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::feed::catalog::Oid;
 use crate::feed::filter::Filter;
@@ -11,6 +12,7 @@ use crate::wire::message::ResetReason;
 
 use super::budget::{Budget, Cost, Exceeded};
 use super::index::Index;
+use super::load::Load;
 use crate::actor::message::{ShardId, TopicRequest};
 
 /// What several subscriptions share.
@@ -22,6 +24,8 @@ struct Topic {
     shards: HashMap<ShardId, usize>,
     /// How often the stream has broken, and why it did last.
     breaks: (u64, ResetReason),
+    /// How heavy it is.
+    load: Load,
     /// A column that its filter needs is gone, or has a type that the filter does not fit. It gets nothing any more.
     is_void: bool,
 }
@@ -121,6 +125,7 @@ impl Topics {
                 subject,
                 shards: HashMap::new(),
                 breaks: (0, ResetReason::Schema),
+                load: Load::new(Instant::now()),
                 is_void: false,
             }
         });
@@ -228,6 +233,23 @@ impl Topics {
             .get(&id)
             .into_iter()
             .flat_map(|t| t.shards.keys().copied())
+    }
+
+    /// How heavy a topic is, and how many subscriptions it has.
+    pub fn load(&self, id: TopicId) -> Option<(&Load, usize)> {
+        let topic = self.topics.get(&id)?;
+        Some((&topic.load, topic.shards.values().sum()))
+    }
+
+    /// The same of all topics.
+    pub fn loads(&self) -> impl Iterator<Item = (TopicId, &Load)> {
+        self.topics.iter().map(|(id, topic)| (*id, &topic.load))
+    }
+
+    /// Whose policies a topic goes by; none where everybody sees everything.
+    pub fn role(&self, id: TopicId) -> Option<Arc<str>> {
+        let grant = self.topics.get(&id)?.subject.grant.as_ref();
+        grant.map(|grant| grant.role.clone())
     }
 
     /// The tables that have topics.

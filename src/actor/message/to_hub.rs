@@ -247,6 +247,41 @@ pub struct Listed {
     pub tables: Vec<Arc<Table>>,
 }
 
+/// Asks which topics send the most, for operators.
+#[derive(Message)]
+#[rtype(result = "Heaviest")]
+pub struct FindHeaviest;
+
+/// The heaviest topics, the heaviest first.
+#[derive(Debug)]
+pub struct Heaviest {
+    /// How many topics there are.
+    pub total: usize,
+    /// At most [`crate::limits::ACTIVITY_TOPICS_MAX`].
+    pub topics: Vec<TopicLoad>,
+}
+
+/// What a topic is, and what it has sent.
+#[derive(Debug)]
+pub struct TopicLoad {
+    /// Which.
+    pub topic: TopicId,
+    /// As PostgreSQL quotes it.
+    pub table: String,
+    /// `rows`, `window`, `counts`
+    pub kind: &'static str,
+    /// What the clients asked for, cut to [`crate::limits::ACTIVITY_FILTER_CHARS_MAX`].
+    pub filter: Option<String>,
+    /// Whose policies it goes by.
+    pub role: Option<Arc<str>>,
+    /// How many share it.
+    pub subscriptions: usize,
+    /// Changes since it began.
+    pub changes: u64,
+    /// Bytes of its messages, each times the subscriptions that it went to, before compression.
+    pub bytes: u64,
+}
+
 /// A table, and where the hub stands.
 #[derive(Debug)]
 pub struct Found {

@@ -100,6 +100,21 @@ pub struct Table {
     writable: bool,
     /// In which ways: `insert`, `update`, `delete`.
     may: Vec<&'static str>,
+    /// Its foreign keys, as far as the client may see both ends.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    references: Vec<Reference>,
+}
+
+/// A foreign key.
+#[derive(Serialize, ToSchema)]
+pub struct Reference {
+    /// Its columns.
+    columns: Vec<&'static str>,
+    /// The table that it names, as PostgreSQL quotes it; watched as well.
+    table: &'static str,
+    /// The columns that they name, in the same order.
+    to: Vec<&'static str>,
 }
 
 /// A column of a watched table.
@@ -285,6 +300,7 @@ impl Tables {
             old_rows: true,
             writable: true,
             may: vec!["insert", "update", "delete"],
+            references: vec![],
         };
         let tables = vec![table];
         Self { tables }

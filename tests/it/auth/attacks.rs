@@ -276,6 +276,7 @@ async fn nothing_is_open_without_a_token() {
     }
     for path in [
         "/livez",
+        "/api/login",
         "/readyz",
         "/openapi.json",
         "/asyncapi.json",

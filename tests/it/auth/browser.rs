@@ -1,5 +1,6 @@
 //! What a browser can and can't do: cookies, tickets, subprotocols, and pages of other origins.
 
+use plank::config::LoginUrl;
 use serde_json::json;
 
 use super::{Secure, now_s, token, viewer};
@@ -67,6 +68,31 @@ async fn a_cookie_is_for_the_browser_alone() {
         gone.starts_with("plank_session=;") && gone.contains("Max-Age=0"),
         "{gone}"
     );
+}
+
+#[actix_rt::test]
+async fn a_page_that_has_nobody_logged_in_learns_where_people_log_in() {
+    let with_page = Secure::start_with(|config| {
+        let auth = config.auth.as_mut().unwrap();
+        auth.login_url = Some(LoginUrl::parse("https://id.example/in?app=plank").unwrap());
+    });
+    let with_page = with_page.await;
+    let (without, open) = (Secure::start().await, TestApp::start().await);
+    let url = "https://id.example/in?app=plank";
+    for (app, expected) in [
+        (
+            &with_page.app,
+            json!({"auth": true, "login_url": url, "plank_token": true}),
+        ),
+        (&without.app, json!({"auth": true, "plank_token": true})),
+        (&open, json!({"auth": false})),
+    ] {
+        assert_eq!(
+            app.request("GET", "/api/login", None).await,
+            (200, expected)
+        );
+        assert_eq!(app.request("POST", "/api/login", None).await.0, 405);
+    }
 }
 
 #[actix_rt::test]

@@ -73,6 +73,7 @@ pub fn settings(dir: &TempDir) -> Auth {
         issuer: None,
         metrics_role: "metrics".into(),
         metrics_on_loopback: true,
+        login_url: None,
     }
 }
 

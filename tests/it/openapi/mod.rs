@@ -186,6 +186,7 @@ async fn check_sessions(document: &mut Document) {
         ("POST", "/api/ticket"),
         ("GET", "/api/tables"),
         ("GET", "/metrics"),
+        ("GET", "/api/activity"),
     ] {
         let request = app.http.request(method.parse().unwrap(), app.url(path));
         let twice = request.header("authorization", "Bearer a");

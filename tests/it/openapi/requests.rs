@@ -149,6 +149,8 @@ fn pages() -> Vec<Request> {
         get("/livez"),
         get("/readyz"),
         get("/metrics"),
+        get("/api/activity"),
+        get("/api/login"),
         get("/openapi.json"),
         get("/openapi.json").with("if-none-match", TAG),
         get("/openapi.json?token=x"),
