@@ -220,6 +220,7 @@ impl Actor for Hub {
             hub.health.tick(Part::Hub);
             hub.advance();
             hub.answer_receipts();
+            hub.refuse_overdue();
         });
     }
 }
@@ -291,6 +292,7 @@ impl Handler<Lost> for Hub {
 
     fn handle(&mut self, _: Lost, _: &mut Self::Context) {
         self.live = false;
+        self.derived.forgive();
         self.release_recent();
     }
 }
