@@ -83,3 +83,40 @@ impl Draft {
         messages
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::{Subject, Table};
+
+    /// Rows with one column, of so many bytes each.
+    fn rows(count: usize, bytes: usize) -> Rows {
+        let entry = |id: usize| {
+            let (key, text) = (format!("{{\"id\":{id}}}"), "x".repeat(bytes));
+            Arc::new(Entry::of_paper(&key, &text))
+        };
+        (0..count).map(entry).collect()
+    }
+
+    #[test]
+    fn hub_writes_only_what_is_a_matter_of_a_moment() {
+        let table = Arc::new(Table::of_paper(1, "public", "t"));
+        let subject = Subject::new(1, None, None, None, false);
+        let view = View::new(table, &subject);
+        let at = crate::actor::message::BatchPosition::of_paper().end;
+        let half = DERIVED_INLINE_ROWS_MAX / 2;
+        for (old, new, is_short) in [
+            ((0, 0), (1, 10), true),
+            ((50, 100), (50, 100), true),
+            ((half, 10), (half, 10), true),
+            ((half, 10), (half + 1, 10), false),
+            ((0, 0), (DERIVED_INLINE_ROWS_MAX + 1, 10), false),
+            ((1, 10), (1, DERIVED_INLINE_BYTES_MAX), false),
+            ((10, DERIVED_INLINE_BYTES_MAX / 10), (0, 0), false),
+        ] {
+            let (before, after) = (rows(old.0, old.1), rows(new.0, new.1));
+            let draft = Draft::new(TopicId(1), &view, &at, &before, &after);
+            assert_eq!(draft.is_short(), is_short, "{old:?} to {new:?}");
+        }
+    }
+}
