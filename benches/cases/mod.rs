@@ -13,6 +13,7 @@ mod fanout;
 mod filters;
 mod history;
 mod latency;
+mod live_query;
 mod memory;
 mod open_transaction;
 mod paced;
@@ -90,6 +91,11 @@ pub const CASES: &[Case] = &[
         name: "windows",
         about: "a change that a thousand live windows are asked about",
         run: |effort| Box::pin(windows::run(effort)),
+    },
+    Case {
+        name: "live-query",
+        about: "a change through a live query of a join, and its writers",
+        run: |effort| Box::pin(live_query::run(effort)),
     },
     Case {
         name: "principals",

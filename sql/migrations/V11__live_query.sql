@@ -1,5 +1,6 @@
 -- LIVE QUERIES: the result of a query, kept in a table plank_query.<name> that is watched like any other. This file reads the
--- query: what it says, what it reads, and whether it can be followed. V12 keeps the results up to date.
+-- query: what it says, what it reads, and whether it can be followed. V12 makes the result, V13 ends the query, V14 keeps the result up
+-- to date.
 --
 -- The query is kept as PostgreSQL writes it, with all names qualified: what a name means is settled when plank.watch_query is called,
 -- in the caller's search path, and no object that is made later can change it. It runs with the rights of plank_reader.

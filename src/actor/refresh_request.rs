@@ -5,10 +5,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
 
 use crate::feed::catalog::Oid;
 use crate::feed::{Cursor, LogOp, LogRow, Snapshot};
-use crate::limits::{LIVE_QUERY_XIDS_MAX, RECEIPTS_MAX};
+use crate::limits::{LIVE_QUERY_XIDS_MAX, RECEIPT_WAIT_MAX, RECEIPTS_MAX};
+use crate::metrics::Metrics;
 
 /// The transactions that have changed a table. Their number is bounded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +60,11 @@ pub struct Touched {
 }
 
 impl Touched {
+    /// Whether a table is watched now, or is not any more.
+    pub fn is_of_catalog(&self) -> bool {
+        self.is_of_catalog
+    }
+
     /// Notes a row of the log.
     pub fn take(&mut self, row: &LogRow) {
         self.is_of_catalog |= matches!(row.op, LogOp::Watch | LogOp::Unwatch);
@@ -100,8 +107,12 @@ struct Inner {
     bases: HashSet<Oid>,
     /// The names of all queries.
     names: HashSet<String>,
-    /// Whether they are known: nothing has come that may have changed them.
-    is_known: bool,
+    /// Rises when there may be other queries.
+    catalog: u64,
+    /// For which of these states the names are known.
+    known: Option<u64>,
+    /// Clients that wait.
+    waiting: usize,
     /// Where the listener stands.
     seen: Option<Snapshot>,
 }
@@ -119,6 +130,11 @@ impl RefreshRequest {
     }
 
     // by the listener
+
+    /// There may be other queries, which clients learn of in a moment.
+    pub fn may_have_other_queries(&self) {
+        self.inner().catalog += 1;
+    }
 
     /// A batch has been read, up to this place.
     pub fn has_read(&self, touched: Touched, next: &Snapshot) {
@@ -138,9 +154,12 @@ impl RefreshRequest {
         }
     }
 
-    /// Changes may have been missed.
+    /// Changes may have been missed, and queries that were made or taken away.
     pub fn has_gap(&self) {
-        self.inner().news.has_gap = true;
+        let mut inner = self.inner();
+        inner.catalog += 1;
+        (inner.news.has_gap, inner.news.is_of_catalog) = (true, true);
+        drop(inner);
         self.notify.notify_one();
     }
 
@@ -149,29 +168,32 @@ impl RefreshRequest {
     /// Whether there is a live query of this name, or may be one that is not known yet.
     pub fn may_be_query(&self, name: &str) -> bool {
         let inner = self.inner();
-        inner.names.contains(name) || inner.news.is_of_catalog || !inner.is_known
+        inner.names.contains(name) || inner.known != Some(inner.catalog)
     }
 
-    /// Asks for the result of a query as of now.
+    /// Asks for the result of a query as of now. Answered within [`RECEIPT_WAIT_MAX`].
     ///
     /// # Errors
     /// See [`Unseen`].
-    pub async fn fresh(&self, name: &str) -> Fresh {
+    pub async fn fresh(&self, name: &str, metrics: &Metrics) -> Fresh {
+        let Some(_place) = Place::take(self) else {
+            metrics.limit("receipts");
+            let why = "too many clients wait for a receipt; try again";
+            return Err(("busy", why.into()));
+        };
         let (answer, answered) = oneshot::channel();
-        {
-            let mut inner = self.inner();
-            if inner.news.asks.len() >= RECEIPTS_MAX {
-                return Err((
-                    "busy",
-                    "too many clients wait for a receipt; try again".into(),
-                ));
-            }
-            let name = name.to_owned();
-            inner.news.asks.push(Ask { name, answer });
-        }
+        let name = name.to_owned();
+        self.inner().news.asks.push(Ask { name, answer });
         self.notify.notify_one();
-        let lost = || Err(("busy", "the refresh was given up; try again".into()));
-        answered.await.unwrap_or_else(|_| lost())
+        match timeout(RECEIPT_WAIT_MAX, answered).await {
+            Ok(Ok(fresh)) => fresh,
+            Ok(Err(_)) => Err(("busy", "the refresh was given up; try again".into())),
+            Err(_) => {
+                metrics.limit("receipts");
+                let why = "the query was not refreshed in time; ask again";
+                Err(("busy", why.into()))
+            }
+        }
     }
 
     // by the refresher
@@ -183,9 +205,12 @@ impl RefreshRequest {
 
     /// Takes what is new.
     pub fn take(&self) -> News {
-        let mut inner = self.inner();
-        inner.is_known &= !inner.news.is_of_catalog;
-        std::mem::take(&mut inner.news)
+        std::mem::take(&mut self.inner().news)
+    }
+
+    /// A number for the queries that there are, as far as is known here: one looks which these are.
+    pub fn catalog(&self) -> u64 {
+        self.inner().catalog
     }
 
     /// Everything before this transaction has been told; none before the first read.
@@ -193,15 +218,38 @@ impl RefreshRequest {
         self.inner().seen.as_ref().map(Snapshot::xmin)
     }
 
-    /// These are the queries from now on. A change that was told before may be missing: look at the log.
-    pub fn follow(&self, names: HashSet<String>, bases: HashSet<Oid>) {
+    /// These are the queries from now on; `catalog` was the number when one began to look. A change that was told before may be missing:
+    /// look at the log.
+    pub fn follow(&self, names: HashSet<String>, bases: HashSet<Oid>, catalog: u64) {
         let mut inner = self.inner();
-        (inner.names, inner.bases, inner.is_known) = (names, bases, true);
+        (inner.names, inner.bases, inner.known) = (names, bases, Some(catalog));
+    }
+}
+
+/// One that waits.
+struct Place<'a>(&'a RefreshRequest);
+
+impl<'a> Place<'a> {
+    /// None if too many wait.
+    fn take(request: &'a RefreshRequest) -> Option<Self> {
+        let mut inner = request.inner();
+        let is_free = inner.waiting < RECEIPTS_MAX;
+        inner.waiting += usize::from(is_free);
+        // Made only if it is free: one that is dropped gives a place back.
+        is_free.then(|| Self(request))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.inner().waiting -= 1;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::metrics::LimitLabel;
+
     use super::*;
 
     #[test]
@@ -214,5 +262,49 @@ mod tests {
         assert_eq!((xids.list.len(), xids.is_cut), (LIVE_QUERY_XIDS_MAX, false));
         xids.add(5_000);
         assert_eq!((xids.list.len(), xids.is_cut), (LIVE_QUERY_XIDS_MAX, true));
+    }
+
+    #[actix_web::test]
+    async fn nobody_waits_longer_than_the_bound_for_a_query_that_is_not_refreshed() {
+        tokio::time::pause();
+        let (request, metrics) = (RefreshRequest::default(), Metrics::default());
+        let began = tokio::time::Instant::now();
+        // Nobody refreshes: the database is away.
+        let fresh = request.fresh("board", &metrics).await;
+        assert_eq!(fresh.unwrap_err().0, "busy");
+        assert_eq!(began.elapsed().as_secs(), RECEIPT_WAIT_MAX.as_secs());
+        assert_eq!(request.inner().waiting, 0, "its place is free");
+        let limit = "receipts";
+        let reached = metrics.limits.get_or_create(&LimitLabel { limit }).get();
+        assert_eq!(reached, 1);
+        assert!(request.take().asks[0].answer.is_closed());
+    }
+
+    #[test]
+    fn number_of_those_that_wait_is_bounded_and_who_gives_up_makes_room() {
+        let request = RefreshRequest::default();
+        let mut places: Vec<_> = (0..RECEIPTS_MAX).map(|_| Place::take(&request)).collect();
+        assert!(Place::take(&request).is_none());
+        places.pop();
+        assert!(Place::take(&request).is_some());
+    }
+
+    #[test]
+    fn name_may_be_a_query_until_a_look_that_began_later_does_not_find_it() {
+        let request = RefreshRequest::default();
+        assert!(request.may_be_query("board"), "nobody has looked");
+        let look = request.catalog();
+        request.follow(HashSet::new(), HashSet::new(), look);
+        assert!(!request.may_be_query("board"));
+        // It is made while one looks, and that look misses it.
+        let look = request.catalog();
+        request.may_have_other_queries();
+        request.follow(HashSet::new(), HashSet::new(), look);
+        assert!(request.may_be_query("board"));
+        let look = request.catalog();
+        request.follow(HashSet::from(["board".into()]), HashSet::new(), look);
+        assert!(request.may_be_query("board") && !request.may_be_query("other"));
+        request.has_gap();
+        assert!(request.may_be_query("other"), "what was made may be missed");
     }
 }

@@ -34,3 +34,13 @@ pub const DERIVED_READS_MAX: usize = 4;
 
 /// For all rows of a window, or of counts, to arrive. One that takes longer is tried again, later and later.
 pub const DERIVED_READ_MAX: Duration = Duration::from_secs(60);
+
+/// How long reads of a window, or of counts, may fail one after the other while the log is followed. Then those that wait for its rows
+/// are told, and those that follow it begin anew. A read that takes [`DERIVED_READ_MAX`] is enough.
+pub const DERIVED_FAILING_MAX: Duration = DERIVED_READ_MAX;
+
+/// Rows of two lists that the hub compares itself. More are compared on another thread.
+pub const DERIVED_INLINE_ROWS_MAX: usize = 1_000;
+
+/// The same in bytes.
+pub const DERIVED_INLINE_BYTES_MAX: usize = 512 * 1024;

@@ -1,4 +1,4 @@
-//! Live queries: which there are, and how one is refreshed. What that means stands in `sql/migrations/V12__refresh.sql`.
+//! Live queries: which there are, and how one is refreshed. What that means stands in `sql/migrations/V14__refresh.sql`.
 
 use std::time::Duration;
 

@@ -225,7 +225,7 @@ async fn migrate_says_what_it_did() {
             0,
             "applied V2__log\napplied V3__capture\napplied V4__watch\n\
              applied V5__doorbell\napplied V6__policy\napplied V7__canary\napplied V8__policy_filter\n\
-             applied V9__rest\napplied V10__rights\napplied V11__live_query\napplied V12__refresh\n"
+             applied V9__rest\napplied V10__rights\napplied V11__live_query\napplied V12__watch_query\napplied V13__end_query\napplied V14__refresh\n"
         )
     );
     let (status, out, _) = run(&["migrate", "--database-url", &url]).await;

@@ -115,11 +115,12 @@ impl ShardState {
     fn refresh(self: &Rc<Self>, key: SubscriptionKey, query: String) {
         let state = self.clone();
         actix_rt::spawn(async move {
-            match state.refresh_request.fresh(&query).await {
+            let fresh = state.refresh_request.fresh(&query, &state.metrics).await;
+            let found = state.find(key);
+            let derived =
+                found.and_then(|(conn, place)| conn.subscriptions().borrow()[place].derived());
+            match fresh {
                 Ok(Some(cursor)) => {
-                    let found = state.find(key);
-                    let derived = found
-                        .and_then(|(conn, place)| conn.subscriptions().borrow()[place].derived());
                     state.hub.do_send(AwaitReceipt {
                         shard: state.id,
                         key,
@@ -127,7 +128,11 @@ impl ShardState {
                         derived,
                     });
                 }
-                Ok(None) => state.answer_receipt(key),
+                // There is no such query: it is a table as any other.
+                Ok(None) => match derived {
+                    Some(topic) => state.await_now(key, topic),
+                    None => state.answer_receipt(key),
+                },
                 Err((code, why)) => state.tell_no_receipt(key, code, &why),
             }
         });

@@ -221,6 +221,7 @@ impl Actor for Hub {
             hub.health.tick(Part::Hub);
             hub.advance();
             hub.answer_receipts();
+            hub.refuse_overdue();
         });
     }
 }
@@ -292,6 +293,7 @@ impl Handler<Lost> for Hub {
 
     fn handle(&mut self, _: Lost, _: &mut Self::Context) {
         self.live = false;
+        self.derived.forgive();
         self.release_recent();
     }
 }

@@ -187,6 +187,7 @@ impl Follower {
             catalog,
             broken,
         };
+        self.refresh_request.may_have_other_queries();
         self.tell(live).await?;
         // Only now: had this failed, the next connection would have to know all of it.
         if broken.is_some() || self.place.cursor.is_none() {
@@ -224,6 +225,13 @@ impl Follower {
         Ok(())
     }
 
+    /// Before the hub knows of a table, and so a client: it may be a live query.
+    fn announce(&self, touched: &Touched) {
+        if touched.is_of_catalog() {
+            self.refresh_request.may_have_other_queries();
+        }
+    }
+
     /// Reads a batch and hands it to the hub.
     async fn read(
         &mut self,
@@ -255,6 +263,7 @@ impl Follower {
                 return Err(ConnectError::Away(why.into()));
             }
             if bytes >= CHUNK_BYTES {
+                self.announce(&touched);
                 let chunk = chunk(std::mem::take(&mut rows), &next, false, 0);
                 self.tell(chunk).await?;
                 // From here on a lost connection must not begin the batch anew.
@@ -272,6 +281,7 @@ impl Follower {
         let is_news = found.rows > 0 || self.place.interrupted.is_some() || *next != cursor;
         self.health.set_caught_up();
         if is_news || asked > self.answered {
+            self.announce(&touched);
             self.tell(chunk(rows, &next, true, asked)).await?;
             self.answered = asked;
             // The hub has it all, but the cursor may not pass it yet: see below.

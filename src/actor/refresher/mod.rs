@@ -20,9 +20,10 @@ use crate::limits::{
     LIVE_QUERY_AWAY, LIVE_QUERY_CONNECTIONS_KEPT, LIVE_QUERY_DEAR_REFRESHES_MAX,
     LIVE_QUERY_LOOK_INTERVAL, LIVE_QUERY_REFRESHES_MAX,
 };
-use crate::metrics::{Metrics, QueryLabel, RefreshLabels};
-use crate::store::live_query::{Link, LiveQuery, Outcome, RefreshError};
+use crate::metrics::{Metrics, QueryLabel};
+use crate::store::live_query::{Link, LiveQuery, Outcome};
 
+mod measure;
 mod query;
 mod work;
 
@@ -70,8 +71,12 @@ struct Refresher {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     queries: BTreeMap<String, Query>,
-    /// Those that ask for a query which is not known yet: answered after the next look.
+    /// Those that ask for a query which is not known yet.
     unknown: Vec<(String, oneshot::Sender<Fresh>)>,
+    /// The same from before the look that is under way, which answers them.
+    looking: Vec<(String, oneshot::Sender<Fresh>)>,
+    /// See [`RefreshRequest::catalog`]: when that look began.
+    catalog: u64,
     /// Those that a job works for, by the query.
     answering: HashMap<String, Vec<oneshot::Sender<Fresh>>>,
     jobs: FuturesUnordered<Job>,
@@ -97,6 +102,8 @@ impl Refresher {
             health,
             queries: BTreeMap::new(),
             unknown: Vec::new(),
+            looking: Vec::new(),
+            catalog: 0,
             answering: HashMap::new(),
             jobs: FuturesUnordered::new(),
             links: Vec::new(),
@@ -131,8 +138,12 @@ impl Refresher {
         }
         for ask in news.asks {
             match self.queries.get_mut(&ask.name) {
-                Some(query) => query.asks.push(ask.answer),
+                Some(query) => query.ask(ask.answer),
                 None => {
+                    if self.unknown.len() == self.unknown.capacity() {
+                        // While the database is away they come and go.
+                        self.unknown.retain(|(_, answer)| !answer.is_closed());
+                    }
                     self.unknown.push((ask.name, ask.answer));
                     self.look_is_due = true;
                 }
@@ -150,6 +161,9 @@ impl Refresher {
         }
         if self.look.is_some_and(|at| at <= now || self.look_is_due) {
             (self.look, self.look_is_due) = (None, false);
+            self.looking.retain(|(_, answer)| !answer.is_closed());
+            self.looking.append(&mut self.unknown);
+            self.catalog = self.request.catalog();
             let job = work::look(self.server.clone(), self.links.pop());
             self.jobs.push(Box::pin(job));
         }
@@ -303,7 +317,8 @@ impl Refresher {
         let names: HashSet<String> = list.iter().map(|query| query.name.clone()).collect();
         let bases = list.iter().flat_map(|query| query.bases.iter().copied());
         // Before the first refresh of a query that is new: see `RefreshRequest::follow`.
-        self.request.follow(names.clone(), bases.collect());
+        self.request
+            .follow(names.clone(), bases.collect(), self.catalog);
         for (name, gone) in self.queries.extract_if(.., |name, _| !names.contains(name)) {
             self.metrics.forget_query(&name);
             for ask in gone.asks {
@@ -339,9 +354,9 @@ impl Refresher {
                 None => drop(self.queries.insert(name, Query::new(known, now))),
             }
         }
-        for (name, answer) in std::mem::take(&mut self.unknown) {
+        for (name, answer) in std::mem::take(&mut self.looking) {
             match self.queries.get_mut(&name) {
-                Some(query) => query.asks.push(answer),
+                Some(query) => query.ask(answer),
                 None => drop(answer.send(Ok(None))),
             }
         }
@@ -364,48 +379,6 @@ impl Refresher {
     fn put_back(&mut self, name: &str) {
         if let Some(query) = self.queries.get_mut(name) {
             query.fail(Instant::now() + LIVE_QUERY_AWAY);
-        }
-    }
-
-    fn count(&self, name: &str, end: &End, took: std::time::Duration) {
-        let query = name.to_owned();
-        match end {
-            End::Done(Outcome::Refreshed {
-                is_whole, changed, ..
-            }) => {
-                let kind = if *is_whole { "whole" } else { "scoped" };
-                let labels = RefreshLabels {
-                    query: query.clone(),
-                    kind,
-                };
-                self.metrics.query_refreshes.get_or_create(&labels).inc();
-                let label = QueryLabel { query };
-                self.metrics
-                    .query_refresh_seconds
-                    .get_or_create(&label)
-                    .observe(took.as_secs_f64());
-                log::debug!(
-                    "live query refreshed name={name} kind={kind} rows={changed} ms={}",
-                    took.as_millis()
-                );
-            }
-            End::Failed(RefreshError::Query { reason, limit }, delay) => {
-                self.metrics
-                    .query_failures
-                    .get_or_create(&QueryLabel { query })
-                    .inc();
-                if let Some(limit) = limit {
-                    self.metrics.limit(limit);
-                }
-                log::warn!(
-                    "live query not refreshed, its result is stale name={name} again_in_ms={} reason={reason:?}",
-                    delay.as_millis()
-                );
-            }
-            End::Failed(RefreshError::Away(why), _) => {
-                log::debug!("live query not refreshed name={name} reason={why:?}");
-            }
-            End::Done(_) => {}
         }
     }
 }

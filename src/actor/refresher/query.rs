@@ -74,6 +74,15 @@ impl Query {
         }
     }
 
+    /// A client waits for the next refresh.
+    pub(super) fn ask(&mut self, answer: oneshot::Sender<Fresh>) {
+        if self.asks.len() == self.asks.capacity() {
+            // While the database is away they come and go.
+            self.asks.retain(|ask| !ask.is_closed());
+        }
+        self.asks.push(answer);
+    }
+
     /// The tables of these changes have changed.
     pub(super) fn touch(&mut self, touched: &HashMap<Oid, Xids>, now: Instant) {
         let was_clean = self.dirt.is_clean();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::feed::catalog::QUERY_SCHEMA;
 use crate::limits::{HEARTBEAT, TAIL_BATCH_BYTES_MAX, TAIL_HEARTBEAT_MAX};
 
 use super::message::{Message, Request};
@@ -65,6 +66,8 @@ pub struct Follow {
     spilled: usize,
     /// Rows of a snapshot have been printed that was cut off.
     has_void_rows: bool,
+    /// Rows of the snapshot that is being printed.
+    rows: usize,
     heartbeat: Duration,
 }
 
@@ -83,6 +86,7 @@ impl Follow {
             held_max: TAIL_BATCH_BYTES_MAX,
             spilled: 0,
             has_void_rows: false,
+            rows: 0,
             heartbeat: HEARTBEAT,
         }
     }
@@ -123,8 +127,13 @@ impl Follow {
         })
     }
 
+    /// Of a live query without its schema.
     fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or(&self.request.table)
+        let name = self.name.as_deref().unwrap_or(&self.request.table);
+        let of_query = name.strip_prefix(QUERY_SCHEMA);
+        of_query
+            .and_then(|rest| rest.strip_prefix('.'))
+            .unwrap_or(name)
     }
 
     /// What a message asks for.
@@ -198,8 +207,16 @@ impl Follow {
         if std::mem::take(&mut self.has_void_rows) {
             lines.push_str("{\"op\":\"reset\",\"reason\":\"cut\"}\n");
         }
+        if self.state != State::Rows {
+            self.rows = 0;
+        }
         for row in message.rows {
-            lines.push_str("{\"op\":\"row\",\"row\":");
+            lines.push_str("{\"op\":\"row\",");
+            if self.request.window.is_some() {
+                lines.push_str(&format!("\"index\":{},", self.rows));
+            }
+            self.rows += 1;
+            lines.push_str("\"row\":");
             push_on_one_line(&mut lines, row.get());
             lines.push_str("}\n");
         }
@@ -244,9 +261,11 @@ impl Follow {
             "expired" => "what was missed is not in the log any more",
             "epoch" => "the cursor is of another log, or what it stood for is gone",
             "schema" => "the table has changed in a way that can't be followed",
+            "window" => "a window, and counts, begin anew with each connection",
             _ => "the stream is broken",
         };
-        let (then, lines) = match self.request.snapshot {
+        // Of a window, and of counts, the rows come whether or not they were asked for.
+        let (then, lines) = match self.request.snapshot || reason == "window" {
             true => (
                 "its rows follow",
                 format!("{}\n", json!({"op": "reset", "reason": reason})),

@@ -30,6 +30,8 @@ struct Change<'a> {
     op: Cow<'a, str>,
     #[serde(borrow)]
     at: Option<Cow<'a, str>>,
+    /// The place in a window.
+    index: Option<u64>,
     #[serde(borrow)]
     key: Option<Members<'a>>,
     #[serde(borrow)]
@@ -91,6 +93,9 @@ pub fn line(json: &str, style: Style) -> Option<String> {
     line.push(DIM, at.get(11..23).unwrap_or(at));
     line.push("", if at.is_empty() { "" } else { " " });
     line.push(colour, &format!("{:8}", change.op));
+    if let Some(index) = change.index {
+        line.push(DIM, &format!(" #{index}"));
+    }
     let key = change.key.map(|key| key.0).unwrap_or_default();
     line.members(BOLD, &key);
     let mut values = change
@@ -199,6 +204,13 @@ mod tests {
             plain(r#"{"op":"row","row":{"b":1,"a":2}}"#, None),
             "row      b=1 a=2"
         );
+        assert_eq!(
+            plain(r#"{"op":"row","index":2,"row":{"b":1}}"#, None),
+            "row      #2 b=1"
+        );
+        let moved =
+            r#"{"op":"insert","cause":"window","key":{"id":3},"row":{"id":3,"n":1},"index":0}"#;
+        assert_eq!(plain(moved, None), "insert   #0 id=3 n=1");
         assert_eq!(plain("nonsense", None), "nonsense");
         let style = Style {
             is_coloured: false,

@@ -20,6 +20,8 @@ pub struct Request {
     pub columns: Option<Vec<String>>,
     /// Whether the rows are wanted too.
     pub snapshot: bool,
+    /// The order of a window, and how many rows it has.
+    pub window: Option<(String, u32)>,
 }
 
 impl Request {
@@ -30,12 +32,16 @@ impl Request {
             filter,
             columns,
             snapshot,
+            window,
         } = self;
+        let (order, limit) = (window.as_ref()).map_or((None, None), |(o, l)| (Some(o), Some(l)));
         let mut message = json!({"type": "subscribe", "id": ID, "table": table});
         // Only what is asked for: an older server refuses a member that it does not serve.
         for (name, value) in [
             ("filter", filter.as_ref().map(|f| json!(f))),
             ("columns", columns.as_ref().map(|c| json!(c))),
+            ("order", order.map(|o| json!(o))),
+            ("limit", limit.map(|l| json!(l))),
             ("since", since.map(|c| json!(c))),
             ("snapshot", snapshot.then(|| json!(true))),
         ] {

@@ -42,15 +42,19 @@ use output::{Format, Output, OutputError};
     --snapshot puts lines of another form before them:\n  \
       {\"op\":\"row\",\"row\":{...}}              a row of the table\n  \
       {\"op\":\"reset\",\"reason\":\"expired\"}     forget all rows, they follow anew\n\
+    --order and --limit follow the first rows in an order, a window: its rows, and how they change. \"index\" is the place of a row \
+    in it, from 0 (#0 in text); a row that another one pushes out is a delete with \"cause\":\"window\".\n\
     What else there is to say goes to standard error. A lost connection is made again, and nothing is printed twice, but \
     for a batch above 64 MiB that is cut off in the middle.\n\n\
     Examples:\n  \
       plank tail items\n  \
       plank tail orders --snapshot --columns id,total > orders.jsonl\n  \
+      plank tail orders --order placed_at.desc --limit 10\n  \
+      plank tail order_board                    a live query, by its name\n  \
       plank tail 'sales.\"Order Lines\"' --url https://plank.example | jq .row"
 )]
 pub struct TailArgs {
-    /// The table, as PostgreSQL reads a name: orders, sales.orders, 'sales."Order Lines"'
+    /// The table, as PostgreSQL reads a name: orders, sales.orders, 'sales."Order Lines"'; or a live query
     table: String,
 
     /// Only rows that match, as status=eq.open
@@ -68,6 +72,14 @@ pub struct TailArgs {
     /// The rows of the table first; with --since only if the cursor can't be served
     #[arg(long)]
     snapshot: bool,
+
+    /// Only the first rows in this order, as placed_at.desc,id; with --limit
+    #[arg(long, requires = "limit", value_name = "ORDER")]
+    order: Option<String>,
+
+    /// So many of them, up to 1000; with --order
+    #[arg(long, requires = "order", value_name = "ROWS")]
+    limit: Option<u32>,
 
     /// auto: text on a terminal, else json
     #[arg(long, default_value = "auto", value_parser = ["auto", "json", "text"], hide_possible_values = true, value_name = "auto|json|text")]
@@ -126,7 +138,9 @@ pub fn run(args: TailArgs) -> Result<(), AppError> {
             let names = names.iter().map(|name| name.trim().to_owned());
             names.filter(|name| !name.is_empty()).collect()
         }),
-        snapshot: args.snapshot,
+        // A window is of no use without its rows.
+        snapshot: args.snapshot || args.order.is_some(),
+        window: args.order.zip(args.limit),
     };
     let mut tail = Tail {
         address,

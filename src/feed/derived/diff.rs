@@ -1,6 +1,6 @@
 //! From the rows that clients have to those that there are: changes that are applied one by one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -50,6 +50,22 @@ pub fn steps(old: &[Arc<Entry>], new: &[Arc<Entry>]) -> Vec<Step> {
                 rows.insert(at, place);
                 steps.push(Step::Update(at, row.clone()));
             }
+        }
+    }
+    steps
+}
+
+/// The same for rows without an order, as groups have none: their places mean nothing, and take no time.
+pub fn steps_without_order(old: &[Arc<Entry>], new: &[Arc<Entry>]) -> Vec<Step> {
+    let was: HashMap<&str, &Arc<Entry>> = old.iter().map(|row| (&*row.key, row)).collect();
+    let is: HashSet<&str> = new.iter().map(|row| &*row.key).collect();
+    let gone = old.iter().filter(|row| !is.contains(&*row.key));
+    let mut steps: Vec<Step> = gone.map(|row| Step::Delete(row.clone())).collect();
+    for row in new {
+        match was.get(&*row.key) {
+            None => steps.push(Step::Insert(0, row.clone())),
+            Some(before) if Arc::ptr_eq(before, row) || before.text == row.text => {}
+            Some(_) => steps.push(Step::Update(0, row.clone())),
         }
     }
     steps
@@ -117,6 +133,8 @@ impl Step {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::super::place::Place;
@@ -174,6 +192,27 @@ mod tests {
                 prop_assert!(rows.len() <= longest);
             }
             prop_assert_eq!(texts(&rows), texts(&new));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn steps_without_order_lead_from_any_rows_to_any_others(old in list(), new in list()) {
+            let (old, new) = (entries(&old), entries(&new));
+            let mut rows: BTreeMap<String, String> = BTreeMap::new();
+            let of = |row: &Entry| (row.key.to_string(), row.text.to_string());
+            rows.extend(old.iter().map(|row| of(row)));
+            for step in &steps_without_order(&old, &new) {
+                match step {
+                    Step::Delete(row) => prop_assert!(rows.remove(&*row.key).is_some()),
+                    Step::Insert(_, row) => prop_assert!(rows.insert(row.key.to_string(), row.text.to_string()).is_none()),
+                    Step::Update(_, row) => {
+                        let before = rows.insert(row.key.to_string(), row.text.to_string());
+                        prop_assert!(before.is_some_and(|before| before != *row.text));
+                    }
+                }
+            }
+            prop_assert_eq!(rows, new.iter().map(|row| of(row)).collect());
         }
     }
 

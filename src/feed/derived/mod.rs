@@ -82,6 +82,18 @@ impl Entry {
     }
 }
 
+#[cfg(test)]
+impl Entry {
+    /// Of no table, and without a place.
+    pub(crate) fn of_paper(key: &str, text: &str) -> Self {
+        Self {
+            key: key.into(),
+            text: text.into(),
+            place: place::Place::default(),
+        }
+    }
+}
+
 /// What a change does to the rows that are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::feed::change_encoder::Unfit;
 use crate::feed::derived::{Derived, LiveCounts, LiveWindow, window};
 use crate::feed::{Cursor, Derivation, View};
 use crate::limits::{COUNT_GROUPS_MAX, DERIVED_BYTES_MAX, DERIVED_READ_MAX};
@@ -59,22 +61,27 @@ impl History {
             }
         }
         rows.finish().await?;
-        let derived = match derivation {
-            Derivation::Window(spec) => LiveWindow::new(view, spec, texts).map(Derived::Window),
-            Derivation::Counts(_) if texts.len() > COUNT_GROUPS_MAX => {
-                let why = format!(
-                    "there are more than {COUNT_GROUPS_MAX} groups: count by columns with fewer values, or use a filter"
-                );
-                return Err(HistoryError::Denied("too_large", why));
-            }
-            Derivation::Counts(columns) => {
-                LiveCounts::new(view, columns, texts).map(Derived::Counts)
-            }
-        };
+        if matches!(derivation, Derivation::Counts(_)) && texts.len() > COUNT_GROUPS_MAX {
+            let why = format!(
+                "there are more than {COUNT_GROUPS_MAX} groups: count by columns with fewer values, or use a filter"
+            );
+            return Err(HistoryError::Denied("too_large", why));
+        }
+        let (view, derivation) = (view.clone(), derivation.clone());
+        // They may be many MiB, and the hub shares this thread.
+        let derived = spawn_blocking(move || build(&view, &derivation, texts)).await;
+        let derived = derived.map_err(|e| HistoryError::Away(e.to_string()))?;
         let derived = derived.map_err(|_| {
             // Described anew in a moment.
             HistoryError::Away("the table has just changed".into())
         })?;
         Ok((derived, cursor))
+    }
+}
+
+fn build(view: &View, derivation: &Derivation, texts: Vec<Arc<str>>) -> Result<Derived, Unfit> {
+    match derivation {
+        Derivation::Window(spec) => LiveWindow::new(view, spec, texts).map(Derived::Window),
+        Derivation::Counts(columns) => LiveCounts::new(view, columns, texts).map(Derived::Counts),
     }
 }

@@ -145,6 +145,26 @@ async fn ping_is_answered_behind_a_refresh_that_saw_all_that_was_committed() {
 }
 
 #[actix_web::test]
+async fn ping_right_after_watch_query_is_answered_behind_a_refresh() {
+    let app = shop().await;
+    // Before the refresher has looked which queries there are, and while it looks.
+    for i in 0..12 {
+        let (name, query) = (
+            format!("sums{i}"),
+            "select 1 as one, sum(total) as total from orders",
+        );
+        let client = app.ws("/ws").await;
+        watch(&app, &name, query, "one", ", every => '1s'").await;
+        app.execute("update orders set total = total + 1 where id = 1")
+            .await;
+        let mut followed = Followed::of(client, &name, None).await;
+        followed.settle().await;
+        assert_eq!(followed.rows(), truth(&app, query).await, "{name}");
+    }
+    app.stop().await.unwrap();
+}
+
+#[actix_web::test]
 async fn result_is_shown_on_every_transport_and_nobody_writes_it() {
     let app = shop().await;
     watch(&app, "board", BOARD, "id", "").await;

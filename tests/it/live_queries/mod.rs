@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{TestApp, WsClient, within};
 
 mod cli;
+mod dear;
 mod ends;
 mod errors;
 mod examples;

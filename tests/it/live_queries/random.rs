@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 
 use fastrand::Rng;
 
+use serde_json::json;
+
 use super::{Followed, truth, watch};
 use crate::support::TestApp;
+use crate::windows::follower::{Follower, select};
 
 /// How many databases, each with some queries; `PLANK_RANDOM_QUERIES=n` for more.
 fn rounds() -> u64 {
@@ -216,7 +219,7 @@ async fn follow(seed: u64) {
         let transaction = generator.transaction();
         app.execute(&transaction).await;
     }
-    let mut queries = Vec::new();
+    let (mut queries, mut keys) = (Vec::new(), Vec::new());
     for i in 0..5 {
         let mut views = String::new();
         let (query, key, scope) = generator.query(&mut views);
@@ -231,6 +234,7 @@ async fn follow(seed: u64) {
         )
         .await;
         queries.push((name, query));
+        keys.push(key);
     }
     // A query of a query.
     let over = "select count(*) as rows, 1 as one from plank_query.q0";
@@ -243,6 +247,18 @@ async fn follow(seed: u64) {
     for (i, (name, _)) in queries.iter().enumerate() {
         let at = if i % 2 == 0 { &app } else { &node };
         followed.push(Followed::start(at, name).await);
+    }
+    // Windows of the results, and how many rows they have.
+    let mut windows = [
+        Follower::connect(&app).await,
+        Follower::connect(&node).await,
+    ];
+    for (i, key) in keys.iter().enumerate() {
+        let (name, window) = (format!("q{i}"), json!({"order": key, "limit": 3}));
+        let follower = &mut windows[i % 2];
+        follower.subscribe(&format!("w{i}"), &name, window).await;
+        let counts = json!({"columns": ["count"]});
+        follower.subscribe(&format!("n{i}"), &name, counts).await;
     }
     for step in 0..16 {
         let transaction = generator.transaction();
@@ -265,6 +281,16 @@ async fn follow(seed: u64) {
             2 if step % 4 == 0 => {
                 node.stop().await.unwrap();
                 node = app.another_node().await;
+                let before = std::mem::replace(&mut windows[1], Follower::connect(&node).await);
+                for (id, held) in &before.held {
+                    let i: usize = id[1..].parse().unwrap();
+                    let mut wanted = match id.starts_with('w') {
+                        true => json!({"order": keys[i], "limit": 3}),
+                        false => json!({"columns": ["count"]}),
+                    };
+                    wanted["since"] = json!(held.cursor);
+                    windows[1].ask(id, &format!("q{i}"), wanted).await;
+                }
                 for (i, (name, _)) in queries.iter().enumerate() {
                     followed[i] = Followed::start_at(&node, name, Some(&followed[i])).await;
                 }
@@ -278,6 +304,27 @@ async fn follow(seed: u64) {
                 truth(&app, query).await,
                 "seed {seed}, step {step}, {name}: {query}\nafter {transaction}"
             );
+        }
+        for follower in &mut windows {
+            follower.sync_all().await;
+            for (id, held) in &follower.held {
+                let i: usize = id[1..].parse().unwrap();
+                let query = match id.starts_with('w') {
+                    true => format!(
+                        "select * from ({}) q order by {} limit 3",
+                        queries[i].1, keys[i]
+                    ),
+                    false => format!(
+                        "select count(*) from ({}) q having count(*) > 0",
+                        queries[i].1
+                    ),
+                };
+                assert_eq!(
+                    held.rows,
+                    select(&app.sql, &query).await,
+                    "seed {seed}, step {step}, {id}: {query}\nafter {transaction}"
+                );
+            }
         }
     }
     node.stop().await.unwrap();

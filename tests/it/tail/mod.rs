@@ -132,6 +132,42 @@ async fn rows_come_first_with_snapshot_and_a_cursor_of_another_log_is_a_reset() 
 }
 
 #[actix_web::test]
+async fn window_is_followed_with_the_places_of_its_rows() {
+    let (app, url) = app().await;
+    app.execute("insert into t select i, null, i * 10 from generate_series(1, 5) i")
+        .await;
+    let window = ["t", "--order", "total.desc", "--limit", "2", "--url", &url];
+    let mut tail = Tail::start(&[&window[..], &["--columns", "id"]].concat());
+    assert_eq!(
+        tail.line().await,
+        r#"{"op":"row","index":0,"row":{"id":5}}"#
+    );
+    assert_eq!(
+        tail.line().await,
+        r#"{"op":"row","index":1,"row":{"id":4}}"#
+    );
+    tail.says("following public.t behind its rows").await;
+    app.execute("update t set total = 45 where id = 1; update t set total = 0 where id = 2")
+        .await;
+    assert_eq!(
+        tail.line().await,
+        r#"{"op":"delete","cause":"window","key":{"id":4}}"#
+    );
+    assert_eq!(
+        tail.line().await,
+        r#"{"op":"insert","cause":"window","key":{"id":1},"row":{"id":1},"index":1}"#
+    );
+    // A cursor of before: it begins anew.
+    tail.signal(Signal::SIGTERM);
+    let stopped = tail.says("--since ").await;
+    let cursor = stopped.split("--since ").nth(1).unwrap().to_owned();
+    let mut tail = Tail::start(&[&window[..], &["--since", &cursor, "--format", "text"]].concat());
+    tail.says("reset (window)").await;
+    assert!(tail.line().await.starts_with("row      #0 id=5"));
+    assert!(tail.line().await.starts_with("row      #1 id=1"));
+}
+
+#[actix_web::test]
 async fn guarantee_1_restarts_of_the_server_lose_nothing_and_print_nothing_twice() {
     let dir = Dir::new("tail");
     let database = Cluster::shared().database().await;
@@ -212,7 +248,7 @@ async fn a_reader_that_does_not_read_does_not_keep_it_from_ending() {
 #[actix_web::test]
 async fn what_the_server_refuses_ends_it_with_a_message() {
     let (app, url) = app().await;
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 9] = [
         (
             &["nope"],
             "no watched table \"nope\" that you may read; plank watch nope makes it live",
@@ -220,6 +256,12 @@ async fn what_the_server_refuses_ends_it_with_a_message() {
         (&["t", "--since", "garbage"], "not a cursor"),
         (&["t", "--columns", "nope"], "nope"),
         (&["t", "--filter", "nonsense"], "filter"),
+        (
+            &["t", "--order", "nope", "--limit", "5"],
+            "no column \"nope\"",
+        ),
+        (&["t", "--order", "id", "--limit", "0"], "from 1 to 1000"),
+        (&["t", "--order", "id", "--limit", "1001"], "from 1 to 1000"),
         (&["t", "--url", "127.0.0.1:8080"], "write it as http://"),
         (&["t", "--url", &app.url("/elsewhere")], "it answered 404"),
     ];

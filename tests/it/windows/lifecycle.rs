@@ -266,3 +266,17 @@ async fn wide_numbers_are_strings_in_keys_and_rows() {
     );
     assert_eq!(follower.rows("n").await, [json!({"n": "2", "count": 1})]);
 }
+
+#[actix_web::test]
+async fn ping_is_answered_when_the_window_is_exact_also_while_its_table_might_be_a_live_query() {
+    let (app, mut follower) = followed().await;
+    for n in 0..10 {
+        // Nobody knows for a moment which live queries there are.
+        app.execute(&format!(
+            "create table u{n} (id int primary key); select plank.watch('u{n}'); update t set rank = rank + 1"
+        ))
+        .await;
+        let expected = select(&app.sql, "select * from t order by rank limit 5").await;
+        assert_eq!(follower.rows("a").await, expected, "{n}");
+    }
+}

@@ -6,10 +6,12 @@ use crate::support::TestApp;
 
 mod changes;
 mod counts;
-mod follower;
+pub mod follower;
+mod large;
 mod lifecycle;
 mod random;
 mod refused;
+mod shard;
 mod transports;
 
 use follower::{Follower, select};

@@ -4,7 +4,7 @@
 //! What clients have is always what the table is at a cursor: that of the hub between two batches, or that of a read which the hub
 //! has reached. What comes meanwhile waits.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,23 +12,30 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::feed::change_encoder::Unfit;
-use crate::feed::derived::{Derived, Effect, Entry};
+use crate::feed::derived::{Derived, Effect};
 use crate::feed::filter::{Opened, Shape};
 use crate::feed::{Change, Cursor, Table, TopicId, View};
 use crate::limits::DERIVED_WAITING_BYTES_MAX;
 use crate::metrics::Metrics;
 use crate::store::history::Asker;
 
-use crate::actor::message::{JoinDerived, Next, ShardId, ShownNow, SubscriptionKey};
+use crate::actor::message::{ShardId, ShownNow, SubscriptionKey};
 
 mod ask;
+mod draft;
+mod exact;
+mod join;
 mod publish;
 mod read;
+
+use draft::{Rows, Written};
+use exact::Waiting;
+use join::Joining;
 
 /// What the subscribers of a topic have.
 #[derive(Clone, Debug)]
 struct Shown {
-    rows: Arc<[Arc<Entry>]>,
+    rows: Rows,
     /// They are exact here.
     at: Arc<Cursor>,
     /// Since when they have been these rows.
@@ -52,6 +59,15 @@ struct Late {
     shape: Shape,
 }
 
+impl Late {
+    /// Bytes that it takes, about.
+    fn bytes(&self) -> usize {
+        let of = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
+        let change = &self.change;
+        256 + of(&change.key) + of(&change.row) + of(&change.old)
+    }
+}
+
 /// One of them.
 #[derive(Debug)]
 struct Topic {
@@ -62,12 +78,14 @@ struct Topic {
     /// The number of the read that is under way.
     reading: Option<u64>,
     fresh: Option<Fresh>,
-    late: Vec<Late>,
+    late: VecDeque<Late>,
     late_bytes: usize,
     /// There were too many of those.
     has_missed: bool,
     /// None before the first read, and after the stream has broken.
     shown: Option<Shown>,
+    /// What they get next, which is written on another thread.
+    written: Option<Written>,
     /// Whether `held` may be other rows than those.
     is_changed: bool,
     /// The newest change in it, in microseconds of Unix time.
@@ -77,12 +95,14 @@ struct Topic {
     /// Before it nothing is read.
     read_from: Instant,
     failures: u32,
+    /// When the first of these reads began.
+    failing_since: Option<Instant>,
     /// Clients that wait to be shown the rows.
     asks: Vec<oneshot::Sender<ShownNow>>,
     /// Clients that have been, and wait to join.
-    joins: Vec<(JoinDerived, oneshot::Sender<Next>)>,
+    joins: Vec<Joining>,
     /// Clients that wait until it is exact at a cursor.
-    receipts: Vec<(ShardId, SubscriptionKey, Arc<Cursor>)>,
+    receipts: Vec<Waiting>,
 }
 
 /// All of them.
@@ -99,10 +119,14 @@ pub(super) struct DerivedTopics {
     bytes: usize,
     /// Frames are on their way to the shards.
     is_pushing: bool,
+    /// Those that clients wait to be shown, and that have been read.
+    showing: BTreeSet<TopicId>,
     /// Those that clients wait to join.
     joining: BTreeSet<TopicId>,
     /// Clients that are told, when those have been taken, that theirs is exact.
     passed: Vec<(ShardId, SubscriptionKey)>,
+    /// One more than there are clients that wait until theirs is exact.
+    counter: Arc<()>,
     /// When it is looked at next.
     wakes_at: Option<Instant>,
 }
@@ -115,15 +139,17 @@ impl Topic {
             held: None,
             reading: None,
             fresh: None,
-            late: Vec::new(),
+            late: VecDeque::new(),
             late_bytes: 0,
             has_missed: false,
             shown: None,
+            written: None,
             is_changed: false,
             at_us: 0,
             publish_from: now,
             read_from: now,
             failures: 0,
+            failing_since: None,
             asks: Vec::new(),
             joins: Vec::new(),
             receipts: Vec::new(),
@@ -137,7 +163,7 @@ impl Topic {
     }
 
     fn forget_late(&mut self) {
-        (self.late, self.late_bytes, self.has_missed) = (Vec::new(), 0, false);
+        (self.late, self.late_bytes, self.has_missed) = (VecDeque::new(), 0, false);
     }
 
     /// A client waits for it, or follows it.
@@ -146,17 +172,17 @@ impl Topic {
     }
 
     fn wait(&mut self, table: &Arc<Table>, change: &Change, shape: Shape) {
-        let of = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
-        self.late_bytes += 256 + of(&change.key) + of(&change.row) + of(&change.old);
+        let late = Late {
+            table: table.clone(),
+            change: change.clone(),
+            shape,
+        };
+        self.late_bytes += late.bytes();
         if self.late_bytes > DERIVED_WAITING_BYTES_MAX {
             self.has_missed = true;
-            self.late = Vec::new();
+            self.late = VecDeque::new();
         } else if !self.has_missed {
-            self.late.push(Late {
-                table: table.clone(),
-                change: change.clone(),
-                shape,
-            });
+            self.late.push_back(late);
         }
     }
 
@@ -180,6 +206,12 @@ impl Topic {
         }
         self.at_us = self.at_us.max(change.at_us);
         Ok(true)
+    }
+
+    /// Whether what is held is what there is at the hub's cursor, and subscribers have it.
+    fn is_exact(&self) -> bool {
+        let is_read = self.held.is_some() && self.fresh.is_none() && self.late.is_empty();
+        is_read && !self.is_changed && self.written.is_none()
     }
 
     fn bytes(&self) -> usize {
@@ -234,6 +266,8 @@ impl DerivedTopics {
         };
         let is_seen = |fresh: &Fresh| fresh.at.snapshot.sees(change.xid);
         match (&topic.reading, &topic.fresh) {
+            // Those before it come first.
+            (None, None) if !topic.late.is_empty() => topic.wait(&view.table, change, shape),
             (None, None) => {
                 if topic.take(view, change, shape, opened)? {
                     self.stale.insert(id);
@@ -261,10 +295,17 @@ impl DerivedTopics {
             let receipts = std::mem::take(&mut topic.receipts).into_iter();
             // They wait on their shards until the subscriptions are live again.
             self.passed
-                .extend(receipts.map(|(shard, key, _)| (shard, key)));
+                .extend(receipts.map(|waiting| (waiting.shard, waiting.key)));
             // Those that wait to be shown it ask again as well.
             *topic = Topic::new(topic.asker.clone());
             self.stale.insert(id);
+        }
+    }
+
+    /// The database is away: what could not be read meanwhile was not to blame.
+    pub fn forgive(&mut self) {
+        for topic in self.topics.values_mut() {
+            topic.failing_since = None;
         }
     }
 

@@ -3,57 +3,32 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
-use bytes::Bytes;
 use futures_util::future::join_all;
+use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::Instant;
 
-use crate::feed::derived::{Derivation, Entry, diff};
 use crate::feed::filter::Opened;
 use crate::feed::{Cursor, TopicId, View};
-use crate::limits::{CHUNK_BYTES, DERIVED_INTERVAL, TURN_MAX};
-use crate::wire::message::{Changes, ResetReason};
+use crate::limits::{DERIVED_INTERVAL, TURN_MAX};
+use crate::wire::message::ResetReason;
 
 use super::super::Hub;
 use super::super::resume::Standing;
+use super::draft::{Draft, Messages, Rows, Written};
 use super::{Fresh, Shown};
 use crate::actor::message::{BatchPosition, TopicFrame};
 use crate::actor::transport::shared_frame::SharedFrame;
 
-/// The messages from some rows to others, with the changes in each and those before it.
-pub(super) fn messages(
-    id: TopicId,
-    view: &View,
-    cursor: &str,
-    old: &[Arc<Entry>],
-    new: &[Arc<Entry>],
-) -> Vec<(Bytes, usize, usize)> {
-    let is_window = matches!(view.derivation.as_deref(), Some(Derivation::Window(_)));
-    let (mut messages, mut sent) = (Vec::new(), 0);
-    let (mut open, mut text) = (Changes::new(id, cursor), String::new());
-    let steps = diff::steps(old, new);
-    for (i, step) in steps.iter().enumerate() {
-        text.clear();
-        step.write_json(&mut text, is_window);
-        open.push(&text);
-        let is_last = i + 1 == steps.len();
-        if is_last || open.len() >= CHUNK_BYTES {
-            let full = std::mem::replace(&mut open, Changes::new(id, cursor));
-            let count = full.count();
-            messages.push((full.finish(is_last), count, sent));
-            sent += count;
-        }
-    }
-    messages
-}
-
 impl Hub {
     /// Looks at all that are not exact. Between two batches; else it is done at the end of the batch.
     pub(in super::super) fn settle_derived(&mut self, ctx: &mut <Self as Actor>::Context) {
-        if self.derived.stale.is_empty() || self.batch.is_some() {
+        if self.batch.is_some() {
             return;
         }
         let (mut frames, until) = (Vec::new(), Instant::now() + TURN_MAX);
-        for id in self.derived.in_turn() {
+        let stale = self.derived.in_turn();
+        let is_any = !stale.is_empty();
+        for id in stale {
             if Instant::now() >= until {
                 // It is the turn of this one when the mailbox has been looked at.
                 self.metrics.limit("hub_turn");
@@ -61,12 +36,17 @@ impl Hub {
                 self.settle_at(Instant::now(), ctx);
                 break;
             }
-            self.take_over(id, &mut frames);
+            self.take_over(id, &mut frames, ctx);
+            self.apply_late(id, until, ctx);
+            self.send_written(id, &mut frames);
             self.publish_changed(id, &mut frames, ctx);
             self.read_derived(id, ctx);
-            self.note_exact(id);
+            let is_exact = self.note_exact(id);
+            self.note_waiting(id, is_exact);
         }
-        self.derived.measure(&self.metrics);
+        if is_any {
+            self.derived.measure(&self.metrics);
+        }
         if !frames.is_empty() {
             let (mut sent, reached) = (Vec::new(), self.reached());
             self.push(frames, reached.as_ref(), &mut sent);
@@ -74,11 +54,14 @@ impl Hub {
             let taken = join_all(sent).into_actor(self);
             ctx.spawn(taken.map(|_, hub, ctx| {
                 hub.derived.is_pushing = false;
-                hub.answer_joins();
+                // Before the next ones are.
+                hub.answer_asks();
+                hub.answer_joins(ctx);
                 hub.settle_derived(ctx);
             }));
         }
-        self.answer_joins();
+        self.answer_asks();
+        self.answer_joins(ctx);
     }
 
     /// Settles again at this moment.
@@ -92,10 +75,15 @@ impl Hub {
     }
 
     /// Sends what was read, if the hub has reached it, and puts into it what came behind it.
-    fn take_over(&mut self, id: TopicId, frames: &mut Vec<TopicFrame>) {
+    fn take_over(
+        &mut self,
+        id: TopicId,
+        frames: &mut Vec<TopicFrame>,
+        ctx: &mut <Self as Actor>::Context,
+    ) {
         let topic = self.derived.topics.get_mut(&id);
         let Some(fresh) = topic
-            .filter(|_| !self.derived.is_pushing)
+            .filter(|topic| !self.derived.is_pushing && topic.written.is_none())
             .and_then(|t| t.fresh.take())
         else {
             return;
@@ -123,24 +111,38 @@ impl Hub {
         let rows = derived.shown();
         topic.held = Some(derived);
         topic.is_changed = false;
-        let late = std::mem::take(&mut topic.late);
-        let has_missed = topic.has_missed;
-        topic.forget_late();
-        if has_missed {
-            topic.held = None;
+        topic.late.retain(|late| {
+            let is_behind = !at.snapshot.sees(late.change.xid);
+            topic.late_bytes -= if is_behind { 0 } else { late.bytes() };
+            is_behind
+        });
+        self.publish(id, &view, rows, at, frames, ctx);
+    }
+
+    /// Puts what came while the rows were read into them, until the turn is over.
+    fn apply_late(&mut self, id: TopicId, until: Instant, ctx: &mut <Self as Actor>::Context) {
+        let (Some(topic), Some((view, _))) =
+            (self.derived.topics.get_mut(&id), self.topics.view(id))
+        else {
+            return;
+        };
+        if topic.reading.is_some() || topic.fresh.is_some() {
+            return;
         }
-        let mut is_unfit = false;
-        for late in late
-            .iter()
-            .filter(|late| !at.snapshot.sees(late.change.xid))
-        {
+        if topic.has_missed {
+            return topic.lose();
+        }
+        while let Some(late) = topic.late.pop_front() {
+            topic.late_bytes -= late.bytes();
             let opened = Opened::new(&late.table, &late.change);
             let taken = opened.map(|opened| topic.take(&view, &late.change, late.shape, &opened));
-            is_unfit |= !matches!(taken, Ok(Ok(_)));
-        }
-        self.publish(id, &view, rows, at, frames);
-        if is_unfit {
-            self.break_derived(id, ResetReason::Schema);
+            if !matches!(taken, Ok(Ok(_))) {
+                return self.break_derived(id, ResetReason::Schema);
+            }
+            if Instant::now() >= until && !topic.late.is_empty() {
+                self.metrics.limit("hub_turn");
+                return self.settle_at(Instant::now(), ctx);
+            }
         }
     }
 
@@ -156,11 +158,8 @@ impl Hub {
         else {
             return;
         };
-        let Some(held) = topic
-            .held
-            .as_mut()
-            .filter(|_| topic.is_changed && !is_pushing)
-        else {
+        let may_send = !is_pushing && topic.written.is_none() && topic.late.is_empty();
+        let Some(held) = topic.held.as_mut().filter(|_| topic.is_changed && may_send) else {
             return;
         };
         if topic.publish_from > Instant::now() {
@@ -170,16 +169,90 @@ impl Hub {
         topic.is_changed = false;
         let rows = held.shown();
         if let Some((view, _)) = self.topics.view(id) {
-            self.publish(id, &view, rows, cursor, frames);
+            self.publish(id, &view, rows, cursor, frames, ctx);
         }
     }
 
-    /// Sends the difference between what the subscribers have and these rows.
+    /// Sends the difference between what the subscribers have and these rows. A long one when it has been written.
     fn publish(
         &mut self,
         id: TopicId,
         view: &View,
-        rows: Arc<[Arc<Entry>]>,
+        rows: Rows,
+        at: Arc<Cursor>,
+        frames: &mut Vec<TopicFrame>,
+        ctx: &mut <Self as Actor>::Context,
+    ) {
+        let Some(topic) = self.derived.topics.get_mut(&id) else {
+            return;
+        };
+        let Some(shown) = &topic.shown else {
+            let since = at.clone();
+            topic.shown = Some(Shown { rows, at, since });
+            return;
+        };
+        let draft = Draft::new(id, view, &at, &shown.rows, &rows);
+        if draft.is_short() {
+            let messages = draft.write();
+            return self.send(id, messages, rows, at, frames);
+        }
+        self.derived.number += 1;
+        let number = self.derived.number;
+        topic.written = Some(Written {
+            number,
+            rows,
+            at,
+            messages: None,
+        });
+        let written = spawn_blocking(move || draft.write()).into_actor(self);
+        ctx.spawn(written.map(move |written, hub, ctx| {
+            hub.take_written(id, number, written);
+            hub.settle_derived(ctx);
+        }));
+    }
+
+    fn take_written(&mut self, id: TopicId, number: u64, messages: Result<Messages, JoinError>) {
+        let topic = self.derived.topics.get_mut(&id);
+        let written = topic.and_then(|topic| topic.written.as_mut());
+        // Or the stream has broken meanwhile.
+        let Some(written) = written.filter(|written| written.number == number) else {
+            return;
+        };
+        match messages {
+            Ok(messages) => written.messages = Some(messages),
+            Err(error) => {
+                log::error!(
+                    "changes of a window not written, its clients begin anew error={error}"
+                );
+                self.break_derived(id, ResetReason::Schema);
+            }
+        }
+    }
+
+    /// Sends what has been written on another thread.
+    fn send_written(&mut self, id: TopicId, frames: &mut Vec<TopicFrame>) {
+        if self.derived.is_pushing {
+            return;
+        }
+        let Some(topic) = self.derived.topics.get_mut(&id) else {
+            return;
+        };
+        match topic.written.take() {
+            Some(Written {
+                rows,
+                at,
+                messages: Some(messages),
+                ..
+            }) => self.send(id, messages, rows, at, frames),
+            unwritten => topic.written = unwritten,
+        }
+    }
+
+    fn send(
+        &mut self,
+        id: TopicId,
+        messages: Messages,
+        rows: Rows,
         at: Arc<Cursor>,
         frames: &mut Vec<TopicFrame>,
     ) {
@@ -188,11 +261,8 @@ impl Hub {
             return;
         };
         let Some(shown) = &mut topic.shown else {
-            let since = at.clone();
-            topic.shown = Some(Shown { rows, at, since });
             return;
         };
-        let messages = messages(id, view, &at.to_string(), &shown.rows, &rows);
         let at_us = std::mem::take(&mut topic.at_us);
         for (frame, changes, sent) in messages {
             topic.publish_from = Instant::now() + DERIVED_INTERVAL;
@@ -213,18 +283,17 @@ impl Hub {
         (shown.rows, shown.at) = (rows, at);
     }
 
-    /// Notes that it is exact, if it is, and answers those that wait for that.
-    fn note_exact(&mut self, id: TopicId) {
-        let Some(topic) = self.derived.topics.get_mut(&id) else {
-            self.derived.stale.remove(&id);
-            return;
-        };
+    /// Notes whether it is exact.
+    fn note_exact(&mut self, id: TopicId) -> bool {
         // One that no client wants by now is read when one does.
-        let is_exact = topic.held.is_some() && topic.fresh.is_none() && !topic.is_changed;
-        if is_exact {
+        let topic = self.derived.topics.get(&id);
+        let is_exact = topic.is_some_and(super::Topic::is_exact);
+        if is_exact || topic.is_none() {
             self.derived.stale.remove(&id);
+        }
+        if is_exact {
             self.cursor_is_told = false;
         }
-        self.answer_asks(id, is_exact);
+        is_exact
     }
 }

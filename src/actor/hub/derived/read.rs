@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use crate::feed::derived::Derived;
 use crate::feed::{Cursor, TopicId};
 use crate::limits::{
-    CATCH_UP_RETRY, DERIVED_BYTES_OF_ALL_MAX, DERIVED_BYTES_PER_PRINCIPAL_MAX, DERIVED_INTERVAL,
-    RECONNECT_LONGEST,
+    CATCH_UP_RETRY, DERIVED_BYTES_OF_ALL_MAX, DERIVED_BYTES_PER_PRINCIPAL_MAX, DERIVED_FAILING_MAX,
+    DERIVED_INTERVAL, RECONNECT_LONGEST,
 };
 use crate::store::HistoryError;
 use crate::wire::message::{Refusal, ResetReason};
@@ -84,18 +84,13 @@ impl Hub {
             }
             Ok((derived, at)) if Some(at.epoch) == own => {
                 self.metrics.derived_reads.inc();
-                topic.failures = 0;
+                (topic.failures, topic.failing_since) = (0, None);
                 topic.fresh = Some(Fresh {
                     derived,
                     at: Arc::new(at),
                     asked: 0,
                 });
                 return;
-            }
-            Ok(_) => return topic.fail("the server is not the one that is followed"),
-            Err(HistoryError::Busy) => return topic.fail("too many reads wait"),
-            Err(HistoryError::Away(why) | HistoryError::Unservable(why)) => {
-                return topic.fail(&why);
             }
             Err(HistoryError::Denied(code, message)) => Refusal {
                 id: None,
@@ -109,9 +104,22 @@ impl Hub {
                 message: format!("{field}: {detail}"),
                 field: Some(field.into()),
             },
+            Ok(_)
+            | Err(HistoryError::Busy | HistoryError::Away(_) | HistoryError::Unservable(_)) => {
+                let why = match read {
+                    Err(error) => error.to_string(),
+                    Ok(_) => "the server is not the one that is followed".into(),
+                };
+                match topic.fail(began, &why) {
+                    true => too_late(),
+                    false => return,
+                }
+            }
         };
-        if refused.code == "too_large" {
-            self.metrics.limit("window_bytes");
+        match refused.code {
+            "too_large" => self.metrics.limit("window_bytes"),
+            "busy" => self.metrics.limit("window_time"),
+            _ => {}
         }
         for ask in topic.asks.drain(..) {
             let _ = ask.send(ShownNow::Refused(refused.clone()));
@@ -129,13 +137,15 @@ impl Hub {
 }
 
 impl super::Topic {
-    /// It is tried again, later and later.
-    fn fail(&mut self, why: &str) {
+    /// It is tried again, later and later. True if that has gone on for too long.
+    fn fail(&mut self, began: Instant, why: &str) -> bool {
         log::warn!("window not read, it is tried again reason=\"{why}\"");
         self.failures += 1;
         let delay = CATCH_UP_RETRY.saturating_mul(1 << self.failures.min(10));
         let delay: Duration = delay.min(RECONNECT_LONGEST);
         self.read_from = self.read_from.max(Instant::now() + delay);
+        let since = *self.failing_since.get_or_insert(began);
+        since.elapsed() >= DERIVED_FAILING_MAX
     }
 }
 
@@ -145,5 +155,49 @@ fn too_large(why: &str) -> Refusal {
         code: "too_large",
         message: format!("{why}: ask for fewer rows"),
         field: None,
+    }
+}
+
+fn too_late() -> Refusal {
+    let message = format!(
+        "the rows could not be read within {} s; an index on the columns of the filter and of the order makes that quick",
+        DERIVED_FAILING_MAX.as_secs()
+    );
+    Refusal {
+        id: None,
+        code: "busy",
+        message,
+        field: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Topic;
+    use super::*;
+    use crate::limits::DERIVED_READ_MAX;
+    use crate::store::history::Asker;
+
+    #[actix_web::test]
+    async fn window_that_can_t_be_read_is_given_up_after_a_bounded_time() {
+        tokio::time::pause();
+        let mut topic = Topic::new(Asker::Name("ann".into()));
+        // One read that takes all the time that it has is enough.
+        let began = Instant::now();
+        tokio::time::advance(DERIVED_READ_MAX).await;
+        assert!(topic.fail(began, "too late"));
+
+        let mut topic = Topic::new(Asker::Name("ann".into()));
+        let (first, mut reads) = (Instant::now(), 0);
+        while !topic.fail(Instant::now(), "refused at once") {
+            reads += 1;
+            assert!(first.elapsed() < DERIVED_FAILING_MAX);
+            tokio::time::advance(topic.read_from.saturating_duration_since(Instant::now())).await;
+        }
+        assert!(reads > 3, "{reads}");
+        assert!(first.elapsed() < DERIVED_FAILING_MAX + RECONNECT_LONGEST);
+        // What failed while the database was away does not count.
+        topic.failing_since = None;
+        assert!(!topic.fail(Instant::now(), "once"));
     }
 }

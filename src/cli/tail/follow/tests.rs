@@ -233,3 +233,51 @@ fn what_ends_it_and_what_does_not() {
         assert_eq!(end(text), None, "{text}");
     }
 }
+
+#[test]
+fn rows_of_a_window_say_their_places_and_it_begins_anew_with_a_connection() {
+    let request = Request {
+        table: "t".into(),
+        snapshot: true,
+        window: Some(("n.desc".into(), 3)),
+        ..Request::default()
+    };
+    let mut follow = Follow::new(request, None);
+    let asked: serde_json::Value = serde_json::from_str(&welcome(&mut follow)).unwrap();
+    let window =
+        json!({"type": "subscribe", "id": "tail", "table": "t", "order": "n.desc", "limit": 3});
+    let mut expected = window.clone();
+    expected["snapshot"] = json!(true);
+    assert_eq!(asked, expected);
+    let first = follow.take(&snapshot("A", r#"{"id":7},{"id":8}"#, true));
+    assert_eq!(
+        first.lines,
+        "{\"op\":\"row\",\"index\":0,\"row\":{\"id\":7}}\n{\"op\":\"row\",\"index\":1,\"row\":{\"id\":8}}\n"
+    );
+    let second = follow.take(&snapshot("A", r#"{"id":9}"#, false));
+    assert_eq!(
+        second.lines,
+        "{\"op\":\"row\",\"index\":2,\"row\":{\"id\":9}}\n"
+    );
+    follow.printed();
+    subscribed(&mut follow, "A");
+    follow.lost();
+    let asked: serde_json::Value = serde_json::from_str(&welcome(&mut follow)).unwrap();
+    expected["since"] = json!("A");
+    assert_eq!(asked, expected);
+    let reset = follow.take(r#"{"type":"reset","id":"tail","reason":"window"}"#);
+    assert_eq!(reset.lines, "{\"op\":\"reset\",\"reason\":\"window\"}\n");
+    let again = follow.take(&snapshot("B", r#"{"id":1}"#, false));
+    assert_eq!(
+        again.lines,
+        "{\"op\":\"row\",\"index\":0,\"row\":{\"id\":1}}\n"
+    );
+}
+
+#[test]
+fn a_live_query_is_named_without_its_schema() {
+    let mut follow = follow(false, None);
+    let text = r#"{"type":"subscribed","id":"tail","topic":"t1","table":"plank_query.board","key":["id"],"cursor":"A"}"#;
+    let said = follow.take(text).say.unwrap();
+    assert_eq!(said, "following board from now on");
+}

@@ -1,0 +1,65 @@
+//! A live query that is dear is refreshed less often, and is in nobody's way.
+
+use super::{Followed, refreshes, truth, watch};
+use crate::support::{TestApp, until};
+
+/// So many as may be refreshed at a time, and more.
+const DEAR: usize = 4;
+
+#[actix_web::test]
+async fn dear_queries_slow_down_only_themselves() {
+    let app = TestApp::start().await;
+    app.execute(
+        "create table busy (id int primary key, n int); insert into busy values (1, 0); \
+         create table quiet (id int primary key, n int); insert into quiet values (1, 0); \
+         select plank.watch('busy'), plank.watch('quiet')",
+    )
+    .await;
+    // A good second each.
+    let dear = "select b.id, b.n, s.n as sum from busy b, (select sum(sqrt(i)) as n from generate_series(1, 4000000) i) s";
+    for i in 0..DEAR {
+        watch(&app, &format!("dear{i}"), dear, "id", ", every => '10ms'").await;
+    }
+    let cheap = "select id, n from quiet";
+    watch(&app, "cheap", cheap, "id", ", every => '10ms'").await;
+    let mut followed = Followed::start(&app, "cheap").await;
+    followed.settle().await;
+    let sum = async || {
+        let mut sum = 0.0;
+        for i in 0..DEAR {
+            sum += refreshes(&app, &format!("dear{i}")).await;
+        }
+        sum
+    };
+    // By then it is known which ones are dear.
+    app.execute("update busy set n = n + 1").await;
+    let first = DEAR as f64;
+    until("each was refreshed", async || sum().await >= first).await;
+    let running = "select count(*) from pg_stat_activity where datname = current_database() \
+        and application_name = 'plank live queries' and state = 'active' and query like '%plank.refresh%'";
+    let mut through = 0;
+    for round in 1..=3 {
+        app.execute("update busy set n = n + 1").await;
+        until("dear refreshes are under way", async || {
+            let row = app.sql.query_one(running, &[]).await.unwrap();
+            row.get::<_, i64>(0) > 0
+        })
+        .await;
+        let before = sum().await;
+        // As many changes as come through before one of them has ended.
+        let mut own = 0;
+        while own < 3 && sum().await == before {
+            app.execute("update quiet set n = n + 1").await;
+            followed.read_until("changes").await;
+            own += 1;
+        }
+        assert!(
+            own >= 2,
+            "round {round}: {own} changes beside a dear refresh"
+        );
+        through += own;
+    }
+    assert!(through >= 6);
+    assert_eq!(followed.rows(), truth(&app, cheap).await);
+    app.stop().await.unwrap();
+}
