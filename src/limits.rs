@@ -4,6 +4,7 @@
 //! a metric, in a close code or in a status: never in memory that grows.
 
 mod auth;
+mod backplane;
 mod catch_up;
 mod clients;
 mod database;
@@ -16,6 +17,7 @@ mod replica;
 mod tail;
 
 pub use auth::*;
+pub use backplane::*;
 pub use catch_up::*;
 pub use clients::*;
 pub use database::*;
@@ -50,6 +52,11 @@ const _: () = assert!(
     POLL_DROWSY.as_millis() < 1_000,
     "SQL calls are followed within a second"
 );
+const _: () = assert!(
+    BACKPLANE_SILENCE_MAX.as_secs() * 2 <= LAG_MAX.as_secs(),
+    "a follower reads the log itself before it counts as late"
+);
+const _: () = assert!(BACKPLANE_BEAT.as_secs() * 3 < BACKPLANE_SILENCE_MAX.as_secs());
 const _: () = assert!(PIECE_BYTES < WINDOW_BYTES_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX >= READ_BYTES);
 const _: () = assert!(
