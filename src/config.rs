@@ -26,7 +26,7 @@ mod tls;
 
 pub use address::ListenAddress;
 pub use auth::{Auth, AuthArgs, JwksUrl};
-pub use backplane::{Backplane, BackplaneArgs};
+pub use backplane::{Backplane, BackplaneArgs, Login};
 pub use database::{Database, DatabaseArgs, Server, Target};
 pub use network::Network;
 pub use parse::duration;

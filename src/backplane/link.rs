@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
-use crate::config::Backplane;
+use crate::config::{Backplane, Login};
 use crate::feed::{EPOCH_BYTES, Epoch};
 use crate::limits::{
     BACKPLANE_ACK_MAX, BACKPLANE_CONNECT_MAX, BACKPLANE_HEADER_BYTES, BACKPLANE_HISTORY,
@@ -95,6 +95,11 @@ impl Link {
         if let Some(ca) = &config.ca {
             options = options.add_root_certificates(ca.clone()).require_tls(true);
         }
+        options = match config.login.clone() {
+            None => options,
+            Some(Login::Password(user, password)) => options.user_and_password(user, password),
+            Some(Login::Token(token)) => options.token(token),
+        };
         if let Some(path) = &config.credentials {
             let read = options.credentials_file(path).await;
             options = read.map_err(|e| away("the credentials file", &e))?;

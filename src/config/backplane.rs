@@ -1,5 +1,6 @@
 //! The stream that many nodes follow instead of the log.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use url::Url;
 
 use crate::limits::{BACKPLANE_AGE, BACKPLANE_BYTES};
 
-use super::{ConfigError, parse};
+use super::{ConfigError, libpq, parse};
 
 /// The settings of the backplane.
 #[derive(Args, Clone, Debug, Default)]
@@ -67,8 +68,10 @@ pub struct BackplaneArgs {
 /// The settings, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backplane {
-    /// At least one; with their passwords.
+    /// At least one, without a password.
     pub servers: Vec<String>,
+    /// What stood in their URLs, if anything did.
+    pub login: Option<Login>,
     /// See [`BackplaneArgs::credentials`].
     pub credentials: Option<PathBuf>,
     /// See [`BackplaneArgs::ca`].
@@ -81,11 +84,28 @@ pub struct Backplane {
     pub may_read: bool,
 }
 
+/// Who plank is to NATS.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Login {
+    /// A user and a password.
+    Password(String, String),
+    /// A token.
+    Token(String),
+}
+
+/// Without the secret, which must not get into a log.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Login")
+    }
+}
+
 impl Backplane {
     /// With the defaults.
     pub fn at(server: &str) -> Self {
         Self {
             servers: vec![server.to_owned()],
+            login: None,
             credentials: None,
             ca: None,
             age: BACKPLANE_AGE,
@@ -121,9 +141,22 @@ impl BackplaneArgs {
                 ))),
             };
         }
-        for server in &servers {
-            check(server)?;
-        }
+        let mut login = None;
+        let read = servers.iter().map(|server| {
+            let (server, own) = split(server)?;
+            match (&login, own) {
+                (_, None) => {}
+                (None, own) => login = own,
+                (Some(login), Some(own)) if *login == own => {}
+                (Some(_), Some(_)) => {
+                    return Err(refused(
+                        "has several users or passwords; servers of one cluster have one",
+                    ));
+                }
+            }
+            Ok(server)
+        });
+        let servers = read.collect::<Result<Vec<_>, _>>()?;
         let files = [
             ("--backplane-credentials", &self.credentials),
             ("--backplane-ca", &self.ca),
@@ -142,6 +175,7 @@ impl BackplaneArgs {
         }
         Ok(Some(Backplane {
             servers,
+            login,
             credentials: self.credentials.clone(),
             ca: self.ca.clone(),
             age: parse::duration("--backplane-age", &self.age)?,
@@ -151,30 +185,38 @@ impl BackplaneArgs {
     }
 }
 
-fn check(server: &str) -> Result<(), ConfigError> {
-    let refuse = |why: &str| {
-        Err(ConfigError(format!(
-            "--backplane (PLANK_BACKPLANE) {why}; write it as nats://HOST:4222 or tls://HOST:4222"
-        )))
-    };
-    let Ok(url) = Url::parse(server) else {
-        return refuse("is no URL");
-    };
-    match url {
-        _ if !matches!(url.scheme(), "nats" | "tls") => {
-            refuse("has another scheme than nats or tls")
-        }
-        _ if url.host_str().is_none_or(str::is_empty) => refuse("names no host"),
-        _ if !matches!(url.path(), "" | "/")
-            || url.query().is_some()
-            || url.fragment().is_some() =>
-        {
-            refuse(
-                "has more than a host and a port; in the user and the password write @ as %40, / as %2F, ? as %3F, # as %23",
-            )
-        }
-        _ => Ok(()),
+fn refused(why: &str) -> ConfigError {
+    ConfigError(format!(
+        "--backplane (PLANK_BACKPLANE) {why}; write it as nats://HOST:4222 or tls://HOST:4222"
+    ))
+}
+
+/// Takes a URL apart: the server, and who plank is there.
+fn split(server: &str) -> Result<(String, Option<Login>), ConfigError> {
+    let mut url = Url::parse(server).map_err(|_| refused("is no URL"))?;
+    if !matches!(url.scheme(), "nats" | "tls") {
+        return Err(refused("has another scheme than nats or tls"));
     }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(refused("names no host"));
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err(refused(
+            "has more than a host and a port; in the user and the password write @ as %40, / as %2F, ? as %3F, # as %23",
+        ));
+    }
+    let decode = |text: &str, what: &str| libpq::decode(text, what).map_err(|why| refused(&why));
+    let login = match (url.username(), url.password()) {
+        ("", None) => None,
+        (user, Some(password)) => {
+            let user = decode(user, "user")?;
+            Some(Login::Password(user, decode(password, "password")?))
+        }
+        (token, None) => Some(Login::Token(decode(token, "token")?)),
+    };
+    let stripped = url.set_username("").and_then(|()| url.set_password(None));
+    stripped.map_err(|()| refused("names no host"))?;
+    Ok((url.to_string(), login))
 }
 
 #[cfg(test)]
@@ -222,6 +264,36 @@ mod tests {
                 "{bad}: {error}"
             );
         }
+    }
+
+    #[test]
+    fn user_and_password_of_a_url_are_read_and_never_shown() {
+        let of = |servers: &[&str]| args(servers).resolve();
+        let password =
+            |user: &str, password: &str| Some(Login::Password(user.into(), password.into()));
+        for (server, login) in [
+            ("nats://a:4222", None),
+            ("tls://plank:s%40cret%2F@a", password("plank", "s@cret/")),
+            ("nats://t%3Aoken@a", Some(Login::Token("t:oken".into()))),
+        ] {
+            let read = of(&[server]).unwrap().unwrap();
+            assert_eq!(read.login, login, "{server}");
+            let shown = format!("{read:?}");
+            assert!(
+                !shown.contains("cret") && !shown.contains("oken"),
+                "{shown}"
+            );
+        }
+        assert!(of(&["nats://u:cret@a", "nats://b", "nats://u:cret@c"]).is_ok());
+        let error = of(&["nats://u:cret@a", "nats://u:other@b"])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("several") && !error.contains("cret"),
+            "{error}"
+        );
+        let error = of(&["nats://u:%zz@a"]).unwrap_err().to_string();
+        assert!(error.contains("%25"), "{error}");
     }
 
     #[test]

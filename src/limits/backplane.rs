@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Bytes of the rows of one message. A row that alone is above it is left to the log.
 pub const BACKPLANE_MESSAGE_BYTES_MAX: usize = 512 * 1024 * 1024;
 
-/// Of one part of a message, if NATS takes as much: its own advice for `max_payload` is not more than 8 MiB.
-pub const BACKPLANE_PART_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Of one part of a message, if NATS takes as much. A follower holds up to [`BACKPLANE_PULL_MAX`] of them.
+pub const BACKPLANE_PART_BYTES_MAX: usize = 1024 * 1024;
 
 /// What NATS counts beside the bytes of a part: the subject and the headers.
 pub const BACKPLANE_HEADER_BYTES: usize = 4 * 1024;

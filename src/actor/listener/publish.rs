@@ -27,11 +27,16 @@ pub async fn run(settings: Settings, metrics: Arc<Metrics>, health: Arc<Health>)
     let Some(config) = settings.backplane.clone().filter(|config| config.may_read) else {
         return std::future::pending().await;
     };
+    let mut told = String::new();
     loop {
         let why = Box::pin(read(&settings, &config, &metrics, &health)).await;
-        metrics.backplane_reader.set(0);
+        let has_read = metrics.backplane_reader.set(0) == 1;
         health.set_reader(false);
-        log::warn!("this node does not read for the backplane reason=\"{why}\"");
+        // A database that is away says the same all the time.
+        if has_read || why != told {
+            log::warn!("this node does not read for the backplane reason=\"{why}\"");
+            told = why;
+        }
         sleep(BACKPLANE_STAND_AGAIN.mul_f64(1.0 + fastrand::f64())).await;
     }
 }

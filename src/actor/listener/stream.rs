@@ -11,7 +11,7 @@ use crate::actor::hub::Hub;
 use crate::actor::message::{Chunk, Live};
 use crate::actor::poll_request::PollRequest;
 use crate::actor::refresh_request::{RefreshRequest, Touched};
-use crate::backplane::codec::Assembler;
+use crate::backplane::codec::{Assembler, Head};
 use crate::backplane::link::{LogStream, Received, Tail};
 use crate::backplane::{Chain, Follow, Link, LinkError, Message, Origin, Step};
 use crate::config::Backplane;
@@ -137,6 +137,7 @@ impl StreamFollower {
         let mut assembler = Assembler::default();
         let mut messages = stream.follow(from).await?;
         let (mut next, mut heard) = (from, Instant::now());
+        let mut last = None;
         let mut again = interval(BACKPLANE_ASK_AGAIN);
         loop {
             tokio::select! {
@@ -144,7 +145,12 @@ impl StreamFollower {
                     Err(_) => return Err(left(format!("nothing was heard for {} s", silence.as_secs()))),
                     Ok(Ok(received)) => {
                         heard = Instant::now();
+                        // Before the very first message some may have been thrown away.
+                        if chain.is_some() && received.sequence != next {
+                            return Err(left("messages are missing on the stream"));
+                        }
                         next = received.sequence + 1;
+                        last = Head::read(&received.payload).ok().map(|(head, _)| head);
                         let (sequence, pending) = (received.sequence, received.pending);
                         if let Some(message) = take(&mut assembler, received, &epoch)? {
                             let behind = message.behind;
@@ -159,7 +165,7 @@ impl StreamFollower {
                     }
                     Ok(Err(error)) => {
                         log::debug!("stream interrupted reason=\"{error}\"");
-                        messages = begin_again(&stream, next, tail, heard + silence).await?;
+                        messages = begin_again(&stream, (next, last), tail, heard + silence).await?;
                     }
                 },
                 () = self.poll_request.heard() => self.ask(&stream).await?,
@@ -345,10 +351,11 @@ fn take(
     assembler.take(&received.payload, epoch).map_err(left)
 }
 
-/// NATS was away for a moment, and does not know this follower any more.
+/// NATS was away for a moment, and does not know this follower any more. It may not know the last message any more either: it
+/// acknowledges one before that is on disk.
 async fn begin_again(
     stream: &LogStream,
-    next: u64,
+    (next, last): (u64, Option<Head>),
     tail: Tail,
     until: Instant,
 ) -> Result<Follow, Left> {
@@ -356,10 +363,18 @@ async fn begin_again(
         sleep(AGAIN).await;
         let again = async {
             let now = stream.tail().await?;
-            match now.made == tail.made && now.sequence + 1 >= next {
-                true => Ok(Some(stream.follow(next).await?)),
-                false => Ok::<_, LinkError>(None),
+            if now.made != tail.made || now.sequence + 1 < next {
+                return Ok(None);
             }
+            if last.is_some() {
+                let kept = stream.get(next - 1).await?;
+                let kept =
+                    kept.and_then(|(payload, _)| Head::read(&payload).ok().map(|(head, _)| head));
+                if kept != last {
+                    return Ok(None);
+                }
+            }
+            Ok::<_, LinkError>(Some(stream.follow(next).await?))
         };
         match again.await {
             Ok(Some(messages)) => return Ok(messages),

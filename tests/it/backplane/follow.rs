@@ -192,3 +192,40 @@ async fn without_a_backplane_nothing_is_said_to_nats() {
         .unwrap();
     assert_eq!(row.get::<_, i64>(0), 0);
 }
+
+#[actix_web::test]
+async fn doctor_says_what_it_finds_of_the_stream() {
+    let Some(nats) = Nats::start("plank doctor and a backplane").await else {
+        return;
+    };
+    let nodes = nodes(&nats, 0).await;
+    let url = crate::support::Cluster::shared().url(&nodes[0].database);
+    let backplane = nats.url();
+    let args = [
+        "doctor",
+        "--json",
+        "--database-url",
+        &url,
+        "--backplane",
+        &backplane,
+    ];
+    let found = async |check: &str| {
+        let (_, out, err) = crate::support::program::run(&args).await;
+        let report: serde_json::Value =
+            serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out} {err}"));
+        let findings = report["findings"].as_array().unwrap().iter();
+        let mut states = findings
+            .filter(|f| f["check"] == check)
+            .map(|f| f["state"].clone());
+        states.next().unwrap_or_default()
+    };
+    for check in ["backplane", "stream", "reader"] {
+        assert_eq!(found(check).await, "ok", "{check}");
+    }
+    for node in nodes {
+        node.stop().await.unwrap();
+    }
+    assert_eq!(found("reader").await, "wrong");
+    drop(nats);
+    assert_eq!(found("backplane").await, "wrong");
+}

@@ -4,6 +4,7 @@ mod away;
 mod exact;
 mod follow;
 mod hostile;
+mod ways;
 
 use crate::support::nats::Nats;
 use crate::support::{TestApp, until};
