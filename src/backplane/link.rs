@@ -16,7 +16,7 @@ use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
 use crate::config::{Backplane, Login};
-use crate::feed::{EPOCH_BYTES, Epoch};
+use crate::feed::{EPOCH_BYTES, Epoch, SEAL_BYTES};
 use crate::limits::{
     BACKPLANE_ACK_MAX, BACKPLANE_CONNECT_MAX, BACKPLANE_HEADER_BYTES, BACKPLANE_HISTORY,
     BACKPLANE_PART_BYTES_MAX, BACKPLANE_PULL_MAX, WINDOW_BYTES_MAX,
@@ -136,6 +136,7 @@ impl Link {
         match found.map_err(|_| silent("stream"))? {
             Ok(stream) => Ok(Some(LogStream {
                 link: self.clone(),
+                epoch: *epoch,
                 names: Arc::new(names),
                 stream,
             })),
@@ -244,6 +245,7 @@ pub struct Tail {
 #[derive(Clone, Debug)]
 pub struct LogStream {
     link: Link,
+    epoch: Epoch,
     names: Arc<Names>,
     stream: Stream,
 }
@@ -395,8 +397,9 @@ impl LogStream {
     /// # Errors
     /// If the connection has ended.
     pub async fn ask(&self, node: u64, question: u64) -> Result<(), LinkError> {
-        let mut text = node.to_le_bytes().to_vec();
-        text.extend_from_slice(&question.to_le_bytes());
+        let mut text = question_of(node, question).to_vec();
+        let seal = self.epoch.seal(&[QUESTION, &text]);
+        text.extend_from_slice(&seal.unwrap_or_default());
         let asking = self
             .link
             .client
@@ -415,23 +418,50 @@ impl LogStream {
         let subscribing = self.link.client.subscribe(self.names.ask.clone());
         let subscribed = timeout(BACKPLANE_CONNECT_MAX, subscribing).await;
         let subscribed = subscribed.map_err(|_| silent("subscribe"))?;
-        Ok(Questions(subscribed.map_err(|e| away("subscribe", &e))?))
+        Ok(Questions {
+            messages: subscribed.map_err(|e| away("subscribe", &e))?,
+            epoch: self.epoch,
+        })
     }
 }
 
+/// Written before a question when it is sealed. An answer to one that was never asked would say that a cursor is of no place.
+const QUESTION: &[u8] = b"question";
+
+const QUESTION_BYTES: usize = 16;
+
+fn question_of(node: u64, question: u64) -> [u8; QUESTION_BYTES] {
+    let mut text = [0; QUESTION_BYTES];
+    text[..8].copy_from_slice(&node.to_le_bytes());
+    text[8..].copy_from_slice(&question.to_le_bytes());
+    text
+}
+
+/// The node that asks, and its question, if a node of this log has written it.
+fn read_question(payload: &[u8], epoch: &Epoch) -> Option<(u64, u64)> {
+    let (text, seal) = payload.split_first_chunk::<QUESTION_BYTES>()?;
+    let seal: &[u8; SEAL_BYTES] = seal.try_into().ok()?;
+    let (node, question) = text.split_first_chunk::<8>()?;
+    let question = question.try_into().ok()?;
+    epoch
+        .is_sealed(&[QUESTION, text], seal)
+        .then_some((u64::from_le_bytes(*node), u64::from_le_bytes(question)))
+}
+
 /// See [`LogStream::questions`].
-pub struct Questions(Subscriber);
+pub struct Questions {
+    messages: Subscriber,
+    epoch: Epoch,
+}
 
 impl Questions {
     /// The node that asks, and its question. None when the connection has ended.
     pub async fn next(&mut self) -> Option<(u64, u64)> {
         loop {
-            let message = self.0.next().await?;
+            let message = self.messages.next().await?;
             // Others may send what they want.
-            if let Some((node, rest)) = message.payload.split_first_chunk()
-                && let Some((question, [])) = rest.split_first_chunk()
-            {
-                return Some((u64::from_le_bytes(*node), u64::from_le_bytes(*question)));
+            if let Some(question) = read_question(&message.payload, &self.epoch) {
+                return Some(question);
             }
         }
     }
@@ -469,5 +499,29 @@ impl Follow {
             pending: info.pending,
             payload: message.payload.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_of_others_is_not_heard() {
+        let epoch = Epoch::of("a log");
+        let text = question_of(7, 42);
+        let sealed = |epoch: &Epoch| [&text[..], &epoch.seal(&[QUESTION, &text]).unwrap()].concat();
+        assert_eq!(read_question(&sealed(&epoch), &epoch), Some((7, 42)));
+        let mut altered = sealed(&epoch);
+        altered[8] ^= 1;
+        for wrong in [
+            sealed(&Epoch::of("another")),
+            altered,
+            text.to_vec(),
+            vec![],
+            vec![0; 33],
+        ] {
+            assert_eq!(read_question(&wrong, &epoch), None, "{wrong:?}");
+        }
     }
 }

@@ -10,9 +10,12 @@ use crate::feed::Epoch;
 
 use super::connect::{self, ConnectError};
 
-/// The server notices a node that is gone within 5 s of silence, also while it waits in line.
-const WATCHED: &str = "set tcp_keepalives_idle = 2; set tcp_keepalives_interval = 1; set tcp_keepalives_count = 3; \
-    set client_connection_check_interval = '2s'";
+/// The server notices a node that is gone within 5 s of silence.
+const WATCHED: &str =
+    "set tcp_keepalives_idle = 2; set tcp_keepalives_interval = 1; set tcp_keepalives_count = 3";
+
+/// Also while it waits in line. Not every system has it: there such a node is noticed when its turn has come.
+const WATCHED_IN_LINE: &str = "set client_connection_check_interval = '2s'";
 
 /// Holds no snapshot and no transaction id, so it is in the way of nothing however long it lasts.
 const TAKE: &str = "begin; lock table plank.reading in exclusive mode";
@@ -43,6 +46,9 @@ impl Turn {
         connect::soon("settings", connect::settle(&turn.client, config)).await?;
         connect::soon("check", connect::check(&turn.client, config)).await?;
         connect::soon("keepalives", turn.execute(WATCHED)).await?;
+        if let Err(error) = connect::soon("check interval", turn.execute(WATCHED_IN_LINE)).await {
+            log::debug!("a node that is gone waits in line all the same reason=\"{error}\"");
+        }
         turn.execute(TAKE).await?;
         Ok(turn)
     }
