@@ -1,7 +1,7 @@
 # The front door of plank, thin over cargo. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-rest test-autobahn test-clients test-browser test-deploy autobahn stress fuzz schema lint bench deb soak weather install clean
+.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-rest test-autobahn test-clients test-browser test-deploy autobahn stress fuzz schema lint bench deb soak hostile weather install clean
 # The parts of `make test` share the processors and target/: one after the other, also under -j.
 .NOTPARALLEL:
 
@@ -9,7 +9,7 @@
 TEST_TOOLS = chromium node curl python3-venv
 # A server runs on Linux, so only there are its operations tested.
 ifeq ($(shell uname),Linux)
-TEST_TOOLS += nginx haproxy systemd-analyze systemd-nspawn openssl pgbouncer promtool spin
+TEST_TOOLS += nginx haproxy nats-server systemd-analyze systemd-nspawn openssl pgbouncer promtool spin
 endif
 # The same features everywhere, so that nothing is compiled twice.
 CARGO_FLAGS = --locked --all-features
@@ -126,6 +126,10 @@ weather: ## an hour of rough weather: restarts, outages, wrong settings, 500 cli
 	@scripts/need.sh node chromium && (cd tests/browser && npm ci --no-audit --no-fund --silent) || true
 	PLANK_WEATHER_SECONDS=$(or $(WEATHER_SECONDS),3600) PLANK_WEATHER_CLIENTS=500 \
 	    cargo test --release --locked --all-features --test it -- --nocapture weather::
+
+hostile: ## ten minutes of the hostile workload over a backplane, in which nodes, NATS and PostgreSQL are killed (HOSTILE_SECONDS=n for less)
+	@scripts/need.sh cargo cc postgresql nats-server
+	PLANK_HOSTILE_SECONDS=$(or $(HOSTILE_SECONDS),600) cargo test $(CARGO_FLAGS) --test it -- --nocapture backplane::hostile
 
 soak: ## ten minutes of coming and going: memory, descriptors and the log stay where they are (SOAK_SECONDS=n for less)
 	@scripts/need.sh cargo cc postgresql

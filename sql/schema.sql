@@ -2467,7 +2467,7 @@ CREATE FUNCTION plank.is_made(kind text, name name) RETURNS boolean
     AS $$
   select name::text = any (string_to_array(translate(case kind when 'r' then '
     began bell canary closings following horizon idempotency last leaf listener live_query log log_0 log_1 log_2 log_3 log_4 log_5 log_6 log_7 log_8 lower_case mark
-    member meta migrations migrating oldest packed permitted policies policy pruning query_part revoked seq slot tables ticket truncating unlisted
+    member meta migrations migrating oldest packed permitted policies policy pruning query_part reading revoked seq slot tables ticket truncating unlisted
     watched' else '
     allow announce as_parent attach beat begin_policy bell_awake bell_sleep calls_of capture_begin capture_delete
     capture_delete_any capture_insert capture_insert_any capture_row capture_row_any capture_truncate
@@ -5627,6 +5627,16 @@ CREATE TABLE plank.query_part (
 
 
 ALTER TABLE plank.query_part OWNER TO plank_owner;
+
+--
+-- Name: reading; Type: TABLE; Schema: plank; Owner: plank_owner
+--
+
+CREATE TABLE plank.reading (
+);
+
+
+ALTER TABLE plank.reading OWNER TO plank_owner;
 
 --
 -- Name: revoked; Type: TABLE; Schema: plank; Owner: plank_owner

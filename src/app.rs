@@ -234,7 +234,13 @@ pub async fn build_on(
         doorbell: config.doorbell,
         history: history.clone(),
         demo: config.demo,
+        backplane: config.backplane.clone().map(Arc::new),
+        pool: pool.clone(),
     };
+    metrics
+        .backplane_on
+        .set(settings.backplane.is_some().into());
+    let publishing = listener::publish::run(settings.clone(), metrics.clone(), health.clone());
     let listener = Supervisor::start(move |_| {
         Listener::new(
             settings,
@@ -259,7 +265,10 @@ pub async fn build_on(
     let keys = jwks::follow(tokens.clone(), jwks_url);
     let revoking = revoked::follow(pool.clone(), tokens, health.clone());
     let housekeeping = actix_rt::spawn(async {
-        tokio::join!(keeping, following, beating, keys, revoking, refreshing).0
+        tokio::join!(
+            keeping, following, beating, keys, revoking, refreshing, publishing
+        )
+        .0
     });
 
     let bounds = Bounds {
@@ -336,7 +345,7 @@ async fn keep_house(
 ) {
     let (mut is_configured, mut was_closed) = (false, false);
     loop {
-        if !health.is_live() {
+        if !health.keeps_house() {
             // A restored database has the settings of its backup.
             is_configured = false;
             sleep(PRUNE_INTERVAL_MIN).await;
@@ -375,7 +384,7 @@ async fn keep_house(
 async fn follow_tables(pool: Pool, health: Arc<Health>) {
     loop {
         sleep(FOLLOW_INTERVAL).await;
-        if !health.is_live() {
+        if !health.keeps_house() {
             continue;
         }
         let work = async { retention::follow_tables(&pool).await };

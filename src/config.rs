@@ -13,6 +13,7 @@ use crate::limits::{
 
 mod address;
 mod auth;
+mod backplane;
 mod database;
 mod libpq;
 mod login;
@@ -26,6 +27,7 @@ mod tls;
 
 pub use address::ListenAddress;
 pub use auth::{Auth, AuthArgs, JwksUrl};
+pub use backplane::{Backplane, BackplaneArgs, Login};
 pub use database::{Database, DatabaseArgs, Server, Target};
 pub use login::LoginUrl;
 pub use network::Network;
@@ -39,6 +41,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub database: DatabaseArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub backplane: BackplaneArgs,
 
     /// Where to listen: HOST:PORT, or unix:/PATH; may be repeated
     #[arg(
@@ -248,6 +254,8 @@ pub struct Config {
     pub database: Option<Database>,
     /// A replica of it, for reading; see [`DatabaseArgs::read_database_url`].
     pub read_database: Option<Server>,
+    /// The stream that nodes follow; none: each reads the log.
+    pub backplane: Option<Backplane>,
     /// For the private PostgreSQL; none when it is not known where.
     pub data_dir: Option<PathBuf>,
     /// At least one.
@@ -304,6 +312,7 @@ impl Config {
         Ok(Self {
             read_database: args.resolve_read(database.as_ref())?,
             database,
+            backplane: None,
             data_dir: args.data_dir.clone(),
             listen: Vec::new(),
             workers: 1,
@@ -404,6 +413,7 @@ impl ServeArgs {
             demo: self.demo.unwrap_or(database.is_none()),
             read_database: self.database.resolve_read(database.as_ref())?,
             database,
+            backplane: self.backplane.resolve()?,
             data_dir: self.database.data_dir.clone(),
             listen,
             workers: self

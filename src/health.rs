@@ -37,6 +37,10 @@ pub struct Health {
     ticks: [AtomicU64; 2],
     /// The listener reads the log and hears the doorbell.
     live: AtomicBool,
+    /// The listener does so itself; else it follows the stream of the backplane.
+    reads_log: AtomicBool,
+    /// This node reads the log for the backplane.
+    is_reader: AtomicBool,
     /// Milliseconds since `started` when the listener last stood at the end of the log.
     caught_up: AtomicU64,
     /// Milliseconds since `started` when the ticks were last looked at.
@@ -53,6 +57,8 @@ impl Default for Health {
             started: Instant::now(),
             ticks: [AtomicU64::new(0), AtomicU64::new(0)],
             live: AtomicBool::new(false),
+            reads_log: AtomicBool::new(true),
+            is_reader: AtomicBool::new(false),
             caught_up: AtomicU64::new(0),
             looked: AtomicU64::new(0),
             sessions: AtomicU64::new(0),
@@ -103,6 +109,22 @@ impl Health {
         self.live.load(Relaxed)
     }
 
+    /// Whether the listener reads the log itself, and does not follow the stream of the backplane.
+    pub fn set_reads_log(&self, reads_log: bool) {
+        self.reads_log.store(reads_log, Relaxed);
+    }
+
+    /// Whether this node reads the log for the backplane.
+    pub fn set_reader(&self, is_reader: bool) {
+        self.is_reader.store(is_reader, Relaxed);
+    }
+
+    /// Whether this node looks after the log: prunes it, and follows what becomes of watched tables. Of those that follow the
+    /// stream of the backplane only the reader does.
+    pub fn keeps_house(&self) -> bool {
+        self.is_live() && (self.reads_log.load(Relaxed) || self.is_reader.load(Relaxed))
+    }
+
     /// Why not.
     pub fn trouble(&self) -> String {
         self.trouble
@@ -115,6 +137,13 @@ impl Health {
     /// had rung.
     pub fn set_caught_up(&self) {
         self.caught_up.store(self.now_ms(), Relaxed);
+    }
+
+    /// The same was so, this long ago.
+    pub fn set_caught_up_before(&self, ago: Duration) {
+        let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+        let at = self.now_ms().saturating_sub(ago);
+        self.caught_up.fetch_max(at, Relaxed);
     }
 
     /// For how long that has not been so. A little more than zero while all is well.

@@ -5,7 +5,7 @@
 //! - [`app`] puts it all together: what starts in which order, and how it ends.
 //! - [`http`] is the routes, the pages, and the upgrade to a WebSocket.
 //! - [`actor`] is who moves what: listener, hub, shards, sessions, and every message between them.
-//! - [`store`] is everything that talks SQL.
+//! - [`store`] is everything that talks SQL, [`backplane`] the stream that many nodes follow instead of the log.
 //! - [`auth`] is who asks: tokens, and the keys that they are signed with.
 //! - [`wire`] is the protocol of the WebSocket, bytes in and bytes out.
 //! - [`feed`] is the core: changes, cursors, topics.
@@ -16,6 +16,7 @@
 pub mod actor;
 pub mod app;
 pub mod auth;
+pub mod backplane;
 pub mod canary;
 pub mod cli;
 pub mod config;

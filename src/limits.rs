@@ -5,6 +5,7 @@
 
 mod activity;
 mod auth;
+mod backplane;
 mod catch_up;
 mod clients;
 mod database;
@@ -18,6 +19,7 @@ mod tail;
 
 pub use activity::*;
 pub use auth::*;
+pub use backplane::*;
 pub use catch_up::*;
 pub use clients::*;
 pub use database::*;
@@ -52,6 +54,11 @@ const _: () = assert!(
     POLL_DROWSY.as_millis() < 1_000,
     "SQL calls are followed within a second"
 );
+const _: () = assert!(
+    BACKPLANE_SILENCE_MAX.as_secs() * 2 <= LAG_MAX.as_secs(),
+    "a follower reads the log itself before it counts as late"
+);
+const _: () = assert!(BACKPLANE_BEAT.as_secs() * 3 < BACKPLANE_SILENCE_MAX.as_secs());
 const _: () = assert!(PIECE_BYTES < WINDOW_BYTES_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX >= READ_BYTES);
 const _: () = assert!(

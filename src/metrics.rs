@@ -76,6 +76,13 @@ pub struct ResumeLabel {
     pub result: &'static str,
 }
 
+/// `{result}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct AppendLabel {
+    /// `done`, `refused`, `full`, `failed`
+    pub result: &'static str,
+}
+
 /// `{query}`
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct QueryLabel {
@@ -138,6 +145,12 @@ pub struct Metrics {
     pub listener_lag_seconds: Seconds,
     pub bell_missed: Counter,
     pub bell_armed: Gauge,
+    pub backplane_on: Gauge,
+    pub backplane_reader: Gauge,
+    pub backplane_followed: Gauge,
+    pub backplane_left: Counter,
+    pub backplane_appended_bytes: Counter,
+    backplane_appends: Family<AppendLabel, Counter>,
     pub resumes: Family<ResumeLabel, Counter>,
     pub catching_up: Gauge,
     pub window_bytes: Gauge,
@@ -196,6 +209,12 @@ impl Default for Metrics {
             listener_lag_seconds: Seconds::default(),
             bell_missed: Counter::default(),
             bell_armed: Gauge::default(),
+            backplane_on: Gauge::default(),
+            backplane_reader: Gauge::default(),
+            backplane_followed: Gauge::default(),
+            backplane_left: Counter::default(),
+            backplane_appended_bytes: Counter::default(),
+            backplane_appends: Family::default(),
             resumes: Family::default(),
             catching_up: Gauge::default(),
             window_bytes: Gauge::default(),
@@ -292,6 +311,36 @@ impl Default for Metrics {
             "plank_bell_armed",
             "1 while this listener sleeps, or is about to, and writers ring; 0 while it polls",
             m.bell_armed.clone(),
+        );
+        r.register(
+            "plank_backplane_on",
+            "1 if this node has a backplane",
+            m.backplane_on.clone(),
+        );
+        r.register(
+            "plank_backplane_reader",
+            "1 while this node reads the log for the backplane",
+            m.backplane_reader.clone(),
+        );
+        r.register(
+            "plank_backplane_followed",
+            "1 while this node follows the stream of the backplane, 0 while it reads the log itself",
+            m.backplane_followed.clone(),
+        );
+        r.register(
+            "plank_backplane_left",
+            "Times this node left the stream of the backplane and read the log itself",
+            m.backplane_left.clone(),
+        );
+        r.register(
+            "plank_backplane_appended_bytes",
+            "Bytes that this node has appended to the stream of the backplane",
+            m.backplane_appended_bytes.clone(),
+        );
+        r.register(
+            "plank_backplane_appends",
+            "Messages that this node appended to the stream, or could not: another reader was faster, the stream is full, NATS is away",
+            m.backplane_appends.clone(),
         );
         r.register(
             "plank_resumes",
@@ -483,6 +532,12 @@ impl Metrics {
     /// Counts a bound that was reached.
     pub fn limit(&self, limit: &'static str) {
         self.limits.get_or_create(&LimitLabel { limit }).inc();
+    }
+
+    /// Counts an append to the stream of the backplane.
+    pub fn appended(&self, result: &'static str) {
+        let label = AppendLabel { result };
+        self.backplane_appends.get_or_create(&label).inc();
     }
 
     /// There is no such live query any more.

@@ -136,6 +136,13 @@ impl RefreshRequest {
         self.inner().catalog += 1;
     }
 
+    /// Before the hub knows of what was read, and so a client: there may be a live query among it.
+    pub fn announce(&self, touched: &Touched) {
+        if touched.is_of_catalog() {
+            self.may_have_other_queries();
+        }
+    }
+
     /// A batch has been read, up to this place.
     pub fn has_read(&self, touched: Touched, next: &Snapshot) {
         let mut inner = self.inner();

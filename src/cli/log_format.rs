@@ -43,6 +43,8 @@ pub fn start(filter: &str, format: LogFormat) {
     }
     // It calls an error what is the client's: bytes that are no HTTP, and an answer that is broken off because nobody reads.
     builder.filter_module("actix_http::h1::dispatcher", LevelFilter::Off);
+    // It says each attempt to reach a server that is away; plank says once that it is.
+    builder.filter_module("async_nats", LevelFilter::Off);
     builder.parse_filters(filter);
     match format {
         LogFormat::Text => {

@@ -15,10 +15,15 @@ use super::snapshot::Snapshot;
 const VERSION: u8 = 2;
 /// The format before cursors were signed: such a cursor is read, and is of no log.
 const UNSIGNED: u8 = 1;
-const EPOCH_BYTES: usize = 8;
+/// Of the identity of a log, as cursors show it.
+pub const EPOCH_BYTES: usize = 8;
 /// Of the HMAC-SHA256. A forger has no way to try a signature but to ask plank.
 const SIGNATURE_BYTES: usize = 8;
 const CHECK_BYTES: usize = 4;
+/// Of a message of the backplane, in bytes: nobody can ask plank how much of one is right, but a forged one would reach every client.
+pub const SEAL_BYTES: usize = 16;
+/// Written before what is sealed: no cursor begins with it, so neither stands for the other.
+const SEAL_PREFIX: &[u8] = b"plank backplane ";
 /// Written before the identity of a log when the key of its cursors is made.
 const KEY_PREFIX: &[u8] = b"plank cursor key ";
 /// Running transactions that a cursor may list: above what a server with thousands of sessions has, and few enough that a
@@ -56,6 +61,32 @@ impl Epoch {
             id,
             proof: Proof::Key(key.finalize().into()),
         }
+    }
+
+    /// What names the log where anybody may see it.
+    pub fn id(&self) -> [u8; EPOCH_BYTES] {
+        self.id
+    }
+
+    /// What shows that `parts`, one behind the other, come from a plank that knows this log. None of an epoch that came from outside.
+    pub fn seal(&self, parts: &[&[u8]]) -> Option<[u8; SEAL_BYTES]> {
+        let full = self.sealing(parts)?.finalize().into_bytes();
+        full.first_chunk().copied()
+    }
+
+    /// Whether `seal` is that of `parts`.
+    pub fn is_sealed(&self, parts: &[&[u8]], seal: &[u8; SEAL_BYTES]) -> bool {
+        let sealing = self.sealing(parts);
+        sealing.is_some_and(|mac| mac.verify_truncated_left(seal).is_ok())
+    }
+
+    fn sealing(&self, parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
+        let Proof::Key(key) = &self.proof else {
+            return None;
+        };
+        let mut mac = mac(key, SEAL_PREFIX);
+        parts.iter().for_each(|part| mac.update(part));
+        Some(mac)
     }
 }
 

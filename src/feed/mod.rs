@@ -24,7 +24,7 @@ pub use catalog::{Catalog, Table};
 pub use change::{Change, LogOp, LogRow, Op, RowId};
 pub use change_builder::ChangeBuilder;
 pub use change_encoder::{ChangeEncoder, Shown};
-pub use cursor::{Cursor, CursorError, Epoch, Forged};
+pub use cursor::{Cursor, CursorError, EPOCH_BYTES, Epoch, Forged, SEAL_BYTES};
 pub use derived::{Derivation, WindowSpec};
 pub use filter::{Expr, FilterError};
 pub use newest::Newest;

@@ -66,6 +66,19 @@ impl Snapshot {
                 .all(|x| *x >= other.xmax || other.running.binary_search(x).is_ok())
     }
 
+    /// What at least one of the two sees.
+    pub fn union(&self, other: &Self) -> Self {
+        let (low, high) = match self.xmax <= other.xmax {
+            true => (self, other),
+            false => (other, self),
+        };
+        let running = high.running.iter().copied();
+        Self {
+            xmax: high.xmax,
+            running: running.filter(|xid| !low.sees(*xid)).collect(),
+        }
+    }
+
     /// The same, and besides it the transaction `own`, which it did not see. None if more than `between_max` others may have
     /// begun since.
     pub fn and_own(mut self, own: u64, between_max: u64) -> Option<Self> {
@@ -169,6 +182,15 @@ pub(super) mod tests {
         fn to_cover_is_to_see_all_that_the_other_sees(a in small(), b in small()) {
             let expected = (1..40).all(|xid| !b.sees(xid) || a.sees(xid));
             prop_assert_eq!(a.covers(&b), expected);
+        }
+
+        #[test]
+        fn a_union_sees_what_one_of_the_two_sees(a in small(), b in small()) {
+            let union = a.union(&b);
+            for xid in 1..40 {
+                prop_assert_eq!(union.sees(xid), a.sees(xid) || b.sees(xid));
+            }
+            prop_assert_eq!(Snapshot::parse(&union.to_string()), Some(union));
         }
     }
 

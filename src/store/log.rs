@@ -21,11 +21,14 @@ use super::migrate;
 
 pub(super) mod decode;
 pub(super) mod read;
+mod standing;
 
 use decode::Xid8;
 use read::{Explain, NOW, PRUNED, READ, READ_REST, SETTINGS};
+use standing::{LETTERS, TABLES};
 
 pub use read::Reading;
+pub use standing::{catalog, epoch};
 
 /// A lost mark costs nothing, and nobody waits for one to be on disk.
 const LISTENER_SETTINGS: &str = "set synchronous_commit = off";
@@ -211,11 +214,9 @@ impl LogReader {
     /// # Errors
     /// If the connection is lost, or a description can't be read.
     pub async fn catalog(&self) -> Result<Catalog, ConnectError> {
-        let sql =
-            "select d::text from plank.watched w, plank.describe(w.rel) d where d is not null";
         let query = async {
-            let letters = self.client.query_one("select plank.letters()", &[]).await?;
-            Ok((letters, self.client.query(sql, &[]).await?))
+            let letters = self.client.query_one(LETTERS, &[]).await?;
+            Ok((letters, self.client.query(TABLES, &[]).await?))
         };
         let query = async { query.await.map_err(|e| self.explain.error(&e)) };
         let (letters, rows) = connect::soon("catalog", query).await?;

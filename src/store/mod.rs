@@ -13,6 +13,7 @@
 //! - [`rest`]: tables read and written on behalf of clients.
 //! - [`fault`]: what a refusal of the database says to a client.
 //! - [`tickets`]: what a browser opens a WebSocket with.
+//! - [`reading`]: which node reads the log for the backplane.
 //! - [`retention`]: how much of the log is kept.
 //! - [`canary`]: the heartbeat row.
 //! - [`watch`]: which tables are live.
@@ -38,6 +39,7 @@ mod params;
 mod policy;
 pub mod pool;
 pub mod private;
+pub mod reading;
 mod replica;
 pub mod rest;
 pub mod retention;

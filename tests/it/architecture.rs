@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["app"],
     &["http"],
     &["actor"],
-    &["store"],
+    &["store", "backplane"],
     &["auth"],
     &["wire"],
     &["feed"],

@@ -9,6 +9,7 @@ mod altered;
 mod architecture;
 mod asyncapi;
 mod auth;
+mod backplane;
 mod capture;
 mod capture_cases;
 mod capture_random;

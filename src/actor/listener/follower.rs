@@ -1,16 +1,20 @@
 //! One connection's life: LISTEN, catch up, then read when the bell rings or the clock says so.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::prelude::*;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::backplane::Writer;
+use crate::backplane::link::Tail;
+
 use crate::feed::bell::{Bell, Step};
-use crate::feed::{Cursor, LogOp, LogRow, Rest};
+use crate::feed::{Cursor, Epoch, LogOp, LogRow, Rest};
 use crate::health::Health;
 use crate::limits::{
-    ACTOR_SILENCE_MAX, CATCH_UP_READ_MAX, CHUNK_BYTES, MARK_APART, MARK_BYTES, PING_INTERVAL,
+    CATCH_UP_READ_MAX, CHUNK_BYTES, MARK_APART, MARK_BYTES, PING_INTERVAL,
     POLL_REQUEST_INTERVAL_MIN, READ_MAX, SAFETY_READ_INTERVAL,
 };
 use crate::metrics::Metrics;
@@ -19,8 +23,9 @@ use crate::store::log::LogReader;
 use crate::wire::message::ResetReason;
 
 use super::found::Found;
+use super::sink::Sink;
+use super::stream;
 use super::{Listener, ResumePoint, Settings};
-use crate::actor::hub::Hub;
 use crate::actor::message::{Chunk, Live};
 use crate::actor::poll_request::PollRequest;
 use crate::actor::refresh_request::{RefreshRequest, Touched};
@@ -31,7 +36,7 @@ const BELL_LATE_MAX: Duration = Duration::from_secs(1);
 /// See the module's documentation.
 pub(super) struct Follower {
     settings: Settings,
-    hub: Addr<Hub>,
+    sink: Sink,
     poll_request: Arc<PollRequest>,
     refresh_request: Arc<RefreshRequest>,
     metrics: Arc<Metrics>,
@@ -67,7 +72,17 @@ impl Unmarked {
     }
 }
 
+/// What can't be.
 pub(super) enum Never {}
+
+/// Why the log is not read any more, while it could be.
+pub(super) enum Ended {
+    /// The stream of the backplane can be followed, behind this place. What was read has all that is before it.
+    Back(Tail),
+}
+
+/// Resolves when the stream can be followed.
+type WayBack = Pin<Box<dyn Future<Output = Tail>>>;
 
 impl Follower {
     /// Goes on where the listener's last connection has left off.
@@ -75,7 +90,7 @@ impl Follower {
         Self {
             bell: Bell::new(listener.settings.doorbell, Instant::now().into_std()),
             settings: listener.settings.clone(),
-            hub: listener.hub.clone(),
+            sink: Sink::Hub(listener.hub.clone()),
             poll_request: listener.poll_request.clone(),
             refresh_request: listener.refresh_request.clone(),
             metrics: listener.metrics.clone(),
@@ -88,8 +103,44 @@ impl Follower {
         }
     }
 
-    /// Until the connection is lost.
-    pub(super) async fn run(&mut self) -> Result<Never, ConnectError> {
+    /// Appends to the stream of the backplane, behind a place of it: none if that is not known.
+    pub(super) fn publishing(
+        settings: &Settings,
+        (writer, cursor): (Arc<Mutex<Writer>>, Option<Cursor>),
+        poll_request: Arc<PollRequest>,
+        metrics: Arc<Metrics>,
+        progress: Arc<Health>,
+    ) -> Self {
+        Self {
+            bell: Bell::new(settings.doorbell, Instant::now().into_std()),
+            settings: settings.clone(),
+            sink: Sink::Stream(writer),
+            poll_request,
+            // The node learns from the stream what its live queries read.
+            refresh_request: Arc::default(),
+            metrics,
+            health: progress,
+            place: ResumePoint {
+                cursor,
+                ..ResumePoint::default()
+            },
+            busy: Duration::ZERO,
+            answered: 0,
+            unmarked: Unmarked::default(),
+            was_live: false,
+        }
+    }
+
+    /// When to leave the log for the stream.
+    fn way_back(&self, epoch: Epoch) -> WayBack {
+        match (&self.sink, &self.settings.backplane) {
+            (Sink::Hub(_), Some(config)) => Box::pin(stream::way_back(config.clone(), epoch)),
+            _ => Box::pin(std::future::pending()),
+        }
+    }
+
+    /// Until the connection is lost, or the stream can be followed.
+    pub(super) async fn run(&mut self) -> Result<Ended, ConnectError> {
         // LISTEN comes first, then the catch-up: a doorbell between the two is heard.
         let mut reader = LogReader::connect_for(
             &self.settings.database,
@@ -102,6 +153,7 @@ impl Follower {
         let before = self.place.cursor.clone();
         let broken = match &before {
             None => None,
+            Some(_) if self.place.void.is_some() => self.place.void,
             // After a crash the server may have forgotten what it had only promised (synchronous_commit=off).
             Some(c) if c.epoch != now.epoch || !now.snapshot.covers(&c.snapshot) => {
                 Some(ResetReason::Epoch)
@@ -110,15 +162,19 @@ impl Follower {
             Some(_) => None,
         };
         let resumed = before.filter(|_| broken.is_none());
+        let mut way_back = self.way_back(now.epoch);
         let cursor = resumed.clone().unwrap_or(now);
         self.go_live(&reader, cursor, broken).await?;
         match (&resumed, &self.place.cursor) {
-            (Some(_), _) => drop(self.metrics.listener_reconnects.inc()),
+            (Some(_), _) if self.sink.is_hub() => drop(self.metrics.listener_reconnects.inc()),
+            (Some(_), _) => {}
             (None, Some(cursor)) => reader.leave_first_mark(&cursor.snapshot).await?,
             (None, None) => {}
         }
         self.read(&reader, CATCH_UP_READ_MAX).await?;
-        self.metrics.listener_up.set(1);
+        if self.sink.is_hub() {
+            self.metrics.listener_up.set(1);
+        }
         self.health.set_live();
         self.was_live = true;
         log::info!("listener live resumed={}", resumed.is_some());
@@ -139,6 +195,10 @@ impl Follower {
                     tokio::select! {
                         () = reader.bell() => self.bell.rung(Instant::now().into_std()),
                         () = self.poll_request.heard() => sleep_until(nudged + POLL_REQUEST_INTERVAL_MIN).await,
+                        tail = &mut way_back => {
+                            self.answer(&reader).await?;
+                            return Ok(Ended::Back(tail));
+                        }
                         () = sleep(interval) => {}
                     }
                     nudged = Instant::now();
@@ -151,6 +211,11 @@ impl Follower {
                         sleep_until(nudged + POLL_REQUEST_INTERVAL_MIN).await;
                         nudged = Instant::now();
                         self.answer(&reader).await?;
+                    }
+                    // Whatever is on the stream up to there was read before this read.
+                    tail = &mut way_back => {
+                        self.answer(&reader).await?;
+                        return Ok(Ended::Back(tail));
                     }
                     () = sleep(PING_INTERVAL) => {
                         reader.ping().await?;
@@ -181,20 +246,21 @@ impl Follower {
             );
         }
         // Read after the cursor was taken: what is watched from then on, the log itself tells.
-        let catalog = reader.catalog().await?;
+        let catalog = self.sink.catalog(reader).await?;
         let live = Live {
             cursor: cursor.clone(),
             catalog,
             broken,
         };
         self.refresh_request.may_have_other_queries();
-        self.tell(live).await?;
+        let is_first = self.place.cursor.is_none();
+        self.sink.live(live, is_first).await?;
         // Only now: had this failed, the next connection would have to know all of it.
         if broken.is_some() || self.place.cursor.is_none() {
             self.refresh_request.has_gap();
             self.place = ResumePoint {
                 cursor: Some(cursor),
-                interrupted: None,
+                ..ResumePoint::default()
             };
         }
         Ok(())
@@ -223,13 +289,6 @@ impl Follower {
             SAFETY_READ_INTERVAL.as_secs()
         );
         Ok(())
-    }
-
-    /// Before the hub knows of a table, and so a client: it may be a live query.
-    fn announce(&self, touched: &Touched) {
-        if touched.is_of_catalog() {
-            self.refresh_request.may_have_other_queries();
-        }
     }
 
     /// Reads a batch and hands it to the hub.
@@ -263,9 +322,9 @@ impl Follower {
                 return Err(ConnectError::Away(why.into()));
             }
             if bytes >= CHUNK_BYTES {
-                self.announce(&touched);
+                self.refresh_request.announce(&touched);
                 let chunk = chunk(std::mem::take(&mut rows), &next, false, 0);
-                self.tell(chunk).await?;
+                self.sink.chunk(chunk, &self.health).await?;
                 // From here on a lost connection must not begin the batch anew.
                 let end = next.clone();
                 self.place.interrupted = Some(Rest { end, seq });
@@ -281,8 +340,9 @@ impl Follower {
         let is_news = found.rows > 0 || self.place.interrupted.is_some() || *next != cursor;
         self.health.set_caught_up();
         if is_news || asked > self.answered {
-            self.announce(&touched);
-            self.tell(chunk(rows, &next, true, asked)).await?;
+            self.refresh_request.announce(&touched);
+            let chunk = chunk(rows, &next, true, asked);
+            self.sink.chunk(chunk, &self.health).await?;
             self.answered = asked;
             // The hub has it all, but the cursor may not pass it yet: see below.
             let end = next.clone();
@@ -298,7 +358,7 @@ impl Follower {
         let is_pruned = *next != cursor && reader.pruned(&cursor.snapshot).await?;
         self.place = ResumePoint {
             cursor: Some((*next).clone()),
-            interrupted: None,
+            ..ResumePoint::default()
         };
         if is_pruned && reader.epoch_now().await? != next.epoch {
             // That it was begun anew has been pruned as well.
@@ -319,20 +379,6 @@ impl Follower {
         self.bell
             .read(ages, reading.xmin(), Instant::now().into_std());
         Ok(found)
-    }
-
-    /// The hub answers when all shards have taken what it sent: that is the back-pressure.
-    async fn tell<M>(&self, message: M) -> Result<(), ConnectError>
-    where
-        M: Message<Result = ()> + Send + 'static,
-        Hub: Handler<M>,
-    {
-        match timeout(ACTOR_SILENCE_MAX, self.hub.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(ConnectError::Broken(
-                "the hub does not answer; plank can't go on".into(),
-            )),
-        }
     }
 }
 

@@ -8,12 +8,14 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::sync::watch;
 
-use crate::config::Server;
+use crate::backplane::link::Tail;
+use crate::config::{Backplane, Server};
 use crate::feed::{Cursor, Rest};
 use crate::health::{Health, Part};
 use crate::limits::{RECONNECT_FIRST, RECONNECT_LONGEST, RECONNECT_REFUSED_LONGEST};
 use crate::metrics::Metrics;
-use crate::store::{ConnectError, History};
+use crate::store::{ConnectError, History, Pool};
+use crate::wire::message::ResetReason;
 
 use crate::actor::hub::Hub;
 use crate::actor::message::{Drain, Lost};
@@ -22,8 +24,12 @@ use crate::actor::refresh_request::RefreshRequest;
 
 mod follower;
 mod found;
+pub mod publish;
+mod sink;
+mod stream;
 
-use follower::Follower;
+use follower::{Ended, Follower};
+use stream::{Left, StreamFollower};
 
 /// Where a lost connection left off.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +38,19 @@ struct ResumePoint {
     cursor: Option<Cursor>,
     /// A batch of which the hub has a part.
     interrupted: Option<Rest>,
+    /// Nothing leads on from there, whatever the log says: the reader of the backplane has seen why.
+    void: Option<ResetReason>,
+    /// The cursor has all that the stream has up to here.
+    tail: Option<Tail>,
+}
+
+/// What is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The log in PostgreSQL.
+    Log,
+    /// The stream of the backplane.
+    Stream,
 }
 
 /// How a listener is to work.
@@ -45,6 +64,10 @@ pub struct Settings {
     pub history: History,
     /// Whether the demo's table is made where it is missing.
     pub demo: bool,
+    /// The stream that is followed instead of the log; none: the log is.
+    pub backplane: Option<Arc<Backplane>>,
+    /// For what has to be known of the log when it is not read.
+    pub pool: Pool,
 }
 
 /// The actor.
@@ -58,6 +81,7 @@ pub struct Listener {
     /// Tells the process to end: waiting will not help.
     fatal: watch::Sender<Option<String>>,
     place: ResumePoint,
+    source: Source,
     attempt: u32,
     /// The last attempt met something that does not pass by itself.
     is_refused: bool,
@@ -77,6 +101,10 @@ impl Listener {
         fatal: watch::Sender<Option<String>>,
     ) -> Self {
         Self {
+            source: match settings.backplane {
+                Some(_) => Source::Stream,
+                None => Source::Log,
+            },
             settings,
             hub,
             poll_request,
@@ -91,24 +119,63 @@ impl Listener {
         }
     }
 
-    /// Connects and follows until that fails.
+    /// Follows until that fails.
     fn follow(&mut self, ctx: &mut Context<Self>) {
+        match self.source {
+            Source::Log => self.follow_log(ctx),
+            Source::Stream => self.follow_stream(ctx),
+        }
+    }
+
+    /// The stream of the backplane. When that fails the log is read at once; the hub learns nothing of it.
+    fn follow_stream(&mut self, ctx: &mut Context<Self>) {
+        let follower = StreamFollower::new(self);
+        let follow = async move {
+            let mut follower = follower;
+            let left = follower.run().await;
+            (follower, left)
+        };
+        let following = follow
+            .into_actor(self)
+            .map(|(follower, left), listener, ctx| {
+                listener.place = follower.place;
+                listener.place.tail = None;
+                listener.source = Source::Log;
+                match left {
+                    Left::Broken(error) => listener.lost(&error, ctx),
+                    Left::Stream(why) => {
+                        listener.metrics.backplane_left.inc();
+                        log::warn!("listener leaves the stream for the log reason=\"{why}\"");
+                        listener.follow(ctx);
+                    }
+                }
+            });
+        self.following = Some(ctx.spawn(following));
+    }
+
+    /// Connects to the database and reads the log.
+    fn follow_log(&mut self, ctx: &mut Context<Self>) {
         let follower = Follower::new(self);
         let follow = async move {
             let mut follower = follower;
-            let error = match follower.run().await {
-                Err(error) => error,
-                Ok(never) => match never {},
-            };
-            (follower, error)
+            let ended = follower.run().await;
+            (follower, ended)
         };
         let following = ctx.spawn(follow.into_actor(self).map(
-            |(follower, error), listener, ctx| {
+            |(follower, ended), listener, ctx| {
                 listener.place = follower.place;
                 if follower.was_live {
                     listener.attempt = 0;
                 }
-                listener.lost(&error, ctx);
+                match ended {
+                    Err(error) => listener.lost(&error, ctx),
+                    Ok(Ended::Back(tail)) => {
+                        listener.metrics.bell_armed.set(0);
+                        listener.place.tail = Some(tail);
+                        listener.source = Source::Stream;
+                        listener.follow(ctx);
+                    }
+                }
             },
         ));
         self.following = Some(following);

@@ -2,6 +2,7 @@
 //!
 //! - [`database`]: the judgement of what the database says; no I/O.
 //! - [`replica`]: the server that reads go to.
+//! - [`backplane`]: the stream that many nodes follow.
 //! - [`front`], [`proxy`]: a running plank through whatever stands in front of it.
 //! - [`report`]: how it is said.
 
@@ -11,13 +12,14 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::app::AppError;
-use crate::config::{Config, Database, DatabaseArgs, Server};
+use crate::config::{BackplaneArgs, Config, Database, DatabaseArgs, Server};
 use crate::descriptors;
 use crate::limits::{CONNECTIONS_MAX, DESCRIPTORS_RESERVED};
 use crate::store::connect;
 use crate::store::inspect::Inspector;
 use crate::store::private;
 
+mod backplane;
 mod database;
 mod front;
 mod http;
@@ -49,6 +51,9 @@ pub struct DoctorArgs {
     #[command(flatten)]
     database: DatabaseArgs,
 
+    #[command(flatten)]
+    backplane: BackplaneArgs,
+
     /// A running plank as its clients reach it, https://HOST: whether a proxy in front lets WebSockets and streams through
     #[arg(long, env = "PLANK_URL", value_name = "URL")]
     url: Option<String>,
@@ -74,6 +79,10 @@ pub struct DoctorArgs {
 pub fn run(args: DoctorArgs) -> Result<(), AppError> {
     super::start_logger("error");
     let config = Config::for_database(&args.database).map_err(|e| AppError(e.to_string()))?;
+    let stream = args
+        .backplane
+        .resolve()
+        .map_err(|e| AppError(e.to_string()))?;
     let address = args.url.as_deref().filter(|url| !url.trim().is_empty());
     let address = address.map(super::tail::Address::parse).transpose()?;
     let report = actix_rt::System::new().block_on(async {
@@ -83,6 +92,9 @@ pub fn run(args: DoctorArgs) -> Result<(), AppError> {
                 let read = config.read_database.as_ref();
                 look_at_database(&mut report, &database, read, &args).await;
                 look_at_queries(&mut report, &database, &args).await;
+                if let Some(stream) = &stream {
+                    backplane::look(&mut report, &database, stream).await;
+                }
             }
             None => report.wrong(
                 "connection",

@@ -12,6 +12,7 @@ mod text;
 use known::Treatment::{Only, Refused, Taken, Without};
 use known::find;
 pub(super) use surroundings::Surroundings;
+pub(super) use text::decode;
 
 /// The parameters of a connection by libpq's names, all of which are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -101,7 +101,7 @@ fn pair_value(text: &str) -> Result<(String, &str), String> {
 }
 
 /// Percent-encoding. A plus is a plus, as in libpq.
-fn decode(text: &str, what: &str) -> Result<String, String> {
+pub(in crate::config) fn decode(text: &str, what: &str) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -184,6 +184,7 @@ async fn a_role_that_may_only_connect_can_hold_up_nothing() {
     for table in [
         "pruning",
         "following",
+        "reading",
         "listener",
         "migrating",
         "meta",

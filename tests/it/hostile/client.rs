@@ -39,7 +39,10 @@ impl Client {
     /// Until it has the last change of all.
     pub async fn run(mut self, nodes: Nodes) -> Self {
         while !self.rows.contains_key(&1_000_000) {
-            let node = nodes.borrow()[self.random.usize(..2)].clone();
+            let node = {
+                let nodes = nodes.borrow();
+                nodes[self.random.usize(..nodes.len())].clone()
+            };
             match node {
                 Some(address) => self.connect(&address).await,
                 None => sleep(Duration::from_millis(20)).await,

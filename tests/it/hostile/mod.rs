@@ -17,8 +17,8 @@ use crate::support::program::Program;
 use crate::support::proxy::PgProxy;
 use crate::support::{Cluster, until, within};
 
-mod client;
-mod writer;
+pub mod client;
+pub mod writer;
 
 use client::Client;
 
@@ -26,7 +26,7 @@ const WRITERS: u64 = 6;
 const CLIENTS: u64 = 6;
 
 /// What is watched, and an account of it that knows nothing of plank: a row trigger, as every textbook has it.
-const SCHEMA: &str = "
+pub const SCHEMA: &str = "
     create table h (id int primary key, ver int not null default 1, t text);
     create table account (at bigint generated always as identity, xid text not null default pg_current_xact_id()::text, op text not null, id int not null);
     create function account() returns trigger language plpgsql as $$
@@ -44,7 +44,7 @@ const SCHEMA: &str = "
 ";
 
 /// Where the nodes are at the moment; none while one is down.
-pub type Nodes = watch::Receiver<[Option<String>; 2]>;
+pub type Nodes = watch::Receiver<Vec<Option<String>>>;
 
 async fn node(proxy: &PgProxy) -> Program {
     let url = format!("postgres://postgres@{}/plank", proxy.address());
@@ -69,10 +69,8 @@ async fn guarantee_1_under_a_hostile_workload_everybody_gets_what_was_committed_
         .get(0);
     let rows = table(&sql).await;
     let addresses = |nodes: &[Program; 2]| {
-        [
-            Some(nodes[0].address.clone()),
-            Some(nodes[1].address.clone()),
-        ]
+        let addresses = nodes.iter().map(|node| Some(node.address.clone()));
+        addresses.collect::<Vec<_>>()
     };
     let (where_they_are, nodes_now) = watch::channel(addresses(&nodes));
 
@@ -135,7 +133,7 @@ async fn guarantee_1_under_a_hostile_workload_everybody_gets_what_was_committed_
 }
 
 /// The link to the database swallows everything until that has been noticed.
-async fn black_hole(proxy: &PgProxy) {
+pub async fn black_hole(proxy: &PgProxy) {
     proxy.swallow(true);
     let answered = proxy.answered();
     sleep(Duration::from_secs(8)).await;
@@ -143,13 +141,13 @@ async fn black_hole(proxy: &PgProxy) {
     until("it is back", async || proxy.answered() > answered + 10_000).await;
 }
 
-async fn terminate_backends(cluster: &Cluster) {
+pub async fn terminate_backends(cluster: &Cluster) {
     let sql = connect(&cluster.config("plank")).await;
     let terminate = "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'plank%'";
     sql.execute(terminate, &[]).await.unwrap();
 }
 
-async fn table(sql: &tokio_postgres::Client) -> BTreeMap<i64, Value> {
+pub async fn table(sql: &tokio_postgres::Client) -> BTreeMap<i64, Value> {
     let rows = sql
         .query("select id, row_to_json(h)::text from h", &[])
         .await
@@ -165,7 +163,7 @@ async fn table(sql: &tokio_postgres::Client) -> BTreeMap<i64, Value> {
 }
 
 /// What happened to each row, by transaction: the changes of one key in the order in which they were made.
-async fn account(sql: &tokio_postgres::Client) -> BTreeMap<(String, i64), Vec<String>> {
+pub async fn account(sql: &tokio_postgres::Client) -> BTreeMap<(String, i64), Vec<String>> {
     let mut account = BTreeMap::<_, Vec<String>>::new();
     for row in sql
         .query("select xid, op, id from account order by at", &[])

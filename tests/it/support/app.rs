@@ -46,6 +46,7 @@ pub fn config(database: tokio_postgres::Config) -> Config {
             listen: database.into(),
         }),
         read_database: None,
+        backplane: None,
         data_dir: None,
         listen: vec![ListenAddress::Tcp("127.0.0.1:0".parse().unwrap())],
         workers: 2,
@@ -112,9 +113,14 @@ impl TestApp {
 
     /// Another node on the database of this one.
     pub async fn another_node(&self) -> Self {
+        self.another_node_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub async fn another_node_with(&self, change: impl FnOnce(&mut Config)) -> Self {
         let target = Cluster::shared().config(&self.database);
         let sql = connect(&target).await;
-        let node = Self::build(target, sql, self.database.clone(), |_| {}).await;
+        let node = Self::build(target, sql, self.database.clone(), change).await;
         node.ready().await;
         node
     }

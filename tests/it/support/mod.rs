@@ -7,6 +7,7 @@ use tokio::time::{sleep, timeout};
 pub mod app;
 pub mod cluster;
 pub mod deflate;
+pub mod nats;
 pub mod program;
 pub mod proxy;
 pub mod raw;

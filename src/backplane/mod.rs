@@ -1,0 +1,20 @@
+//! One node reads the log and appends it to a stream of NATS JetStream; all others follow the stream. PostgreSQL stays the
+//! truth: whatever becomes of the stream costs time, and never a change.
+//!
+//! - [`message`]: what a part of a batch is on the stream. `codec`: its bytes.
+//! - [`chain`]: which messages continue what a follower has, and which send it back to the log.
+//! - [`link`]: the talk with NATS.
+//! - [`writer`]: appends what the reader has read, and says so each second.
+//!
+//! Only `link` and `writer` do I/O. Nothing here knows an actor.
+
+pub mod chain;
+pub mod codec;
+pub mod link;
+pub mod message;
+pub mod writer;
+
+pub use chain::{Chain, Step};
+pub use link::{Follow, Link, LinkError};
+pub use message::{Message, Origin};
+pub use writer::Writer;
