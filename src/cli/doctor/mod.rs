@@ -20,7 +20,7 @@ use crate::store::private;
 
 mod database;
 mod front;
-mod http;
+pub(super) mod http;
 mod policies;
 mod proxy;
 mod queries;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 
 use crate::app::{self, AppError};
 use crate::config::{Config, DatabaseArgs};
@@ -18,19 +18,6 @@ mod python;
 mod typescript;
 mod zod;
 
-/// The settings of `plank gen`.
-#[derive(Args, Debug)]
-pub struct GenArgs {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, Subcommand)]
-enum What {
-    /// Types of the tables that are watched, for TypeScript, Python or JSON Schema
-    Types(TypesArgs),
-}
-
 /// The settings of `plank gen types`.
 #[derive(Args, Debug)]
 #[command(
@@ -39,7 +26,7 @@ enum What {
     Examples:\n  plank gen types > src/database.ts\n  plank gen types --lang python --output app/tables.py\n  \
     plank gen types --check src/database.ts"
 )]
-struct TypesArgs {
+pub struct TypesArgs {
     /// The language
     #[arg(long, value_enum, default_value_t = Language::Typescript)]
     lang: Language,
@@ -83,8 +70,7 @@ struct Style {
 }
 
 /// Runs it.
-pub fn run(args: GenArgs) -> Result<(), AppError> {
-    let What::Types(args) = args.what;
+pub fn run(args: TypesArgs) -> Result<(), AppError> {
     if args.zod && args.lang != Language::Typescript {
         return Err(AppError("--zod goes with --lang typescript only".into()));
     }
