@@ -17,6 +17,7 @@ mod database;
 mod libpq;
 mod network;
 mod origin;
+mod otlp;
 mod parse;
 mod rates;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use address::ListenAddress;
 pub use auth::{Auth, AuthArgs, JwksUrl};
 pub use database::{Database, DatabaseArgs, Server, Target};
 pub use network::Network;
+pub use otlp::OtlpEndpoint;
 pub use parse::duration;
 pub use rates::Rates;
 pub use tls::{Check, Identity, Roots, Tls};
@@ -217,6 +219,15 @@ pub struct ServeArgs {
     )]
     pub canary: String,
 
+    /// A collector of OpenTelemetry that gets a span for each write with a traceparent: OTLP over HTTP, as http://127.0.0.1:4318 [default: none]
+    #[arg(
+        long,
+        env = "PLANK_OTLP_ENDPOINT",
+        value_name = "URL",
+        help_heading = "Process"
+    )]
+    pub otlp_endpoint: Option<String>,
+
     /// Allow an address beyond loopback although nobody has to log in
     #[arg(long, env = "PLANK_INSECURE", help_heading = "Who may ask")]
     pub insecure: bool,
@@ -309,6 +320,8 @@ pub struct Config {
     pub canary: Option<Duration>,
     /// Whether the demo's table is made and served.
     pub demo: bool,
+    /// Who gets spans; none: no collector.
+    pub otlp_endpoint: Option<OtlpEndpoint>,
 }
 
 impl Config {
@@ -346,6 +359,7 @@ impl Config {
             doorbell: true,
             canary: None,
             demo: false,
+            otlp_endpoint: None,
         })
     }
 }
@@ -463,6 +477,10 @@ impl ServeArgs {
                 "off" => None,
                 time => Some(parse::duration("--canary", time)?),
             },
+            otlp_endpoint: (self.otlp_endpoint.as_deref())
+                .filter(|text| !text.trim().is_empty())
+                .map(OtlpEndpoint::parse)
+                .transpose()?,
         })
     }
 }

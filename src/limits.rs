@@ -14,6 +14,7 @@ mod log;
 mod protocol;
 mod replica;
 mod tail;
+mod trace;
 
 pub use auth::*;
 pub use catch_up::*;
@@ -26,6 +27,7 @@ pub use log::*;
 pub use protocol::*;
 pub use replica::*;
 pub use tail::*;
+pub use trace::*;
 
 const _: () = assert!(
     PING_INTERVAL.as_secs() + PING_MAX.as_secs() < 10,

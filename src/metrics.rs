@@ -62,6 +62,13 @@ pub struct ReplicaLabel {
     pub result: &'static str,
 }
 
+/// `{result}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct SpanLabel {
+    /// `sent`, `lost`
+    pub result: &'static str,
+}
+
 /// `{stage}`
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct StageLabel {
@@ -158,6 +165,7 @@ pub struct Metrics {
     deflate_bytes: Family<StageLabel, Counter>,
     pub closes: Family<CloseLabel, Counter>,
     pub limits: Family<LimitLabel, Counter>,
+    pub spans: Family<SpanLabel, Counter>,
     pub requests: Family<RequestLabels, Counter>,
     pub request_seconds: Family<RouteLabel, Histogram, RequestBuckets>,
     /// How long reads of tables and of the log have waited for a place, and those that got none.
@@ -220,6 +228,7 @@ impl Default for Metrics {
             deflate_bytes: Family::default(),
             closes: Family::default(),
             limits: Family::default(),
+            spans: Family::default(),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(RequestBuckets),
             place_wait_seconds: Family::new_with_constructor(RequestBuckets),
@@ -439,6 +448,11 @@ impl Default for Metrics {
             m.query_interval_seconds.clone(),
         );
         r.register(
+            "plank_spans",
+            "Spans of --otlp-endpoint, by what became of them",
+            m.spans.clone(),
+        );
+        r.register(
             "plank_canary_seconds",
             "Time that a row which plank writes itself took to come back through the log, or has not come back for",
             m.canary_seconds.clone(),
@@ -483,6 +497,14 @@ impl Metrics {
     /// Counts a bound that was reached.
     pub fn limit(&self, limit: &'static str) {
         self.limits.get_or_create(&LimitLabel { limit }).inc();
+    }
+
+    /// A collector has been sent spans, or has not taken them.
+    pub fn spans(&self, count: u64, are_taken: bool) {
+        let result = if are_taken { "sent" } else { "lost" };
+        self.spans
+            .get_or_create(&SpanLabel { result })
+            .inc_by(count);
     }
 
     /// There is no such live query any more.

@@ -67,6 +67,7 @@ pub mod server;
 mod stream;
 mod streaming_body;
 pub mod tables;
+mod traced;
 pub mod ws;
 
 pub use request_id::request_id;
