@@ -1,7 +1,7 @@
 # The front door of plank, thin over cargo. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-rest test-autobahn test-clients test-browser test-deploy autobahn stress fuzz schema lint bench deb soak hostile weather install clean
+.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-rest test-autobahn test-clients test-browser test-deploy test-dist test-image autobahn stress fuzz schema lint bench dist deb soak hostile weather install clean
 # The parts of `make test` share the processors and target/: one after the other, also under -j.
 .NOTPARALLEL:
 
@@ -136,6 +136,19 @@ soak: ## ten minutes of coming and going: memory, descriptors and the log stay w
 	cargo build --release --locked
 	SECONDS_OF_SOAK=$(or $(SOAK_SECONDS),600) scripts/soak.sh
 
+dist: ## the release archive, target/dist/plank-*.tar.gz: binary for the glibc of Debian 11, manual pages, completions, units
+	@scripts/need.sh cargo cc python3-venv objdump
+	scripts/dist.sh
+
+test-dist: ## that archive, unpacked and run; cargo install of the packed crate
+	@scripts/need.sh cargo cc python3-venv objdump
+	tests/dist/run.sh
+
+test-image: ## docker/Dockerfile and compose.yaml, built and run with podman as root; prints size and start times
+	@scripts/need.sh cargo cc
+	cargo build --release --locked
+	tests/image/run.sh
+
 deb: ## the Debian package, target/debian/plank_*.deb
 	@scripts/need.sh cargo cc
 	cargo build --release --locked
@@ -143,9 +156,10 @@ deb: ## the Debian package, target/debian/plank_*.deb
 
 # Builds nothing: `sudo make install` after `make build` needs no cargo for root. The settings of a running
 # installation are kept, and nothing is started.
-install: ## binary, unit and its user, settings, nginx example, licences (DESTDIR, PREFIX)
+install: ## binary, manual pages, completions, unit and its user, settings, nginx example, licences (DESTDIR, PREFIX)
 	@test -x $(BIN) || { echo "make install: run \`make build\` first" >&2; exit 1; }
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/plank
+	scripts/manual.sh $(BIN) $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/plank
 	sed -e 's|/usr/bin/plank|$(PREFIX)/bin/plank|' -e 's|/etc/plank/|$(SYSCONFDIR)/plank/|' systemd/plank.service \
 		> $(DESTDIR)$(UNITDIR)/plank.service

@@ -13,6 +13,8 @@ if ! command -v cargo-deb >/dev/null; then
     PATH="$root/bin:$PATH"
 fi
 mkdir -p target/debian
+binary_dir=$([ "$profile" = dev ] && echo debug || echo "$profile")
+scripts/manual.sh "target/$binary_dir/plank" target/debian/manual
 # What is only tested need not be small.
 fast=()
 [ "$profile" = release ] || fast=(--fast)

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # A new script is linted without being listed here.
-scripts=(.ci/run scripts/*.sh tests/autobahn/*.sh tests/clients/*.sh tests/deploy/*.sh tests/model/*.sh tests/rest/*.sh tests/schema/*.sh tests/versions/*.sh)
+scripts=(.ci/run scripts/*.sh tests/autobahn/*.sh tests/clients/*.sh tests/deploy/*.sh tests/dist/*.sh tests/image/*.sh tests/model/*.sh tests/rest/*.sh tests/schema/*.sh tests/versions/*.sh)
 for script in "${scripts[@]}"; do
     bash -n "$script"
 done

@@ -19,6 +19,7 @@ have() {
     node) command -v node && command -v npm ;;
     # Debian packs the two modules apart from Python.
     python3-venv) python3 -c 'import ensurepip, venv' ;;
+    python3-yaml) python3 -c 'import yaml' ;;
     # Server binaries are rarely in PATH. The distributions keep them here; compgen fails when nothing matches.
     postgresql)
         command -v initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' || compgen -G '/usr/pgsql-*/bin/initdb' ||
@@ -50,6 +51,9 @@ package() {
     pacman:python3 | pacman:python3-venv) echo python ;;
     apt-get:python3-venv) echo python3 python3-venv ;;
     *:python3-venv) echo python3 ;;
+    dnf:python3-yaml) echo python3-pyyaml ;;
+    pacman:python3-yaml) echo python-yaml ;;
+    apk:python3-yaml) echo py3-yaml ;;
     *:systemd-analyze) echo systemd ;;
     # Of the version that is there: a newer one would bring a newer systemd along, which nothing here needs.
     apt-get:systemd-nspawn)
@@ -63,6 +67,7 @@ package() {
         ;;
     *:systemd-nspawn) echo systemd-container ;;
     *:promtool) echo prometheus ;;
+    *:objdump) echo binutils ;;
     *) echo "$2" ;;
     esac
 }
@@ -105,6 +110,9 @@ apt_install() {
             as_root systemctl --quiet disable $name.service || true
         fi
     done
+    if [[ " $* " == *" podman "* ]] && command -v systemctl >/dev/null; then
+        as_root systemctl --quiet disable podman.service podman.socket podman-restart.service podman-auto-update.service podman-auto-update.timer || true
+    fi
 }
 
 missing=()

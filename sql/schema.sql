@@ -4437,10 +4437,10 @@ end $$;
 ALTER FUNCTION plank.rest_read(query text, counting text, count_query text, params text[], OUT snapshot text, OUT total bigint, OUT rows text[], OUT tag text) OWNER TO plank_reader;
 
 --
--- Name: rest_write(boolean, text, text, text[], bigint, bigint, boolean, boolean); Type: FUNCTION; Schema: plank; Owner: plank_writer
+-- Name: rest_write(boolean, text, text, text[], bigint, bigint, boolean, boolean, text); Type: FUNCTION; Schema: plank; Owner: plank_writer
 --
 
-CREATE FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) RETURNS record
+CREATE FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, trace text, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -4452,6 +4452,7 @@ declare
 begin
   if held is not true then raise exception 'what the client may do has just changed' using errcode = 'PK503'; end if;
   perform set_config('search_path', path, true);
+  if trace is not null then perform set_config('plank.traceparent', trace, true); end if;
   execute query into affected, refused, existed, rows, keys, tag using params;
   if refused > 0 then
     raise exception 'the policy does not allow this row' using errcode = 'PK403';
@@ -4480,7 +4481,7 @@ begin
 end $$;
 
 
-ALTER FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) OWNER TO plank_writer;
+ALTER FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, trace text, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) OWNER TO plank_writer;
 
 --
 -- Name: result_error(text, text, text); Type: FUNCTION; Schema: plank; Owner: plank_owner
@@ -5187,7 +5188,8 @@ CREATE TABLE plank.log (
     began bigint,
     leaf oid,
     row_at tid,
-    old_at tid
+    old_at tid,
+    trace text DEFAULT NULLIF("left"(current_setting('plank.traceparent'::text, true), 56), ''::text)
 )
 PARTITION BY LIST (slot);
 
@@ -5212,7 +5214,8 @@ CREATE TABLE plank.log_0 (
     began bigint,
     leaf oid,
     row_at tid,
-    old_at tid
+    old_at tid,
+    trace text DEFAULT NULLIF("left"(current_setting('plank.traceparent'::text, true), 56), ''::text)
 )
 WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
 ALTER TABLE ONLY plank.log_0 ALTER COLUMN "row" SET COMPRESSION lz4;
@@ -5239,7 +5242,8 @@ CREATE TABLE plank.log_1 (
     began bigint,
     leaf oid,
     row_at tid,
-    old_at tid
+    old_at tid,
+    trace text DEFAULT NULLIF("left"(current_setting('plank.traceparent'::text, true), 56), ''::text)
 )
 WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
 ALTER TABLE ONLY plank.log_1 ALTER COLUMN "row" SET COMPRESSION lz4;
@@ -5266,7 +5270,8 @@ CREATE TABLE plank.log_2 (
     began bigint,
     leaf oid,
     row_at tid,
-    old_at tid
+    old_at tid,
+    trace text DEFAULT NULLIF("left"(current_setting('plank.traceparent'::text, true), 56), ''::text)
 )
 WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
 ALTER TABLE ONLY plank.log_2 ALTER COLUMN "row" SET COMPRESSION lz4;
@@ -5293,7 +5298,8 @@ CREATE TABLE plank.log_3 (
     began bigint,
     leaf oid,
     row_at tid,
-    old_at tid
+    old_at tid,
+    trace text DEFAULT NULLIF("left"(current_setting('plank.traceparent'::text, true), 56), ''::text)
 )
 WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
 ALTER TABLE ONLY plank.log_3 ALTER COLUMN "row" SET COMPRESSION lz4;
@@ -5320,7 +5326,8 @@ CREATE TABLE plank.log_4 (
     began bigint,
     leaf oid,
     row_at tid,
-    old_at tid
+    old_at tid,
+    trace text DEFAULT NULLIF("left"(current_setting('plank.traceparent'::text, true), 56), ''::text)
 )
 WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
 ALTER TABLE ONLY plank.log_4 ALTER COLUMN "row" SET COMPRESSION lz4;
@@ -5347,7 +5354,8 @@ CREATE TABLE plank.log_5 (
     began bigint,
     leaf oid,
     row_at tid,
-    old_at tid
+    old_at tid,
+    trace text DEFAULT NULLIF("left"(current_setting('plank.traceparent'::text, true), 56), ''::text)
 )
 WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
 ALTER TABLE ONLY plank.log_5 ALTER COLUMN "row" SET COMPRESSION lz4;
@@ -5374,7 +5382,8 @@ CREATE TABLE plank.log_6 (
     began bigint,
     leaf oid,
     row_at tid,
-    old_at tid
+    old_at tid,
+    trace text DEFAULT NULLIF("left"(current_setting('plank.traceparent'::text, true), 56), ''::text)
 )
 WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
 ALTER TABLE ONLY plank.log_6 ALTER COLUMN "row" SET COMPRESSION lz4;
@@ -5401,7 +5410,8 @@ CREATE TABLE plank.log_7 (
     began bigint,
     leaf oid,
     row_at tid,
-    old_at tid
+    old_at tid,
+    trace text DEFAULT NULLIF("left"(current_setting('plank.traceparent'::text, true), 56), ''::text)
 )
 WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
 ALTER TABLE ONLY plank.log_7 ALTER COLUMN "row" SET COMPRESSION lz4;
@@ -5428,7 +5438,8 @@ CREATE TABLE plank.log_8 (
     began bigint,
     leaf oid,
     row_at tid,
-    old_at tid
+    old_at tid,
+    trace text DEFAULT NULLIF("left"(current_setting('plank.traceparent'::text, true), 56), ''::text)
 )
 WITH (autovacuum_enabled=off, toast.autovacuum_enabled=off);
 ALTER TABLE ONLY plank.log_8 ALTER COLUMN "row" SET COMPRESSION lz4;
@@ -6979,11 +6990,11 @@ GRANT ALL ON FUNCTION plank.rest_read(query text, counting text, count_query tex
 
 
 --
--- Name: FUNCTION rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text); Type: ACL; Schema: plank; Owner: plank_writer
+-- Name: FUNCTION rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, trace text, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text); Type: ACL; Schema: plank; Owner: plank_writer
 --
 
-REVOKE ALL ON FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) FROM PUBLIC;
-GRANT ALL ON FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) TO plank_owner;
+REVOKE ALL ON FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, trace text, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) FROM PUBLIC;
+GRANT ALL ON FUNCTION plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean, is_last boolean, trace text, OUT affected bigint, OUT refused bigint, OUT existed bigint, OUT rows text[], OUT keys text[], OUT tag text) TO plank_owner;
 
 
 --

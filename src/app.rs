@@ -31,15 +31,20 @@ use crate::http::State;
 use crate::http::host::Hosts;
 use crate::http::peer::Rules;
 use crate::http::server::{self, Bound};
-use crate::limits::{ACTOR_SILENCE_MAX, DRAIN_MAX, FOLLOW_INTERVAL, PRUNE_INTERVAL_MIN, START_MAX};
+use crate::limits::{
+    ACTOR_SILENCE_MAX, DRAIN_MAX, FOLLOW_INTERVAL, OTLP_LAST_MAX, PRUNE_INTERVAL_MIN, START_MAX,
+};
 use crate::metrics::Metrics;
 use crate::store::private::{self, PrivatePostgres};
 use crate::store::{
     ConnectError, History, Pool, StoreError, connect, demo, live_query, migrate, rest, retention,
 };
+use crate::trace::Spans;
 
 mod canary;
+mod https;
 mod jwks;
+mod otlp;
 mod own_postgres;
 mod revoked;
 
@@ -66,6 +71,8 @@ pub struct App {
     metrics: Arc<Metrics>,
     fatal: watch::Receiver<Option<String>>,
     housekeeping: JoinHandle<()>,
+    /// Ends when the hub has ended and the last spans have been sent; none without a collector.
+    exporting: Option<JoinHandle<()>>,
     own_postgres: Option<OwnPostgres>,
 }
 
@@ -220,12 +227,21 @@ pub async fn build_on(
     );
     let told = refresh_request.clone();
     let catalog = Catalog::stringifying(config.stringify_wide_numbers);
+    let (spans, exporting) = match config.otlp_endpoint {
+        Some(endpoint) => {
+            let (spans, waiting) = Spans::channel();
+            let export = otlp::export(endpoint, waiting, metrics.clone());
+            (spans, Some(actix_rt::spawn(export)))
+        }
+        None => (Spans::default(), None),
+    };
     let hub = Hub::new(
         catalog,
         metrics.clone(),
         health.clone(),
         poll_request.clone(),
         history.clone(),
+        spans,
     )
     .start();
     let (for_hub, for_metrics, for_health) = (hub.clone(), metrics.clone(), health.clone());
@@ -317,6 +333,7 @@ pub async fn build_on(
         metrics,
         fatal,
         housekeeping,
+        exporting,
         own_postgres,
     })
 }
@@ -493,6 +510,11 @@ impl App {
         }
         self.hub.do_send(Stop);
         self.housekeeping.abort();
+        if let Some(exporting) = self.exporting
+            && timeout(OTLP_LAST_MAX, exporting).await.is_err()
+        {
+            log::warn!("the last spans were not taken in time");
+        }
         self.pool.close();
         self.history.close();
         if let Some(postgres) = self.own_postgres {

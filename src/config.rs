@@ -19,6 +19,7 @@ mod libpq;
 mod login;
 mod network;
 mod origin;
+mod otlp;
 mod parse;
 mod rates;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use backplane::{Backplane, BackplaneArgs, Login};
 pub use database::{Database, DatabaseArgs, Server, Target};
 pub use login::LoginUrl;
 pub use network::Network;
+pub use otlp::OtlpEndpoint;
 pub use parse::duration;
 pub use rates::Rates;
 pub use tls::{Check, Identity, Roots, Tls};
@@ -38,7 +40,7 @@ pub use tls::{Check, Identity, Roots, Tls};
 /// The settings of `plank serve`.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Database")]
     #[allow(missing_docs)]
     pub database: DatabaseArgs,
 
@@ -52,15 +54,21 @@ pub struct ServeArgs {
         env = "PLANK_LISTEN",
         value_delimiter = ',',
         default_value = "127.0.0.1:8080",
-        value_name = "ADDRESS"
+        value_name = "ADDRESS",
+        help_heading = "Network"
     )]
     pub listen: Vec<String>,
 
     /// Worker threads [default: one per core]
-    #[arg(long, env = "PLANK_WORKERS", value_name = "N")]
+    #[arg(
+        long,
+        env = "PLANK_WORKERS",
+        value_name = "N",
+        help_heading = "Process"
+    )]
     pub workers: Option<usize>,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Who may ask")]
     #[allow(missing_docs)]
     pub auth: AuthArgs,
 
@@ -69,7 +77,8 @@ pub struct ServeArgs {
         long = "allowed-origin",
         env = "PLANK_ALLOWED_ORIGINS",
         value_delimiter = ',',
-        value_name = "ORIGIN"
+        value_name = "ORIGIN",
+        help_heading = "Who may ask"
     )]
     pub allowed_origins: Vec<String>,
 
@@ -78,32 +87,33 @@ pub struct ServeArgs {
         long = "allowed-host",
         env = "PLANK_ALLOWED_HOSTS",
         value_delimiter = ',',
-        value_name = "NAME"
+        value_name = "NAME",
+        help_heading = "Who may ask"
     )]
     pub allowed_hosts: Vec<String>,
 
     /// WebSockets, streams and long polls at once, over all workers; one more is answered with 503
-    #[arg(long, env = "PLANK_MAX_CONNECTIONS", default_value_t = CONNECTIONS_MAX, value_name = "N")]
+    #[arg(long, env = "PLANK_MAX_CONNECTIONS", default_value_t = CONNECTIONS_MAX, value_name = "N", help_heading = "Limits")]
     pub max_connections: usize,
 
     /// The same for one address, or one /64 of IPv6; one more is answered with 429. Loopback is exempt
-    #[arg(long, env = "PLANK_MAX_CONNECTIONS_PER_IP", default_value_t = CONNECTIONS_PER_IP_MAX, value_name = "N")]
+    #[arg(long, env = "PLANK_MAX_CONNECTIONS_PER_IP", default_value_t = CONNECTIONS_PER_IP_MAX, value_name = "N", help_heading = "Limits")]
     pub max_connections_per_ip: usize,
 
     /// The same for one principal, from all addresses together; one more is answered with 429, or closed with 4003
-    #[arg(long, env = "PLANK_MAX_CONNECTIONS_PER_PRINCIPAL", default_value_t = CONNECTIONS_PER_PRINCIPAL_MAX, value_name = "N")]
+    #[arg(long, env = "PLANK_MAX_CONNECTIONS_PER_PRINCIPAL", default_value_t = CONNECTIONS_PER_PRINCIPAL_MAX, value_name = "N", help_heading = "Limits")]
     pub max_connections_per_principal: usize,
 
     /// Requests in a second of one address, and of one principal; five seconds' worth may come at once. More are answered with 429
-    #[arg(long, env = "PLANK_MAX_REQUESTS_PER_SECOND", default_value_t = REQUESTS_PER_SECOND, value_name = "N")]
+    #[arg(long, env = "PLANK_MAX_REQUESTS_PER_SECOND", default_value_t = REQUESTS_PER_SECOND, value_name = "N", help_heading = "Limits")]
     pub max_requests_per_second: u32,
 
     /// The same for handshakes of WebSockets of one address
-    #[arg(long, env = "PLANK_MAX_HANDSHAKES_PER_SECOND", default_value_t = HANDSHAKES_PER_SECOND, value_name = "N")]
+    #[arg(long, env = "PLANK_MAX_HANDSHAKES_PER_SECOND", default_value_t = HANDSHAKES_PER_SECOND, value_name = "N", help_heading = "Limits")]
     pub max_handshakes_per_second: u32,
 
     /// The same for messages on one WebSocket; one that sends more is closed with 4003
-    #[arg(long, env = "PLANK_MAX_MESSAGES_PER_SECOND", default_value_t = MESSAGES_PER_SECOND, value_name = "N")]
+    #[arg(long, env = "PLANK_MAX_MESSAGES_PER_SECOND", default_value_t = MESSAGES_PER_SECOND, value_name = "N", help_heading = "Limits")]
     pub max_messages_per_second: u32,
 
     /// A proxy whose X-Forwarded-For is believed, as an address or 10.0.0.0/8; may be repeated. One on a Unix socket always is
@@ -111,16 +121,17 @@ pub struct ServeArgs {
         long = "trusted-proxy",
         env = "PLANK_TRUSTED_PROXIES",
         value_delimiter = ',',
-        value_name = "NETWORK"
+        value_name = "NETWORK",
+        help_heading = "Network"
     )]
     pub trusted_proxies: Vec<String>,
 
     /// Limit clients on this machine as well
-    #[arg(long, env = "PLANK_LIMIT_LOOPBACK")]
+    #[arg(long, env = "PLANK_LIMIT_LOOPBACK", help_heading = "Limits")]
     pub limit_loopback: bool,
 
     /// Bytes of one inbound WebSocket message; a longer one is closed with 1009
-    #[arg(long, env = "PLANK_MAX_MESSAGE_BYTES", default_value_t = MESSAGE_BYTES_MAX, value_name = "BYTES")]
+    #[arg(long, env = "PLANK_MAX_MESSAGE_BYTES", default_value_t = MESSAGE_BYTES_MAX, value_name = "BYTES", help_heading = "Limits")]
     pub max_message_bytes: usize,
 
     /// Whether WebSockets may negotiate permessage-deflate; off where every byte is cheap, or lengths must tell nothing
@@ -129,16 +140,17 @@ pub struct ServeArgs {
         env = "PLANK_COMPRESSION",
         default_value = "on",
         value_parser = ["on", "off"],
-        value_name = "on|off"
+        value_name = "on|off",
+        help_heading = "Network"
     )]
     pub compression: String,
 
     /// Write bigint and numeric as strings, for readers that take all numbers for floating-point ones. The same on all nodes
-    #[arg(long, env = "PLANK_STRINGIFY_WIDE_NUMBERS")]
+    #[arg(long, env = "PLANK_STRINGIFY_WIDE_NUMBERS", help_heading = "Changes")]
     pub stringify_wide_numbers: bool,
 
     /// Bytes of a request body; a longer one is answered with 413
-    #[arg(long, env = "PLANK_MAX_BODY_BYTES", default_value_t = BODY_BYTES_MAX, value_name = "BYTES")]
+    #[arg(long, env = "PLANK_MAX_BODY_BYTES", default_value_t = BODY_BYTES_MAX, value_name = "BYTES", help_heading = "Limits")]
     pub max_body_bytes: usize,
 
     /// How long an HTTP connection may rest between two requests. Set it above the same setting of the proxy in front
@@ -146,7 +158,8 @@ pub struct ServeArgs {
         long,
         env = "PLANK_KEEP_ALIVE",
         default_value = "75s",
-        value_name = "TIME"
+        value_name = "TIME",
+        help_heading = "Network"
     )]
     pub keep_alive: String,
 
@@ -155,7 +168,8 @@ pub struct ServeArgs {
         long,
         env = "PLANK_RETENTION",
         default_value = "24h",
-        value_name = "TIME"
+        value_name = "TIME",
+        help_heading = "Changes"
     )]
     pub retention: String,
 
@@ -164,7 +178,8 @@ pub struct ServeArgs {
         long,
         env = "PLANK_RETENTION_ROWS",
         default_value_t = 10_000_000,
-        value_name = "N"
+        value_name = "N",
+        help_heading = "Changes"
     )]
     pub retention_rows: u64,
 
@@ -173,7 +188,8 @@ pub struct ServeArgs {
         long,
         env = "PLANK_LIVE_QUERY_ROWS_MAX",
         default_value_t = 100_000,
-        value_name = "N"
+        value_name = "N",
+        help_heading = "Changes"
     )]
     pub live_query_rows_max: u64,
 
@@ -185,7 +201,8 @@ pub struct ServeArgs {
         require_equals = true,
         default_missing_value = "true",
         value_parser = clap::builder::BoolishValueParser::new(),
-        value_name = "on|off"
+        value_name = "on|off",
+        help_heading = "Process"
     )]
     pub demo: Option<bool>,
 
@@ -195,7 +212,8 @@ pub struct ServeArgs {
         env = "PLANK_DOORBELL",
         default_value = "on",
         value_parser = ["on", "off"],
-        value_name = "on|off"
+        value_name = "on|off",
+        help_heading = "Changes"
     )]
     pub doorbell: String,
 
@@ -204,12 +222,22 @@ pub struct ServeArgs {
         long,
         env = "PLANK_CANARY",
         default_value = "15s",
-        value_name = "TIME|off"
+        value_name = "TIME|off",
+        help_heading = "Changes"
     )]
     pub canary: String,
 
+    /// A collector of OpenTelemetry that gets a span for each write with a traceparent: OTLP over HTTP, as http://127.0.0.1:4318 [default: none]
+    #[arg(
+        long,
+        env = "PLANK_OTLP_ENDPOINT",
+        value_name = "URL",
+        help_heading = "Process"
+    )]
+    pub otlp_endpoint: Option<String>,
+
     /// Allow an address beyond loopback although nobody has to log in
-    #[arg(long, env = "PLANK_INSECURE")]
+    #[arg(long, env = "PLANK_INSECURE", help_heading = "Who may ask")]
     pub insecure: bool,
 
     /// What to log: error, warn, info, debug, or per module, as env_logger reads it
@@ -217,7 +245,8 @@ pub struct ServeArgs {
         long = "log",
         env = "RUST_LOG",
         default_value = "info",
-        value_name = "FILTER"
+        value_name = "FILTER",
+        help_heading = "Process"
     )]
     pub log: String,
 
@@ -228,7 +257,8 @@ pub struct ServeArgs {
         default_value = "text",
         value_parser = ["text", "logfmt", "json"],
         hide_possible_values = true,
-        value_name = "text|logfmt|json"
+        value_name = "text|logfmt|json",
+        help_heading = "Process"
     )]
     pub log_format: String,
 }
@@ -300,6 +330,8 @@ pub struct Config {
     pub canary: Option<Duration>,
     /// Whether the demo's table is made and served.
     pub demo: bool,
+    /// Who gets spans; none: no collector.
+    pub otlp_endpoint: Option<OtlpEndpoint>,
 }
 
 impl Config {
@@ -338,6 +370,7 @@ impl Config {
             doorbell: true,
             canary: None,
             demo: false,
+            otlp_endpoint: None,
         })
     }
 }
@@ -456,6 +489,10 @@ impl ServeArgs {
                 "off" => None,
                 time => Some(parse::duration("--canary", time)?),
             },
+            otlp_endpoint: (self.otlp_endpoint.as_deref())
+                .filter(|text| !text.trim().is_empty())
+                .map(OtlpEndpoint::parse)
+                .transpose()?,
         })
     }
 }

@@ -9,7 +9,7 @@
 //! - [`auth`] is who asks: tokens, and the keys that they are signed with.
 //! - [`wire`] is the protocol of the WebSocket, bytes in and bytes out.
 //! - [`feed`] is the core: changes, cursors, topics.
-//! - [`config`], [`limits`], [`metrics`], [`health`], [`throttle`], [`text`], [`canary`], [`descriptors`] and [`systemd`] are what all of them may use.
+//! - [`config`], [`limits`], [`metrics`], [`health`], [`throttle`], [`text`], [`trace`], [`canary`], [`descriptors`] and [`systemd`] are what all of them may use.
 //!
 //! Imports go only down this list, and a test checks it.
 
@@ -30,4 +30,5 @@ pub mod store;
 pub mod systemd;
 pub mod text;
 pub mod throttle;
+pub mod trace;
 pub mod wire;

@@ -16,6 +16,7 @@ mod log;
 mod protocol;
 mod replica;
 mod tail;
+mod trace;
 
 pub use activity::*;
 pub use auth::*;
@@ -30,6 +31,7 @@ pub use log::*;
 pub use protocol::*;
 pub use replica::*;
 pub use tail::*;
+pub use trace::*;
 
 const _: () = assert!(
     PING_INTERVAL.as_secs() + PING_MAX.as_secs() < 10,

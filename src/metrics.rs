@@ -62,6 +62,13 @@ pub struct ReplicaLabel {
     pub result: &'static str,
 }
 
+/// `{result}`
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct SpanLabel {
+    /// `sent`, `lost`
+    pub result: &'static str,
+}
+
 /// `{stage}`
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct StageLabel {
@@ -171,6 +178,7 @@ pub struct Metrics {
     deflate_bytes: Family<StageLabel, Counter>,
     pub closes: Family<CloseLabel, Counter>,
     pub limits: Family<LimitLabel, Counter>,
+    pub spans: Family<SpanLabel, Counter>,
     pub requests: Family<RequestLabels, Counter>,
     pub request_seconds: Family<RouteLabel, Histogram, RequestBuckets>,
     /// How long reads of tables and of the log have waited for a place, and those that got none.
@@ -239,6 +247,7 @@ impl Default for Metrics {
             deflate_bytes: Family::default(),
             closes: Family::default(),
             limits: Family::default(),
+            spans: Family::default(),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(RequestBuckets),
             place_wait_seconds: Family::new_with_constructor(RequestBuckets),
@@ -488,6 +497,11 @@ impl Default for Metrics {
             m.query_interval_seconds.clone(),
         );
         r.register(
+            "plank_spans",
+            "Spans of --otlp-endpoint, by what became of them",
+            m.spans.clone(),
+        );
+        r.register(
             "plank_canary_seconds",
             "Time that a row which plank writes itself took to come back through the log, or has not come back for",
             m.canary_seconds.clone(),
@@ -538,6 +552,14 @@ impl Metrics {
     pub fn appended(&self, result: &'static str) {
         let label = AppendLabel { result };
         self.backplane_appends.get_or_create(&label).inc();
+    }
+
+    /// A collector has been sent spans, or has not taken them.
+    pub fn spans(&self, count: u64, are_taken: bool) {
+        let result = if are_taken { "sent" } else { "lost" };
+        self.spans
+            .get_or_create(&SpanLabel { result })
+            .inc_by(count);
     }
 
     /// There is no such live query any more.

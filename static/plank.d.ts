@@ -152,6 +152,8 @@ export interface Change {
   xid?: string;
   /** When the transaction began, UTC. */
   at?: string;
+  /** The trace that the writer belongs to (W3C Trace Context), where it named one. */
+  traceparent?: string;
 }
 
 export interface Batch {

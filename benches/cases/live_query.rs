@@ -136,7 +136,7 @@ async fn rate(
     }
     sql.batch_execute("vacuum orders").await?;
     sql.batch_execute("checkpoint").await?;
-    // Somebody follows it, or else the orders.
+    // A client follows it, or else the orders.
     let table = if with { "board" } else { "orders" };
     let mut client = Subscriber::connect(bed.plank.address, table).await?;
     let (ended, mut end) = tokio::sync::oneshot::channel::<()>();

@@ -61,7 +61,9 @@ create table plank.log (
   began     bigint,                                                -- U, u, D, d: the number that the log had reached when the statement began
   leaf      oid,                                                   -- row level: the table that stores the row
   row_at    tid,                                                   -- row level: where the new version is
-  old_at    tid                                                    -- row level: where the old version is
+  old_at    tid,                                                   -- row level: where the old version is
+  -- The W3C traceparent that the writer's session has in the setting plank.traceparent, cut off behind what tells whether it is one.
+  trace     text        default nullif(left(current_setting('plank.traceparent', true), 56), '')
 ) partition by list (slot);
 
 -- A ring of leaves. TRUNCATE empties the oldest one, at the same cost for ten rows and ten million. Nothing updates or

@@ -201,9 +201,9 @@ end $$;
 -- those that were there before, the rows as the client may see them, their keys and the entity tag. expected: so many rows have
 -- to be written; affected_max: more are an error; is_single: one row has to come back. path: for the functions of triggers,
 -- which belong to the table's owner and know nothing of plank. is_last: of the transaction, so what is deferred is done now, with
--- the rights and the path of all other triggers.
+-- the rights and the path of all other triggers. trace: the traceparent that the log gets, null for none.
 create function plank.rest_write(held boolean, path text, query text, params text[], expected bigint, affected_max bigint, is_single boolean,
-    is_last boolean, out affected bigint, out refused bigint, out existed bigint, out rows text[], out keys text[], out tag text)
+    is_last boolean, trace text, out affected bigint, out refused bigint, out existed bigint, out rows text[], out keys text[], out tag text)
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
   before text[] := plank.prepared();
@@ -212,6 +212,7 @@ declare
 begin
   if held is not true then raise exception 'what the client may do has just changed' using errcode = 'PK503'; end if;
   perform set_config('search_path', path, true);
+  if trace is not null then perform set_config('plank.traceparent', trace, true); end if;
   execute query into affected, refused, existed, rows, keys, tag using params;
   if refused > 0 then
     raise exception 'the policy does not allow this row' using errcode = 'PK403';

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use actix_rt::task::spawn_blocking;
-use rustls_native_certs::load_native_certs;
-use tokio_rustls::rustls::crypto::ring;
 use ureq::Agent;
-use ureq::config::Config;
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 use crate::auth::Tokens;
 use crate::config::JwksUrl;
 use crate::limits::{JWKS_ANSWER_MAX, KEYS_BYTES_MAX};
+
+use super::https;
 
 /// Follows the set at a URL; for ever without one.
 pub(super) async fn follow(tokens: Option<Arc<Tokens>>, url: Option<JwksUrl>) {
@@ -33,25 +31,7 @@ pub(super) async fn follow(tokens: Option<Arc<Tokens>>, url: Option<JwksUrl>) {
 /// # Errors
 /// Why it did not come.
 pub fn read(url: &JwksUrl) -> Result<Vec<u8>, String> {
-    let roots = load_native_certs().certs;
-    let roots: Vec<_> = roots
-        .iter()
-        .map(|der| Certificate::from_der(der).to_owned())
-        .collect();
-    let tls = TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
-        .root_certs(RootCerts::Specific(Arc::new(roots)))
-        .build();
-    // No redirect: it could lead to a server, or to a scheme, that nobody has named.
-    let mut config = Config::builder()
-        .tls_config(tls)
-        .https_only(!url.is_loopback())
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .http_status_as_error(false)
-        .timeout_global(Some(JWKS_ANSWER_MAX))
-        .user_agent(concat!("plank/", env!("CARGO_PKG_VERSION")));
+    let mut config = https::config(JWKS_ANSWER_MAX).https_only(!url.is_loopback());
     if url.is_loopback() {
         config = config.proxy(None);
     }

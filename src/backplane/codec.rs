@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::feed::{EPOCH_BYTES, Epoch, LogOp, LogRow, RowId, SEAL_BYTES, Snapshot};
 use crate::limits::{BACKPLANE_ANSWERS_MAX, BACKPLANE_MESSAGE_BYTES_MAX};
+use crate::trace::TraceParent;
 
 use super::message::{Message, Origin};
 
@@ -266,7 +267,8 @@ const ROW: u8 = 4;
 const OLD: u8 = 8;
 const ROW_ID: u8 = 16;
 const OLD_ID: u8 = 32;
-const FLAGS: u8 = 63;
+const TRACE: u8 = 64;
+const FLAGS: u8 = 127;
 
 fn put_row(out: &mut Vec<u8>, row: &LogRow) {
     let flag = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
@@ -276,7 +278,8 @@ fn put_row(out: &mut Vec<u8>, row: &LogRow) {
             | flag(row.row.is_some(), ROW)
             | flag(row.old.is_some(), OLD)
             | flag(row.row_id.is_some(), ROW_ID)
-            | flag(row.old_id.is_some(), OLD_ID),
+            | flag(row.old_id.is_some(), OLD_ID)
+            | flag(row.trace.is_some(), TRACE),
     );
     out.push(letter(row.op));
     put_number(out, row.xid);
@@ -294,6 +297,9 @@ fn put_row(out: &mut Vec<u8>, row: &LogRow) {
         out.extend_from_slice(&id.leaf.to_le_bytes());
         out.extend_from_slice(&id.page.to_le_bytes());
         out.extend_from_slice(&id.line.to_le_bytes());
+    }
+    if let Some(trace) = row.trace {
+        put_text(out, &trace.to_string());
     }
 }
 
@@ -318,8 +324,13 @@ fn take_row(input: &mut Input<'_>) -> Result<LogRow, Broken> {
         old: has(OLD).then(|| input.text()).transpose()?.map(Arc::from),
         row_id: has(ROW_ID).then(|| take_id(input)).transpose()?,
         old_id: has(OLD_ID).then(|| take_id(input)).transpose()?,
+        trace: has(TRACE).then(|| take_trace(input)).transpose()?,
     };
     Ok(row)
+}
+
+fn take_trace(input: &mut Input<'_>) -> Result<TraceParent, Broken> {
+    TraceParent::parse(input.text()?).ok_or(Broken)
 }
 
 fn take_id(input: &mut Input<'_>) -> Result<RowId, Broken> {

@@ -8,11 +8,14 @@ use clap::{Parser, Subcommand};
 use crate::config::ServeArgs;
 use crate::text::one_line;
 
+mod command_line;
 mod doctor;
 mod gen_types;
+mod generate;
 mod log_format;
 mod migrate;
 mod policy;
+mod ready;
 mod serve;
 mod tail;
 mod token;
@@ -61,17 +64,19 @@ enum Command {
     Revoke(policy::RevokeArgs),
     /// Print the changes of a table as they happen, from a running plank
     Tail(tail::TailArgs),
-    /// Write the types of the tables for a programming language
-    Gen(gen_types::GenArgs),
+    /// Write types of the tables for a programming language, completions for a shell, or the manual pages
+    Gen(generate::GenArgs),
     /// Make a token with the secret of a server, or say what is wrong with one
     Token(token::TokenArgs),
     /// Say what is wrong with the database, its tables, this machine or the proxy, and what to do; exit status 1 if anything is
     Doctor(doctor::DoctorArgs),
+    /// Say whether a running plank follows the changes; exit status 1 if it does not
+    Ready(ready::ReadyArgs),
 }
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = command_line::parse();
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve.into())) {
         Command::Serve(args) => serve::run(&args),
         Command::Migrate(args) => migrate::run(args),
@@ -84,9 +89,10 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => policy::explain(&args),
         Command::Revoke(args) => policy::revoke(&args),
         Command::Tail(args) => tail::run(args),
-        Command::Gen(args) => gen_types::run(args),
+        Command::Gen(args) => generate::run(args),
         Command::Token(args) => token::run(&args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Ready(args) => ready::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::catalog::Oid;
 use super::filter::Shape;
 use super::projection::Projection;
+use crate::trace::TraceParent;
 
 /// The `op` of a row of `plank.log`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +101,8 @@ pub struct LogRow {
     pub row_id: Option<RowId>,
     /// Where `old` is stored, if it was captured at row level.
     pub old_id: Option<RowId>,
+    /// The trace that its writer belongs to.
+    pub trace: Option<TraceParent>,
 }
 
 impl LogRow {
@@ -163,6 +166,8 @@ pub struct Change {
     pub xid: u64,
     /// The transaction's time, in microseconds of Unix time.
     pub at_us: i64,
+    /// The trace that its writer belongs to.
+    pub trace: Option<TraceParent>,
 }
 
 impl Change {
@@ -210,7 +215,11 @@ impl Change {
             self.seq, self.xid
         );
         write_utc(out, self.at_us);
-        out.push_str("\"}");
+        out.push('"');
+        if let Some(trace) = self.trace {
+            let _ = write!(out, ",\"traceparent\":\"{trace}\"");
+        }
+        out.push('}');
         Ok(())
     }
 }
@@ -246,6 +255,7 @@ mod tests {
             seq: 42,
             xid: 731,
             at_us: 1_795_420_800_000_001,
+            trace: None,
         };
         let (mut out, all) = (String::new(), Projection::default());
         change.write_json(&mut out, &all, Shape::Plain).unwrap();
@@ -267,6 +277,14 @@ mod tests {
         let gone = r#"{"op":"delete","cause":"update","key":{"id":1},"#;
         assert_eq!(out, format!("{gone}{tail}"));
         out.clear();
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        change.trace = TraceParent::parse(trace);
+        change.write_json(&mut out, &all, Shape::Gone).unwrap();
+        let tail = tail.trim_end_matches('}');
+        assert_eq!(out, format!("{gone}{tail},\"traceparent\":\"{trace}\"}}"));
+        out.clear();
+        let tail = format!("{tail}}}");
+        change.trace = None;
         change.op = Op::Delete;
         change.row = None;
         change

@@ -243,6 +243,7 @@ pub(super) mod tests {
             at_us: 0,
             row: Some("{}".into()),
             old: None,
+            trace: None,
         }
     }
 

@@ -15,6 +15,7 @@ use super::etag::tags;
 use super::observe::NO_TRANSFORM;
 use super::openapi as doc;
 use super::problem::Problem;
+use super::traced::trace;
 use super::{State, body, prefix, rest};
 
 use conditions::Conditions;
@@ -74,6 +75,7 @@ pub async fn create(
     let items = Items {
         pool: &pool,
         access,
+        trace: trace(request.headers()),
     };
     let (id, done) = items.create(fields).await?;
     let location = prefix::path(&state, &request, &format!("/api/items/{id}"));
@@ -118,6 +120,7 @@ pub async fn page(
     let (rows, next) = Items {
         pool: &pool,
         access,
+        trace: trace(request.headers()),
     }
     .list(&query)
     .await?;
@@ -164,6 +167,7 @@ pub async fn read(
     let item = Items {
         pool: &pool,
         access,
+        trace: trace(request.headers()),
     }
     .get(id)
     .await?;
@@ -265,6 +269,7 @@ async fn write(
     let items = Items {
         pool: &pool,
         access,
+        trace: trace(request.headers()),
     };
     match items.update(id, fields, replaces, &conditions).await? {
         Done::Item(item) => Ok(respond(StatusCode::OK, item, None)),
@@ -299,6 +304,7 @@ pub async fn delete(
     Items {
         pool: &pool,
         access,
+        trace: trace(request.headers()),
     }
     .delete(id, &conditions)
     .await?;

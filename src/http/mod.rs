@@ -68,6 +68,8 @@ pub mod server;
 mod stream;
 mod streaming_body;
 pub mod tables;
+mod traced;
+mod types;
 pub mod ws;
 
 pub use request_id::request_id;

@@ -65,6 +65,7 @@ use tables::Seen;
         items::patch,
         items::delete,
         super::tables::list,
+        super::types::read,
         rows::read,
         by_table::batch::run,
         changes::history,

@@ -7,7 +7,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, g
 use super::problem::Problem;
 use super::{
     activity, assets, asyncapi, changes, health, items, log_in, openapi, rest, rows, stream,
-    tables, ws,
+    tables, types, ws,
 };
 
 /// All of them. A new one comes here, and its handler into the list in [`super::openapi`].
@@ -22,6 +22,7 @@ pub fn routes() -> Vec<Place> {
             .on(Method::PATCH, items::patch)
             .on(Method::DELETE, items::delete),
         Place::at("/api/tables").get(tables::list),
+        Place::at("/api/types").get(types::read),
         Place::at("/api/tables/{table}/rows").get(rows::read),
         Place::at("/rest").on(Method::POST, rest::batch::run),
         Place::at("/rest/{table}")

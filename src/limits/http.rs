@@ -81,3 +81,6 @@ pub const PAGE_ROWS_MAX: u32 = 200;
 
 /// See [`PAGE_ROWS_MAX`].
 pub const PAGE_ROWS_DEFAULT: u32 = 50;
+
+/// For `plank ready` to have its answer: below the time that a health check of a container usually has.
+pub const READY_ANSWER_MAX: Duration = Duration::from_secs(4);

@@ -27,3 +27,6 @@ pub const TAIL_MESSAGE_BYTES_MAX: usize = 1_280 * 1024 * 1024;
 
 /// The longest time between two heartbeats that `plank tail` believes a server.
 pub const TAIL_HEARTBEAT_MAX: Duration = Duration::from_secs(3_600);
+
+/// Bytes of the answer of a server to `plank gen types --url`.
+pub const TYPES_BYTES_MAX: usize = 64 * 1024 * 1024;

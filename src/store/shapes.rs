@@ -8,9 +8,11 @@ use tokio_postgres::types::Json;
 use tokio_postgres::{Client, Config};
 
 use crate::config::Server;
+use crate::feed::catalog::Oid;
 use crate::limits::STATEMENT_MAX;
 
 use super::connect::{self, ConnectError};
+use super::pool::{Pool, StoreError};
 use super::session::Session;
 
 /// All at once, so that it is of one moment.
@@ -149,6 +151,21 @@ pub async fn read(server: &Server, all: bool) -> Result<Shapes, ConnectError> {
         Ok(shapes) => shapes,
         Err(_) => Err(ConnectError::Away("the database does not answer".into())),
     }
+}
+
+/// The same of the watched tables `rels` alone, as JSON, for a client that asks a server.
+///
+/// # Errors
+/// If the database is away.
+pub async fn read_of(pool: &Pool, rels: &[Oid]) -> Result<String, StoreError> {
+    let watched = "select rel::oid, columns from plank.watched where rel::oid = any ($2)";
+    let sql = SHAPES.replace("/*watched*/", watched);
+    let sql = format!("select (r.shapes)::text from ({sql}) r(shapes)");
+    let row = pool.run(async |client, _| {
+        let statement = client.prepare_cached(&sql).await?;
+        Ok(client.query_one(&statement, &[&false, &rels]).await?)
+    });
+    Ok(row.await?.get(0))
 }
 
 async fn ask(client: &Client, config: &Config, all: bool) -> Result<Shapes, ConnectError> {

@@ -67,7 +67,7 @@ export default function Login({ why, token: sent, onLogin }) {
 
 /** Where a token comes from. */
 function hint(how) {
-  if (how?.plank_token === false) return "Tokens come from whoever holds the keys of this server (--jwt-jwks-file or --jwt-jwks-url); your operator knows.";
+  if (how?.plank_token === false) return "Tokens come from the program that holds the keys of this server (--jwt-jwks-file or --jwt-jwks-url); your operator knows.";
   return html`The operator of this server makes one. ROLE is a role of <code>plank.allow</code>, FILE what the server has as <code>--jwt-secret-file</code>:
     <pre><code>plank token --sub ann --role ROLE --jwt-secret-file FILE</code></pre>`;
 }

@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["wire"],
     &["feed"],
     &["config", "descriptors", "systemd"],
-    &["health", "metrics", "text", "throttle"],
+    &["health", "metrics", "text", "throttle", "trace"],
     &["canary"],
     &["limits"],
 ];

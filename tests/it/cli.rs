@@ -3,8 +3,8 @@
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::support::program::{Dir, Program, run};
-use crate::support::{Cluster, WsClient};
+use crate::support::program::{Dir, Program, command, run};
+use crate::support::{Cluster, TestApp, WsClient, until, within};
 
 #[actix_web::test]
 async fn it_starts_with_nothing_and_keeps_its_rows() {
@@ -271,4 +271,75 @@ async fn help_lists_every_setting() {
         (0, concat!("plank ", env!("CARGO_PKG_VERSION")))
     );
     assert_eq!(run(&["frobnicate"]).await.0, 2);
+}
+
+#[actix_web::test]
+async fn ready_says_whether_a_server_follows_the_changes() {
+    let app = TestApp::start().await;
+    let (status, out, err) = run(&["ready", "--url", &app.url("")]).await;
+    assert_eq!((status, err.as_str()), (0, ""), "{out}");
+    assert!(out.ends_with(" is ready\n"), "{out}");
+    let address = app.address.to_string();
+    let mut by_variable = command(&["ready"]);
+    by_variable.env("PLANK_LISTEN", &address);
+    let output = within("ready", by_variable.output()).await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "by the variable of serve");
+    app.stop().await.unwrap();
+    // Away, without its database, and something else.
+    let (status, _, err) = run(&["ready", "--url", &format!("http://{address}")]).await;
+    assert!(status == 1 && err.contains("is not ready"), "{err}");
+    let dir = tempfile::tempdir().unwrap();
+    let socket = format!("unix:{}/s", dir.path().display());
+    let mut serve = command(&[
+        "serve",
+        "--listen",
+        &socket,
+        "--database-url",
+        "host=/nowhere user=u",
+    ]);
+    let _serve = serve.spawn().unwrap();
+    let mut said = String::new();
+    until("plank answers", async || {
+        let (status, _, err) = run(&["ready", "--url", &socket]).await;
+        assert_eq!(status, 1, "{err}");
+        said = err;
+        said.contains("answers 503: ")
+    })
+    .await;
+    let (status, _, err) = run(&["ready", "--url", "nonsense"]).await;
+    assert!(
+        status == 1 && err.contains("nonsense has no scheme"),
+        "{err}"
+    );
+}
+
+#[actix_web::test]
+async fn manual_pages_and_completions_are_of_this_command_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    assert_eq!(run(&["gen", "man", "--output", path]).await.0, 0);
+    for (page, part) in [
+        ("plank.1", "watch\\-query"),
+        ("plank-serve.1", "PLANK_RETENTION_ROWS"),
+        ("plank-gen-types.1", "json\\-schema"),
+    ] {
+        let text = std::fs::read_to_string(dir.path().join(page)).unwrap();
+        assert!(text.contains(part), "{page}: {text}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let (status, out, _) = run(&["gen", "completions", shell]).await;
+        assert!(status == 0 && out.contains("watch-query"), "{shell}: {out}");
+    }
+    let nowhere = format!("{path}/plank.1/x");
+    let (status, _, err) = run(&["gen", "man", "--output", &nowhere]).await;
+    assert!(status == 1 && err.contains("can't write"), "{err}");
+}
+
+#[actix_web::test]
+async fn a_likely_mistake_gets_a_tip() {
+    let (status, _, err) = run(&["serve", "--port", "8000"]).await;
+    assert!(
+        status == 2 && err.contains("tip: ") && err.contains("--listen 127.0.0.1:PORT"),
+        "{err}"
+    );
 }

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use crate::auth::{Secure, token, viewer};
 use crate::rest::{TABLES, send};
 use crate::support::program::run;
 use crate::support::{Cluster, TestApp, within};
@@ -195,4 +196,99 @@ async fn check_says_when_a_file_is_stale_and_what_can_not_be_done_is_said() {
     assert!(
         all.contains("      apart: {\n") && !all.contains("  plank: {") && !all.contains("hidden")
     );
+}
+
+#[actix_web::test]
+async fn a_server_is_asked_for_the_same_types_as_its_database() {
+    let app = start().await;
+    let url = app.url("");
+    for args in [
+        &[][..],
+        &["--zod"],
+        &["--lang", "python"],
+        &["--lang", "json-schema"],
+        &["--stringify-wide-numbers"],
+    ] {
+        let own = ["gen", "types", "--url", url.as_str()];
+        let asked = run(&[&own[..], args].concat()).await;
+        assert_eq!(
+            asked,
+            (0, written(&app, args).await, String::new()),
+            "{args:?}"
+        );
+    }
+    // The file of the one is good for the other.
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("database.ts");
+    std::fs::write(&file, written(&app, &[]).await).unwrap();
+    let check = [
+        "gen",
+        "types",
+        "--url",
+        &url,
+        "--check",
+        file.to_str().unwrap(),
+    ];
+    assert_eq!(run(&check).await.0, 0);
+    app.execute("alter table lines add column more int; select plank.watch('lines')")
+        .await;
+    let (status, _, err) = run(&check).await;
+    assert!(status == 1 && err.contains("is not what"), "{err}");
+    for (args, part) in [
+        (["--url", "http://127.0.0.1:1"], "127.0.0.1:1"),
+        (["--url", "nonsense"], "has no scheme"),
+    ] {
+        let (status, _, err) = run(&[&["gen", "types"][..], &args].concat()).await;
+        assert!(status == 1 && err.contains(part), "{args:?}: {err}");
+    }
+    let elsewhere = format!("{url}/elsewhere");
+    let (status, _, err) = run(&["gen", "types", "--url", &elsewhere]).await;
+    assert!(status == 1 && err.contains("/api/types"), "{err}");
+    // As the server writes numbers.
+    let texts = TestApp::start_with(|config| config.stringify_wide_numbers = true).await;
+    texts
+        .execute("create table t (id bigint primary key); select plank.watch('t')")
+        .await;
+    let (_, out, _) = run(&["gen", "types", "--url", &texts.url("")]).await;
+    assert!(out.contains("          id: string;\n"), "{out}");
+}
+
+#[actix_web::test]
+async fn types_of_a_server_are_of_what_the_token_may_see() {
+    let app = Secure::start().await;
+    app.execute(
+        "create type secret as enum ('hidden', 'labels'); create table papers (id int primary key, kind secret);
+         select plank.watch('papers'), plank.allow('notes', 'viewer', 'owner=eq.{sub}')",
+    )
+    .await;
+    let url = app.url("");
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("token");
+    std::fs::write(&file, viewer("ann")).unwrap();
+    let args = [
+        "gen",
+        "types",
+        "--url",
+        &url,
+        "--token-file",
+        file.to_str().unwrap(),
+    ];
+    let (status, out, err) = run(&args).await;
+    assert_eq!(status, 0, "{err}");
+    assert!(
+        out.contains("      notes: {") && !out.contains("papers") && !out.contains("hidden"),
+        "{out}"
+    );
+    let (status, body) = app.ask(&viewer("ann"), "GET", "/api/types", None).await;
+    assert_eq!((status, body["tables"].as_array().unwrap().len()), (200, 1));
+    assert!(!body.to_string().contains("hidden"), "{body}");
+    let stranger = token(json!({"sub": "x", "role": "stranger"}));
+    std::fs::write(&file, stranger).unwrap();
+    let (status, _, err) = run(&args).await;
+    assert!(
+        status == 1 && err.contains("the token may see none"),
+        "{err}"
+    );
+    let (status, _, err) = run(&args[..4]).await;
+    assert!(status == 1 && err.contains("PLANK_TOKEN"), "{err}");
 }

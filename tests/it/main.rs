@@ -74,6 +74,7 @@ mod support;
 mod tables;
 mod tail;
 mod tls;
+mod traces;
 mod transports;
 mod ui;
 mod watch_cli;

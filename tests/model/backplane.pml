@@ -39,7 +39,7 @@ bit second[KEPT];
 bit last[KEPT];
 #define NEWEST (count - 1)
 
-/* What somebody has who reads the whole stream and looks at nothing but rows: the end of the last whole batch. */
+/* What a consumer has that reads the whole stream and looks only at rows: the end of the last whole batch. */
 byte chain;
 
 /* The readers. */
@@ -116,12 +116,12 @@ end_idle:
     od
 }
 
-/* The server takes a message. Whoever expected another number does not know the last one any more; where the stream was
+/* The server takes a message. A sender that expected another number does not know the last one any more; where the stream was
    made anew, the number that it expects may just come up again. */
 inline append(r, a, b, some, is_second, is_last)
 {
 #ifndef WIPES
-    /* Whoever reads all of it gets everything once: batches are whole, and each begins where the one before has ended. */
+    /* A consumer that reads all of it gets everything once: batches are whole, and each begins where the one before has ended. */
     assert(begins[r] || (is_second -> count == 0 || (by[NEWEST] == r && next[NEWEST] == (b) && !last[NEWEST]) : (a) == chain));
 #endif
     if

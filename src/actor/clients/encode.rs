@@ -152,6 +152,7 @@ mod tests {
             at_us: 0,
             row: Some(format!("{{\"id\":{seq}}}").into()),
             old: None,
+            trace: None,
         };
         let all: Vec<LogRow> = (1..=9).map(row).collect();
         for sent in 0..=all.len() {

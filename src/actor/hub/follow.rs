@@ -41,6 +41,7 @@ impl Hub {
             self.batch = Some(Batch::new(from.clone(), chunk.next.clone()));
         }
         self.window.push(&chunk.rows);
+        self.traces.note(&chunk.rows, &self.metrics);
     }
 
     /// What was held back for the end of the batch.
@@ -79,6 +80,9 @@ impl Hub {
             self.measure_lag(at_us);
         }
         self.push(frames, cursor.as_ref(), &mut turn.sent);
+        if last {
+            self.traces.end(&self.catalog, &self.metrics);
+        }
         if cursor.is_some() {
             self.answer_receipts();
         }

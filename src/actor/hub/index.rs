@@ -152,6 +152,7 @@ mod tests {
             seq: 1,
             xid: 1,
             at_us: 0,
+            trace: None,
         };
         let table = table();
         let opened = Opened::new(&table, &change).unwrap();

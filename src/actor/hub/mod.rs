@@ -16,6 +16,7 @@ use crate::health::{Health, Part};
 use crate::limits::{HUB_MAILBOX_MAX, STATEMENT_KEYS_MAX, WINDOW_BYTES_MAX};
 use crate::metrics::Metrics;
 use crate::store::History;
+use crate::trace::Spans;
 use crate::wire::message::{BROKEN_CLAIM, Refusal, Subscribe as Wanted};
 
 use crate::actor::message::TopicRequest;
@@ -33,6 +34,7 @@ mod receipts;
 mod recent;
 mod resume;
 mod topics;
+mod traces;
 mod turns;
 
 use batch::Batch;
@@ -41,6 +43,7 @@ use receipts::Receipts;
 use recent::Looks;
 use resume::Pending;
 use topics::Topics;
+use traces::Traces;
 use turns::Work;
 
 /// There is no such table, or it is not watched, or may not be read.
@@ -74,6 +77,8 @@ pub struct Hub {
     /// What came while the listener was away, or in the middle of a batch, or is ahead of the hub.
     pending: VecDeque<Pending>,
     receipts: Receipts,
+    /// What is told of the traces of writers.
+    traces: Traces,
     /// The windows and counts that are followed.
     derived: DerivedTopics,
     /// Where tasks read them.
@@ -88,8 +93,10 @@ impl Hub {
         health: Arc<Health>,
         poll_request: Arc<PollRequest>,
         history: History,
+        spans: Spans,
     ) -> Self {
         Self {
+            traces: Traces::new(spans),
             derived: DerivedTopics::default(),
             history,
             poll_request,
@@ -243,6 +250,7 @@ impl Handler<Live> for Hub {
     fn handle(&mut self, live: Live, ctx: &mut Self::Context) {
         if live.broken.is_some() {
             (self.batch, self.work) = (None, None);
+            self.traces.clear();
             self.builder = ChangeBuilder::new(STATEMENT_KEYS_MAX);
             self.catalog.clear();
         }

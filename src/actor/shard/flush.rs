@@ -171,6 +171,7 @@ mod tests {
                 Arc::default(),
                 Arc::default(),
                 history.clone(),
+                Default::default(),
             )
             .start();
             let rates = Arc::new(Rates::new(Default::default(), Arc::default()));

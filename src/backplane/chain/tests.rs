@@ -28,6 +28,7 @@ fn row(xid: u64, seq: i64) -> LogRow {
         at_us: 0,
         row: Some("{}".into()),
         old: None,
+        trace: None,
     }
 }
 

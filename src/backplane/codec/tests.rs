@@ -29,12 +29,12 @@ fn row() -> impl Strategy<Value = LogRow> {
         any::<u32>(),
     );
     let texts = (prop::option::of(".{0,40}"), prop::option::of(".{0,40}"));
-    let rest = (any::<bool>(), prop::option::of(any::<i64>()), op());
+    let rest = (any::<bool>(), prop::option::of(any::<i64>()), op(), trace());
     (numbers, texts, rest, row_id(), row_id()).prop_map(
         |(
             (xid, statement, seq, at_us, rel),
             (row, old),
-            (continues, began, op),
+            (continues, began, op, trace),
             row_id,
             old_id,
         )| LogRow {
@@ -50,8 +50,15 @@ fn row() -> impl Strategy<Value = LogRow> {
             old: old.map(Arc::from),
             row_id,
             old_id,
+            trace,
         },
     )
+}
+
+/// Of a writer, or none.
+fn trace() -> impl Strategy<Value = Option<TraceParent>> {
+    prop::option::of("00-[0-9a-f]{31}1-[0-9a-f]{15}1-0[01]")
+        .prop_map(|text| text.as_deref().and_then(TraceParent::parse))
 }
 
 fn snapshot() -> impl Strategy<Value = Snapshot> {

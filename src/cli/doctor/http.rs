@@ -39,7 +39,7 @@ impl Answer {
         let uri = &address.request;
         let host = uri.authority().map_or("localhost", |a| a.as_str());
         let base = uri.path().strip_suffix("/ws").unwrap_or_default();
-        let agent = concat!("plank-doctor/", env!("CARGO_PKG_VERSION"));
+        let agent = concat!("plank/", env!("CARGO_PKG_VERSION"));
         let request = format!(
             "GET {base}{path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\n{more}\r\n"
         );
@@ -109,6 +109,39 @@ impl Answer {
         }
     }
 
+    /// All of the body, of at most `bytes_max`, without the lengths of chunks.
+    ///
+    /// # Errors
+    /// If it is longer, does not come within [`ANSWER_MAX`], or is cut.
+    pub async fn whole(mut self, bytes_max: usize) -> Result<Vec<u8>, String> {
+        let deadline = Instant::now() + ANSWER_MAX;
+        loop {
+            if self.body.len() > bytes_max {
+                return Err(format!("the answer is longer than {bytes_max} bytes"));
+            }
+            match timeout_at(deadline, self.io.read_buf(&mut self.body)).await {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0)) => break,
+                Ok(Err(error)) => return Err(text(error)),
+                Err(_) => return Err(format!("no whole answer within {} s", ANSWER_MAX.as_secs())),
+            }
+        }
+        let cut = || "the answer is cut off".to_owned();
+        if self
+            .header("transfer-encoding")
+            .is_some_and(|v| v.eq_ignore_ascii_case("chunked"))
+        {
+            return unchunked(&self.body).ok_or_else(cut);
+        }
+        let length = self
+            .header("content-length")
+            .and_then(|length| length.parse().ok());
+        match length.is_none_or(|length: usize| length == self.body.len()) {
+            true => Ok(self.body),
+            false => Err(cut()),
+        }
+    }
+
     /// The same with all of a short body.
     pub async fn text(mut self) -> String {
         self.has("\u{0}", Duration::from_secs(2)).await;
@@ -116,6 +149,39 @@ impl Answer {
     }
 }
 
+/// The data of all chunks (RFC 9112, section 7.1); none if the last one is missing.
+fn unchunked(mut body: &[u8]) -> Option<Vec<u8>> {
+    let mut whole = Vec::with_capacity(body.len());
+    loop {
+        let end = body.windows(2).position(|two| two == b"\r\n")?;
+        let size = std::str::from_utf8(&body[..end]).ok()?;
+        let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
+        let (data, rest) = body.get(end + 2..)?.split_at_checked(size)?;
+        if size == 0 {
+            return Some(whole);
+        }
+        whole.extend_from_slice(data);
+        body = rest.strip_prefix(b"\r\n")?;
+    }
+}
+
 fn text(error: std::io::Error) -> String {
     crate::store::connect::chain(&error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_joined_and_a_cut_is_noticed() {
+        let body = b"4\r\nWiki\r\n6;x=y\r\npedia \r\n0\r\n\r\n";
+        assert_eq!(unchunked(body).as_deref(), Some(&b"Wikipedia "[..]));
+        for cut in 0..body.len() - 3 {
+            assert_eq!(unchunked(&body[..cut]), None, "{cut}");
+        }
+        for wrong in [&b"zz\r\n"[..], b"4\r\nWikipedia", b"ffffffffffffffff\r\nx"] {
+            assert_eq!(unchunked(wrong), None);
+        }
+    }
 }

@@ -22,7 +22,7 @@ use crate::store::private;
 mod backplane;
 mod database;
 mod front;
-mod http;
+pub(super) mod http;
 mod policies;
 mod proxy;
 mod queries;

@@ -4,32 +4,18 @@ use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 
-use crate::app::{self, AppError};
-use crate::config::{Config, DatabaseArgs};
-use crate::store::shapes::{self, Shapes};
-
-use super::watch::text;
+use crate::app::AppError;
+use crate::config::DatabaseArgs;
+use crate::store::shapes::Shapes;
 
 mod json_schema;
 mod names;
 mod python;
+mod source;
 mod typescript;
 mod zod;
-
-/// The settings of `plank gen`.
-#[derive(Args, Debug)]
-pub struct GenArgs {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, Subcommand)]
-enum What {
-    /// Types of the tables that are watched, for TypeScript, Python or JSON Schema
-    Types(TypesArgs),
-}
 
 /// The settings of `plank gen types`.
 #[derive(Args, Debug)]
@@ -37,9 +23,10 @@ enum What {
     after_help = "The types are those of the JSON that clients get and send: a timestamp is a text, a bigint is a number unless \
     --stringify-wide-numbers says otherwise.\n\n\
     Examples:\n  plank gen types > src/database.ts\n  plank gen types --lang python --output app/tables.py\n  \
-    plank gen types --check src/database.ts"
+    plank gen types --check src/database.ts\n  \
+    plank gen types --url https://plank.example"
 )]
-struct TypesArgs {
+pub struct TypesArgs {
     /// The language
     #[arg(long, value_enum, default_value_t = Language::Typescript)]
     lang: Language,
@@ -64,6 +51,15 @@ struct TypesArgs {
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
 
+    /// Ask a running plank instead of the database: http://HOST:PORT, https://HOST, or unix:/PATH. The types are of what the token
+    /// may see, and as that server writes them
+    #[arg(long, value_name = "URL", conflicts_with = "all")]
+    url: Option<String>,
+
+    /// With --url: a file with a token, where people have to log in. The variable PLANK_TOKEN has the token itself
+    #[arg(long, env = "PLANK_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
     #[command(flatten)]
     database: DatabaseArgs,
 }
@@ -83,21 +79,27 @@ struct Style {
 }
 
 /// Runs it.
-pub fn run(args: GenArgs) -> Result<(), AppError> {
-    let What::Types(args) = args.what;
+pub fn run(mut args: TypesArgs) -> Result<(), AppError> {
     if args.zod && args.lang != Language::Typescript {
         return Err(AppError("--zod goes with --lang typescript only".into()));
     }
     super::start_logger("warn");
-    let config = Config::for_database(&args.database).map_err(text)?;
     let shapes = actix_rt::System::new().block_on(async {
-        let database = app::database_beside(&config)?;
-        let shapes = shapes::read(&database.listen, args.all).await;
-        shapes.map_err(text)
+        match &args.url {
+            None => source::database(&args.database, args.all).await,
+            Some(url) => {
+                let (shapes, stringifies) = source::server(url, args.token_file.clone()).await?;
+                args.stringify_wide_numbers |= stringifies;
+                Ok(shapes)
+            }
+        }
     })?;
     if shapes.tables.is_empty() {
         let why = match args.all {
             true => "the database has no table",
+            false if args.url.is_some() => {
+                "the server shows no table: none is watched, or the token may see none"
+            }
             false => {
                 "no table is watched: plank watch TABLE makes one live, and --all takes every table"
             }

@@ -26,10 +26,10 @@ mod output;
 
 // `plank doctor` goes the same way to a server.
 pub(super) use address::{Address, Target};
-pub(super) use connect::{Dialled, dial};
+pub(super) use connect::{Dialled, UNAUTHENTICATED, dial};
+pub(super) use credential::Credential;
 
 use connect::{ConnectError, Socket};
-use credential::Credential;
 use follow::{End, Follow, Step};
 use message::Request;
 use output::{Format, Output, OutputError};

@@ -33,6 +33,7 @@ fn log(xid: u64, statement: i64, seq: i64, old: Option<Row>, new: Option<Row>) -
         old: row(old),
         row_id: None,
         old_id: None,
+        trace: None,
     }
 }
 

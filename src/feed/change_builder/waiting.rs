@@ -69,6 +69,7 @@ pub(super) fn change(
         seq,
         xid: log.xid,
         at_us: log.at_us,
+        trace: log.trace,
     }
 }
 

@@ -348,6 +348,10 @@ pub fn change() -> Value {
             "seq": {"type": "integer", "description": "Names this change for ever, on every node. Windows and counts have neither this nor the next two."},
             "xid": {"type": "string", "pattern": "^[0-9]+$", "description": "The transaction."},
             "at": {"type": "string", "format": "date-time", "description": "When the transaction began."},
+            "traceparent": {
+                "type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+                "description": "The trace that the writer belongs to (W3C Trace Context), where it named one.",
+            },
         },
     })
 }

@@ -11,6 +11,7 @@ use crate::store::rest::run::{self, RestError};
 use crate::store::rest::{Access, Action, Conflict, Form, Read, Write, Written};
 use crate::store::sqlstate::Blame;
 use crate::store::{Pool, StoreError};
+use crate::trace::TraceParent;
 
 use super::super::credentials;
 use super::super::problem::{FieldError, Problem};
@@ -49,6 +50,8 @@ pub struct Items<'a> {
     pub pool: &'a Pool,
     /// What the client may do.
     pub access: Access,
+    /// The trace that the request belongs to.
+    pub trace: Option<TraceParent>,
 }
 
 impl Items<'_> {
@@ -234,6 +237,7 @@ impl Items<'_> {
             is_one: true,
             is_single: false,
             affected_max: None,
+            trace: self.trace,
         };
         let written = in_time(Box::pin(run::write(self.pool, &write, false))).await?;
         written.map_err(problem)

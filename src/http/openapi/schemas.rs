@@ -85,6 +85,19 @@ pub struct Tables {
     tables: Vec<Table>,
 }
 
+/// What programs need to know of the watched tables to have types of their own.
+#[derive(Serialize, ToSchema)]
+pub struct Types {
+    /// Whether `bigint` and `numeric` are texts here.
+    stringify_wide_numbers: bool,
+    /// In the order of their names: schema, name, comment, columns, references.
+    #[schema(value_type = Vec<Object>)]
+    tables: Vec<Value>,
+    /// The types of the columns, and those that these are made of, by identifier: schema, name, kind.
+    #[schema(value_type = Object)]
+    types: Value,
+}
+
 /// A watched table.
 #[derive(Serialize, ToSchema)]
 pub struct Table {
@@ -196,6 +209,10 @@ pub struct Change {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false, format = DateTime)]
     at: Option<&'static str>,
+    /// The trace that the writer belongs to (W3C Trace Context), where it named one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, pattern = "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
+    traceparent: Option<&'static str>,
 }
 
 /// The messages of the WebSocket.
@@ -307,6 +324,19 @@ impl Tables {
     }
 }
 
+impl Types {
+    /// The reference table, shortened.
+    pub fn example() -> Self {
+        let column = json!({"name": "id", "type": 20, "not_null": true, "has_default": true, "is_generated": true, "comment": null});
+        let table = json!({"schema": "public", "name": "items", "comment": null, "columns": [column], "references": []});
+        Self {
+            stringify_wide_numbers: false,
+            tables: vec![table],
+            types: json!({"20": {"schema": "pg_catalog", "name": "int8", "kind": "wide_number"}}),
+        }
+    }
+}
+
 impl Rows {
     /// Two rows, and more to come.
     pub fn example() -> Self {
@@ -357,6 +387,7 @@ impl Changes {
             seq: Some(seq),
             xid: Some("733"),
             at: Some("2026-11-23T17:56:47.951812Z"),
+            traceparent: None,
         };
         let row = Some(json!({"id": 1, "name": "first light"}));
         let old = row.clone();

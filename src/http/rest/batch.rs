@@ -19,6 +19,7 @@ use crate::store::rest::{Access, Action, Conflict, Form, Write, Written};
 use super::super::credentials::Who;
 use super::super::openapi as doc;
 use super::super::problem::Problem;
+use super::super::traced::trace;
 use super::super::{State, body};
 use super::prefer::Prefer;
 use super::rows::{Object, malformed};
@@ -83,9 +84,12 @@ pub async fn run(
         let body = body::bytes(&request, payload, &["application/json"], bytes_max).await?;
         let asking = async {
             let prefer = Prefer::of(request.headers())?;
-            Batch::read(&state, &viewer, &prefer, &body)
-                .await
-                .map(Task::Batch)
+            let mut batch = Batch::read(&state, &viewer, &prefer, &body).await?;
+            // The setting holds for the transaction.
+            if let Some(first) = batch.writes.first_mut() {
+                first.trace = trace(request.headers());
+            }
+            Ok(Task::Batch(batch))
         };
         task::serve(&state, &request, &viewer, &body, asking).await
     };
@@ -288,6 +292,7 @@ impl Operation<'_> {
             is_one: true,
             is_single: false,
             affected_max: None,
+            trace: None,
             access,
         })
     }

@@ -13,6 +13,7 @@ use crate::store::rest::{Access, Action, Selected, Write, Written};
 
 use super::super::etag::tags;
 use super::super::problem::Problem;
+use super::super::traced::trace;
 use super::answer::{self, Wanted};
 use super::prefer::{Prefer, Return};
 use super::query::Query;
@@ -71,6 +72,7 @@ impl One {
                 is_one: false,
                 is_single: returns && wanted.is_single(),
                 affected_max: prefer.bound(),
+                trace: trace(request.headers()),
                 action,
                 access,
             },

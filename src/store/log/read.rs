@@ -11,6 +11,7 @@ use tokio_postgres::{Config, Row, RowStream};
 
 use crate::feed::change::NUMBERS_PER_LOG_ROW;
 use crate::feed::{Cursor, Epoch, LogOp, LogRow, Rest, RowId, Snapshot, json};
+use crate::trace::TraceParent;
 
 use super::super::connect::{ConnectError, chain, place};
 use super::decode::{Json, Tid, Timestamp, Xid8};
@@ -30,7 +31,7 @@ macro_rules! newest {
 /// Of a row of the log.
 macro_rules! columns {
     () => {
-        "seq, xid, statement, rel, op, at, row, old, piece, began, leaf, row_at, old_at, null, null"
+        "seq, xid, statement, rel, op, at, row, old, piece, began, leaf, row_at, old_at, trace, null, null"
     };
 }
 
@@ -42,7 +43,7 @@ macro_rules! read_sql {
     ($more:literal) => {
         concat!(
             "select -1::bigint as seq, '0'::xid8 as xid, now() as statement, 0::oid as rel, ' '::\"char\" as op, now() as at, ",
-            "null::json as row, null::json as old, null::int as piece, null::bigint as began, null::oid as leaf, null::tid as row_at, null::tid as old_at, ",
+            "null::json as row, null::json as old, null::int as piece, null::bigint as began, null::oid as leaf, null::tid as row_at, null::tid as old_at, null::text as trace, ",
             "pg_current_snapshot()::text as next, ",
             newest!(), " as newest ",
             "union all select ", columns!(), " from plank.log ",
@@ -285,6 +286,12 @@ impl Reading {
             old: None,
             row_id: id("row_at")?,
             old_id: id("old_at")?,
+            // Bytes that are no UTF-8 are no traceparent either.
+            trace: row
+                .try_get("trace")
+                .ok()
+                .flatten()
+                .and_then(TraceParent::parse),
         };
         // A database with encoding SQL_ASCII takes any bytes; such a row can't be sent, but it ends nothing.
         let texts = (

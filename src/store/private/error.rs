@@ -230,7 +230,9 @@ fn hint(error: &io::Error) -> &'static str {
         io::ErrorKind::ReadOnlyFilesystem => {
             "; give a --data-dir that is writable (under systemd: StateDirectory=)"
         }
-        io::ErrorKind::PermissionDenied => "; give a --data-dir that plank's user may write to",
+        io::ErrorKind::PermissionDenied => {
+            "; give a --data-dir that plank's user may write to, or name a database with --database-url (PLANK_DATABASE_URL)"
+        }
         _ => "",
     }
 }

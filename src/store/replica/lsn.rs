@@ -1,6 +1,6 @@
 //! Places in the WAL.
 
-/// Bytes of a page of the WAL, as PostgreSQL is built unless somebody asks for another size.
+/// Bytes of a page of the WAL, as PostgreSQL is built unless its build sets another size.
 const PAGE: u64 = 8192;
 
 /// Bytes of the header of a page, and of the first page of a file.

@@ -19,7 +19,7 @@ use super::write::Write;
 pub(super) const WRITE: &str = "select w.affected, w.existed, w.rows, w.keys, w.tag, \
     pg_catalog.pg_current_snapshot()::pg_catalog.text, pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text, \
     plank.newest()::pg_catalog.text, plank.identity(), plank.is_settled($12, $13) \
-    from plank.hold($6, $7, $8, $9) h, lateral plank.rest_write(h, $2, $3, $1, $4, $5, $10, $11) w";
+    from plank.hold($6, $7, $8, $9) h, lateral plank.rest_write(h, $2, $3, $1, $4, $5, $10, $11, $14) w";
 
 /// The policy does not allow the row: see V9__rest.sql.
 const NOT_ALLOWED: &str = "PK403";
@@ -35,6 +35,7 @@ pub(super) struct Prepared<'a> {
     is_single: bool,
     is_decided: bool,
     holding: Holding,
+    trace: Option<String>,
 }
 
 impl<'a> Prepared<'a> {
@@ -54,6 +55,7 @@ impl<'a> Prepared<'a> {
             is_single: write.is_single,
             is_decided: write.is_decided(),
             holding: Holding::of(&write.access),
+            trace: write.trace.map(|trace| trace.to_string()),
         })
     }
 
@@ -69,7 +71,7 @@ impl<'a> Prepared<'a> {
         let (settings, must) = (doubt.settings(), ends != Ends::Committed);
         let settings = settings.as_deref();
         let query = self.statement.within();
-        let params: [&(dyn ToSql + Sync); 13] = [
+        let params: [&(dyn ToSql + Sync); 14] = [
             &self.statement.params,
             &self.path,
             &query,
@@ -83,6 +85,7 @@ impl<'a> Prepared<'a> {
             &is_last,
             &settings,
             &must,
+            &self.trace,
         ];
         let row = client.query_one(&prepared, &params).await;
         let commits = ends == Ends::Committed;
@@ -149,7 +152,7 @@ impl<'a> Prepared<'a> {
         Ok(written(&row, place, row.get(8)))
     }
 
-    fn params_alone(&self) -> [Typed<'_>; 9] {
+    fn params_alone(&self) -> [Typed<'_>; 10] {
         [
             (&self.statement.params, Type::TEXT_ARRAY),
             (&self.path, Type::TEXT),
@@ -160,6 +163,7 @@ impl<'a> Prepared<'a> {
             (&self.holding.ops, Type::TEXT_ARRAY),
             (&self.holding.versions, Type::TEXT_ARRAY),
             (&self.is_single, Type::BOOL),
+            (&self.trace, Type::TEXT),
         ]
     }
 

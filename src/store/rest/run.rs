@@ -201,8 +201,7 @@ pub async fn write_in(
         let first = round * PIPELINE_MAX;
         let mut prepared = Vec::with_capacity(some.len());
         for (i, write) in some.iter().enumerate() {
-            let is_own = pool.own.has(write.access.table.rel);
-            match Prepared::of(write, is_own) {
+            match Prepared::of(write, pool.own.has(write.access.table.rel)) {
                 Ok(one) => prepared.push(one),
                 Err(error) => return Ok(Err((first + i, error.into()))),
             }

@@ -23,6 +23,7 @@ impl Statement {
         // In this order: triggers begin with the first row, and plank.deny waits for what was looked at before it.
         format!(
             "{}, o as materialized (select pg_catalog.set_config('search_path', $2, true), \
+             case when $10 is not null then pg_catalog.set_config('plank.traceparent', $10, true) end, \
              plank.hold($5, $6, $7, $8) as held, {affected} as affected, {refused} as refused, \
              {existed} as existed, {rows} as rows, {keys} as keys, {tag} as tag) \
              select o.affected, o.existed, o.rows, o.keys, o.tag, pg_catalog.pg_current_snapshot()::pg_catalog.text, \

@@ -6,6 +6,7 @@ use crate::feed::filter::sql::quote;
 use crate::feed::filter::{Expr, FilterError};
 use crate::feed::order::Sort;
 use crate::limits::REST_BYTES_MAX;
+use crate::trace::TraceParent;
 
 use super::super::params::Params;
 use super::candidate::{self, NONE_REFUSED, has_gaps, record, recordset};
@@ -73,6 +74,8 @@ pub struct Write {
     pub is_single: bool,
     /// More rows than these are an error.
     pub affected_max: Option<u64>,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceParent>,
 }
 
 /// What the statements of an insert and of a change differ in.

@@ -65,7 +65,7 @@ const BAIT: &str = r#"
         raise exception using errcode = 'PLANK';
       end if;
       if mode = 'a function of the writer' then
-        execute 'alter function plank.rest_write(boolean, text, text, text[], bigint, bigint, boolean, boolean) security invoker';
+        execute 'alter function plank.rest_write(boolean, text, text, text[], bigint, bigint, boolean, boolean, text) security invoker';
       end if;
       if mode = 'a function with the rights of the writer' then
         execute 'create or replace function evil.back() returns void language sql security definer as ''select''';

@@ -1,4 +1,4 @@
-//! A live query that is dear is refreshed less often, and is in nobody's way.
+//! A live query that is dear is refreshed less often, and delays no other client.
 
 use super::{Followed, refreshes, truth, watch};
 use crate::support::{TestApp, until};

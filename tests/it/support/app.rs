@@ -73,6 +73,7 @@ pub fn config(database: tokio_postgres::Config) -> Config {
         doorbell: true,
         canary: None,
         demo: true,
+        otlp_endpoint: None,
     }
 }
 

@@ -34,6 +34,8 @@ class Change:
     """`update` for a row that enters or leaves the filter; `window` for one that enters or leaves the window."""
     index: int | None = None
     """Where the row is in the window, behind this change."""
+    traceparent: str | None = None
+    """The trace that the writer belongs to (W3C Trace Context), where it named one."""
 
     @classmethod
     def of(cls, change: dict[str, Any]) -> Change:
@@ -47,6 +49,7 @@ class Change:
             at=change.get("at"),
             cause=change.get("cause"),
             index=change.get("index"),
+            traceparent=change.get("traceparent"),
         )
 
 
