@@ -322,6 +322,7 @@ async fn a_collector_gets_a_span_for_each_trace_and_table_of_a_batch() {
     let sql = crate::support::cluster::connect(&Cluster::shared().config(&database)).await;
     sql.batch_execute(TABLES).await.unwrap();
     let mut client = WsClient::connect(plank.address.parse().unwrap(), "/ws?table=orders").await;
+    client.expect("welcome").await;
     client.expect("subscribed").await;
     // Not recorded, and none: no span, and nothing that comes before the next one.
     for trace in [TWO, "nonsense", ""] {

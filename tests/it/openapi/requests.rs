@@ -121,6 +121,8 @@ fn tables() -> Vec<Request> {
     let changes = |more: &str| get(format!("/api/changes?table=items{more}"));
     vec![
         get("/api/tables"),
+        get("/api/types"),
+        get("/api/types?token=x"),
         rows(""),
         rows("?columns=name&order=status,created_at.desc.nullslast&limit=1&id=gt.1"),
         rows(
