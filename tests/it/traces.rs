@@ -372,7 +372,11 @@ async fn a_collector_gets_a_span_for_each_trace_and_table_of_a_batch() {
             .unwrap();
         text.text().await.unwrap().lines().any(|own| own == line)
     };
-    assert!(metric("plank_spans_total{result=\"sent\"} 2").await);
+    // Counted behind the collector's answer.
+    until("two spans are counted", async || {
+        metric("plank_spans_total{result=\"sent\"} 2").await
+    })
+    .await;
     collector.is_there.store(false, Ordering::Relaxed);
     let write = |id: i32| {
         format!(
@@ -388,6 +392,7 @@ async fn a_collector_gets_a_span_for_each_trace_and_table_of_a_batch() {
 
     // The last one is sent before plank ends.
     let mut client = WsClient::connect(plank.address.parse().unwrap(), "/ws?table=lines").await;
+    client.expect("welcome").await;
     client.expect("subscribed").await;
     sql.batch_execute(&write(3)).await.unwrap();
     client.changes(1).await;
