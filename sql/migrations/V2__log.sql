@@ -132,7 +132,7 @@ create table plank.mark (
 -- LOCKS between servers are tables that hold nothing, since advisory locks can be taken by all roles that may connect.
 create table plank.pruning ();     -- throwing away a part of the log, or opening it again
 create table plank.following ();   -- looking for altered tables
-create table plank.reading ();     -- reading the log for the backplane
+create view plank.reading as select 1 as reading;   -- reading the log for the backplane: held for long, and VACUUM passes by a view
 
 -- Takes one of these for the rest of the transaction; false if another server has it.
 create function plank.try_lock(name text) returns boolean language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -240,68 +240,55 @@ begin
   end if;
 end $$;
 
--- The watched tables of which reading and writing runs nothing that a role can define which is neither a superuser nor the role of this session:
--- their owners, what their triggers, defaults, checks, generated columns, indexes and statistics call, their types, and the tables that
--- foreign keys and inheritance lead to. This session's role owns them, or is a superuser; row security hides nothing from it; and no other role may
--- make triggers or foreign keys on them. Functions of plank itself count as its own.
-create function plank.own_tables() returns setof oid language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $$
+-- Whether nothing in this database can be defined by a role that is neither a superuser nor the role of this session, nor plank's own: no other role owns
+-- anything here, or may create something, or make a trigger or a foreign key on a table. What others could do besides, such as
+-- temporary tables, stays in their own sessions.
+create function plank.is_alone() returns boolean language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
-  trusted oid[] := array(select oid from pg_roles where rolsuper or rolname = session_user);
+  trusted oid[] := array(
+    select r.oid from pg_roles r where r.rolsuper or r.rolname = session_user
+    union select n.nspowner from pg_namespace n where n.nspname = 'plank'
+    union select p.proowner from pg_proc p where p.pronamespace = 'plank'::regnamespace and p.proname in ('capture_row', 'json_of', 'rest_read', 'rest_write'));
+  this oid := (select d.oid from pg_database d where d.datname = current_database());
 begin
+  return not exists (
+      select from pg_shdepend d where d.dbid = this and d.deptype = 'o' and d.refclassid = 'pg_authid'::regclass
+        and d.classid <> 'pg_largeobject'::regclass and d.refobjid <> all (trusted))
+    and not exists (select from pg_database d where d.oid = this and d.datdba <> all (trusted))
+    and not exists (
+      select from pg_database d, aclexplode(d.datacl) a where d.oid = this and a.privilege_type = 'CREATE' and a.grantee <> all (trusted))
+    and not exists (
+      select from pg_namespace n, aclexplode(n.nspacl) a
+      where a.privilege_type = 'CREATE' and a.grantee <> all (trusted) and a.grantee <> (select r.oid from pg_roles r where r.rolname = 'pg_database_owner'))
+    and not exists (
+      select from pg_class c, aclexplode(c.relacl) a where c.oid >= 16384 and a.privilege_type in ('TRIGGER', 'REFERENCES') and a.grantee <> all (trusted))
+    and not exists (
+      select from pg_attribute c, aclexplode(c.attacl) a where c.attacl is not null and a.privilege_type = 'REFERENCES' and a.grantee <> all (trusted));
+end $$;
+
+-- The watched tables that the role of this session may read without a boundary, and which of these it may write so. Such a write runs no
+-- trigger but those of plank and of foreign keys, so it leaves nothing in the session, and each row that it writes is in the log.
+create function plank.own_tables() returns table (rel oid, is_written boolean) language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $$
+begin
+  if not plank.is_alone() then return; end if;
   return query
   with recursive
-    calls as (
-      select t.tgrelid as rel, t.tgfoid as called from pg_trigger t where t.tgfoid >= 16384
-      union all
-      select a.adrelid, d.refobjid from pg_attrdef a join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = a.oid where d.refclassid = 'pg_proc'::regclass and d.refobjid >= 16384
-      union all
-      select k.conrelid, d.refobjid from pg_constraint k join pg_depend d on d.classid = 'pg_constraint'::regclass and d.objid = k.oid
-        where k.conrelid <> 0 and d.refclassid = 'pg_proc'::regclass
-      union all
-      select i.indrelid, d.refobjid from pg_index i join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = i.indexrelid where d.refclassid = 'pg_proc'::regclass and d.refobjid >= 16384
-      union all
-      select e.stxrelid, d.refobjid from pg_statistic_ext e join pg_depend d on d.classid = 'pg_statistic_ext'::regclass and d.objid = e.oid where d.refclassid = 'pg_proc'::regclass and d.refobjid >= 16384),
-    types as (
-      select a.attrelid as rel, a.atttypid as type from pg_attribute a
-      where a.atttypid >= 16384 and a.attnum > 0 and not a.attisdropped and a.attrelid >= 16384
-      union
-      select s.rel, p.part from types s join pg_type y on y.oid = s.type, lateral (
-        select y.typbasetype as part where y.typtype = 'd'
-        union all select y.typelem where y.typcategory = 'A'
-        union all select r.rngsubtype from pg_range r where r.rngtypid = y.oid or r.rngmultitypid = y.oid
-        union all select b.atttypid from pg_attribute b where b.attrelid = y.typrelid and y.typtype = 'c' and b.attnum > 0 and not b.attisdropped) p
-      where p.part >= 16384),
-    near as (
-      select h.inhparent as rel, h.inhrelid as other from pg_inherits h
-      union all
-      select k.conrelid, k.confrelid from pg_constraint k where k.contype = 'f'),
-    foreign_to as (
-      select c.oid as rel from pg_class c where c.oid >= 16384 and c.relkind in ('r', 'p', 'f') and (
-        c.relowner <> all (trusted) or c.relkind = 'f' or exists (select from pg_rewrite r where r.ev_class = c.oid)
-        or exists (select from aclexplode(c.relacl) a where a.privilege_type in ('TRIGGER', 'REFERENCES') and a.grantee <> all (trusted)))
-      union
-      select a.attrelid from pg_attribute a, aclexplode(a.attacl) x
-        where a.attacl is not null and x.privilege_type = 'REFERENCES' and x.grantee <> all (trusted)
-      union
-      select c.rel from calls c join pg_proc p on p.oid = c.called
-        where p.oid >= 16384 and p.pronamespace <> 'plank'::regnamespace and p.proowner <> all (trusted)
-      union
-      select s.rel from types s join pg_type y on y.oid = s.type
-        where y.typowner <> all (trusted) or exists (
-          select from pg_constraint k join pg_depend d on d.classid = 'pg_constraint'::regclass and d.objid = k.oid and d.refclassid = 'pg_proc'::regclass
-            join pg_proc p on p.oid = d.refobjid where k.contypid = y.oid and p.oid >= 16384 and p.proowner <> all (trusted))
-      union
-      select s.rel from types s join pg_cast x on s.type in (x.castsource, x.casttarget) join pg_proc p on p.oid = x.castfunc
-        where p.oid >= 16384 and p.proowner <> all (trusted)),
+    own as (
+      select w.rel::oid as rel from plank.watched w join pg_class c on c.oid = w.rel
+      where not row_security_active(w.rel) and (select o.rolsuper or o.oid = c.relowner from pg_roles o where o.rolname = session_user)),
+    -- What a write reaches by foreign keys.
     reached as (
-      select f.rel from foreign_to f
+      select o.rel as root, o.rel from own o
       union
-      select n.x from reached r join lateral (
-        select n.other as x from near n where n.rel = r.rel union all select n.rel from near n where n.other = r.rel) n on true)
-  select w.rel::oid from plank.watched w join pg_class c on c.oid = w.rel
-  where w.rel not in (select r.rel from reached r) and not row_security_active(w.rel)
-    and has_schema_privilege(c.relnamespace, 'usage') and (
-      select o.rolsuper or o.oid = c.relowner from pg_roles o where o.rolname = session_user);
+      select r.root, k.conrelid from reached r join pg_constraint k on k.contype = 'f' and k.confrelid = r.rel and concat(k.confdeltype, k.confupdtype) ~ '[cnd]')
+  select o.rel, coalesce(pg_sequence_last_value('plank.slot'), 0) < 8
+    and not exists (select from pg_inherits h where o.rel in (h.inhrelid, h.inhparent))
+    and not exists (select from pg_rewrite r where r.ev_class = o.rel)
+    and exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid where t.tgrelid = o.rel and p.pronamespace = 'plank'::regnamespace)
+    and not exists (
+      select from reached r join pg_trigger t on t.tgrelid = r.rel join pg_proc p on p.oid = t.tgfoid
+      where r.root = o.rel and not t.tgisinternal and (p.pronamespace <> 'plank'::regnamespace or t.tgenabled not in ('O', 'A')))
+  from own o;
 end $$;
 
 -- What a write of a table of the session's own role (see plank.own_tables) is held against, behind it and before it is committed: it is

@@ -77,14 +77,17 @@ pub const WATCH_LOCK_MAX: Duration = Duration::from_secs(5);
 /// For all of `plank watch` or `plank unwatch`, with the locks of all partitions.
 pub const WATCH_MAX: Duration = Duration::from_secs(60);
 
-/// How old the knowledge may be which tables run nothing of other roles ([`OWN_REFRESH`] asks for it again). Beyond it none does.
+/// How old the knowledge may be which tables need no boundary ([`OWN_REFRESH`] asks for it again). Beyond it none does.
 pub const OWN_MAX: Duration = Duration::from_secs(2);
 
-/// From when on it is asked for again, beside the request that finds it so old.
+/// From when on it is asked for again, beside the request that finds it so old; and between two attempts.
 pub const OWN_REFRESH: Duration = Duration::from_millis(500);
 
-/// For the answer. A request that waits for it is then served as if no table were one of them.
+/// For the answer. A request that waits for it is then served as if every table needed one.
 pub const OWN_ANSWER_MAX: Duration = Duration::from_secs(2);
+
+/// Bytes of a statement of `/rest` that is prepared. A plan may take a hundred times as many.
+pub const REST_STATEMENT_BYTES_MAX: usize = 16 * 1_024;
 
 /// Statements of `/rest` that stay prepared in each session, by their shape: which columns, conditions, order and limit. One takes
 /// some 50 KiB there. The one that was used the longest ago makes way.

@@ -291,6 +291,16 @@ impl Follower {
         Ok(())
     }
 
+    /// Rows before this place were thrown away unread.
+    async fn expired(&mut self, reader: &LogReader, next: &Cursor) -> Result<(), ConnectError> {
+        if reader.epoch_now().await? != next.epoch {
+            // That it was begun anew has been pruned as well.
+            return Err(ConnectError::Away("the log has been begun anew".into()));
+        }
+        self.go_live(reader, next.clone(), Some(ResetReason::Expired))
+            .await
+    }
+
     /// Reads a batch and hands it to the hub.
     async fn read(
         &mut self,
@@ -337,6 +347,12 @@ impl Follower {
             touched.take(&row);
             rows.push(row);
         }
+        // Nodes that follow the stream go on from its last place, and know nothing of the one before: that rows are missing is said
+        // there before anything that is behind them.
+        if !self.sink.is_hub() && *next != cursor && reader.pruned(&cursor.snapshot).await? {
+            self.expired(reader, &next).await?;
+            return Ok(found);
+        }
         let is_news = found.rows > 0 || self.place.interrupted.is_some() || *next != cursor;
         self.health.set_caught_up();
         if is_news || asked > self.answered {
@@ -355,18 +371,14 @@ impl Follower {
         self.refresh_request.has_read(touched, &next.snapshot);
         // What is thrown away while it is read is missing from what was read. TopicRequest last, and before the old cursor,
         // which alone can tell, is given up.
-        let is_pruned = *next != cursor && reader.pruned(&cursor.snapshot).await?;
+        let is_pruned =
+            self.sink.is_hub() && *next != cursor && reader.pruned(&cursor.snapshot).await?;
         self.place = ResumePoint {
             cursor: Some((*next).clone()),
             ..ResumePoint::default()
         };
-        if is_pruned && reader.epoch_now().await? != next.epoch {
-            // That it was begun anew has been pruned as well.
-            return Err(ConnectError::Away("the log has been begun anew".into()));
-        }
         if is_pruned {
-            self.go_live(reader, (*next).clone(), Some(ResetReason::Expired))
-                .await?;
+            self.expired(reader, &next).await?;
         }
         if self.unmarked.is_much() {
             let Unmarked { number, .. } = std::mem::take(&mut self.unmarked);

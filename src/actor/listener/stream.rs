@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::time::{Instant, interval, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout_at};
 
 use crate::actor::hub::Hub;
 use crate::actor::message::{Chunk, Live};
@@ -139,6 +139,9 @@ impl StreamFollower {
         let (mut next, mut heard) = (from, Instant::now());
         let mut last = None;
         let mut again = interval(BACKPLANE_ASK_AGAIN);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Not within the branch: messages are taken one at a time, and do not wait for it.
+        let mut ask_after = Instant::now();
         loop {
             tokio::select! {
                 received = timeout_at(heard + silence, messages.next()) => match received {
@@ -155,6 +158,8 @@ impl StreamFollower {
                         if let Some(message) = take(&mut assembler, received, &epoch)? {
                             let behind = message.behind;
                             self.hear(&mut chain, message, &epoch).await?;
+                            // A hub that takes its time is no silence.
+                            heard = Instant::now();
                             if pending == 0 {
                                 self.health.set_caught_up_before(behind);
                             }
@@ -168,7 +173,10 @@ impl StreamFollower {
                         messages = begin_again(&stream, (next, last), tail, heard + silence).await?;
                     }
                 },
-                () = self.poll_request.heard() => self.ask(&stream).await?,
+                () = async { sleep_until(ask_after).await; self.poll_request.heard().await } => {
+                    ask_after = Instant::now() + POLL_REQUEST_INTERVAL_MIN;
+                    self.ask(&stream).await?;
+                }
                 _ = again.tick() => if self.poll_request.asked() > self.answered {
                     self.ask(&stream).await?;
                 },
@@ -338,9 +346,7 @@ impl StreamFollower {
 
     /// Asks the reader to look at the log: a client has come with a cursor that is ahead of this node.
     async fn ask(&self, stream: &LogStream) -> Result<(), Left> {
-        let apart = Instant::now() + POLL_REQUEST_INTERVAL_MIN;
         stream.ask(self.node, self.poll_request.asked()).await?;
-        sleep_until(apart).await;
         Ok(())
     }
 }

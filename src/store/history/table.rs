@@ -335,9 +335,11 @@ fn said(error: &tokio_postgres::Error) -> &str {
 
 /// Class 08, 40, 53, 55, 57: the connection, a conflict, resources, a lock, an operator's intervention.
 fn is_own_fault(error: &tokio_postgres::Error) -> bool {
-    error
-        .code()
-        .is_none_or(|code| ["08", "40", "53", "55", "57"].contains(&&code.code()[..2]))
+    error.code().is_none_or(|code| {
+        ["08", "40", "53", "55", "57"]
+            .iter()
+            .any(|class| code.code().starts_with(class))
+    })
 }
 
 /// What the table itself is to blame for is said to the client; everything else is the database being away.

@@ -76,9 +76,17 @@ impl Unused {
     pub fn of(error: &tokio_postgres::Error) -> Self {
         let text = chain(error);
         match error.as_db_error().map(|db| db.code().code()) {
-            // Recovery conflicts: 40001 and 40P01, and 57P01 to 57P04 where the session ends with it; 57014 is a time that is over.
-            Some(code) if code.starts_with("40") || code == "57014" => Self::Conflict(text),
-            Some(code) if ["08", "53", "57", "58"].contains(&&code[..2]) => Self::Away(text),
+            // Recovery conflicts: 40001 and 40P01, and 57P01 to 57P04 where the session ends with it.
+            Some(code) if code.starts_with("40") => Self::Conflict(text),
+            // A time that is over: the statement is dear, and would be on the primary.
+            Some("57014") => Self::Failed(text),
+            Some(code)
+                if ["08", "53", "57", "58"]
+                    .iter()
+                    .any(|class| code.starts_with(class)) =>
+            {
+                Self::Away(text)
+            }
             Some(_) => Self::Failed(text),
             None => Self::Away(text),
         }

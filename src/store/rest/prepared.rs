@@ -29,8 +29,6 @@ pub(super) struct Prepared<'a> {
     table: &'a Table,
     path: String,
     statement: Statement,
-    /// Nothing of other roles runs with it.
-    is_own: bool,
     affected_max: Option<i64>,
     is_single: bool,
     is_decided: bool,
@@ -39,7 +37,7 @@ pub(super) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    pub(super) fn of(write: &'a Write, is_own: bool) -> Result<Self, FilterError> {
+    pub(super) fn of(write: &'a Write) -> Result<Self, FilterError> {
         let statement = write.statement()?;
         let table = &*write.access.table;
         let schema = crate::feed::filter::sql::quote(&table.schema);
@@ -48,7 +46,6 @@ impl<'a> Prepared<'a> {
             // The functions of triggers look where those of any other writer look. The schema for temporary tables comes last.
             path: format!("{schema}, public, pg_temp"),
             statement,
-            is_own,
             affected_max: write
                 .affected_max
                 .map(|n| i64::try_from(n).unwrap_or(i64::MAX)),
@@ -97,14 +94,15 @@ impl<'a> Prepared<'a> {
         Ok(written(&row, place, row.get(8)))
     }
 
-    /// Runs it in a transaction.
+    /// Runs it in a transaction. `is_own`: without a boundary.
     pub(super) async fn run_in(
         &self,
         transaction: &Transaction<'_>,
         ends: Ends,
         doubt: &Doubt,
+        is_own: bool,
     ) -> Result<Written, StoreError> {
-        if !self.is_own {
+        if !is_own {
             return self.run(transaction, ends, doubt).await;
         }
         let text = self.statement.alone("plank.newest()::pg_catalog.text");
@@ -134,7 +132,7 @@ impl<'a> Prepared<'a> {
         client: &Object,
         doubt: &Doubt,
     ) -> Result<Written, StoreError> {
-        if !self.is_own {
+        if !pool.own.writes(self.table.rel) {
             return self.run(client, Ends::Committed, doubt).await;
         }
         let text = self.statement.alone("null::pg_catalog.text");
@@ -142,7 +140,8 @@ impl<'a> Prepared<'a> {
         let statement = pool
             .shapes
             .prepare(pool.connections(), client, &text, &params)
-            .await?;
+            .await;
+        let statement = statement.map_err(|error| self.explain(error, false, doubt))?;
         let row = statement.query_one(client, &text, &params).await;
         let row = row.map_err(|error| self.explain(error, true, doubt))?;
         // The transaction began behind the snapshot, so its own rows are the newest of the log that it can know of.

@@ -41,7 +41,7 @@ pub(super) async fn read(pool: &Pool, read: &Read) -> Option<Found> {
     let statement = read.statement(false).ok()?;
     let work = Box::pin(run(pool, there, read, &statement));
     let done = timeout(REPLICA_REQUEST_MAX, work).await;
-    match done.unwrap_or_else(|_| Err(Unused::Away("the read takes too long".into()))) {
+    match done.unwrap_or_else(|_| Err(Unused::Failed("the read takes too long".into()))) {
         Ok(found) => {
             there.replica().served();
             Some(found)

@@ -51,8 +51,7 @@ pub async fn read(pool: &Pool, read: &Read) -> Result<Page, RestError> {
     }
     know_own(pool).await;
     let table = &read.access.table;
-    let is_own = pool.own.has(table.rel);
-    let row = match is_own {
+    let row = match pool.own.reads(table.rel) {
         true => read_alone(pool, read).await?,
         false => None,
     };
@@ -153,11 +152,18 @@ fn held(row: Row) -> Result<Row, StoreError> {
 /// See [`RestError`]. Then nothing was written.
 pub async fn write(pool: &Pool, write: &Write, is_dry: bool) -> Result<Written, RestError> {
     know_own(pool).await;
-    let prepared = Prepared::of(write, pool.own.has(write.access.table.rel))?;
+    let prepared = Prepared::of(write)?;
     let written = pool.run(async |client, doubt| {
         if is_dry {
             let transaction = begin(client).await?;
-            let written = prepared.run_in(&transaction, Ends::Here, doubt).await?;
+            let written = prepared
+                .run_in(
+                    &transaction,
+                    Ends::Here,
+                    doubt,
+                    is_own(pool, std::slice::from_ref(write)),
+                )
+                .await?;
             transaction.rollback().await?;
             return Ok(Written {
                 cursor: None,
@@ -172,8 +178,9 @@ pub async fn write(pool: &Pool, write: &Write, is_dry: bool) -> Result<Written, 
     });
     let written = written.await?;
     match written.cursor.is_none() && !is_dry {
+        // It is committed: without a cursor it is answered all the same.
         true => Ok(Written {
-            cursor: Some(now(pool).await?),
+            cursor: now(pool).await.ok(),
             ..written
         }),
         false => Ok(written),
@@ -183,6 +190,12 @@ pub async fn write(pool: &Pool, write: &Write, is_dry: bool) -> Result<Written, 
 /// Finds out which tables run nothing of other roles, if that is not known: before [`write_in`], and before a connection is taken.
 pub async fn know_own(pool: &Pool) {
     pool.own.refresh(pool).await;
+}
+
+fn is_own(pool: &Pool, writes: &[Write]) -> bool {
+    writes
+        .iter()
+        .all(|write| pool.own.writes(write.access.table.rel))
 }
 
 /// Writes one after the other in a transaction that is open, and has nothing else to do; `Err` names the first that the database
@@ -197,11 +210,13 @@ pub async fn write_in(
     doubt: &Doubt,
 ) -> Result<Result<Vec<Written>, (usize, RestError)>, StoreError> {
     let mut done = Vec::with_capacity(writes.len());
+    // All or none of them: one without a boundary sets the path of its triggers for the rest of the transaction.
+    let is_own = is_own(pool, writes);
     for (round, some) in writes.chunks(PIPELINE_MAX).enumerate() {
         let first = round * PIPELINE_MAX;
         let mut prepared = Vec::with_capacity(some.len());
         for (i, write) in some.iter().enumerate() {
-            match Prepared::of(write, pool.own.has(write.access.table.rel)) {
+            match Prepared::of(write) {
                 Ok(one) => prepared.push(one),
                 Err(error) => return Ok(Err((first + i, error.into()))),
             }
@@ -211,7 +226,7 @@ pub async fn write_in(
         let last = writes.len() - 1 - first;
         let runs = prepared.iter().enumerate().map(|(i, one)| {
             let ends = if i == last { Ends::Here } else { Ends::Later };
-            one.run_in(transaction, ends, doubt)
+            one.run_in(transaction, ends, doubt, is_own)
         });
         let results = join_all(runs).await;
         for (i, result) in results.into_iter().enumerate() {

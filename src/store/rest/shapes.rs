@@ -9,7 +9,7 @@ use deadpool_postgres::{ClientWrapper, Pool};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row, Statement};
 
-use crate::limits::{REST_SHAPES_MAX, REST_STATEMENTS_MAX};
+use crate::limits::{REST_SHAPES_MAX, REST_STATEMENT_BYTES_MAX, REST_STATEMENTS_MAX};
 
 /// The shapes of one pool; all clones share them.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +60,9 @@ impl Shapes {
         text: &str,
         params: &[Typed<'_>],
     ) -> Result<Shape, tokio_postgres::Error> {
+        if text.len() > REST_STATEMENT_BYTES_MAX {
+            return Ok(Shape::Once);
+        }
         let shape = self.0.hasher.hash_one(text);
         let types: Vec<Type> = params.iter().map(|(_, of)| of.clone()).collect();
         let (is_prepared, gone) = self.lock().seen(shape, text, &types);
