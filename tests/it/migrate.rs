@@ -345,12 +345,12 @@ async fn schema_of_a_development_version_is_refused_with_what_to_do() {
     let development = "development version; plank migrate --uninstall";
     for (change, back, said) in [
         (
-            "insert into plank.migrations values (1, 'items', '2026-13-01T00:00:00Z', '1')",
+            "insert into plank.migrations values (1, 'items', '2026-11-01T00:00:00Z', '1')",
             "delete from plank.migrations where version = 1",
             development,
         ),
         (
-            "insert into plank.migrations values (99, 'later', '2026-13-01T00:00:00Z', '1')",
+            "insert into plank.migrations values (99, 'later', '2026-11-01T00:00:00Z', '1')",
             "delete from plank.migrations where version = 99",
             "newer plank",
         ),

@@ -40,7 +40,7 @@ const CODES: &[(&str, bool)] = &[
 ];
 
 /// Writes and commits.
-const WRITE: &str = "plank.judge";
+const WRITE: &str = "plank.rest_write";
 
 /// With the end of its message: BEGIN has the word in READ COMMITTED.
 const COMMIT: &str = "COMMIT\0";

@@ -68,7 +68,7 @@ async fn a_deny_waits_for_the_writes_that_were_checked_before_it() {
             status
         };
         let deny = async {
-            until_it_waits(&app, "items as x").await;
+            until_it_waits(&app, "plank.rest_write").await;
             within("the deny", deny).await.unwrap();
             order.lock().unwrap().push("deny");
         };
@@ -104,7 +104,7 @@ async fn a_write_waits_for_a_deny_that_was_there_first_and_is_not_done() {
         let deny = format!("begin; select plank.deny('items', 'editor', '{{{op}}}')");
         denier.batch_execute(&deny).await.unwrap();
         let commit = async {
-            until_it_waits(&app, "items as x").await;
+            until_it_waits(&app, "plank.rest_write").await;
             denier.batch_execute("commit").await.unwrap();
         };
         let ((status, answer), ()) = tokio::join!(app.ask(&bob, method, path, body), commit);
