@@ -229,3 +229,23 @@ async fn a_batch_of_tables_with_and_without_a_boundary_is_written_whole() {
         assert_eq!(status, 200, "{order:?}: {answer}");
     }
 }
+
+/// From the second time on a statement is prepared: what PostgreSQL refuses then is refused as before.
+#[actix_rt::test]
+async fn what_can_not_be_prepared_is_refused_in_the_same_words_each_time() {
+    let app = super::start().await;
+    let merge = [("prefer", "resolution=merge-duplicates")];
+    for (method, path, body) in [
+        ("POST", "/rest/orders?on_conflict=name", r#"{"name": "n"}"#),
+        ("PATCH", "/rest/orders?id=eq.1", r#"{"doubled": 3}"#),
+        ("PATCH", "/rest/orders?id=eq.x", r#"{"name": "n"}"#),
+    ] {
+        let headers: &[_] = if method == "POST" { &merge } else { &[] };
+        let (status, _, first) = super::send(&app, method, path, headers, body).await;
+        assert!((400..500).contains(&status), "{path}: {status} {first:?}");
+        for _ in 0..3 {
+            let (again, _, answer) = super::send(&app, method, path, headers, body).await;
+            assert_eq!((again, &answer), (status, &first), "{path}");
+        }
+    }
+}
