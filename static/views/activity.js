@@ -67,7 +67,7 @@ export default live(({ shown, catalog }) => {
       </div>
       <${Topics} rates=${rates} />
       <${Limits} families=${history.latest} />
-      <p class="activity-note">All of it is of the process that answers; behind a proxy with several nodes that may be another one each time. What is older than this view is in your Prometheus, if you have one: <code>/metrics</code> is made for it.</p>
+      <p class="activity-note">These figures are of the process that answers. Behind a proxy with several nodes each answer may come from another node. What is older than this view is in your Prometheus, if you have one: <code>/metrics</code> is made for it.</p>
     </section>
   `;
 });

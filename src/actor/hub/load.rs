@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(
             (sent.changes, sent.bytes),
             (4, 2_000),
-            "and all of it is told"
+            "and every change is told"
         );
         assert!(load.weight(start + Duration::from_secs(36_000)) < 1e-3);
     }

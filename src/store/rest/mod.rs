@@ -5,7 +5,7 @@
 //! - [`plan`]: which table, which columns, and who may. `condition`: a filter in SQL.
 //! - [`read`], [`write`]: what is read, what is written, as statements; `statement`: that of a write. `candidate`: rows before they
 //!   are written.
-//! - `own`: the tables that run nothing of other roles. `shapes`: which statements stay prepared.
+//! - `own`: the tables that need no boundary. `shapes`: which statements stay prepared.
 //! - [`run`]: sends them; `prepared`: one of them; `outcome`: what comes back. [`keys`]: answers that are kept for `Idempotency-Key`.
 
 mod candidate;

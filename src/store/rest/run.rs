@@ -187,7 +187,7 @@ pub async fn write(pool: &Pool, write: &Write, is_dry: bool) -> Result<Written, 
     }
 }
 
-/// Finds out which tables run nothing of other roles, if that is not known: before [`write_in`], and before a connection is taken.
+/// Finds out which tables need no boundary, if that is not known: before [`write_in`], and before a connection is taken.
 pub async fn know_own(pool: &Pool) {
     pool.own.refresh(pool).await;
 }
