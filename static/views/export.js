@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { shortName } from "../address.js";
 import { textOf } from "../values.js";
 import { parse } from "../exact.js";
+import { ROWS, snippetsOf } from "../snippets.js";
 import { html } from "./html.js";
 import { say } from "./toast.js";
 
@@ -50,28 +51,12 @@ export async function exported(format, { table, names, filter, order }) {
   return new Blob(parts, { type: TYPES[format] });
 }
 
-/** Code that has the same rows. */
-function snippets({ table, filter, order }) {
-  const name = shortName(table);
-  const base = new URL(".", location.href).href.replace(/[?#].*/, "");
-  const query = [filter, order && `order=${order}`].filter(Boolean).join("&");
-  const quoted = JSON.stringify(name);
-  const spec = `{ table: ${quoted}, ${filter ? `filter: ${JSON.stringify(filter)}, ` : ""}snapshot: true }`;
-  const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-  return {
-    curl: `curl ${shell(`${base}rest/${encodeURIComponent(name)}${query ? `?${query}` : ""}`)}`,
-    "plank tail": `plank tail ${/^[\w.]+$/.test(name) ? name : shell(name)}${filter ? ` --filter ${shell(filter)}` : ""} --url ${base}`,
-    "plank.js": `import { connect } from "${base}static/plank.js";\n\nconst client = connect("${base.replace("http", "ws")}ws");\nconst rows = client.subscribe(${spec}, {\n  live: show,\n  changes: show,\n});\n\nfunction show() {\n  console.table([...rows.rows.values()]);\n}`,
-    React: `import { useEffect, useState } from "react";\nimport { connect } from "plank-client";\n\nconst client = connect("${base.replace("http", "ws")}ws");\n\nexport function useRows() {\n  const [rows, setRows] = useState([]);\n  useEffect(() => {\n    const show = () => setRows([...subscription.rows.values()]);\n    const subscription = client.subscribe(${spec}, { live: show, changes: show });\n    return () => subscription.close();\n  }, []);\n  return rows;\n}`,
-    Python: `import httpx\n\nrows = httpx.get(${JSON.stringify(`${base}rest/${encodeURIComponent(name)}${query ? `?${query}` : ""}`)}).json()`,
-  };
-}
-
-/** @param {{view: {table: string, names: string[], filter: string, order: string}}} props */
+/** @param {{view: {table: string, key: string[], names: string[], is_all: boolean, has_auth: boolean, filter: string, order: string}}} props `is_all`: no column is hidden or moved. */
 export default function Export({ view }) {
   const [kind, setKind] = useState("curl");
   const [busy, setBusy] = useState(null);
-  const code = snippets(view);
+  const base = new URL(".", location.href.replace(/[?#].*/, "")).href;
+  const code = snippetsOf({ ...view, base, names: view.is_all ? null : view.names });
   const save = async (format) => {
     setBusy(format);
     try {
@@ -87,7 +72,7 @@ export default function Export({ view }) {
   return html`<div class="export">
     <p><b>All rows of this view, as a file</b></p>
     <p class="export-files">${Object.keys(TYPES).map((format) => html`<button type="button" class="quiet small" disabled=${busy !== null} onClick=${() => save(format)}>${busy === format ? "Reading" : format.toUpperCase()}</button>`)}</p>
-    <p><b>The same rows from</b></p>
+    <p><b>${view.key.length ? `Its first ${ROWS} rows` : "Its rows"}, as code</b></p>
     <p class="export-files">${Object.keys(code).map((one) => html`<button type="button" class="quiet small" aria-pressed=${one === kind} onClick=${() => setKind(one)}>${one}</button>`)}</p>
     <pre tabindex="0"><code>${code[kind]}</code></pre>
     <button type="button" class="quiet small" onClick=${() => navigator.clipboard?.writeText(code[kind]).then(() => say("Copied.", { tone: "news" }), () => say("The browser does not let this page copy."))}>Copy</button>

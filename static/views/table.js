@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { shortName, tableOf, titleOf } from "../address.js";
 import { keep, kept } from "../kept.js";
 import { leadsOf } from "../links.js";
-import { orderText, readOrder } from "../order.js";
+import { orderText, readOrder, withKey } from "../order.js";
 import { filterOf, searched } from "../query.js";
 import { ShownTable } from "../shown.js";
 import { isNumber } from "../values.js";
@@ -40,7 +40,7 @@ export default live(({ client, catalog, session, route, shown, go }) => {
   const table = tables && tableOf(tables, route.name);
   if (!tables) return html`<p class="nothing" role="status">${failure ? `${failure} Trying again.` : "Loading the table"}</p>`;
   if (!table) return html`<${Gone} name=${route.name} session=${session.value} />`;
-  return html`<${View} key=${JSON.stringify([table.table, table.key, table.columns, table.may])} client=${client} table=${table} tables=${tables} route=${route} place=${shown} go=${go} />`;
+  return html`<${View} key=${JSON.stringify([table.table, table.key, table.columns, table.may])} client=${client} table=${table} tables=${tables} has_auth=${session.value !== null} route=${route} place=${shown} go=${go} />`;
 });
 
 /** What may be typed here, with a column that is there. */
@@ -61,7 +61,7 @@ function Gone({ name, session }) {
   </div>`;
 }
 
-const View = live(({ client, table, tables, route, place, go }) => {
+const View = live(({ client, table, tables, has_auth, route, place, go }) => {
   const typed = route.filter;
   const filter = filterOf(typed, table.columns);
   const view = useSignal(null);
@@ -107,7 +107,7 @@ const View = live(({ client, table, tables, route, place, go }) => {
         <div class="tools">
           <${AddCondition} typed=${typed} columns=${table.columns} entries=${pages.rows} onFilter=${(text) => to({ filter: text })} />
           <${Columns} table=${table} columns=${columns} onColumns=${(text) => to({ columns: text })} />
-          <details class="popup" onKeyDown=${escape}><summary>Export</summary><${Export} view=${{ table: table.table, names: columns.map(({ name }) => name), filter, order: orderText(terms) }} /></details>
+          <details class="popup" onKeyDown=${escape}><summary>Export</summary><${Export} view=${{ table: table.table, key: table.key, names: columns.map(({ name }) => name), is_all: !route.columns, has_auth, filter, order: orderText(withKey(terms, table)) }} /></details>
           ${current.may("insert") && html`<button type="button" class="primary" aria-keyshortcuts="n" onClick=${() => to({ row: "new" }, true)}>New row</button>`}
         </div>
       </div>
