@@ -6,6 +6,7 @@ import { Catalog } from "./catalog.js";
 import { ExactSocket } from "./exact.js";
 import { onSignedOut, session as readSession } from "./http.js";
 import { arrival } from "./login.js";
+import { fetchNoted, made } from "./mine.js";
 import { connect } from "./plank.js";
 import { Connection } from "./views/connection.js";
 import { Home } from "./views/home.js";
@@ -55,7 +56,7 @@ const running = signal(null);
 const table = signal(null);
 
 function start() {
-  const client = connect("ws", { WebSocket: ExactSocket });
+  const client = connect("ws", { WebSocket: ExactSocket, fetch: fetchNoted });
   const state = signal(client.state);
   client.onState((next) => {
     // One that is being left has no say any more.
@@ -90,6 +91,7 @@ function signOut(why, token) {
     running.value.catalog.close();
   }
   running.value = table.value = session.value = null;
+  made.value = new Set();
 }
 
 onSignedOut(() => signOut(session.value ? "Your log-in has expired." : ""));

@@ -12,10 +12,12 @@ import { kindOf } from "./values.js";
 const UNDO_MAX = 50;
 /** Rows of one batch. */
 export const ROWS_MAX = 1_000;
+/** For so long a value that was written is shown over a row that has not come. */
+const WRITTEN_MAX_MS = 5_000;
 /** Types without `=`, or whose values are not the same after a way through text. */
 const UNMATCHED = /^(json$|real|double|xml|point|box|line|path|polygon|circle)/;
 
-/** @typedef {{value: any, state: "pending" | "refused", reason?: string}} Cell */
+/** `written`: the server has it, and the row has yet to come. @typedef {{value: any, state: "pending" | "written" | "refused", reason?: string}} Cell */
 /** @typedef {{row: object, key: object, values: object, current: object | null}} Conflict */
 
 export class Edits {
@@ -62,10 +64,7 @@ export class Edits {
   async update(entry, values, { is_sure = false, is_undo = false } = {}) {
     const { key, row } = entry;
     const before = Object.fromEntries(Object.keys(values).map((name) => [name, row[name] ?? null]));
-    const layer = this.#cells.get(key) ?? new Map();
-    this.#cells.set(key, layer);
-    for (const [name, value] of Object.entries(values)) layer.set(name, { value, state: "pending" });
-    this.#draw();
+    this.#lay(key, values, { state: "pending" });
     try {
       await this.#client.table(this.#table.table).update(this.keyOf(row), values, is_sure ? {} : { ifMatch: this.#matching(before) });
       this.#lift(key, Object.keys(values));
@@ -80,8 +79,7 @@ export class Edits {
       }
       const names = problem.column in values ? [problem.column] : Object.keys(values);
       this.#lift(key, Object.keys(values));
-      this.#cells.set(key, layer);
-      for (const name of names) layer.set(name, { value: values[name], state: "refused", reason: sentenceOf(problem) });
+      this.#lay(key, Object.fromEntries(names.map((name) => [name, values[name]])), { state: "refused", reason: sentenceOf(problem) });
       return false;
     } finally {
       this.#draw();
@@ -124,12 +122,39 @@ export class Edits {
     return written;
   }
 
-  /** The same values in several rows, all or none. */
+  /** The same values in several rows, all or none. @throws what is refused, which then stands at its cells */
   async updateAll(entries, values) {
-    const operations = entries.map(({ row }) => ({ op: "update", table: this.#table.table, key: this.keyOf(row), values }));
-    await writeAll(operations);
     const names = Object.keys(values);
-    this.#keep(...entries.map(({ row }) => ({ op: "update", key: this.keyOf(row), values: Object.fromEntries(names.map((name) => [name, row[name] ?? null])) })));
+    const before = entries.map(({ row }) => Object.fromEntries(names.map((name) => [name, row[name] ?? null])));
+    const operations = entries.map(({ row }, at) => ({ op: "update", table: this.#table.table, key: this.keyOf(row), values, match: this.#matching(before[at]) }));
+    for (const { key } of entries) this.#lay(key, values, { state: "pending" });
+    try {
+      await writeAll(operations);
+    } catch (problem) {
+      for (const { key } of entries) this.#lift(key, names);
+      this.#lay(entries[problem.index ?? 0].key, values, { state: "refused", reason: sentenceOf(problem) });
+      throw problem;
+    }
+    for (const { key } of entries) this.#lay(key, values, { state: "written" });
+    setTimeout(() => entries.forEach(({ key }) => this.heard(key)), WRITTEN_MAX_MS);
+    this.#keep(...entries.map(({ row }, at) => ({ op: "update", key: this.keyOf(row), values: before[at] })));
+  }
+
+  #lay(key, values, cell) {
+    const layer = this.#cells.get(key) ?? new Map();
+    this.#cells.set(key, layer);
+    for (const [name, value] of Object.entries(values)) layer.set(name, { value, ...cell });
+    this.#draw();
+  }
+
+  /** A change of the row has come, or must have: what was written is in it. */
+  heard(key) {
+    const layer = this.#cells.get(key);
+    if (!layer) return;
+    const written = [...layer].filter(([, { state }]) => state === "written").map(([name]) => name);
+    if (!written.length) return;
+    this.#lift(key, written);
+    this.#draw();
   }
 
   /** Some rows, all or none. */

@@ -1,4 +1,5 @@
 /** Requests to the server, and the shape of an error. */
+import { note } from "./mine.js";
 
 /** A server that accepts a request and never answers must not leave a button busy for ever. */
 const ANSWER_MAX_MS = 15_000;
@@ -33,6 +34,7 @@ export async function answer(method, path, { body, version, bearer, accept = "ap
   path = path.replace(/[#\s]/g, encodeURIComponent);
   try {
     const response = await fetch(path, { method, headers, body: JSON.stringify(body), signal: AbortSignal.timeout(ANSWER_MAX_MS), cache: "no-store" });
+    note(response);
     text = await response.text();
     status = response.status;
     if (response.ok) return { text, headers: response.headers };

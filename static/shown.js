@@ -22,9 +22,14 @@ export class ShownTable {
   /** @param {import("./catalog.js").Table} table */
   constructor(client, table, filter, order) {
     this.table = table;
-    this.pages = new Pages(client, table, { filter, order, change: (change, _, before) => this.log.add(change, before) });
+    this.pages = new Pages(client, table, { filter, order, change: (...told) => this.#hear(...told) });
     this.edits = new Edits(client, table);
     this.#history(client);
+  }
+
+  #hear(change, key, before) {
+    this.log.add(change, before);
+    if (key) this.edits.heard(key);
   }
 
   async #history(client) {
@@ -47,7 +52,7 @@ export class ShownTable {
     const shown = { ...row };
     for (const name of Object.keys(row)) {
       const cell = this.edits.cell(key, name);
-      if (cell?.state === "pending") shown[name] = cell.value;
+      if (cell && cell.state !== "refused") shown[name] = cell.value;
     }
     return shown;
   }

@@ -1,6 +1,6 @@
 /** How one value looks: in a cell of the grid, and in the sheet. */
 import { zone } from "../zone.js";
-import { kindOf, isNumber, shownText, textOf } from "../values.js";
+import { kindOf, isNumber, shownText } from "../values.js";
 import { html } from "./html.js";
 
 /** A cell shows the beginning of a long value; its title has more. */
@@ -31,20 +31,3 @@ export const titleOf = (value, column) => {
 };
 
 export const classOf = (column) => (isNumber(column) ? "number" : ["json", "bytes", "uuid"].includes(kindOf(column)) ? "mono" : "");
-
-const OPEN_MAX = 2;
-
-/** JSON as a tree, with what differs from another value marked. @param {{value: any, before?: any, depth?: number}} props */
-export function Tree({ value, before, depth = 0 }) {
-  if (value === null || typeof value !== "object" || !("constructor" in value) || ![Object, Array].includes(value.constructor)) {
-    const is_other = before !== undefined && textOf(before) !== textOf(value);
-    return html`<span class=${`tree-${value === null ? "null" : typeof value}`} data-differs=${is_other}>${is_other && html`<del>${JSON.stringify(before)}</del> `}${typeof value === "string" ? JSON.stringify(value) : textOf(value) ?? "null"}</span>`;
-  }
-  const is_list = Array.isArray(value);
-  const entries = Object.entries(value);
-  if (!entries.length) return html`<span class="tree-empty">${is_list ? "[]" : "{}"}</span>`;
-  const was = before && typeof before === "object" ? before : undefined;
-  const list = html`<ul class="tree">${entries.map(([name, one]) => html`<li key=${name}><b>${name}</b> <${Tree} value=${one} before=${was?.[name]} depth=${depth + 1} /></li>`)}</ul>`;
-  if (depth === 0) return list;
-  return html`<details open=${depth <= OPEN_MAX}><summary>${is_list ? `${entries.length} in a list` : `${entries.length} in an object`}</summary>${list}</details>`;
-}

@@ -1,7 +1,7 @@
 /** Another user has written the row meanwhile: both are shown, and one is chosen. */
-import { useEffect, useRef } from "preact/hooks";
 import { shownText } from "../values.js";
 import { zone } from "../zone.js";
+import { useModal } from "./hooks.js";
 import { html, style } from "./html.js";
 
 // Without it nothing is missing but colours.
@@ -11,8 +11,7 @@ style("static/views/editor.css")?.catch(() => {});
 export default function Conflict({ shown }) {
   const { edits, table } = shown;
   const { key, row, values, current } = edits.conflict.value;
-  const dialog = useRef(null);
-  useEffect(() => dialog.current.showModal(), []);
+  const dialog = useModal();
   const close = () => (edits.conflict.value = null);
   const overwrite = () => {
     close();

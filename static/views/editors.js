@@ -8,6 +8,8 @@ import { say } from "./toast.js";
 
 const DATE = /^\d{4}-\d\d-\d\d$/;
 const EDITOR_MIN_PX = 150;
+/** For what is larger than its text: a day has a picker beside it, JSON has lines. */
+const EDITORS_MIN_PX = { date: 220, moment: 290, json: 320 };
 
 /**
  * One input for a value.
@@ -84,8 +86,8 @@ export function CellEditor({ shown, columns, place, onOpen, onDone }) {
     event.stopPropagation();
     actions[pressed_key]();
   };
-  const width = Math.max(EDITOR_MIN_PX, place.widths.of(name));
-  return html`<div class="cell-editor" ref=${root} style=${{ left: `${place.lefts[at]}px`, top: `${place.tops(index)}px`, width: `${kindOf(column) === "json" ? Math.max(width, 320) : width}px` }} onKeyDown=${pressed}
+  const width = Math.max(EDITORS_MIN_PX[kindOf(column)] ?? EDITOR_MIN_PX, place.widths.of(name));
+  return html`<div class="cell-editor" ref=${root} style=${{ left: `${place.left(at, width)}px`, top: `${place.tops(index)}px`, width: `${width}px` }} onKeyDown=${pressed}
     onFocusOut=${({ relatedTarget, currentTarget }) => !is_over.current && relatedTarget && !currentTarget.contains(relatedTarget) && save()}>
     <${Input} column=${column} text=${draft.text} is_null=${draft.is_null} aria-label=${`${name}: ${column.type}`} aria-invalid=${wrong ? "true" : undefined} onText=${(text, is_null) => (setDraft({ text, is_null }), setWrong(null))} />
     ${!["enum", "boolean"].includes(kindOf(column)) && html`<button type="button" class="quiet small" aria-pressed=${draft.is_null} title="Alt+N" onClick=${() => setDraft({ text: "", is_null: !draft.is_null })}>null</button>`}

@@ -18,6 +18,8 @@ const HEAD_PX = 32;
 const CHOICE_PX = 34;
 /** As long as the animation in style.css. */
 const FLASH_MS = 2_400;
+/** A sentence of the server's, over two lines or three. */
+const REFUSAL_PX = 420;
 /** On a narrow screen only the first columns of a key stand still. */
 const FROZEN_SHARE = 0.5;
 
@@ -59,8 +61,8 @@ const draw = (props, self) => {
           ${drawn.map(([entry, index]) => html`<${Row} key=${entry.key} entry=${entry} index=${index} top=${view.top(index)} ...${cell} />`)}
         </tbody>
       </table>
-      ${shown.editing.value && html`<${CellEditor} shown=${shown} columns=${columns} place=${{ lefts: offsets, tops: (index) => HEAD_PX + view.top(index), widths }} onOpen=${props.onOpen} onDone=${() => self.root.current?.querySelector("table").focus()} />`}
-      ${is_drawn && html`<${Refusal} shown=${shown} columns=${columns} left=${offsets} top=${HEAD_PX + view.top(active_index) + ROW_PX} />`}
+      ${shown.editing.value && html`<${CellEditor} shown=${shown} columns=${columns} place=${{ left: (at, width_px) => within(self.root.current, offsets[at], width_px), tops: (index) => HEAD_PX + view.top(index), widths }} onOpen=${props.onOpen} onDone=${() => self.root.current?.querySelector("table").focus()} />`}
+      ${is_drawn && html`<${Refusal} shown=${shown} at=${columns.findIndex(({ name }) => name === active.name)} root=${self.root.current} left=${offsets} top=${HEAD_PX + view.top(active_index) + ROW_PX} />`}
       ${pages.known.value && pages.total === 0 && html`<${Nothing} typed=${typed} columns=${table.columns} may_insert=${shown.may("insert")} table=${table} onClear=${onClear} />`}
       ${!pages.known.value && !pages.failure.value && html`<p class="nothing" aria-busy="true">Loading the rows</p>`}
     </div>
@@ -120,13 +122,18 @@ function Row({ entry, index, top, shown, columns, leads, lefts, active_index, ac
   </tr>`;
 }
 
+/** Where something that is so wide has room in what is seen, as near to its cell as can be. */
+function within({ scrollLeft, clientWidth }, left_px, width_px) {
+  return Math.max(scrollLeft + 2, Math.min(left_px, scrollLeft + clientWidth - width_px - 2));
+}
+
 /** Why the value of the active cell was not taken. */
-function Refusal({ shown, columns, left, top }) {
+function Refusal({ shown, at, root, left, top }) {
   const entry = shown.activeEntry();
   const { name } = shown.active.value ?? {};
   const cell = entry && shown.edits.cell(entry.key, name);
   if (cell?.state !== "refused") return null;
-  return html`<p class="cell-refusal" role="alert" style=${{ left: `${left[columns.findIndex((column) => column.name === name)]}px`, top: `${top}px` }}>
+  return html`<p class="cell-refusal" role="alert" style=${{ left: `${within(root, left[at], REFUSAL_PX)}px`, top: `${top}px`, maxWidth: `${Math.min(REFUSAL_PX, root.clientWidth - 4)}px` }}>
     Not saved: ${cell.reason} <button type="button" class="quiet small" onClick=${() => shown.edits.dismiss(entry.key, name)}>Dismiss</button>
   </p>`;
 }

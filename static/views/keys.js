@@ -1,5 +1,5 @@
 /** The keys of a table, as a list. */
-import { useEffect, useRef } from "preact/hooks";
+import { useModal } from "./hooks.js";
 import { html, style } from "./html.js";
 
 style("static/views/editor.css")?.catch(() => {});
@@ -27,11 +27,10 @@ const WRITE = [
 ];
 
 export default function Keys({ shown, onClose }) {
-  const dialog = useRef(null);
-  useEffect(() => dialog.current.showModal(), []);
+  const dialog = useModal();
   const keys = shown.may("update") || shown.may("insert") ? [...READ, ...WRITE] : READ;
   return html`<dialog class="ask wide" ref=${dialog} onClose=${onClose} aria-labelledby="keys-title">
-    <h2 id="keys-title">Keys</h2>
+    <h2 id="keys-title" tabindex="-1" autofocus>Keys</h2>
     <dl class="keys">${keys.map(([key, what]) => html`<div><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>
     <div class="dialog-actions"><button type="button" class="primary" onClick=${onClose}>Close</button></div>
   </dialog>`;

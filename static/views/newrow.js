@@ -45,8 +45,15 @@ export function NewRow({ shown, like, onClose, onMade }) {
       setBusy(false);
     }
   };
+  // Enter alone is a new line in a long text.
+  const pressed = (event) => {
+    const { key, ctrlKey, metaKey, target } = event;
+    if (key === "Escape") event.stopPropagation();
+    if (key === "Escape") onClose();
+    else if (key === "Enter" && (ctrlKey || metaKey)) target.form?.requestSubmit();
+  };
   const set = (name, draft) => setDrafts((all) => ({ ...all, [name]: { is_default: false, ...draft } }));
-  return html`<section class="row-sheet" ref=${root} aria-labelledby="row-title" onKeyDown=${(pressed) => pressed.key === "Escape" && (pressed.stopPropagation(), onClose())}>
+  return html`<section class="row-sheet" ref=${root} aria-labelledby="row-title" onKeyDown=${pressed}>
     <header><h2 id="row-title"><span>${shortName(table.table)}</span> ${like ? "Duplicate" : "New row"}</h2><button type="button" class="quiet small" onClick=${onClose}>Close</button></header>
     <form class="sheet-body" onSubmit=${submit} noValidate aria-busy=${is_busy}>
       <dl class="values">
@@ -56,7 +63,7 @@ export function NewRow({ shown, like, onClose, onMade }) {
           return html`<div key=${name}>
             <dt><label for=${`new-${name}`}>${name}</label> <small>${type}</small></dt>
             <dd><div class="field-editor">
-              <${Input} id=${`new-${name}`} column=${column} text=${draft.text} is_null=${draft.is_null} is_default=${draft.is_default} is_large placeholder=${draft.is_default ? "default" : draft.is_null ? "null" : undefined}
+              <${Input} id=${`new-${name}`} column=${column} text=${draft.text} is_null=${draft.is_null} is_default=${draft.is_default} is_large=${!table.key.includes(name)} placeholder=${draft.is_default ? "default" : draft.is_null ? "null" : undefined}
                 aria-invalid=${errors[name] ? "true" : undefined} onText=${(text, is_null) => set(name, { text, is_null })} />
               <p class="field-buttons">
                 <button type="button" class="quiet small" aria-pressed=${draft.is_default} aria-label=${`${name}: default`} onClick=${() => set(name, { text: "", is_null: false, is_default: true })}>default</button>

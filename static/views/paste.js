@@ -1,8 +1,9 @@
 /** Rows out of a spreadsheet: a preview of what they would be, then one batch, all or none. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { sentenceOf } from "../api.js";
 import { ROWS_MAX } from "../edits.js";
 import { valueOf } from "../values.js";
+import { useModal } from "./hooks.js";
 import { amount, counted, html, style } from "./html.js";
 import { say } from "./toast.js";
 import { undo } from "./writing.js";
@@ -58,8 +59,7 @@ export default function Paste({ shown, text, columns, onClose }) {
   const [{ columns: used, rows, lines, errors }] = useState(() => readRows(text, shown.table, columns));
   const [refused, setRefused] = useState(null);
   const [is_busy, setBusy] = useState(false);
-  const dialog = useRef(null);
-  useEffect(() => dialog.current.showModal(), []);
+  const dialog = useModal();
   const write = async () => {
     setBusy(true);
     try {

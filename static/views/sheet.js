@@ -1,17 +1,18 @@
 /** One row, whole: its values, to copy and to change, and what happened to it. */
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { shortName } from "../address.js";
 import { FollowedRow } from "../followed.js";
 import { editText, insertText, kindOf, shownText, textOf, valueOf } from "../values.js";
 import { zone } from "../zone.js";
 import { leadsOf } from "../links.js";
 import { ChangeList } from "./changes.js";
-import { Tree, Value } from "./cells.js";
+import { Value } from "./cells.js";
 import { Input } from "./editors.js";
 import { useSignal } from "./hooks.js";
 import { clock, html, live } from "./html.js";
 import { Pointers } from "./pointers.js";
 import { say } from "./toast.js";
+import { Tree } from "./tree.js";
 import { removeChosen } from "./writing.js";
 
 async function copy(text, what) {
@@ -81,9 +82,13 @@ const Field = live(({ shown, entry, column, lead, may_edit }) => {
   const { name } = column;
   const draft = useSignal(null);
   const wrong = useSignal(null);
+  const root = useRef(null);
+  const is_open = draft.value !== null;
+  // What had the focus goes with the editor.
+  useLayoutEffect(() => () => is_open && queueMicrotask(() => document.activeElement === document.body && root.current?.querySelector("[data-change]")?.focus()), [is_open]);
   shown.edits.tick.value;
   const cell = shown.edits.cell(entry.key, name);
-  const value = cell?.state === "pending" ? cell.value : entry.row[name];
+  const value = cell && cell.state !== "refused" ? cell.value : entry.row[name];
   const begin = () => {
     const from = cell?.state === "refused" ? cell.value : value;
     draft.value = { text: editText(from, column, zone.peek()), is_null: (from ?? null) === null };
@@ -106,7 +111,7 @@ const Field = live(({ shown, entry, column, lead, may_edit }) => {
     else draft.value = wrong.value = null;
   };
   const id = `value-${name}`;
-  return html`<div data-state=${cell?.state}>
+  return html`<div data-state=${cell?.state} ref=${root}>
     <dt><span id=${id}>${name}</span> <small>${column.type}</small></dt>
     <dd>
       ${draft.value
@@ -122,7 +127,7 @@ const Field = live(({ shown, entry, column, lead, may_edit }) => {
         : html`<div class="value"><${Whole} value=${value} column=${column} />${lead && html` <a class="value-lead" href=${lead.href}>${lead.label}</a>`}</div>
             <span class="value-buttons">
               <button type="button" class="quiet small" aria-label=${`Copy ${name}`} onClick=${() => copy(shownText(value, column, zone.peek()) ?? "", name)}>Copy</button>
-              ${may_edit && html`<button type="button" class="quiet small" aria-label=${`Change ${name}`} onClick=${begin}>Change</button>`}
+              ${may_edit && html`<button type="button" class="quiet small" data-change aria-label=${`Change ${name}`} onClick=${begin}>Change</button>`}
             </span>`}
       ${cell?.state === "refused" && html`<p class="field-error" role="alert">Not saved: ${cell.reason} <button type="button" class="quiet small" onClick=${() => shown.edits.dismiss(entry.key, name)}>Dismiss</button></p>`}
     </dd>

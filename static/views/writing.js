@@ -9,8 +9,10 @@ export async function removeChosen(shown, entries = shown.chosen()) {
   try {
     await shown.edits.remove(entries);
     shown.unchoose();
-    const more = shown.may("insert") ? { label: "Undo", action: () => undo(shown) } : {};
-    say(`${counted(entries.length, "row")} deleted.`, { tone: "news", ...more });
+    const can_undo = shown.may("insert");
+    const given = shown.table.columns.find(({ name, fixed }) => fixed && shown.table.key.includes(name));
+    const note = can_undo && given ? ` Undo adds it again with another ${given.name}, which only PostgreSQL gives.` : "";
+    say(`${counted(entries.length, "row")} deleted.${note}`, { tone: "news", ...(can_undo && { label: "Undo", action: () => undo(shown) }) });
   } catch (problem) {
     say(`Not deleted: ${sentenceOf(problem)}`);
   }

@@ -12,6 +12,7 @@ const { pathOf, readRoute } = await load("address.js");
 const { compareRows, following, orderText, readOrder, reversed, withKey } = await load("order.js");
 const { chipsOf, filterOf } = await load("query.js");
 const { Run, RUN_MAX } = await load("run.js");
+const { areAlike, partsOf } = await load("difference.js");
 const { insertText, momentText, shownText, valueOf } = await load("values.js");
 
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
@@ -124,6 +125,36 @@ test("numbers keep their digits, and texts that look like numbers stay", () => {
   const { a, b, c, d, e, f, g } = parse(text);
   assert.deepEqual([String(a), b, c, d, String(e[0]), String(e[1]), f, g], ["1.50", "9223372036854775807", "1.50", 0.1, "1e400", "-0.0", 12, '"1.50']);
   assert.equal(Number(a) + 1, 2.5);
+});
+
+test(`what differs within two values of JSON is all that makes one of the other (SEED=${SEED})`, () => {
+  const random = seeded(SEED);
+  const pick = (list) => list[Math.floor(random() * list.length)];
+  const some = (depth) => {
+    if (depth === 0 || random() < 0.3) return pick([null, 1, "1", true, "", [], {}]);
+    const values = Array.from({ length: Math.floor(random() * 4) }, () => some(depth - 1));
+    return random() < 0.5 ? values : Object.fromEntries(values.map((value) => [pick(["a", "b", "c", "toString"]), value]));
+  };
+  /** The newer value, out of the older one and what is said to differ. */
+  const made = (before, after) => {
+    const next = Array.isArray(after) ? [] : {};
+    for (const { name, op, before: was, after: is } of partsOf(before, after)) {
+      if (op === "same") next[name] = was;
+      else if (op === "insert" || (op === "update" && !areAlike(was, is))) next[name] = is;
+      else if (op === "update") next[name] = made(was, is);
+      if (op === "update") assert.notDeepEqual(was, is);
+    }
+    return next;
+  };
+  let alike = 0;
+  for (let round = 0; round < 2_000; round += 1) {
+    const [before, after] = [some(3), some(3)];
+    if (!areAlike(before, after)) continue;
+    alike += 1;
+    assert.deepEqual(made(before, after), after, JSON.stringify([before, after]));
+    assert.ok(partsOf(after, after).every(({ op }) => op === "same"));
+  }
+  assert.ok(alike > 200, `${alike}`);
 });
 
 test("an address is read as it was written", () => {
