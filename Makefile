@@ -1,7 +1,7 @@
 # The front door of plank, thin over cargo. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-rest test-autobahn test-clients test-browser test-deploy test-dist test-image autobahn stress fuzz schema lint bench dist deb soak hostile weather install clean
+.PHONY: help run build test test-needs test-rust test-model test-versions test-schema test-rest test-autobahn test-clients test-browser test-deploy test-dist test-image autobahn stress fuzz schema lint bench dist deb soak hostile weather screenshots install clean
 # The parts of `make test` share the processors and target/: one after the other, also under -j.
 .NOTPARALLEL:
 
@@ -99,6 +99,13 @@ test-browser: ## the dashboard in a real Chromium, and its client
 	else \
 		scripts/skip.sh "dashboard in a browser" "Chromium or Node.js is missing"; \
 	fi
+
+# Not in `make test`, which has the same views without pictures.
+screenshots: ## a picture of every view of the dashboard, in both themes and at both widths, in target/screenshots
+	@scripts/need.sh cargo cc postgresql node chromium
+	cargo build $(CARGO_FLAGS)
+	rm -rf target/screenshots
+	cd tests/browser && npm ci --no-audit --no-fund --silent && SCREENSHOTS=$(CURDIR)/target/screenshots node --test gallery.mjs
 
 test-deploy: ## the units, nginx, alerts; then all of it under a real systemd, from the Debian package
 	cargo test $(CARGO_FLAGS) --no-run

@@ -84,7 +84,7 @@ function Change({ entry, types }) {
       ${op === "update" && !is_unpaired && values.length === 0 && html`<p class="change-note">No value that is shown here differs.</p>`}
       ${op === "truncate" && html`<p class="change-note">All rows are gone.</p>`}
       ${is_unpaired
-        ? html`<details><summary>What it was before is not known here. Its ${counted(values.length, "value")}</summary><${Values} values=${values} types=${types} /></details>`
+        ? html`<details><summary>${counted(values.length, "value")}. What was before is not known.</summary><${Values} values=${values} types=${types} /></details>`
         : values.length > 0 && html`<${Values} values=${values} types=${types} />`}
     </li>
   `;

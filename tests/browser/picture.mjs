@@ -16,6 +16,7 @@ const WRITES = [
   "update orders set total = total + 49.90, note = 'Two more hinges' where id = 2996",
   "insert into orders (id, customer_id, status, total, placed_at, deliver_on) values (3001, 17, 'placed', 128.40, '2026-11-30 18:04:51Z', '2026-12-05')",
   "update orders set status = 'shipped', deliver_on = '2026-12-02' where id = 2993",
+  `update orders set details = details || '{"channel": "phone", "utm": {"source": "news", "campaign": "winter"}}' where id = 3000`,
 ];
 
 async function take(server, browser) {
