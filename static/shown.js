@@ -8,6 +8,7 @@ import { recent } from "./past.js";
 const HOUR_MIN = 60;
 
 export class ShownTable {
+  /** What happened to the rows that pass the filter; another one when another filter is in force. */
   log = new ChangeLog();
   /** The cell that the keys are in. @type {import("@preact/signals-core").Signal<{index: number, key: string | null, name: string} | null>} */
   active = signal(null);
@@ -19,22 +20,40 @@ export class ShownTable {
   /** The row that is to be scrolled to. @type {import("@preact/signals-core").Signal<{index: number} | null>} */
   sought = signal(null);
 
+  #client;
+  #filter;
+  #stop;
+
   /** @param {import("./catalog.js").Table} table */
   constructor(client, table, filter, order) {
+    this.#client = client;
+    this.#filter = filter;
     this.table = table;
     this.pages = new Pages(client, table, { filter, order, change: (...told) => this.#hear(...told) });
     this.edits = new Edits(client, table);
-    this.#history(client);
+    this.#history();
+    this.#stop = this.pages.tick.subscribe(() => this.#look());
+  }
+
+  /** A filter that is refused leaves the one before in force. */
+  #look() {
+    if (this.pages.filter === this.#filter) return;
+    this.#filter = this.pages.filter;
+    this.log = new ChangeLog();
+    this.#history();
   }
 
   #hear(change, key, before) {
+    this.#look();
     this.log.add(change, before);
     if (key) this.edits.heard(key);
   }
 
-  async #history(client) {
-    const { changes } = await recent(client, this.table.table, HOUR_MIN);
-    this.log.addBefore(changes);
+  async #history() {
+    const { log } = this;
+    const { changes } = await recent(this.#client, this.table.table, HOUR_MIN, this.#filter);
+    if (log !== this.log) return;
+    log.addBefore(changes);
     this.pages.draw();
   }
 
@@ -93,6 +112,7 @@ export class ShownTable {
   }
 
   close() {
+    this.#stop();
     this.pages.close();
   }
 }

@@ -28,7 +28,7 @@ export const Changes = live(({ shown, onClose }) => {
   const is_of = (entry) => (!mine.value || made.value.has(entry.xid)) && (!key || (entry.key && Object.entries(key).every(([name, value]) => String(entry.key[name]) === String(value))));
   const kept = held.value?.entries ?? log.latest;
   const entries = kept.filter(is_of);
-  const waiting = held.value ? log.total - held.value.total : 0;
+  const waiting = held.value ? Math.max(0, log.total - held.value.total) : 0;
   const toggle = () => (held.value = held.value ? null : { entries: log.latest, total: log.total });
   return html`
     <section class="changes" aria-label="Changes">

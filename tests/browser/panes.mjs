@@ -102,6 +102,27 @@ function suite() {
     await close(watched);
   });
 
+  test("the list of changes is that of the filter, also of what happened before", async () => {
+    await psql.run("update reviews set stars = 5 where id = 7; update reviews set body = 'Squeaks no more' where id in (7, 8)");
+    const watched = await open("#/t/reviews?filter=id%3D8");
+    const { page } = watched;
+    // Which row of a statement is first is PostgreSQL's choice.
+    const keys = (...expected) => until(expected.join(), async () => (await page.$$eval(".changes [data-op] .change-key", (all) => all.map((one) => one.textContent).sort().join())) === expected.join());
+    await keys("id 8");
+    await psql.run("update reviews set stars = 4 where id in (7, 8)");
+    await keys("id 8", "id 8");
+    const box = page.getByRole("combobox", { name: /^Filter rows/ });
+    // What is refused changes nothing.
+    await box.fill("nope=eq.1");
+    await box.press("Enter");
+    await page.getByText(/^Not applied: /).waitFor();
+    await keys("id 8", "id 8");
+    await box.fill("");
+    await box.press("Enter");
+    await keys("id 7", "id 7", "id 7", "id 8", "id 8");
+    await close(watched);
+  });
+
   test("several rows that are changed together are refused when another user was first with one of them", async () => {
     const watched = await open("#/t/orders");
     const { page } = watched;
