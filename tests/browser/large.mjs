@@ -18,7 +18,7 @@ const MOVED = 180;
 const GUESTS = 10;
 const ALONE_MS = 3_000;
 /** What timers of a busy machine may cost of the rate. */
-const RATE_SHARE = 0.95;
+const RATE_SHARE = 0.9;
 /** Half of the frames come within it. */
 const FRAME_MAX_MS = 100;
 const FIRST_MAX_MS = 1_000;
