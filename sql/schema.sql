@@ -2458,6 +2458,28 @@ end $$;
 ALTER FUNCTION plank.identity() OWNER TO plank_owner;
 
 --
+-- Name: index_scope(regclass, name[], jsonb); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.index_scope(rel regclass, key name[], scope jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  part name;
+begin
+  for part in select distinct s->>'result' from jsonb_array_elements(scope) s where s->>'result' <> key[1] loop
+    begin
+      execute format('create index on %s (%I)', rel, part);
+    exception when undefined_object then null;
+    end;
+  end loop;
+end $$;
+
+
+ALTER FUNCTION plank.index_scope(rel regclass, key name[], scope jsonb) OWNER TO plank_owner;
+
+--
 -- Name: is_alone(); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
@@ -2507,10 +2529,10 @@ CREATE FUNCTION plank.is_made(kind text, name name) RETURNS boolean
     capture_delete_any capture_insert capture_insert_any capture_row capture_row_any capture_truncate
     capturer capture_truncate_begin capture_truncate_part capture_unlisted capture_update capture_update_any check_rows
     close_if_full collation_of count_packed cursor decode_word deny describe detach drop_query empty_leaf end_query facts fingerprint
-    follow_queries follow_table follow_tables followed_as forbid_writes forms has_claim has_rows has_semicolon hmac hold holds identity is_alone is_made is_plain is_query is_settled is_wide json_list judge json_of
+    follow_queries follow_table follow_tables followed_as forbid_writes forms has_claim has_rows has_semicolon hmac hold holds identity index_scope is_alone is_made is_plain is_query is_settled is_wide json_list judge json_of
     json_of_any keep_nothing key_of leave_mark left_behind listen listeners
     letters level_of log_size look_at make_query make_result member_state members_of newest next_xid open_leaf own_tables owned part_now permit permit_views permit_writes pin place_back prepared probe_query prune prune_marks pruned
-    query_differs query_failed query_named query_refusal query_rows query_trouble
+    query_differs query_failed query_named query_pause query_refusal query_rows query_trouble
     reached read_all read_filter read_next read_number read_open read_operation read_quoted read_scope reader references_of refresh refusal rels_of rename_log renew renew_policies renew_policy
     renew_queries reopen rest_read rest_write result_error result_shape result_type revoke rows_of runs_as scope_values sees_all sequences_of set_slot settings tells_time triggers_of try_lock unpin unprepare unwatch unwatch_all varint watch watch_query watched_above writer' end, E'\n', ' '), ' '))
 $$;
@@ -3037,6 +3059,7 @@ begin
   if filled > rows_max then
     raise exception 'plank: the query has more than % rows', rows_max using hint = 'plank serve --live-query-rows-max allows more', errcode = 'program_limit_exceeded';
   end if;
+  perform plank.index_scope(own_rel, key, (select q.scope from plank.live_query q where q.name = make_query.name));
   execute format('analyze %s', own_rel);
   perform plank.watch(own_rel);
   update plank.live_query q set place = here, began = begun_at, took = clock_timestamp() - begun_at, rows = filled where q.name = make_query.name;
@@ -3595,6 +3618,20 @@ $$;
 ALTER FUNCTION plank.query_named(name text, rel regclass) OWNER TO plank_owner;
 
 --
+-- Name: query_pause(interval, interval); Type: FUNCTION; Schema: plank; Owner: plank_owner
+--
+
+CREATE FUNCTION plank.query_pause(every interval, owed interval) RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select greatest(every, 20 * (owed - interval '0.5 s'));
+$$;
+
+
+ALTER FUNCTION plank.query_pause(every interval, owed interval) OWNER TO plank_owner;
+
+--
 -- Name: query_refusal(regclass); Type: FUNCTION; Schema: plank; Owner: plank_owner
 --
 
@@ -3712,6 +3749,7 @@ CREATE TABLE plank.live_query (
     place pg_snapshot,
     began timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     took interval DEFAULT '00:00:00'::interval NOT NULL,
+    owed interval DEFAULT '00:00:00'::interval NOT NULL,
     failures integer DEFAULT 0 NOT NULL,
     problem text,
     retry timestamp with time zone,
@@ -4110,8 +4148,9 @@ declare
   touched boolean;
   told jsonb;
   params text[];
-  wanted text;
+  asked text;
   held text;
+  is_few text := '';
   shape record;
   made record;
   rows_max bigint := (select query_rows_max from plank.meta);
@@ -4138,7 +4177,7 @@ begin
     if verify then differs := plank.query_differs(name); end if;
     return;
   end if;
-  wait_ms := ceil(extract(epoch from greatest(q.began + greatest(q.every, 2 * q.took), q.retry) - now_at) * 1000);
+  wait_ms := ceil(extract(epoch from greatest(q.began + plank.query_pause(q.every, q.owed), q.retry) - now_at) * 1000);
   if wait_ms > 0 then outcome := 'early'; return; end if;
   if plank.query_trouble(q) is not null then
     perform plank.end_query(name, plank.query_trouble(q));
@@ -4146,31 +4185,48 @@ begin
     return;
   end if;
 
-  if first_xid is not null and not plank.pruned(q.place) then told := plank.scope_values(q, least_xid, 1000); end if;
+  -- Beyond a tenth of the rows the whole is not dearer.
+  if first_xid is not null and not plank.pruned(q.place) then
+    told := plank.scope_values(q, least_xid, least(greatest(1000, q.rows / 10), 50000)::int);
+  end if;
   is_whole := told is null;
   if told is not null then
-    select string_agg(format('q.%I = any (($1[%s])::%s[])', s->>'result', n, plank.result_type(a.atttypid, a.atttypmod)), ' or '),
-        string_agg(format('t.%I = any (($1[%s])::%s[])', s->>'result', n, plank.result_type(a.atttypid, a.atttypmod)), ' or '),
-        array_agg((select array_agg(v)::text from jsonb_array_elements_text(told->(n::int - 1)) v) order by n)
-      into wanted, held, params
-      from jsonb_array_elements(q.scope) with ordinality e(s, n) join pg_attribute a on a.attrelid = q.rel and a.attname = s->>'result';
+    -- Each part of the scope that has values asks by itself, which lets it use an index: one condition with "or" of columns of several
+    -- tables would compute the whole. A row that several parts ask for comes from the first of them.
+    with part as (
+      select n, format('%I = any (($1[%s])::%s[])', s->>'result', n, plank.result_type(a.atttypid, a.atttypmod)) as is_meant,
+        (select array_agg(v)::text from jsonb_array_elements_text(told->(n::int - 1)) v) as list
+      from jsonb_array_elements(q.scope) with ordinality e(s, n) join pg_attribute a on a.attrelid = q.rel and a.attname = s->>'result')
+    select string_agg(format('select * from (%s) q where q.%s', q.query, is_meant) || coalesce(
+          (select string_agg(format(' and (q.%s) is not true', p.is_meant), '' order by p.n) from part p where p.n < part.n and p.list is not null), ''),
+          ' union all ' order by n) filter (where list is not null),
+        string_agg('t.' || is_meant, ' or ') filter (where list is not null),
+        array_agg(list order by n)
+      into asked, held, params from part;
+    -- It follows from the comparison of keys. It tells the planner that these are few rows: by itself it takes a
+    -- function to give a thousand, and reads all of a large result.
+    is_few := format(' and t.%1$I = any (array(select %1$I from n))', q.key[1]);
+    if asked is null then
+      asked := format('select * from (%s) q where false', q.query);
+      held := 'false';
+    end if;
   end if;
   select * into shape from plank.result_shape(q.rel);
   begin
     execute format('with n as materialized (select * from plank.query_rows(%1$L, $1) as n (%2$s)),
         gone as (delete from %3$s t where not exists (select from n where %4$s) and (%5$s) returning 1),
         %6$s
-        came as (insert into %3$s select * from n where not exists (select from %3$s t where %4$s) returning 1)
+        came as (insert into %3$s select * from n where not exists (select from %3$s t where %4$s%9$s) returning 1)
       select (select count(*) from n) as rows, (select count(*) from (select distinct %7$s from n) d) as keys,
         (select count(*) from gone) as gone, %8$s as changed, (select count(*) from came) as came',
-        format('select %s from (%s) q where %s limit %s', shape.selected, q.query, coalesce(wanted, 'true'), rows_max + 1), shape.columns,
+        format('select %s from (%s) q limit %s', shape.selected, coalesce(asked, q.query), rows_max + 1), shape.columns,
         q.rel, (select string_agg(format('n.%1$I = t.%1$I', k), ' and ') from unnest(q.key) k), coalesce(held, 'true'),
-        coalesce((select format('changed as (update %s t set %s from n where %s and (n.*) operator(pg_catalog.*<>) (t.*) returning 1),', q.rel,
-            string_agg(format('%1$I = n.%1$I', a.attname), ', '), (select string_agg(format('n.%1$I = t.%1$I', k), ' and ') from unnest(q.key) k))
+        coalesce((select format('changed as (update %s t set %s from n where %s and (n.*) operator(pg_catalog.*<>) (t.*)%s returning 1),', q.rel,
+            string_agg(format('%1$I = n.%1$I', a.attname), ', '), (select string_agg(format('n.%1$I = t.%1$I', k), ' and ') from unnest(q.key) k), is_few)
           from pg_attribute a where a.attrelid = q.rel and a.attnum > 0 and not a.attisdropped and a.attname <> all (q.key) having count(*) > 0), ''),
         (select string_agg(quote_ident(k), ', ') from unnest(q.key) k),
         case when exists (select from pg_attribute a where a.attrelid = q.rel and a.attnum > 0 and not a.attisdropped and a.attname <> all (q.key))
-          then '(select count(*) from changed)' else '0' end)
+          then '(select count(*) from changed)' else '0' end, is_few)
       into made using params;
   exception when others then
     get stacked diagnostics said = message_text, state = returned_sqlstate, more = pg_exception_detail;
@@ -4185,8 +4241,10 @@ begin
   place := here::text;
   outcome := 'refreshed';
   changed := made.gone + made.changed + made.came;
-  update plank.live_query x set place = here, began = now_at, took = clock_timestamp() - now_at, failures = 0, problem = null, retry = null,
-    rows = q.rows - made.gone + made.came where x.name = q.name;
+  update plank.live_query x set place = here, began = now_at, took = clock_timestamp() - now_at,
+    owed = greatest(q.owed - (now_at - q.began) / 20, '0') + (clock_timestamp() - now_at), failures = 0, problem = null, retry = null,
+    rows = q.rows - made.gone + made.came where x.name = q.name
+    returning ceil(extract(epoch from now_at + plank.query_pause(x.every, x.owed) - clock_timestamp()) * 1000) into wait_ms;
   if verify then differs := plank.query_differs(name); end if;
 end $_$;
 
@@ -6502,6 +6560,13 @@ REVOKE ALL ON FUNCTION plank.identity() FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION index_scope(rel regclass, key name[], scope jsonb); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.index_scope(rel regclass, key name[], scope jsonb) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION is_alone(); Type: ACL; Schema: plank; Owner: plank_owner
 --
 
@@ -6817,6 +6882,13 @@ REVOKE ALL ON FUNCTION plank.query_failed(name text, why text) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION plank.query_named(name text, rel regclass) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION query_pause(every interval, owed interval); Type: ACL; Schema: plank; Owner: plank_owner
+--
+
+REVOKE ALL ON FUNCTION plank.query_pause(every interval, owed interval) FROM PUBLIC;
 
 
 --

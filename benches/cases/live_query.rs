@@ -141,7 +141,13 @@ async fn rate(
     let mut client = Subscriber::connect(bed.plank.address, table).await?;
     let (ended, mut end) = tokio::sync::oneshot::channel::<()>();
     let url = bed.url(DATABASE);
+    let warm_up = Load {
+        duration: load.duration / 3,
+        ..load
+    };
     let write = async {
+        // Until the pauses between refreshes are those of a query that always has something to do.
+        pgbench.tps(&url, write, warm_up).await?;
         let tps = pgbench.tps(&url, write, load).await;
         drop(ended);
         tps
@@ -186,8 +192,8 @@ fn report(
         method: format!(
             "A join of {rows} orders with their customers, `every` {} ms, with a scope for both tables. {changes} times an order is \
              updated, after a pause of up to twice `every`, and the time taken from just before the UPDATE until a WebSocket client has \
-             the row of the result. Then `pgbench -M prepared`, {WRITERS} connections that update one order each time, {seconds} s, with \
-             the live query and a client of it, and without the query and a client of the orders, in turns, {rounds} rounds; medians of \
+             the row of the result. Then `pgbench -M prepared`, {WRITERS} connections that update one order each time, {seconds} s after a \
+             third of that as a warm-up, with the live query and a client of it, and without the query and a client of the orders, in turns, {rounds} rounds; medians of \
              the figures, and of the ratios within a round. All of them share the processors.",
             EVERY.as_millis()
         ),

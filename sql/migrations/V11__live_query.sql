@@ -17,7 +17,8 @@ create table plank.live_query (
   scope    jsonb       not null default '[]',    -- [{"base": oid, "column": of its rows, "result": of the result}]
   place    pg_snapshot,                          -- up to which the result has all changes; null: not known
   began    timestamptz not null default clock_timestamp(),   -- when the last refresh began
-  took     interval    not null default '0',
+  took     interval    not null default '0',     -- by the last refresh
+  owed     interval    not null default '0',     -- see plank.query_pause
   failures int         not null default 0,       -- since the last refresh that worked
   problem  text,                                 -- why the result is stale
   retry    timestamptz,                          -- not before

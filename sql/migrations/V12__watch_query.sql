@@ -128,6 +128,19 @@ begin
   return rel::regclass;
 end $$;
 
+-- The columns of a scope find rows of a result. The first of the key has an index already; a type without an order gets none.
+create function plank.index_scope(rel regclass, key name[], scope jsonb) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  part name;
+begin
+  for part in select distinct s->>'result' from jsonb_array_elements(scope) s where s->>'result' <> key[1] loop
+    begin
+      execute format('create index on %s (%I)', rel, part);
+    exception when undefined_object then null;
+    end;
+  end loop;
+end $$;
+
 -- Lets plank_reader read the views of a query.
 create function plank.permit_views(for_query text) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -245,6 +258,7 @@ begin
   if filled > rows_max then
     raise exception 'plank: the query has more than % rows', rows_max using hint = 'plank serve --live-query-rows-max allows more', errcode = 'program_limit_exceeded';
   end if;
+  perform plank.index_scope(own_rel, key, (select q.scope from plank.live_query q where q.name = make_query.name));
   execute format('analyze %s', own_rel);
   perform plank.watch(own_rel);
   update plank.live_query q set place = here, began = begun_at, took = clock_timestamp() - begun_at, rows = filled where q.name = make_query.name;

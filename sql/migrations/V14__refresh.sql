@@ -2,6 +2,13 @@
 -- state of the base tables, writes only what differs into the result, and notes the place up to which it has seen all changes.
 -- Servers call plank.refresh; the row in plank.live_query is the lock that lets one refresh a query at a time.
 
+-- From the beginning of a refresh until the next one may begin. Refreshes of a query take a twentieth of the time at most, so that a dear
+-- query is late itself and leaves the processors to writers. A fifth of a second is free: a query that rarely has something to do is never late.
+-- owed: what its refreshes took, less a twentieth of the time that has passed.
+create function plank.query_pause(every interval, owed interval) returns interval language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select greatest(every, 20 * (owed - interval '0.2 s'));
+$$;
+
 -- Which values of the columns of a scope the changes since the place of a query have: an array of arrays as text, in the order of the
 -- scope. Null if that can't be told, or if there are too many: then all rows are computed anew.
 create function plank.scope_values(q plank.live_query, first_xid xid8, values_max int) returns jsonb language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -49,7 +56,7 @@ end $$;
 
 -- Brings the result of a query up to date, if a change since its place concerns it. first_xid: no change before this transaction is news;
 -- null if that is not known. verify: checks the whole result afterwards.
--- outcome: refreshed; clean (nothing to do); early (in wait_ms); busy (another server is at it); ended; gone.
+-- outcome: refreshed (the next one in wait_ms); clean (nothing to do); early (in wait_ms); busy (another server is at it); ended; gone.
 -- place: up to which the result now has all changes. differs: what verify has found.
 create function plank.refresh(name text, first_xid xid8, verify boolean, out outcome text, out place text, out wait_ms bigint,
     out is_whole boolean, out changed bigint, out differs bigint)
@@ -62,8 +69,9 @@ declare
   touched boolean;
   told jsonb;
   params text[];
-  wanted text;
+  asked text;
   held text;
+  is_few text := '';
   shape record;
   made record;
   rows_max bigint := (select query_rows_max from plank.meta);
@@ -90,7 +98,7 @@ begin
     if verify then differs := plank.query_differs(name); end if;
     return;
   end if;
-  wait_ms := ceil(extract(epoch from greatest(q.began + greatest(q.every, 2 * q.took), q.retry) - now_at) * 1000);
+  wait_ms := ceil(extract(epoch from greatest(q.began + plank.query_pause(q.every, q.owed), q.retry) - now_at) * 1000);
   if wait_ms > 0 then outcome := 'early'; return; end if;
   if plank.query_trouble(q) is not null then
     perform plank.end_query(name, plank.query_trouble(q));
@@ -98,31 +106,48 @@ begin
     return;
   end if;
 
-  if first_xid is not null and not plank.pruned(q.place) then told := plank.scope_values(q, least_xid, 1000); end if;
+  -- Beyond a tenth of the rows the whole is not dearer.
+  if first_xid is not null and not plank.pruned(q.place) then
+    told := plank.scope_values(q, least_xid, least(greatest(1000, q.rows / 10), 50000)::int);
+  end if;
   is_whole := told is null;
   if told is not null then
-    select string_agg(format('q.%I = any (($1[%s])::%s[])', s->>'result', n, plank.result_type(a.atttypid, a.atttypmod)), ' or '),
-        string_agg(format('t.%I = any (($1[%s])::%s[])', s->>'result', n, plank.result_type(a.atttypid, a.atttypmod)), ' or '),
-        array_agg((select array_agg(v)::text from jsonb_array_elements_text(told->(n::int - 1)) v) order by n)
-      into wanted, held, params
-      from jsonb_array_elements(q.scope) with ordinality e(s, n) join pg_attribute a on a.attrelid = q.rel and a.attname = s->>'result';
+    -- Each part of the scope that has values asks by itself, which lets it use an index: one condition with "or" of columns of several
+    -- tables would compute the whole. A row that several parts ask for comes from the first of them.
+    with part as (
+      select n, format('%I = any (($1[%s])::%s[])', s->>'result', n, plank.result_type(a.atttypid, a.atttypmod)) as is_meant,
+        (select array_agg(v)::text from jsonb_array_elements_text(told->(n::int - 1)) v) as list
+      from jsonb_array_elements(q.scope) with ordinality e(s, n) join pg_attribute a on a.attrelid = q.rel and a.attname = s->>'result')
+    select string_agg(format('select * from (%s) q where q.%s', q.query, is_meant) || coalesce(
+          (select string_agg(format(' and (q.%s) is not true', p.is_meant), '' order by p.n) from part p where p.n < part.n and p.list is not null), ''),
+          ' union all ' order by n) filter (where list is not null),
+        string_agg('t.' || is_meant, ' or ') filter (where list is not null),
+        array_agg(list order by n)
+      into asked, held, params from part;
+    -- It follows from the comparison of keys. It tells the planner that these are few rows: by itself it takes a
+    -- function to give a thousand, and reads all of a large result.
+    is_few := format(' and t.%1$I = any (array(select %1$I from n))', q.key[1]);
+    if asked is null then
+      asked := format('select * from (%s) q where false', q.query);
+      held := 'false';
+    end if;
   end if;
   select * into shape from plank.result_shape(q.rel);
   begin
     execute format('with n as materialized (select * from plank.query_rows(%1$L, $1) as n (%2$s)),
         gone as (delete from %3$s t where not exists (select from n where %4$s) and (%5$s) returning 1),
         %6$s
-        came as (insert into %3$s select * from n where not exists (select from %3$s t where %4$s) returning 1)
+        came as (insert into %3$s select * from n where not exists (select from %3$s t where %4$s%9$s) returning 1)
       select (select count(*) from n) as rows, (select count(*) from (select distinct %7$s from n) d) as keys,
         (select count(*) from gone) as gone, %8$s as changed, (select count(*) from came) as came',
-        format('select %s from (%s) q where %s limit %s', shape.selected, q.query, coalesce(wanted, 'true'), rows_max + 1), shape.columns,
+        format('select %s from (%s) q limit %s', shape.selected, coalesce(asked, q.query), rows_max + 1), shape.columns,
         q.rel, (select string_agg(format('n.%1$I = t.%1$I', k), ' and ') from unnest(q.key) k), coalesce(held, 'true'),
-        coalesce((select format('changed as (update %s t set %s from n where %s and (n.*) operator(pg_catalog.*<>) (t.*) returning 1),', q.rel,
-            string_agg(format('%1$I = n.%1$I', a.attname), ', '), (select string_agg(format('n.%1$I = t.%1$I', k), ' and ') from unnest(q.key) k))
+        coalesce((select format('changed as (update %s t set %s from n where %s and (n.*) operator(pg_catalog.*<>) (t.*)%s returning 1),', q.rel,
+            string_agg(format('%1$I = n.%1$I', a.attname), ', '), (select string_agg(format('n.%1$I = t.%1$I', k), ' and ') from unnest(q.key) k), is_few)
           from pg_attribute a where a.attrelid = q.rel and a.attnum > 0 and not a.attisdropped and a.attname <> all (q.key) having count(*) > 0), ''),
         (select string_agg(quote_ident(k), ', ') from unnest(q.key) k),
         case when exists (select from pg_attribute a where a.attrelid = q.rel and a.attnum > 0 and not a.attisdropped and a.attname <> all (q.key))
-          then '(select count(*) from changed)' else '0' end)
+          then '(select count(*) from changed)' else '0' end, is_few)
       into made using params;
   exception when others then
     get stacked diagnostics said = message_text, state = returned_sqlstate, more = pg_exception_detail;
@@ -137,8 +162,10 @@ begin
   place := here::text;
   outcome := 'refreshed';
   changed := made.gone + made.changed + made.came;
-  update plank.live_query x set place = here, began = now_at, took = clock_timestamp() - now_at, failures = 0, problem = null, retry = null,
-    rows = q.rows - made.gone + made.came where x.name = q.name;
+  update plank.live_query x set place = here, began = now_at, took = clock_timestamp() - now_at,
+    owed = greatest(q.owed - (now_at - q.began) / 20, '0') + (clock_timestamp() - now_at), failures = 0, problem = null, retry = null,
+    rows = q.rows - made.gone + made.came where x.name = q.name
+    returning ceil(extract(epoch from now_at + plank.query_pause(x.every, x.owed) - clock_timestamp()) * 1000) into wait_ms;
   if verify then differs := plank.query_differs(name); end if;
 end $$;
 

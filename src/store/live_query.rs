@@ -16,11 +16,12 @@ use super::pool::{Pool, StoreError};
 use super::session::Session;
 
 const LIST: &str = "select q.name, q.rel::oid, q.bases::oid[], \
-    pg_catalog.date_part('epoch', greatest(q.every, 2 * q.took))::float8, q.scope <> '[]', q.problem is not null \
+    pg_catalog.date_part('epoch', plank.query_pause(q.every, q.owed))::float8, q.scope <> '[]', q.problem is not null, \
+    pg_catalog.date_part('epoch', q.took)::float8 \
     from plank.live_query q join pg_catalog.pg_class c on c.oid = q.rel where q.ended is null order by 1";
 
-const STATES: &str = "select name, problem, ended, pg_catalog.date_part('epoch', every)::float8, pg_catalog.date_part('epoch', took)::float8 \
-    from plank.live_query order by 1";
+const STATES: &str = "select name, problem, ended, pg_catalog.date_part('epoch', every)::float8, pg_catalog.date_part('epoch', took)::float8, \
+    pg_catalog.date_part('epoch', plank.query_pause(every, owed))::float8 from plank.live_query order by 1";
 
 const REFRESH: &str = "select outcome, place, wait_ms, is_whole, changed, differs from plank.refresh($1, $2::text::xid8, $3)";
 
@@ -47,6 +48,8 @@ pub struct LiveQuery {
     pub is_scoped: bool,
     /// Whether the last refresh has failed.
     pub is_stale: bool,
+    /// How long the last refresh took.
+    pub took: Duration,
 }
 
 /// How a live query is doing, for people.
@@ -62,6 +65,8 @@ pub struct QueryState {
     pub every_s: f64,
     /// How long the last refresh took.
     pub took_s: f64,
+    /// From its beginning until the next one may begin.
+    pub pause_s: f64,
 }
 
 /// What came of a call of `plank.refresh`.
@@ -75,6 +80,8 @@ pub enum Outcome {
         is_whole: bool,
         /// Rows that were written.
         changed: u64,
+        /// Until it may be refreshed again.
+        pause: Duration,
     },
     /// It was up to date.
     Clean,
@@ -152,6 +159,7 @@ impl Link {
             interval: Duration::try_from_secs_f64(row.get(3)).unwrap_or_default(),
             is_scoped: row.get(4),
             is_stale: row.get(5),
+            took: Duration::try_from_secs_f64(row.get(6)).unwrap_or_default(),
         };
         Ok(rows.iter().map(query).collect())
     }
@@ -168,6 +176,7 @@ impl Link {
             ended: row.get(2),
             every_s: row.get(3),
             took_s: row.get(4),
+            pause_s: row.get(5),
         };
         Ok(rows.iter().map(state).collect())
     }
@@ -272,6 +281,8 @@ impl Link {
             });
         }
         transaction.commit().await.map_err(|e| explain(&e))?;
+        let wait_ms: Option<i64> = row.get(2);
+        let wait = Duration::from_millis(wait_ms.unwrap_or_default().max(0).unsigned_abs());
         Ok(match row.get(0) {
             "refreshed" => Outcome::Refreshed {
                 place: row
@@ -283,14 +294,10 @@ impl Link {
                     .get::<_, Option<i64>>(4)
                     .unwrap_or_default()
                     .unsigned_abs(),
+                pause: wait,
             },
             "clean" => Outcome::Clean,
-            "early" => {
-                let wait_ms: Option<i64> = row.get(2);
-                Outcome::Early(Duration::from_millis(
-                    wait_ms.unwrap_or_default().unsigned_abs(),
-                ))
-            }
+            "early" => Outcome::Early(wait),
             "busy" => Outcome::Busy,
             _ => Outcome::Gone,
         })

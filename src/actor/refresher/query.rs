@@ -61,6 +61,7 @@ impl Query {
     /// Of which nothing is known yet.
     pub(super) fn new(known: LiveQuery, now: Instant) -> Self {
         Self {
+            took: known.took,
             known,
             dirt: Dirt {
                 is_unknown: true,
@@ -68,7 +69,6 @@ impl Query {
             },
             due: now,
             running: None,
-            took: Duration::ZERO,
             is_of_another: false,
             asks: Vec::new(),
         }
@@ -146,9 +146,9 @@ impl Query {
     pub(super) fn end(&mut self, outcome: &Outcome, now: Instant) {
         let (dirt, begun) = self.running.take().unwrap_or((Dirt::default(), now));
         match outcome {
-            Outcome::Refreshed { place, .. } => {
+            Outcome::Refreshed { place, pause, .. } => {
                 self.took = now - begun;
-                self.due = begun + self.known.interval.max(2 * self.took);
+                self.due = now + *pause;
                 self.is_of_another = false;
                 self.has_seen(place);
             }

@@ -42,17 +42,17 @@ fn judge(report: &mut Report, states: &[QueryState]) {
                 "clients see its last result until a refresh works; plank tries again",
                 "correct the rows that the query does not take, or unwatch it and watch another query",
             );
-        } else if state.took_s > state.every_s / 2.0 {
+        } else if state.pause_s > state.every_s {
             is_well = false;
             report.note(
                 "queries",
                 format!(
                     "the live query {name} takes {}, and is refreshed at most once in {} instead of {}",
                     time(state.took_s),
-                    time(state.took_s * 2.0),
+                    time(state.pause_s),
                     time(state.every_s)
                 ),
-                "a query that takes long is run less often, so that it keeps at most half a connection busy",
+                "a query that takes long is run less often: its refreshes take a twentieth of the time at most",
                 "an index, a scope, or fewer rows make it faster; see docs/LIVE-QUERIES.md",
             );
         }

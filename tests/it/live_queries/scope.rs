@@ -1,6 +1,8 @@
 //! With a scope only the rows that a change concerns are computed anew, and the result is the same.
 
 use super::{BOARD, Followed, refreshes, shop, truth, watch};
+use crate::support::Cluster;
+use crate::support::cluster::connect;
 
 const SCOPE: &str =
     ", every => '10ms', scope => '{\"orders\":\"id\",\"customers\":{\"id\":\"customer_id\"}}'";
@@ -58,6 +60,79 @@ async fn scoped_refresh_gives_the_same_as_a_whole_one() {
     }
     assert!(refreshes(&app, "board").await > whole);
     app.stop().await.unwrap();
+}
+
+/// What it reads is counted in its own transaction, in a database that nobody else refreshes.
+#[actix_web::test]
+async fn scoped_refresh_reads_only_rows_of_its_scope() {
+    const ORDERS: u64 = 20_000;
+    let cluster = Cluster::shared();
+    let sql = connect(&cluster.config(&cluster.database().await)).await;
+    let create = format!(
+        "create table customers (id int primary key, name text); \
+         create table orders (id int primary key, customer_id int references customers, total int, status text); create index on orders (customer_id); \
+         insert into customers select i, 'customer ' || i from generate_series(1, {0} / 10) i; \
+         insert into orders select i, 1 + i % ({0} / 10), 0, 'open' from generate_series(1, {0}) i; \
+         analyze customers, orders; select plank.watch('customers'), plank.watch('orders'); \
+         select plank.watch_query('board', $$ {BOARD} $$, '{{id}}' {SCOPE})",
+        ORDERS
+    );
+    sql.batch_execute(&create).await.unwrap();
+    // Those of transactions that were not counted yet are in it as well.
+    let so_far = async || {
+        let read = "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int8 from pg_stat_xact_user_tables \
+            where relname in ('orders', 'customers', 'board')";
+        sql.query_one(read, &[]).await.unwrap().get::<_, i64>(0)
+    };
+    for (statement, rows) in [
+        // The first refresh is a whole one: the tables were watched just before.
+        ("update orders set total = total + 1 where id = 8", 0),
+        ("update orders set total = total + 1 where id = 7", 1),
+        ("update orders set total = total + 1 where id = 19999", 1),
+        ("update orders set total = total + 1 where id % 4000 = 1", 5),
+        ("update customers set name = 'other' where id = 1500", 10),
+        ("update orders set customer_id = 8 where id = 12345", 1),
+        ("delete from orders where id = 17", 1),
+        ("insert into orders values (0, 1, 1)", 1),
+        ("update orders set id = -id where id = 19998", 2),
+        (
+            "begin; update orders set total = 1 where id = 55; update customers set name = 'new' where id = 6; commit",
+            11,
+        ),
+    ] {
+        for sql_text in [
+            statement,
+            "update plank.live_query set began = now() - interval '1 hour'",
+            "begin isolation level repeatable read",
+        ] {
+            sql.batch_execute(sql_text).await.unwrap();
+        }
+        let before = so_far().await;
+        let done = sql
+            .query_one(
+                "select is_whole, changed from plank.refresh('board', (select pg_snapshot_xmin(place) from plank.live_query), false)",
+                &[],
+            )
+            .await
+            .unwrap();
+        if rows == 0 {
+            sql.batch_execute("commit; analyze plank_query.board")
+                .await
+                .unwrap();
+            continue;
+        }
+        assert_eq!(
+            (done.get(0), done.get(1)),
+            (false, rows as i64),
+            "{statement}"
+        );
+        let read = so_far().await - before;
+        assert!(
+            read <= 20 * rows as i64,
+            "{statement}: {read} rows were read"
+        );
+        sql.batch_execute("commit").await.unwrap();
+    }
 }
 
 #[actix_web::test]
