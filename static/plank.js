@@ -219,7 +219,7 @@ export class Client {
   #silence_max_ms = WELCOME_MAX_MS;
   #silence = watch(
     () => this._send({ type: "ping" }),
-    () => this.#lost(4002, "nothing was heard"),
+    () => this.#ended(4002, "nothing was heard"),
   );
 
   constructor(url, options = {}) {
@@ -306,9 +306,9 @@ export class Client {
         for (const subscription of this._subscriptions.values()) subscription._forget();
         this.#renew();
       };
-      link.onclose = ({ code, reason }) => this.#lost(code, reason);
-      // Node.js does not always say close after it.
-      link.onerror = () => this.#lost(1006, "");
+      link.onclose = ({ code, reason }) => this.#ended(code, reason);
+      // Node.js may not close after it.
+      link.onerror = () => this.#ended(1006, "");
     };
     this.#silence.heard(WELCOME_MAX_MS);
     if (is_stream || auth?.call) {
@@ -338,39 +338,44 @@ export class Client {
     link.close?.();
   }
 
+  async #ended(...close) {
+    const { phase, transport } = this.state;
+    if (phase === "connecting" && transport === "ws" && this.#link.close && !isFinal(close[0])) {
+      this.#drop();
+      this.#silence.heard(WELCOME_MAX_MS);
+      const attempt = (this.#link = {});
+      const verdict = await this.#judge().catch(() => {});
+      if (this.#link !== attempt) return;
+      this.#is_blocked = verdict === true;
+      if (verdict?.at) close = verdict;
+    }
+    this.#lost(...close);
+  }
+
   #lost(code, reason) {
-    const was_dialled = this.#link?.close;
     this.#drop();
     const { random = Math.random, auth } = this._options;
-    const { phase, since, transport } = this.state;
+    let { phase, since, attempt } = this.state;
     const now = Date.now();
-    const was_open = phase === "open";
-    const attempt = was_open && now - since >= STABLE_MS ? 0 : this.state.attempt;
+    if (phase === "open") {
+      if (now - since >= STABLE_MS) attempt = 0;
+      since = now;
+    }
     // Another token may help, once.
     const may_renew = [4501, 4502].includes(code) && auth?.call && !this.#is_refused;
     if (may_renew) this.#is_refused = true;
     const is_final = isFinal(code) && !may_renew;
     const wait_ms = retryWait(code, reason, attempt, random);
     if (!is_final) this.#retry_timer = setTimeout(() => this.#open(), wait_ms);
-    this.#set({
-      phase: is_final ? "closed" : "waiting",
-      since: was_open ? now : since,
-      retry_at: is_final ? null : now + wait_ms,
-      attempt: attempt + 1,
-      close: { code, reason },
-    });
+    const retry_at = is_final ? null : now + wait_ms;
+    this.#set({ phase: is_final ? "closed" : "waiting", since, retry_at, attempt: attempt + 1, close: { code, reason } });
     this.#forget(is_final, { code, message: reason || `closed with ${code}` });
-    if (transport === "ws" && was_dialled && !was_open) this.#judge().catch(() => {});
   }
 
-  /** A socket does not tell how its handshake was answered: the server does. */
+  /** A socket does not tell how its handshake was answered. */
   async #judge() {
     const answer = await ask(this._url, "?why", this._fetch);
-    if (!answer.status) return;
-    const verdict = (await streams()).judge(answer, this.#failed, this.state.since);
-    const { phase } = this.state;
-    if (phase === "waiting" && verdict.at) this.#lost(...verdict);
-    else if (phase !== "open") this.#is_blocked = verdict === true;
+    return answer.status && (await streams()).judge(answer, this.#failed, this.state.since);
   }
 
   #forget(is_over, error) {

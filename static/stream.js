@@ -18,9 +18,12 @@ const TRIAL_MAX_MS = 600_000;
 const isAlive = (url, fetch) => ask(url, "livez", fetch).then(({ ok }) => ok);
 
 /** The close code and the reason of a refusal. */
-function refusal({ status, headers }, detail = "") {
-  const retry_s = Number(headers.get("retry-after"));
-  return [CODES[status] ?? 1011, retry_s ? JSON.stringify({ retry_ms: retry_s * 1000 }) : detail];
+function refusal({ status, headers }, detail) {
+  const after = headers.get("retry-after");
+  // A date, or a number of seconds.
+  const retry_ms = /GMT$/.test(after) ? Date.parse(after) - Date.now() : after * 1000;
+  const is_told = retry_ms > 0 && retry_ms < Infinity;
+  return [CODES[status] ?? (is_told ? 1012 : 1011), is_told ? `{"retry_ms":${Math.ceil(retry_ms)}}` : detail || `answered with ${status}`];
 }
 
 /** So many WebSockets without a welcome, for so long, beside a server that would take one: something blocks them. */
@@ -31,7 +34,7 @@ const BLOCKED_MS = 3_000;
 export function judge(response, failed, since) {
   if (![204, 426].includes(response.status)) {
     failed.count = 0;
-    return response.status in CODES && refusal(response);
+    return refusal(response);
   }
   failed.count = (failed.count ?? 0) + 1;
   // Once it is known one more is enough.

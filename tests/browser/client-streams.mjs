@@ -1,7 +1,7 @@
 /** plank.js with WebSockets that never open, and a `fetch` of paper: when it falls back to streams, and what it makes of them. */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
-import { begin, eventually, load, newest, PaperSocket, pass, settle, sleep, sockets, welcome } from "./paper.mjs";
+import { begin, eventually, judged, load, newest, PaperSocket, pass, settle, sleep, sockets, welcome } from "./paper.mjs";
 
 const { connect } = await load("plank.js");
 await load("stream.js");
@@ -108,14 +108,6 @@ afterEach(() => {
   client.close();
   mock.timers.reset();
 });
-
-/** The server has been asked why a WebSocket failed. */
-async function judged() {
-  for (let turn = 0; turn < 5; turn += 1) await settle();
-  // The client imports it too, and was first.
-  await load("stream.js");
-  await settle();
-}
 
 /** WebSockets fail until there is a stream. */
 async function blocked() {
@@ -348,15 +340,54 @@ test("three failures within a moment are not enough: a restart looks like that",
   }
 });
 
-test("a page that may not connect is told so by the answer", async () => {
-  for (const [status, code] of [
-    [401, 4501],
-    [403, 4503],
+test("a refused handshake is an end or a wait that says why, with and without Retry-After", async () => {
+  const at = (wait_ms) => new Date(Date.now() + wait_ms).toUTCString();
+  for (const [status, retry_after, code, reason, wait_ms] of [
+    [401, null, 4501, "answered with 401"],
+    [403, null, 4503, "answered with 403"],
+    [403, "3", 4503, '{"retry_ms":3000}'],
+    [410, null, 1011, "answered with 410", 250],
+    [410, "3", 1012, '{"retry_ms":3000}', 3_250],
+    [429, null, 1012, "answered with 429", 250],
+    [429, "3", 1012, '{"retry_ms":3000}', 3_250],
+    [503, null, 1012, "answered with 503", 250],
+    [503, "86400", 1012, '{"retry_ms":86400000}', 60_250],
+    [503, at(5_000), 1012, '{"retry_ms":5000}', 5_250],
+    [503, at(-5_000), 1012, "answered with 503", 250],
+    ...["0", "-5", "soon", "Infinity", "1e999", "NaN"].map((text) => [503, text, 1012, "answered with 503", 250]),
+    [500, null, 1011, "answered with 500", 250],
+    [404, null, 1011, "answered with 404", 250],
+    [200, null, 1011, "answered with 200", 250],
   ]) {
     open();
-    await refused({ status });
-    assert.deepEqual([client.state.phase, client.state.close.code], ["closed", code]);
+    await refused({ status, retry_after });
+    const { phase, close, retry_at } = client.state;
+    const wanted = { phase: wait_ms ? "waiting" : "closed", close: { code, reason }, wait_ms };
+    assert.deepEqual({ phase, close, wait_ms: retry_at === null ? undefined : retry_at - Date.now() }, wanted, `${status} ${retry_after}`);
+    client.close();
   }
+});
+
+test("it comes back once the server has said why a handshake was refused; a server that does not say is left after ten seconds", async () => {
+  let answer;
+  open({ fetch: () => new Promise((resolve) => (answer = resolve)) });
+  newest().cut();
+  await judged();
+  sleep(9_999);
+  await settle();
+  assert.deepEqual([sockets.length, client.state.phase], [1, "connecting"]);
+  answer(problem(503, "about:blank", "full", { "retry-after": "20" }));
+  await judged();
+  assert.deepEqual([client.state.phase, client.state.retry_at - Date.now()], ["waiting", 20_250]);
+  sleep(20_250);
+  assert.equal(sockets.length, 2);
+  newest().cut();
+  await judged();
+  pass(10_000);
+  assert.deepEqual([client.state.phase, client.state.close.code, client.state.attempt], ["waiting", 4002, 2]);
+  answer(problem(403, "about:blank", "too late", {}));
+  await judged();
+  assert.equal(client.state.phase, "waiting", "what is said too late counts for nothing");
 });
 
 test("a client on a stream tries a WebSocket now and then, and goes back to it", async () => {
@@ -416,7 +447,7 @@ test("a refusal that does not say why is one all the same", async () => {
   await follow();
   streams[0].answer(new Response("{}", { status: 503 }));
   await phase("waiting");
-  assert.deepEqual(client.state.close, { code: 1012, reason: "" });
+  assert.deepEqual(client.state.close, { code: 1012, reason: "answered with 503" });
 });
 
 test("an answer that is none of plank's is a lost link", async () => {

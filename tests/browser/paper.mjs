@@ -89,6 +89,14 @@ export async function eventually(what, condition) {
   }
 }
 
+/** The server has been asked why a WebSocket failed. */
+export async function judged() {
+  for (let turn = 0; turn < 5; turn += 1) await settle();
+  // The client imports it too, and was first.
+  await load("stream.js");
+  await settle();
+}
+
 /** Stops the clock, and forgets the sockets of the test before. */
 export function begin() {
   sockets.length = 0;
