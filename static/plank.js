@@ -1,4 +1,4 @@
-/** A client of plank: docs/CLIENT.md. One link at a time, which subscriptions outlive. */
+/** A client of plank: docs/CLIENT.md. Subscriptions outlive its links. */
 
 const STABLE_MS = 10_000;
 const RETRY_FIRST_MS = 250;
@@ -18,7 +18,7 @@ export const connect = (url, options) => new Client(url, options);
 export const keyOf = (key, names = Object.keys(key)) =>
   JSON.stringify(names[1] ? [...names].sort().map((name) => key[name]) : key[names[0]]);
 
-/** Integers that a number would round become strings: two keys must not become one. */
+/** Integers that a number would round become strings: two keys stay two. */
 export function parse(text) {
   const exact = (token) => (/^-?\d{16,}$/.test(token) && !Number.isSafeInteger(+token) ? `"${token}"` : token);
   return JSON.parse(/\d{16}/.test(text) ? text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g, exact) : text);
@@ -64,7 +64,7 @@ const isFinal = (code) => [1002, 1003, 1007, 1008, 1009].includes(code) || (code
 function retryWait(code, reason, attempt, random) {
   const hint = [1001, 1012].includes(code) && reason.match(/"retry_ms":(\d+)[,}]/);
   if (hint) return Math.min(hint[1], HINT_MAX_MS) + random() * HINT_JITTER_MS;
-  // Full jitter: a crowd comes back one by one.
+  // A crowd comes back one by one.
   return random() * Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** attempt);
 }
 
@@ -142,26 +142,26 @@ class Subscription {
     if (this._writes?.hears(message)) return;
     if (type === "changes") {
       if (topic !== this.#topic) return;
-      this.#unfinished.push(changes);
+      this.#unfinished.push(...changes);
       if (!last) return;
-      const batch = { changes: this.#unfinished.splice(0).flat(), cursor };
+      const batch = { changes: this.#unfinished.splice(0), cursor };
       this.#put(batch.changes);
       if (this.catching_up) this.caught_up += batch.changes.length;
       tell(handlers, "changes", batch);
-      // After the handler: never ahead of what was applied.
+      // Never ahead of what was applied.
       this.cursor = cursor;
       this._push(batch);
     } else if (type === "heartbeat") {
       if (this.live && cursor) this.cursor = cursor;
     } else if (type === "snapshot") {
-      (this.#pieces ??= []).push(message.rows);
+      (this.#pieces ??= []).push(...message.rows);
       tell(handlers, "snapshot", message);
     } else if (type === "subscribed") {
-      Object.assign(this, { live: true, key: message.key, cursor });
+      Object.assign(this, { live: true, key: [...message.key], cursor });
       this.#topic = topic;
       const pieces = this.#pieces;
       this.#pieces = null;
-      if (pieces) this.#put([{ op: "truncate" }, ...pieces.flat().map((row) => ({ key: row, row }))]);
+      if (pieces) this.#put([{ op: "truncate" }, ...pieces.map((row) => ({ key: row, row }))]);
       tell(handlers, "live", message);
       if (pieces) this._push({ changes: [], cursor, snapshot: true });
     } else if (type === "reset") {
@@ -392,12 +392,14 @@ export class Client {
   }
 
   #receive(data) {
-    let message = data;
     try {
-      if (!data.type) message = parse(data);
-    } catch {
-      return this.#lost(1006, "a message that is no JSON");
+      this.#take(data.type ? data : parse(data));
+    } catch (error) {
+      if (this.#link) this.#lost(1006, `${error}`);
     }
+  }
+
+  #take(message) {
     const { type, id } = message;
     const subscription = this._subscriptions.get(id);
     if (message.heartbeat_s > 0) this.#silence_max_ms = silenceMax(message);
@@ -411,7 +413,8 @@ export class Client {
     if (type === "subscribed") this.#is_refused = false;
   }
 
-  #welcome({ server = null }) {
+  #welcome({ server = null, protocol = "plank.v1" }) {
+    if (protocol !== "plank.v1") return this.#lost(1002, `the server speaks ${protocol}`);
     if (this.state.transport === "ws") [this.#failed, this.#is_blocked] = [{}];
     // Each stream has its own.
     if (this.state.phase === "open") return this.#set({ server });

@@ -1,3 +1,5 @@
+import { after } from "./clock.mjs";
+
 /** What has come and nothing has asked for yet, in order. */
 export class Queue {
   #items = [];
@@ -17,12 +19,12 @@ export class Queue {
   next(time_ms) {
     if (this.#items.length) return Promise.resolve(this.#items.shift());
     return new Promise((resolve) => {
-      const late = setTimeout(() => {
+      const stop = after(time_ms, () => {
         this.#waiting = this.#waiting.filter((each) => each !== take);
         resolve(undefined);
-      }, time_ms);
+      });
       const take = (item) => {
-        clearTimeout(late);
+        stop();
         resolve(item);
       };
       this.#waiting.push(take);

@@ -1,9 +1,12 @@
 /** Plays one script: each step in turn, until one does not hold. README.md says what the steps are. */
+import { now } from "./clock.mjs";
 import { Server } from "./server.mjs";
 
 const QUIET_MS = 300;
+/** For a client to give up a request that it makes anew. */
+const GONE_MAX_MS = 3_000;
 /** For a step that does not say how long it takes. */
-const STEP_MAX_MS = 20_000;
+const STEP_MAX_MS = 40_000;
 
 /** A rule that the client does not keep. */
 export class Broken extends Error {}
@@ -33,6 +36,7 @@ class Stage {
   #step_max_ms;
   #socket = null;
   #since = 0;
+  #since_now = 0;
 
   constructor(server, player, names, step_max_ms) {
     this.#server = server;
@@ -54,6 +58,10 @@ class Stage {
     }
   }
 
+  #mark() {
+    [this.#since, this.#since_now] = [Date.now(), now()];
+  }
+
   async #next(queue, what, time_ms = this.#step_max_ms) {
     const item = await queue.next(time_ms);
     if (this.#player.ended) throw new Broken(this.#player.ended);
@@ -68,26 +76,66 @@ class Stage {
 
   /** The client opens a WebSocket, not before `after_ms` and within `within_ms` since the step before it. */
   async _accept({ after_ms = 0, within_ms }) {
-    const left_ms = within_ms ? within_ms - (Date.now() - this.#since) : undefined;
-    const accept = await this.#next(this.#server.knocks, "a connection", left_ms);
-    const passed_ms = Date.now() - this.#since;
-    if (passed_ms < after_ms) throw new Broken(`it came back after ${passed_ms} ms, and not after ${after_ms}`);
-    this.#socket = accept();
-    this.#since = Date.now();
+    do {
+      const left_ms = within_ms ? within_ms - (now() - this.#since_now) : undefined;
+      const knock = await this.#next(this.#server.knocks, "a connection", left_ms);
+      const passed_ms = Date.now() - this.#since;
+      if (passed_ms < after_ms) throw new Broken(`it came back after ${passed_ms} ms, and not after ${after_ms}`);
+      this.#socket = knock();
+      // One that the client has given up meanwhile is none.
+    } while (!this.#socket);
+    this.#mark();
   }
 
   /** It comes, and is greeted. */
-  async _open({ heartbeat_s = 25, ...when }) {
+  async _open({ heartbeat_s = 25, holds_pongs = false, ...when }) {
     await this._accept(when);
+    this.#socket.holds_pongs = holds_pongs;
     this._say({ type: "welcome", protocol: "plank.v1", session: "s", server: "plank/0", heartbeat_s });
   }
 
   /** It subscribes as `asks` says, and that is live; with `rows` a snapshot comes before. */
-  async _live(as, { asks = {}, rows, topic = "t1", key = ["id"], cursor = "c0" }) {
+  async _live(as, { asks = {}, ...is }) {
     await this._hear({ type: "subscribe", ...asks }, { as });
+    this._subscribed(as, is);
+  }
+
+  /** What was subscribed to `as` is live; with `rows` a snapshot comes before. */
+  _subscribed(as, { rows, topic = "t1", key = ["id"], cursor = "c0" }) {
     const id = this.#names[as];
     if (rows) this._say({ type: "snapshot", id, topic, cursor, rows, more: false });
     this._say({ type: "subscribed", id, topic, table: "public.items", key, cursor });
+  }
+
+  /** The client asks for a stream with these subscriptions; `as` keeps their ids. It is refused, or begins with a welcome. */
+  async _stream(asked, { as = [], authorization, refuse, heartbeat_s = 25, after_ms = 0, within_ms }) {
+    for (;;) {
+      const left_ms = within_ms ? within_ms - (now() - this.#since_now) : undefined;
+      const { request, gone, ...answer } = await this.#next(this.#server.streams, "a request for a stream", left_ms);
+      const wanted = { asked, ...(authorization && { authorization }) };
+      if (!fits(request, wanted)) {
+        // The client may learn of its subscriptions one by one: it then makes the request anew.
+        if (await Promise.race([gone.then(() => true), new Promise((resolve) => setTimeout(resolve, GONE_MAX_MS))])) continue;
+        throw new Broken(`it asks for ${show(request)}`);
+      }
+      const passed_ms = Date.now() - this.#since;
+      if (passed_ms < after_ms) throw new Broken(`it came back after ${passed_ms} ms, and not after ${after_ms}`);
+      as.forEach((name, at) => (this.#names[name] = request.asked[at].id));
+      this.#mark();
+      if (refuse) return answer.refuse(refuse);
+      this.#socket = answer.accept();
+      return this._say({ type: "welcome", protocol: "plank.v1", session: "s", server: "plank/0", heartbeat_s });
+    }
+  }
+
+  /** A message on a stream, of which so many bytes come at a time. */
+  async _pieces(message, { bytes }) {
+    await this.#socket.pieces(message, bytes);
+  }
+
+  /** What the log answers from now on, behind each cursor. */
+  _log(changes) {
+    this.#server.log = changes;
   }
 
   /** A batch, or a part of it: `changes` are `[op, row]`. */
@@ -106,13 +154,13 @@ class Stage {
 
   /** It has tried so often, within `within_ms` at most `most` times. */
   async _refused({ least = 1, most = Infinity, within_ms = this.#step_max_ms }) {
-    const end = Date.now() + within_ms;
-    while (Date.now() < end && (most < Infinity || this.#server.refused < least)) {
+    const end = now() + within_ms;
+    while (now() < end && (most < Infinity || this.#server.refused < least)) {
       await new Promise((resolve) => setTimeout(resolve, 20));
       if (this.#server.refused > most) throw new Broken(`${this.#server.refused} connections within ${within_ms} ms`);
     }
     if (this.#server.refused < least) throw new Broken(`only ${this.#server.refused} connections within ${within_ms} ms`);
-    this.#since = Date.now();
+    this.#mark();
   }
 
   _say(message) {
@@ -121,17 +169,23 @@ class Stage {
 
   /** As it stands, with the names within it: for what is no JSON, or has digits that JavaScript does not keep. */
   _text(text) {
+    this.#mark();
     this.#socket.text(text.replace(/\$(\w+)/g, (all, name) => this.#names[name] ?? all));
-    this.#since = Date.now();
+  }
+
+  /** Bytes in hexadecimal, as they are, and the connection stays. */
+  _bytes(bytes) {
+    this.#mark();
+    this.#socket.bytes(Buffer.from(bytes, "hex"));
   }
 
   _cut(text) {
-    this.#since = Date.now();
+    this.#mark();
     this.#socket.cut(typeof text === "string" ? text : "");
   }
 
   _close([code, reason]) {
-    this.#since = Date.now();
+    this.#mark();
     this.#socket.close(code, reason);
   }
 
@@ -144,7 +198,7 @@ class Stage {
     if (!fits(message, wanted)) throw new Broken(`it sends ${show(message)}`);
     if (Date.now() - begun_at < after_ms) throw new Broken(`it comes after ${Date.now() - begun_at} ms`);
     if (as) this.#names[as] = message.id;
-    this.#since = Date.now();
+    this.#mark();
   }
 
   /** What the client says next about a subscription or a write. */
@@ -155,14 +209,14 @@ class Stage {
 
   /** What a program that uses the client has: asked for until it is so. */
   async _hold(wanted) {
-    const end = Date.now() + this.#step_max_ms;
+    const end = now() + this.#step_max_ms;
     for (;;) {
       this.#player.tell({ do: "hold", as: wanted.of });
       const held = await this.#next(this.#player.reports("held"), "what it holds");
       // Rows are in no order.
       for (const { rows } of [held, wanted]) rows?.sort((a, b) => (show(a) < show(b) ? -1 : 1));
       if (fits(held, wanted)) return;
-      if (Date.now() > end) throw new Broken(`it holds ${show(held)}`);
+      if (now() > end) throw new Broken(`it holds ${show(held)}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
@@ -182,6 +236,7 @@ class Stage {
   async _quiet({ of, time_ms = QUIET_MS }) {
     await new Promise((resolve) => setTimeout(resolve, time_ms));
     if (this.#server.knocks.length) throw new Broken("it has opened another connection");
+    if (this.#server.streams.length) throw new Broken("it has asked for another stream");
     if (this.#socket?.heard.length) throw new Broken(`it sends ${show(await this.#socket.heard.next(0))}`);
     if (of && this.#player.reports(of).length) throw new Broken(`it reports ${show(await this.#player.reports(of).next(0))}`);
   }
@@ -208,7 +263,7 @@ export async function play({ each = [{}], steps }, player, step_max_ms = STEP_MA
     try {
       await new Stage(server, player, names, step_max_ms).play(steps);
     } catch (error) {
-      if (Object.keys(names).length) error.message = `${show(names)}: ${error.message}`;
+      if (Object.keys(names).length) error.message = `played with ${show(names)}: ${error.message}`;
       throw error;
     } finally {
       player.tell({ do: "end" });

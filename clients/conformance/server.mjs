@@ -18,6 +18,8 @@ function frame(opcode, payload) {
 class Socket {
   /** Messages of the client. */
   heard = new Queue();
+  /** Whether the script itself says when a subscription has caught up. */
+  holds_pongs = false;
   /** Ids whose `ping` is answered once they are live. */
   #asked = new Set();
   #live = new Set();
@@ -41,6 +43,10 @@ class Socket {
 
   text(text) {
     this.#tcp.write(frame(1, Buffer.from(text)));
+  }
+
+  bytes(bytes) {
+    this.#tcp.write(bytes);
   }
 
   close(code, reason = "") {
@@ -77,7 +83,7 @@ class Socket {
     else if (opcode === 1) {
       const message = JSON.parse(payload.toString());
       const { type, id, cursor } = message;
-      if (type === "ping" && id && !cursor) {
+      if (type === "ping" && id && !cursor && !this.holds_pongs) {
         // Whether it has caught up: scripts say nothing of it, and everything that was missed has come with `subscribed`.
         if (this.#live.has(id)) this.say({ type: "pong", id });
         else this.#asked.add(id);
@@ -86,9 +92,59 @@ class Socket {
   }
 }
 
+/** One stream of Server-Sent Events. */
+class EventStream {
+  /** A client says nothing on it. */
+  heard = new Queue();
+  #response;
+
+  constructor(response) {
+    this.#response = response;
+    response.socket.setNoDelay(true);
+    response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
+    response.write("retry: 2417\n\n");
+  }
+
+  say(message) {
+    this.#response.write(this.#event(message));
+  }
+
+  text(text) {
+    this.#response.write(`data: ${text}\n\n`);
+  }
+
+  /** In pieces of so many bytes, each of which leaves before the next one is written. */
+  async pieces(message, bytes) {
+    const event = Buffer.from(this.#event(message));
+    for (let at = 0; at < event.length; at += bytes) {
+      await new Promise((resolve) => this.#response.write(event.subarray(at, at + bytes), resolve));
+      await new Promise(setImmediate);
+    }
+  }
+
+  /** With a hint it is what plank says when it stops. */
+  close(code, reason = "") {
+    const [, hint] = reason.match(/"retry_ms":(\d+)/) ?? [];
+    this.#response.end(hint ? `: ${code}\nretry: ${hint}\n\n` : `: ${code} ${reason}\nretry: 2417\n\n`);
+  }
+
+  cut(text) {
+    if (text) this.#response.write(`event: changes\ndata: ${text}`);
+    this.#response.socket.destroySoon();
+  }
+
+  #event(message) {
+    return `event: ${message.type}\ndata: ${JSON.stringify(message)}\n\n`;
+  }
+}
+
 export class Server {
   /** Handshakes, each a function that accepts it. */
   knocks = new Queue();
+  /** Requests for streams, each `{ request, accept, refuse, gone }`. */
+  streams = new Queue();
+  /** What the log has behind each cursor. */
+  log = [];
   /** Writes, each `{ request, answer }`. */
   writes = new Queue();
   /** How handshakes are answered instead of a WebSocket, or null. */
@@ -116,6 +172,11 @@ export class Server {
   }
 
   #upgrade(request, tcp) {
+    if (this.refusal?.cut) {
+      this.refused += 1;
+      tcp.destroy();
+      return;
+    }
     if (this.refusal) {
       const { status, headers = {}, body = "" } = this.refusal;
       this.refused += 1;
@@ -125,7 +186,9 @@ export class Server {
       return;
     }
     this.#told = null;
-    this.knocks.put(() => new Socket(tcp, request.headers["sec-websocket-key"]));
+    // Nothing comes before the answer, but its end may.
+    tcp.resume();
+    this.knocks.put(() => (tcp.destroyed || tcp.readableEnded ? null : new Socket(tcp, request.headers["sec-websocket-key"])));
   }
 
   #request(request, response) {
@@ -136,8 +199,26 @@ export class Server {
       let body = "";
       request.setEncoding("utf8").on("data", (text) => (body += text));
       request.on("end", () => this.writes.put(write(request, JSON.parse(body || "null"), response)));
+    } else if (request.url.startsWith("/livez")) {
+      response.writeHead(200, { "content-type": "application/json" }).end('{"status":"alive"}');
+    } else if (request.url.startsWith("/api/stream")) {
+      this.streams.put(stream(request, response));
+    } else if (request.url.startsWith("/api/changes")) {
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ changes: this.log, cursor: "now", more: false }));
     } else response.writeHead(404).end();
   }
+}
+
+/** A request for a stream as a script sees it. */
+function stream({ headers, url }, response) {
+  const asked = new URL(url, "http://x").searchParams.getAll("subscribe").map((text) => JSON.parse(text));
+  return {
+    request: { asked, authorization: headers.authorization ?? null },
+    accept: () => new EventStream(response),
+    refuse: ({ status, headers = {}, body = "" }) => response.writeHead(status, headers).end(body),
+    /** When the client has given it up. */
+    gone: new Promise((resolve) => response.on("close", resolve)),
+  };
 }
 
 /** A write as a script sees it, whichever of the two forms of /rest it has. */

@@ -41,13 +41,14 @@ async function write({ as: on, table, op, values, key }) {
 }
 
 const commands = {
-  connect({ url, token, tokens }) {
+  connect({ url, token, tokens, transport }) {
     subscriptions.clear();
-    client = connect(`${url}/ws`, { auth: tokens ? tokensOf(tokens) : token });
+    client = connect(`${url}/ws`, { auth: tokens ? tokensOf(tokens) : token, ...(transport === "sse" && { WebSocket: null }) });
     client.onState(({ phase, close }) => report({ on: "phase", phase, code: close?.code }));
   },
   subscribe({ as, spec }) {
-    const subscription = client.subscribe(spec);
+    const caught_up = ({ changes }) => report({ on: "caught_up", of: as, changes });
+    const subscription = client.subscribe(spec, { caught_up });
     subscriptions.set(as, subscription);
     follow(as, subscription);
   },

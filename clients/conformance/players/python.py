@@ -95,16 +95,21 @@ class Player:
         self.tasks.add(made)
         made.add_done_callback(self.tasks.discard)
 
-    async def connect(self, url: str, token: str | None = None, tokens: list[str] | None = None) -> None:
+    async def connect(self, url: str, token: str | None = None, tokens: list[str] | None = None, transport: str = "auto") -> None:
         self.client = plank.connect(
             url,
             token=tokens_of(tokens) if tokens else token,
+            transport=transport,
             on_state=lambda state: report(on="phase", phase=state.phase, why=state.why),
         )
 
     async def subscribe(self, as_: str, spec: dict[str, Any]) -> None:
         assert self.client
-        held = self.held[as_] = Held(as_, self.client.subscribe(**spec))
+
+        def caught_up(changes: int) -> None:
+            report(on="caught_up", of=as_, changes=changes)
+
+        held = self.held[as_] = Held(as_, self.client.subscribe(**spec, on_caught_up=caught_up))
         self.start(held.follow())
 
     async def unsubscribe(self, as_: str) -> None:

@@ -9,10 +9,11 @@ subscription goes on from its cursor: every committed change is handed out once.
 without asyncio.
 """
 
-from .client import Client, State, connect
+from .client import Client, connect
 from .cursors import CallbackCursor, CursorStore, FileCursor
 from .errors import ConnectionRefused, PlankError, RequestError, SessionClosed, SubscriptionError
 from .messages import Batch, Change, Written
+from .state import State
 from .subscription import Subscription
 from .sync import follow
 

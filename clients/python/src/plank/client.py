@@ -1,31 +1,35 @@
-"""The connection: one WebSocket that comes back, and the subscriptions on it."""
+"""The connection: one WebSocket (or stream) that comes back, and the subscriptions on it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from asyncio import TimeoutError  # before Python 3.11 another one than the built-in
 import inspect
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect as dial
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
 
-from . import retry
+from . import receipts, retry
+from .address import addresses
 from .cursors import CursorStore
-from .errors import ConnectionRefused, PlankError, SessionClosed
+from .endings import LOST, Ended, Ending, closed, refused
+from .errors import PlankError, SessionClosed
 from .http import Http, Rows
 from .messages import Row, Written, reader
-from .subscription import Subscription
+from .state import State, Transport
+from .stream import Path, Stream
+from .subscription import CaughtUp, Subscription
 
 Token = str | Callable[[], "str | None | Awaitable[str | None]"] | None
-Phase = Literal["connecting", "open", "waiting", "closed"]
+Link = ClientConnection | Stream
 
+PROTOCOL = "plank.v1"
 MESSAGE_BYTES_MAX = 1 << 30
 """One change is never cut, so a message is as large as the largest row."""
 CLOSE_MAX_S = 1.0
@@ -36,32 +40,21 @@ RENEW_S = 30.0
 """So long before its end a token is renewed, or after half of a short life."""
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """What the connection does now."""
-
-    phase: Phase
-    attempt: int = 0
-    """How many connections in a row have failed."""
-    retry_in_s: float | None = None
-    """When it is tried again, in the phase `waiting`."""
-    why: str | None = None
-    """Why it is not open."""
-
-
 def connect(
     url: str,
     *,
     token: Token = None,
     numbers: Literal["decimal", "float"] = "decimal",
+    transport: Literal["auto", "ws", "sse"] = "auto",
     on_state: Callable[[State], None] | None = None,
 ) -> Client:
     """A client of the plank at `url` (`http://HOST:PORT`, also `https`, `ws`, `wss`, and below a path).
 
     `token` is a bearer token, or a function (or coroutine function) that gets one; it is called before each connection and
-    half a minute before the token ends. `numbers` says what numeric values with a fraction become.
+    half a minute before the token ends. `numbers` says what numeric values with a fraction become. `transport` is `auto`: a
+    WebSocket, and a stream of Server-Sent Events where something on the way blocks those.
     """
-    return Client(url, token=token, numbers=numbers, on_state=on_state)
+    return Client(url, token=token, numbers=numbers, transport=transport, on_state=on_state)
 
 
 class Client:
@@ -73,16 +66,22 @@ class Client:
         *,
         token: Token,
         numbers: Literal["decimal", "float"],
+        transport: Literal["auto", "ws", "sse"],
         on_state: Callable[[State], None] | None,
     ) -> None:
-        self._ws_url, http_url = _urls(url)
+        self._ws_url, http_url = addresses(url)
+        self._transport = transport
         self._token = token
         self._read = reader(numbers)
         self._on_state = on_state
         self.state = State("connecting")
         self._subscriptions: dict[str, Subscription] = {}
         self._next_id = 0
-        self._socket: ClientConnection | None = None
+        self._link: Link | None = None
+        self._is_dialled = False
+        self._is_welcomed = False
+        self._is_refused = False
+        """Whether a token was refused, and none has been taken since."""
         self._task: asyncio.Task[None] | None = None
         self._ended: PlankError | None = None
         self._http = Http(http_url, self._bearer, callable(token), self._read)
@@ -119,10 +118,13 @@ class Client:
         order: str | None = None,
         limit: int | None = None,
         store: CursorStore | None = None,
+        on_caught_up: CaughtUp | None = None,
     ) -> Subscription:
         """The changes of a table, from now on, since a cursor, or behind a snapshot of its rows.
 
         `filter` is in PostgREST's words (`status=eq.open&total=gt.100`). `store` keeps the cursor between two runs.
+        `on_caught_up` is called with a number of changes when the program has taken all that it had missed: after a snapshot, and
+        each time that the subscription comes back with a cursor.
         """
         optional = {
             "filter": filter,
@@ -135,7 +137,7 @@ class Client:
         }
         request = {name: value for name, value in optional.items() if value is not None}
         self._next_id += 1
-        return Subscription(self, f"s{self._next_id}", table, request, store)
+        return Subscription(self, f"s{self._next_id}", table, request, store, on_caught_up)
 
     async def rows(
         self,
@@ -177,17 +179,32 @@ class Client:
         self._subscriptions[subscription.id] = subscription
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="plank client")
-        await self._send(subscription._message())
+        await self._ask_for(subscription)
 
     async def _unsubscribe(self, subscription: Subscription) -> None:
         if self._subscriptions.pop(subscription.id, None):
             await self._send({"type": "unsubscribe", "id": subscription.id})
 
+    async def _ask_for(self, subscription: Subscription) -> None:
+        await self._send(subscription._message())
+        await subscription._catch_up()
+
+    async def _ask_whether_passed(self, subscription: Subscription, cursor: str) -> None:
+        link = self._link
+        if isinstance(link, Stream):
+
+            async def look() -> None:
+                await link.say(await receipts.look(self._http, subscription))
+
+            link.begin(look())
+        else:
+            await self._send({"type": "ping", "id": subscription.id, "cursor": cursor})
+
     async def _send(self, message: dict[str, Any]) -> None:
         """Without a connection nothing is lost: subscriptions are sent when there is one."""
-        if self._socket and self.state.phase == "open":
+        if self._link and self.state.phase == "open":
             with contextlib.suppress(ConnectionClosed):
-                await self._socket.send(json.dumps(message))
+                await self._link.send(json.dumps(message))
 
     # --- the connection
 
@@ -202,26 +219,32 @@ class Client:
         return await asyncio.wait_for(token, TOKEN_MAX_S) if inspect.isawaitable(token) else token
 
     async def _run(self) -> None:
-        attempt, is_renewed = 0, False
+        attempt, is_blocked = 0, False
+        path = Path()
         while True:
-            self._set(State("connecting", attempt))
-            began = time.monotonic()
+            transport: Transport = "sse" if self._transport == "sse" or is_blocked else "ws"
+            self._set(State("connecting", attempt, transport=transport))
+            began, self._is_dialled, self._is_welcomed = time.monotonic(), False, False
             try:
-                error, asked_s = await self._connection()
+                error, asked_s = await self._connection(transport)
             except Exception as unforeseen:  # noqa: BLE001: a fault of this package must not be a silent stop
                 error, asked_s = PlankError(f"{type(unforeseen).__name__}: {unforeseen}"), None
-            if isinstance(error, SessionClosed) and error.code in (4501, 4502) and callable(self._token) and not is_renewed:
+            if isinstance(error, SessionClosed) and error.code in (4501, 4502) and callable(self._token) and not self._is_refused:
                 # Another token may help, once.
-                is_renewed = True
+                self._is_refused = True
             elif isinstance(error, PlankError):
                 await self._end(error)
                 return
-            else:
-                is_renewed = is_renewed and time.monotonic() - began < retry.STABLE_S
+            # After a stream a WebSocket has its chance again.
+            is_blocked = False
+            if transport == "ws" and self._is_welcomed:
+                path.opened()
+            elif self._is_dialled and transport == "ws" and self._transport == "auto" and asked_s is None:
+                is_blocked = path.is_blocked(await self._http.why())
             attempt = 0 if time.monotonic() - began >= retry.STABLE_S else attempt
             wait_s = retry.wait_s(attempt, asked_s)
             attempt += 1
-            self._set(State("waiting", attempt, wait_s, str(error)))
+            self._set(State("waiting", attempt, wait_s, str(error), transport))
             await asyncio.sleep(wait_s)
 
     async def _end(self, error: PlankError) -> None:
@@ -231,36 +254,55 @@ class Client:
             await subscription._batches.put(error)
         self._subscriptions.clear()
 
-    async def _connection(self) -> tuple[Exception | str, float | None]:
-        """One connection from its beginning to its end: why it ended, and how long the server asks to stay away."""
+    async def _connection(self, transport: Transport) -> Ending:
+        """One connection from its beginning to its end."""
         try:
             token = await self._bearer()
         except Exception as error:  # noqa: BLE001: the program's own function, which may fail in any way
             return f"no token: {error or type(error).__name__}", None
+        self._is_dialled = True
         try:
-            async with dial(
-                self._ws_url,
-                open_timeout=retry.WELCOME_MAX_S,
-                close_timeout=CLOSE_MAX_S,
-                max_size=MESSAGE_BYTES_MAX,
-                ping_interval=None,
-            ) as socket:
+            async with self._stream() if transport == "sse" else self._dial() as link:
+                self._link = link
                 if token:
-                    await socket.send(json.dumps({"type": "auth", "token": token}))
-                self._socket = socket
-                return await self._serve(socket, token)
+                    await link.send(json.dumps({"type": "auth", "token": token}))
+                return await self._serve(link)
+        except Ended as ended:
+            return ended.ending
+        except ConnectionClosed as lost:
+            frame = lost.rcvd
+            return closed(frame.code, frame.reason) if frame else closed(LOST, "")
         except InvalidStatus as error:
-            return _refused(error)
+            response = error.response
+            return refused(response.status_code, response.headers, response.body or b"")
         except InvalidURI as error:
             return PlankError(str(error)), None
         except (OSError, InvalidHandshake, InvalidMessage, TimeoutError, httpx.HTTPError) as error:
             return f"no connection: {error or type(error).__name__}", None
         finally:
-            self._socket = None
+            self._link = None
             for subscription in self._subscriptions.values():
                 subscription._forget()
 
-    async def _serve(self, socket: ClientConnection, token: str | None) -> tuple[Exception | str, float | None]:
+    def _dial(self) -> dial:
+        return dial(
+            self._ws_url,
+            open_timeout=retry.WELCOME_MAX_S,
+            close_timeout=CLOSE_MAX_S,
+            max_size=MESSAGE_BYTES_MAX,
+            ping_interval=None,
+        )
+
+    def _stream(self) -> Stream:
+        def renewed() -> list[dict[str, Any]]:
+            for subscription in self._subscriptions.values():
+                subscription._forget()
+                subscription._is_to_catch_up()
+            return [subscription._message() for subscription in self._subscriptions.values()]
+
+        return Stream(self._http.client, self._http.url, self._read, renewed)
+
+    async def _serve(self, link: Link) -> Ending:
         silence_s = retry.WELCOME_MAX_S
         renewal: asyncio.Task[None] | None = None
         try:
@@ -269,19 +311,21 @@ class Client:
                     # Before Python 3.12 `wait_for` swallows a cancellation that comes together with its result.
                     raise asyncio.CancelledError
                 try:
-                    text = await self._next(socket, silence_s)
+                    said = await self._next(link, silence_s)
                 except TimeoutError:
                     return "nothing was heard", None
                 try:
-                    message = self._read(text)
+                    message = said if isinstance(said, dict) else self._read(said)
                     kind = message["type"]
                 except (ValueError, KeyError, TypeError):
                     return "a message that is no JSON object with a type", None
+                if kind in ("authenticated", "subscribed"):
+                    self._is_refused = False
                 if kind == "welcome":
+                    if message.get("protocol", PROTOCOL) != PROTOCOL:
+                        return SessionClosed(1002, f"the server speaks {message['protocol']}, and this client {PROTOCOL}"), None
                     silence_s = 2.5 * float(message["heartbeat_s"])
-                    self._set(State("open"))
-                    for subscription in list(self._subscriptions.values()):
-                        await self._send(subscription._message())
+                    await self._welcome()
                 elif kind == "authenticated" and callable(self._token) and "expires_in" in message:
                     if renewal:
                         renewal.cancel()
@@ -291,22 +335,25 @@ class Client:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             # A member is missing, or of another type: what follows can't be trusted.
             return f"a message that can't be read: {error!r}", None
-        except ConnectionClosed as closed:
-            frame = closed.rcvd
-            code, reason = (frame.code, frame.reason) if frame else (1006, "")
-            if retry.is_final(code):
-                return SessionClosed(code, reason), None
-            return f"the connection was lost ({code})", retry.hint_s(code, reason)
         finally:
             if renewal:
                 renewal.cancel()
 
-    async def _next(self, socket: ClientConnection, silence_s: float) -> str | bytes:
+    async def _welcome(self) -> None:
+        """Each stream has its own: the first one counts."""
+        if self._is_welcomed:
+            return
+        self._is_welcomed = True
+        self._set(State("open", transport="sse" if isinstance(self._link, Stream) else "ws"))
+        for subscription in list(self._subscriptions.values()):
+            await self._ask_for(subscription)
+
+    async def _next(self, link: Link, silence_s: float) -> str | bytes | dict[str, Any]:
         """The next message. In half of the silence the server is asked whether it is there."""
         with contextlib.suppress(TimeoutError):
-            return await asyncio.wait_for(socket.recv(), silence_s / 2)
-        await socket.send('{"type":"ping"}')
-        return await asyncio.wait_for(socket.recv(), silence_s / 2)
+            return await asyncio.wait_for(link.recv(), silence_s / 2)
+        await link.send('{"type":"ping"}')
+        return await asyncio.wait_for(link.recv(), silence_s / 2)
 
     async def _renew(self, expires_in_s: float) -> None:
         await asyncio.sleep(max(expires_in_s / 2, expires_in_s - RENEW_S))
@@ -318,7 +365,7 @@ class Client:
 
     async def _dispatch(self, message: dict[str, Any]) -> None:
         id = message.get("id")
-        if message["type"] in ("changes", "heartbeat"):
+        if message["type"] in ("changes", "heartbeat") and id is None:
             for subscription in list(self._subscriptions.values()):
                 await subscription._hear(message)
         elif id in self._subscriptions:
@@ -328,29 +375,3 @@ class Client:
             if message["type"] in ("unsubscribed", "error"):
                 del self._subscriptions[id]
             await subscription._hear(message)
-
-
-def _urls(url: str) -> tuple[str, str]:
-    """The address of the WebSocket and of HTTP. `/ws` at the end of a path is plank's own and may be there."""
-    parts = urlsplit(url)
-    secure = {"http": False, "ws": False, "https": True, "wss": True}.get(parts.scheme)
-    if secure is None or not parts.netloc:
-        raise PlankError(f"{url!r} is no address of a plank: write http://HOST:PORT")
-    path = parts.path.removesuffix("/").removesuffix("/ws")
-    ws = urlunsplit(("wss" if secure else "ws", parts.netloc, f"{path}/ws", parts.query, ""))
-    http = urlunsplit(("https" if secure else "http", parts.netloc, path, "", ""))
-    return ws, http
-
-
-def _refused(error: InvalidStatus) -> tuple[Exception | str, float | None]:
-    response = error.response
-    status = response.status_code
-    if status in (408, 425, 429) or status >= 500:
-        after = response.headers.get("Retry-After", "")
-        return f"the server refuses with {status}", float(after) if after.isdigit() else None
-    body = (response.body or b"").decode("utf-8", "replace")
-    try:
-        detail = json.loads(body)["detail"]
-    except (ValueError, KeyError, TypeError):
-        detail = body.strip()[:200] or "no detail was given"
-    return ConnectionRefused(status, detail), None

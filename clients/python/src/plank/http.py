@@ -14,11 +14,15 @@ from urllib.parse import quote
 import httpx
 
 from . import retry
+from .endings import retry_after_s
 from .errors import RequestError
 from .messages import Row, Written, writable
+from .stream import lines
 
 REQUEST_S = 30.0
 """For an answer to begin, and between two of its pieces."""
+WHY_S = 5.0
+"""For the answer to why a WebSocket failed."""
 WRITE_MAX_S = 60.0
 """For so long a write is sent again."""
 PASSING = frozenset({408, 429, 502, 503, 504})
@@ -42,14 +46,30 @@ class Http:
     def __init__(
         self, url: str, bearer: Callable[[], Awaitable[str | None]], may_renew: bool, read: Callable[[str | bytes], Any]
     ) -> None:
-        self._url = url
+        self.url = url
         self._bearer = bearer
         self._may_renew = may_renew
         self._read = read
-        self._client = httpx.AsyncClient(timeout=REQUEST_S)
+        self.client = httpx.AsyncClient(timeout=REQUEST_S)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self.client.aclose()
+
+    async def why(self) -> int:
+        """How a handshake would be answered, as a status: 204 or 426 for a WebSocket. 0 without an answer."""
+        try:
+            return (await self.client.get(f"{self.url}/ws?why", timeout=WHY_S)).status_code
+        except httpx.HTTPError:
+            return 0
+
+    async def changes(self, request: dict[str, Any], since: str) -> tuple[list[dict[str, Any]], str | None]:
+        """The changes of a subscription behind a cursor, and where there are more."""
+        query = _query(request.get("filter"), table=request["table"], columns=_list(request.get("columns")), since=since)
+        answer = await self.client.get(f"{self.url}/api/changes{query}", headers=await self._authorization())
+        if answer.status_code != 200:
+            raise _error(answer)
+        said = self._read(answer.content)
+        return said["changes"], said["cursor"] if said["more"] else None
 
     async def rows(
         self,
@@ -61,14 +81,14 @@ class Http:
         limit: int | None,
     ) -> Rows:
         query = _query(filter, columns=_list(columns), order=order, limit=limit)
-        url = f"{self._url}/api/tables/{quote(table, safe='')}/rows{query}"
+        url = f"{self.url}/api/tables/{quote(table, safe='')}/rows{query}"
         headers = {"Accept": "application/x-ndjson", **await self._authorization()}
         rows: list[Row] = []
-        async with self._client.stream("GET", url, headers=headers) as answer:
+        async with self.client.stream("GET", url, headers=headers) as answer:
             if answer.status_code != 200:
                 await answer.aread()
                 raise _error(answer)
-            async for line in answer.aiter_lines():
+            async for line in lines(answer):
                 rows.append(self._read(line))
         return Rows(rows, answer.headers["plank-cursor"])
 
@@ -84,7 +104,7 @@ class Http:
     ) -> Written:
         prefer = "return=representation" + (",resolution=merge-duplicates" if is_upsert else "")
         headers = {"Prefer": prefer, "Content-Type": "application/json", **await self._authorization()}
-        url = f"{self._url}/rest/{quote(table, safe='')}{_query(filter, on_conflict=on_conflict)}"
+        url = f"{self.url}/rest/{quote(table, safe='')}{_query(filter, on_conflict=on_conflict)}"
         content = None if body is None else json.dumps(body, default=writable)
         answer = await self._write_once(method, url, headers, content)
         rows = list(self._read(answer.content)) if answer.content else []
@@ -98,7 +118,7 @@ class Http:
         while True:
             error, after_s = RequestError(0, {"detail": "the server does not answer"}), None
             try:
-                answer = await self._client.request(method, url, headers=headers, content=content)
+                answer = await self.client.request(method, url, headers=headers, content=content)
                 if answer.status_code < 300:
                     return answer
                 error = _error(answer)
@@ -148,5 +168,4 @@ def _error(answer: httpx.Response) -> RequestError:
         problem = answer.json()
     except ValueError:
         problem = {"detail": answer.text[:200]}
-    after = answer.headers.get("Retry-After", "")
-    return RequestError(answer.status_code, problem if isinstance(problem, dict) else {}, float(after) if after.isdigit() else None)
+    return RequestError(answer.status_code, problem if isinstance(problem, dict) else {}, retry_after_s(answer.headers))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from asyncio import TimeoutError  # before Python 3.11 another one than the built-in
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from .cursors import CursorStore
@@ -13,32 +14,49 @@ from .messages import Batch, Change, Row
 if TYPE_CHECKING:
     from .client import Client
 
+CaughtUp = Callable[[int], None]
+
 BATCHES_MAX = 64
 """Batches that wait for the program. Beyond it nothing more is read from the socket; the server bounds the rest."""
 RECEIPT_MAX_S = 30.0
 """For a subscription to pass a write."""
 
 
+class Mark:
+    """Stands behind all that was missed."""
+
+    def __init__(self, changes: int) -> None:
+        self.changes = changes
+
+
 class Subscription:
     """The batches of a table, as an asynchronous iterator. `cursor` is the position behind the last one that was received."""
 
-    def __init__(self, client: Client, id: str, table: str, request: dict[str, Any], store: CursorStore | None) -> None:
+    def __init__(
+        self, client: Client, id: str, table: str, request: dict[str, Any], store: CursorStore | None,
+        on_caught_up: CaughtUp | None,
+    ) -> None:
         self.id = id
         self.table = table
         self.key: list[str] = []
         self.cursor: str | None = None
         self.is_live = False
+        self.is_catching_up = False
+        """Whether the program has not taken all that the subscription had missed when it (or its snapshot) was asked for."""
         self._client = client
         self._request = request
         self._store = store
         self._topic: str | None = None
         self._unfinished: list[Change] = []
         self._pieces: list[Row] | None = None
-        self._batches: asyncio.Queue[Batch | PlankError | None] = asyncio.Queue(BATCHES_MAX)
+        self._batches: asyncio.Queue[Batch | Mark | PlankError | None] = asyncio.Queue(BATCHES_MAX)
         self._applied: Batch | None = None
         self._is_over = False
         self._is_asked = False
         self._receipts: list[tuple[str, asyncio.Future[bool]]] = []
+        self._on_caught_up = on_caught_up
+        self._awaits_pong = False
+        self._missed = 0
 
     def __aiter__(self) -> AsyncIterator[Batch]:
         return self
@@ -49,6 +67,9 @@ class Subscription:
         if self._is_over and self._batches.empty():
             raise StopAsyncIteration
         item = await self._batches.get()
+        while isinstance(item, Mark):
+            self._caught_up(item)
+            item = await self._batches.get()
         if isinstance(item, Batch):
             self._applied = item
             return item
@@ -85,15 +106,39 @@ class Subscription:
         except TimeoutError:
             return False
 
+    def _is_to_catch_up(self) -> None:
+        self._missed = 0
+        self._awaits_pong = self.is_catching_up = self.cursor is not None or "snapshot" in self._request
+
+    async def _catch_up(self) -> None:
+        """Asks right behind `subscribe`: answered behind all that was missed."""
+        self._is_to_catch_up()
+        if self._awaits_pong:
+            await self._client._send({"type": "ping", "id": self.id})
+
+    def _caught_up(self, mark: Mark) -> None:
+        """The program has taken what is before the mark. One of an earlier connection says nothing of this one."""
+        if not self._awaits_pong:
+            self.is_catching_up = False
+            if self._on_caught_up:
+                self._on_caught_up(mark.changes)
+
     async def _ask(self) -> None:
         """For one at a time: a `pong` does not say which."""
-        if self._receipts and self.is_live:
-            await self._client._send({"type": "ping", "id": self.id, "cursor": self._receipts[0][0]})
+        if self._receipts and self.is_live and not self._awaits_pong:
+            await self._client._ask_whether_passed(self, self._receipts[0][0])
 
     async def _receives(self, message: dict[str, Any]) -> bool:
-        """Whether the message is the answer to a receipt."""
+        """Whether the message answers a question of this subscription."""
+        if not self.is_live:
+            return False
+        if message["type"] == "pong" and self._awaits_pong:
+            self._awaits_pong = False
+            await self._batches.put(Mark(self._missed))
+            await self._ask()
+            return True
         is_refused = message["type"] == "error" and message["code"] == "bad_cursor"
-        if not self.is_live or not self._receipts or not (message["type"] == "pong" or is_refused):
+        if not self._receipts or self._awaits_pong or not (message["type"] == "pong" or is_refused):
             return False
         self._receipts.pop(0)[1].set_result(not is_refused)
         await self._ask()
@@ -157,6 +202,7 @@ class Subscription:
         elif kind == "reset":
             self._forget()
             self.cursor = None
+            await self._catch_up()
             await self._batches.put(Batch("reset", None, reason=message["reason"]))
         elif kind == "unsubscribed":
             self._forget()
@@ -174,6 +220,8 @@ class Subscription:
             return
         changes, self._unfinished = self._unfinished, []
         self.cursor = message["cursor"]
+        if self._awaits_pong:
+            self._missed += len(changes)
         if changes:
             await self._batches.put(Batch("changes", self.cursor, changes))
 

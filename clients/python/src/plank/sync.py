@@ -22,7 +22,7 @@ def follow(url: str, table: str, *, store: CursorStore | None = None, **options:
     Takes what `connect` and `Client.subscribe` take. The connection lives in a thread of its own, so a script may take its time
     for a batch. With `store` a cursor is saved when the script asks for the next batch.
     """
-    connecting = {name: options.pop(name) for name in ("token", "numbers", "on_state") if name in options}
+    connecting = {name: options.pop(name) for name in ("token", "numbers", "transport", "on_state") if name in options}
     batches: queue.Queue[Batch | BaseException] = queue.Queue(BATCHES_MAX)
     stopped = threading.Event()
 
