@@ -1,10 +1,10 @@
 /** React 18 and 19: rows of tables that are live. A component is drawn anew when its rows change, and only then. */
 import { createContext, createElement, useCallback, useContext, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { connect } from "./dist/plank.js";
-import { EMPTY, filterOf, listen, textOf, valueOf } from "./live.js";
+import { EMPTY, filterOf, listen, loaded, textOf, valueOf } from "./live.js";
 
 const Plank = createContext(null);
-const CONNECTING = Object.freeze({ phase: "connecting", since: 0, retry_at: null, attempt: 0, close: null, server: null, transport: "ws" });
+const CONNECTING = { phase: "connecting", since: 0, retry_at: null, attempt: 0, close: null, server: null, transport: "ws" };
 const nothing = () => () => {};
 
 /** A client of its own for `url`, from when the page is there until it goes; or `client`, which is the caller's. */
@@ -32,18 +32,24 @@ export function PlankProvider({ client, url, auth, options, children }) {
 /** The client, for writes; null before the page is there. */
 export const usePlank = () => useContext(Plank);
 
-/** `{ rows, status, error }`, always the same object until it changes. Null instead of a query: nothing is asked for. */
-export function useRows(query) {
+/**
+ * `{ rows, status, error }`, always the same object until it changes. Null instead of a query: nothing is asked for. With `suspense` a
+ * component waits for its rows, but on a server, which has none.
+ */
+export function useRows(query, { suspense } = {}) {
   const client = usePlank();
   const text = query && textOf(query);
   const is_asked = client && text;
   const subscribe = useCallback((listener) => (is_asked ? listen(client, text, listener) : nothing()), [client, text]);
-  return useSyncExternalStore(subscribe, () => (is_asked ? valueOf(client, text) : EMPTY), () => EMPTY);
+  const value = () => valueOf(client, text);
+  const live = useSyncExternalStore(subscribe, value, () => EMPTY);
+  if (suspense && is_asked && globalThis.window && value().status === "loading") throw loaded(client, text);
+  return live;
 }
 
 /** `{ row, status, error }`: the row with this key, null when there is none. */
 export function useRow(table, key, options) {
-  const live = useRows(key && { ...options, table, filter: filterOf(key) });
+  const live = useRows(key && { columns: options?.columns, table, filter: filterOf(key) }, options);
   return useMemo(() => ({ row: live.rows[0] ?? null, status: live.status, error: live.error }), [live]);
 }
 

@@ -1,8 +1,9 @@
 /** The packages as npm makes them: what is in them, their sizes, their types, and a program in an empty project that uses them. */
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { access, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { SourceMap } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { bundle, HERE, plankWith, run } from "./support.mjs";
@@ -29,7 +30,7 @@ before(async () => {
 });
 
 test("a package has what it exports, its types, its page and its licences, and nothing else", () => {
-  const files = packed.map(({ files }) => files.map(({ path }) => path).sort());
+  const files = packed.map(({ files }) => files.map(({ path }) => path).filter((path) => !path.startsWith("min/")).sort());
   const common = ["LICENSE-APACHE", "LICENSE-MIT", "README.md"];
   const bindings = ["live", "react", "svelte", "vue"].flatMap((name) => [`${name}.d.ts`, `${name}.js`]);
   const core = ["plank.d.ts", "plank.js", "stream.js", "table.js"].map((name) => `dist/${name}`);
@@ -60,6 +61,41 @@ test("the core is at most 5 KiB gzipped, the React binding at most 1 KiB more, m
   console.log(`core ${core} bytes, React binding ${react - core} bytes`);
   assert.ok(core <= CORE_MAX && react - core <= REACT_MAX, `${core} and ${react - core} bytes`);
   for (const name of ["svelte", "vue"]) assert.ok((await readFile(join(at("plank-client"), `${name}.js`), "utf8")).split("\n").length < 60, name);
+});
+
+test("each minified module has a source map, whose sources are in the package and are what it was made of", async () => {
+  const entries = [
+    ["plank-client", ["plank.js", "react.js", "svelte.js", "vue.js"], ["dist/plank.js", "dist/stream.js", "dist/table.js", "live.js", "react.js", "svelte.js", "vue.js"], "nothing was heard"],
+    ["plank-tanstack-db", ["index.js"], ["filter.js", "index.js"], "bad_filter"],
+  ];
+  for (const [name, modules, sources, text] of entries) {
+    const min = join(at(name), "min");
+    const files = await readdir(min);
+    assert.deepEqual(modules.filter((file) => !files.includes(file)), [], name);
+    const seen = new Set();
+    let found = 0;
+    for (const file of files.filter((file) => file.endsWith(".js"))) {
+      const script = await readFile(join(min, file), "utf8");
+      assert.match(script, new RegExp(`\\n//# sourceMappingURL=${file}\\.map\\n$`), file);
+      const map = JSON.parse(await readFile(join(min, `${file}.map`), "utf8"));
+      for (const source of map.sources) {
+        const path = join(min, source);
+        await access(path);
+        seen.add(relative(at(name), path));
+      }
+      // A text is where the map says that it is.
+      for (const { index } of script.matchAll(new RegExp(`"${text}"`, "g"))) {
+        const line = script.slice(0, index).split("\n").length - 1;
+        const column = index - script.lastIndexOf("\n", index - 1) - 1;
+        const { originalSource, originalLine, originalColumn } = new SourceMap(map).findEntry(line, column);
+        const original = (await readFile(join(min, originalSource), "utf8")).split("\n")[originalLine];
+        assert.ok(original.slice(originalColumn).startsWith(`"${text}"`), `${file}: ${original}`);
+        found += 1;
+      }
+    }
+    assert.deepEqual([...seen].sort(), sources, name);
+    assert.ok(found > 0, `${text} is in no script of ${name}`);
+  }
 });
 
 test("types fit what there is", async () => {
@@ -93,10 +129,10 @@ test("types fit what there is", async () => {
   await run(join(modules, ".bin/tsc"), ["-p", installed]).catch(({ stdout }) => assert.fail(stdout));
 });
 
-test("a program in an empty project follows a table and writes it", async () => {
+for (const module of ["plank-client", "plank-client/min/plank.js"]) test(`a program in an empty project follows a table and writes it, with ${module}`, async () => {
   const plank = await plankWith("");
   await writeFile(join(installed, "program.mjs"), `
-    import { connect } from "plank-client";
+    import { connect } from "${module}";
     const client = connect(process.argv[2]);
     const items = client.subscribe({ table: "items", snapshot: true });
     for await (const { snapshot } of items) if (snapshot) break;

@@ -60,11 +60,11 @@ export async function page() {
 }
 
 /** A site with one page, whose script is `script`; an origin of its own. */
-export async function site(script, port = 0) {
+export async function site(script, port = 0, html = () => "") {
   const server = http.createServer(({ url }, response) => {
     const is_script = url === "/page.js";
     response.writeHead(200, { "content-type": is_script ? "text/javascript" : "text/html" });
-    response.end(is_script ? script() : '<!doctype html><div id="root"></div><script type="module" src="/page.js"></script>');
+    response.end(is_script ? script() : `<!doctype html><div id="root">${html()}</div><script type="module" src="/page.js"></script>`);
   });
   await new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
   ends.push(() => {

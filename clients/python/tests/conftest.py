@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -56,7 +57,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def table(server: Server, request: pytest.FixtureRequest) -> str:
     """A watched table of the test's own, with the columns id, name, total."""
-    name = request.node.name.removeprefix("test_")[:50]
+    name = re.sub(r"\W+", "_", request.node.name.removeprefix("test_")).strip("_")[-50:]
     server.sql(f"create table {name} (id bigint primary key, name text, total numeric); select plank.watch('{name}')")
 
     async def is_known() -> bool:

@@ -259,7 +259,7 @@ class Client:
         try:
             token = await self._bearer()
         except Exception as error:  # noqa: BLE001: the program's own function, which may fail in any way
-            return f"no token: {error or type(error).__name__}", None
+            return f"no token: {str(error) or type(error).__name__}", None
         self._is_dialled = True
         try:
             async with self._stream() if transport == "sse" else self._dial() as link:
@@ -278,7 +278,7 @@ class Client:
         except InvalidURI as error:
             return PlankError(str(error)), None
         except (OSError, InvalidHandshake, InvalidMessage, TimeoutError, httpx.HTTPError) as error:
-            return f"no connection: {error or type(error).__name__}", None
+            return f"no connection: {str(error) or type(error).__name__}", None
         finally:
             self._link = None
             for subscription in self._subscriptions.values():

@@ -84,12 +84,17 @@ class Http:
         url = f"{self.url}/api/tables/{quote(table, safe='')}/rows{query}"
         headers = {"Accept": "application/x-ndjson", **await self._authorization()}
         rows: list[Row] = []
-        async with self.client.stream("GET", url, headers=headers) as answer:
-            if answer.status_code != 200:
-                await answer.aread()
-                raise _error(answer)
-            async for line in lines(answer):
-                rows.append(self._read(line))
+        try:
+            async with self.client.stream("GET", url, headers=headers) as answer:
+                if answer.status_code != 200:
+                    await answer.aread()
+                    raise _error(answer)
+                if "plank-cursor" not in answer.headers:
+                    raise _no_answer("it is not that of a plank")
+                async for line in lines(answer):
+                    rows.append(self._read(line))
+        except (httpx.HTTPError, ValueError) as lost:
+            raise _no_answer(lost) from lost
         return Rows(rows, answer.headers["plank-cursor"])
 
     async def write(
@@ -106,11 +111,9 @@ class Http:
         headers = {"Prefer": prefer, "Content-Type": "application/json", **await self._authorization()}
         url = f"{self.url}/rest/{quote(table, safe='')}{_query(filter, on_conflict=on_conflict)}"
         content = None if body is None else json.dumps(body, default=writable)
-        answer = await self._write_once(method, url, headers, content)
-        rows = list(self._read(answer.content)) if answer.content else []
-        return Written(rows, answer.headers.get("plank-cursor"), answer.headers.get("plank-xid"))
+        return await self._write_once(method, url, headers, content)
 
-    async def _write_once(self, method: str, url: str, headers: dict[str, str], content: str | None) -> httpx.Response:
+    async def _write_once(self, method: str, url: str, headers: dict[str, str], content: str | None) -> Written:
         """Sends it until it is known what became of it. By its key the server writes it once, however often it comes."""
         headers["Idempotency-Key"] = secrets.token_hex(16)
         end = time.monotonic() + WRITE_MAX_S
@@ -120,11 +123,15 @@ class Http:
             try:
                 answer = await self.client.request(method, url, headers=headers, content=content)
                 if answer.status_code < 300:
-                    return answer
+                    rows = self._read(answer.content) if answer.content else []
+                    if not isinstance(rows, list):
+                        raise ValueError("it has no rows")
+                    return Written(rows, answer.headers.get("plank-cursor"), answer.headers.get("plank-xid"))
                 error = _error(answer)
                 after_s = error.retry_after_s
-            except httpx.TransportError as lost:
-                error = RequestError(0, {"detail": f"no answer: {lost or type(lost).__name__}"})
+            except (httpx.HTTPError, ValueError) as lost:
+                # A page of something in between is no answer either.
+                error = _no_answer(lost)
             if error.status == 401 and self._may_renew and not is_renewed:
                 # Another token may help, once.
                 is_renewed = True
@@ -161,6 +168,10 @@ def _query(filter: str | None, **parameters: Any) -> str:
     given = [f"{name}={quote(str(value), safe='(),.*')}" for name, value in parameters.items() if value is not None]
     parts = [*([filter] if filter else []), *given]
     return f"?{'&'.join(parts)}" if parts else ""
+
+
+def _no_answer(why: object) -> RequestError:
+    return RequestError(0, {"detail": f"no answer: {str(why) or type(why).__name__}"})
 
 
 def _error(answer: httpx.Response) -> RequestError:

@@ -82,10 +82,12 @@ class Stream:
         self._renewed = renewed
         self._token: str | None = None
         self._specs: dict[str, Message] = {}
-        self._said: asyncio.Queue[Message | Ended] = asyncio.Queue(MESSAGES_MAX)
+        self._said: asyncio.Queue[Message | Ended | None] = asyncio.Queue(MESSAGES_MAX)
         self._requests: list[asyncio.Task[None]] = []
         self._works: set[asyncio.Task[None]] = set()
         self._is_due = False
+        self._made = 0
+        """How often the request was made. One of before says nothing more."""
 
     async def __aenter__(self) -> Stream:
         if not await self._is_alive():
@@ -94,17 +96,22 @@ class Stream:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._is_due = True
+        self._made += 1
         tasks = [*self._requests, *self._works]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def recv(self) -> Message:
-        item = await self._said.get()
-        if isinstance(item, Ended):
-            raise item
-        return item
+        while True:
+            # Here nothing has been taken that the client does not know yet.
+            if self._is_due:
+                self._open()
+            item = await self._said.get()
+            if isinstance(item, Ended):
+                raise item
+            if item:
+                return item
 
     async def send(self, text: str) -> None:
         message = json.loads(text)
@@ -142,12 +149,13 @@ class Stream:
 
     def _change(self) -> None:
         """Behind all that is subscribed to in one go."""
-        if not self._is_due:
-            self._is_due = True
-            asyncio.get_running_loop().call_soon(self._open)
+        self._is_due = True
+        if self._said.empty():
+            self._said.put_nowait(None)
 
     def _open(self) -> None:
         self._is_due = False
+        self._made += 1
         if self._requests:
             for task in self._requests:
                 task.cancel()
@@ -155,7 +163,7 @@ class Stream:
             while not self._said.empty():
                 self._said.get_nowait()
             self._specs = {message["id"]: message for message in self._renewed()}
-        self._requests = [asyncio.create_task(self._follow(ids, query)) for ids, query in self._parts()]
+        self._requests = [asyncio.create_task(self._follow(ids, query, self._made)) for ids, query in self._parts()]
 
     def _parts(self) -> list[tuple[list[str], str]]:
         parts: list[tuple[list[str], str]] = []
@@ -168,14 +176,15 @@ class Stream:
                 parts.append(([id], part))
         return parts
 
-    async def _follow(self, ids: list[str], query: str) -> None:
+    async def _follow(self, ids: list[str], query: str, made: int) -> None:
         try:
-            ending = await self._request(ids, query)
+            ending = await self._request(ids, query, made)
         except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError) as error:
-            ending = f"the stream was cut off: {error or type(error).__name__}", None
-        await self._said.put(Ended(ending))
+            ending = f"the stream was cut off: {str(error) or type(error).__name__}", None
+        if made == self._made:
+            await self._said.put(Ended(ending))
 
-    async def _request(self, ids: list[str], query: str) -> Ending:
+    async def _request(self, ids: list[str], query: str, made: int) -> Ending:
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
@@ -191,9 +200,9 @@ class Stream:
                 return SessionClosed(4501, "the server answers with 401"), None
             if answer.status_code != 200:
                 return refused(answer.status_code, answer.headers, await answer.aread())
-            return await self._events(ids, lines(answer))
+            return await self._events(ids, lines(answer), made)
 
-    async def _events(self, ids: list[str], source: AsyncIterator[str]) -> Ending:
+    async def _events(self, ids: list[str], source: AsyncIterator[str], made: int) -> Ending:
         silence_s, data = LINE_MAX_S, ""
         code, reason = LOST, ""
         while True:
@@ -203,6 +212,9 @@ class Stream:
                 return "nothing was heard", None
             except StopAsyncIteration:
                 return closed(code, reason)
+            if made != self._made:
+                # Before Python 3.12 `wait_for` swallows a cancellation that comes together with its result.
+                raise asyncio.CancelledError
             name, _, text = line.partition(":")
             text = text.removeprefix(" ")
             if name == "data":
