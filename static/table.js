@@ -117,7 +117,7 @@ async function send(client, operations) {
   for (let attempt = 0; ; attempt += 1) {
     const { status, headers, said } = await once(client, request).catch(({ message }) => ({ status: 0, said: { message } }));
     if (status === 200) {
-      return { rows: said.map(({ row }) => row), cursor: headers.get("plank-cursor"), xid: headers.get("plank-xid") };
+      return { rows: said, cursor: headers.get("plank-cursor"), xid: headers.get("plank-xid") };
     }
     if (status === 401 && may_renew) {
       // Another token may help, once.
@@ -149,7 +149,7 @@ async function once(client, { body, key }) {
     const text = await response.text();
     const { status } = response;
     // An answer from something in between may be no JSON.
-    return { status, headers: response.headers, said: status === 200 ? parse(text) : problem(text) };
+    return { status, headers: response.headers, said: status === 200 ? parse(text).map(({ row }) => row) : problem(text) };
   })();
   try {
     return await Promise.race([asked, late]);

@@ -285,6 +285,23 @@ test("it is sent again with its key until it is known: cut off, 503, under way; 
   assert.match(late.value.message, /not known whether it was written/);
 });
 
+test("200 with a page of something in between, or with what has no rows, is no answer", async () => {
+  follow();
+  const pages = ["<html>", "{}", "7", "null", "[null]"];
+  for (const [index, page] of pages.entries()) {
+    const seen = outcome(client.table("items").update({ id: 1 }, { name: page }));
+    (await post(2 * index + 1)).resolve(new Response(page));
+    await settle();
+    await settle();
+    assert.equal(seen.value, "nothing", page);
+    sleep(250);
+    (await post(2 * index + 2)).done([{ id: 1, name: page, version: 2 }], `${index}`);
+    await eventually("it asks for its receipt", () => receipts().length === index + 1);
+    pong("s1");
+    await eventually("it is written", () => seen.value.name === page);
+  }
+});
+
 test("a token that has expired is asked for again, once", async () => {
   let asked = 0;
   client = connect("ws", { WebSocket: PaperSocket, fetch, random: () => 1, auth: async () => `t${++asked}` });
