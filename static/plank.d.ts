@@ -27,7 +27,7 @@ export interface Options {
   auth?: string | (() => string | null | undefined | Promise<string | null | undefined>);
   /** Another implementation; null: streams only. Where there is none it is streams as well. */
   WebSocket?: (new (url: string) => any) | null;
-  /** For streams, and to ask `/livez`. */
+  /** For streams, writes, `/livez`, and to ask why a WebSocket did not open. */
   fetch?: typeof fetch;
   /** The source of the jitter, from 0 to 1. */
   random?: () => number;
@@ -37,7 +37,7 @@ export interface Options {
 
 export interface State {
   /**
-   * `connecting`: a link is being opened. `open`: the server has said welcome. `waiting`: the next attempt is at `retry_at`.
+   * `connecting`: a link is being opened, or the server is asked why it was not. `open`: the server has said welcome. `waiting`: the next attempt is at `retry_at`.
    * `closed`: for good.
    */
   phase: "connecting" | "open" | "waiting" | "closed";
