@@ -95,3 +95,6 @@ pub const REST_STATEMENTS_MAX: usize = 100;
 
 /// Shapes that were seen once, and are prepared when they come again.
 pub const REST_SHAPES_MAX: usize = 400;
+
+/// For what a node that does not read the log asks of it when it starts: which log it is, and which tables are watched.
+pub const STANDING_MAX: Duration = Duration::from_secs(10);

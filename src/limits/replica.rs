@@ -34,3 +34,6 @@ pub const REPLICA_CONNECT_MAX: Duration = Duration::from_secs(2);
 
 /// For a request's read there, with all that it waits for. Beyond it the primary serves it.
 pub const REPLICA_REQUEST_MAX: Duration = Duration::from_secs(5);
+
+/// For a lock there, which only what it replays can hold. Beyond it the primary serves the read.
+pub const REPLICA_LOCK_MAX: Duration = Duration::from_millis(500);

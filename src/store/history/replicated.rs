@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::Server;
 use crate::feed::{Cursor, Table};
-use crate::limits::{CONNECT_MAX, DERIVED_READS_MAX, PAGES_MAX, REPLAYS_MAX, SNAPSHOTS_MAX};
+use crate::limits::{
+    CONNECT_MAX, DERIVED_READS_MAX, PAGES_MAX, REPLAYS_MAX, REPLICA_AHEAD_MAX, SNAPSHOTS_MAX,
+};
 use crate::metrics::Metrics;
 
 use super::super::connect;
-use super::super::replica::{Need, Replica, Seen, Unused, flush};
+use super::super::replica::{Attempt, Need, Replica, Seen, Unused, flush, looks};
 use super::super::turns::{Turn, Turns};
 use super::select::Select;
 use super::slot::Slot;
@@ -110,6 +112,8 @@ impl From<HistoryError> for Unused {
         match error {
             // The code is in the text, for the metric and for people; either way the primary serves it.
             HistoryError::Away(why) if why.contains("(SQLSTATE 40") => Self::Conflict(why),
+            // Locked: another table is not.
+            HistoryError::Away(why) if why.contains("(SQLSTATE 55P03") => Self::Failed(why),
             HistoryError::Away(why) => Self::Away(why),
             error => Self::Failed(error.to_string()),
         }
@@ -125,20 +129,18 @@ impl History {
     /// What the replica reads, as `read` says; none if there is none, if it rests, or could not do it.
     pub(super) async fn read_there<T>(
         &self,
-        read: impl AsyncFnOnce(&Replicated) -> Result<T, Unused>,
+        read: impl AsyncFnOnce(&Replicated, Attempt) -> Result<T, Unused>,
     ) -> Option<T> {
         let replicated = self.replicated.as_ref()?;
         let replica = &replicated.replica;
-        if !replica.is_due() {
-            return None;
-        }
-        match read(replicated).await {
+        let attempt = replica.attempt()?;
+        match read(replicated, attempt).await {
             Ok(done) => {
-                replica.served();
+                replica.served(attempt);
                 Some(done)
             }
             Err(why) => {
-                replica.failed(&why);
+                replica.failed(attempt, &why);
                 None
             }
         }
@@ -152,16 +154,31 @@ impl History {
         Ok(need)
     }
 
-    /// The cursor of what the replica sees.
+    /// The cursor of what the replica sees, once the primary sees all of it as well.
+    ///
+    /// # Errors
+    /// [`Unused::Ahead`] if it does not in time; [`Unused::Behind`] if too much has happened in between.
     pub(in super::super) async fn cursor_of(
         &self,
         need: &Need,
         seen: &Seen,
     ) -> Result<Cursor, Unused> {
-        let slot = Slot::look(&self.looks, &self.explain.config).await?;
-        let cursor = need.cursor(slot.client(), &self.explain, seen).await?;
-        slot.done();
-        Ok(cursor)
+        let both = need.and(seen)?;
+        let deadline = Instant::now() + REPLICA_AHEAD_MAX;
+        for delay in looks() {
+            // One connection for each look: between two of them others ask.
+            let slot = Slot::look(&self.looks, &self.explain.config).await?;
+            let cursor = need.cursor(slot.client(), &self.explain, &both).await?;
+            slot.done();
+            if let Some(cursor) = cursor {
+                return Ok(cursor);
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
+            sleep(delay).await;
+        }
+        Err(Unused::Ahead)
     }
 
     pub(in super::super) async fn flush(&self) -> Result<(), String> {
@@ -218,7 +235,7 @@ impl Replicated {
     pub(super) async fn snapshot(
         &self,
         history: &History,
-        kind: Kind,
+        (kind, attempt): (Kind, Attempt),
         turn: &Arc<Turn>,
         patience: Duration,
         table: &Table,
@@ -240,7 +257,7 @@ impl Replicated {
             cursor,
             table,
             patience,
-            &self.replica,
+            (&self.replica, attempt),
         ))
     }
 }

@@ -150,7 +150,7 @@ impl History {
         let Some(turn) = slot.turn() else {
             return self.read_stretch(slot, want, bounds, rels).await;
         };
-        let replicated = self.read_there(async |replicated| {
+        let replicated = self.read_there(async |replicated, _| {
             let (there, rels) = (replicated.there(self), rels.clone());
             let (slot, _) = replicated.ready(self, Kind::Replay, &turn).await?;
             Ok(there.read_stretch(slot, want, bounds, rels).await?)

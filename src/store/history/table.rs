@@ -15,7 +15,7 @@ use super::super::connect;
 use super::super::log::decode::{Json, Xid8};
 use super::super::log::read::{Explain, NOW};
 use super::super::params::Params;
-use super::super::replica::{Replica, Unused};
+use super::super::replica::{Attempt, Replica, Unused};
 use super::reader::{self, Rows};
 use super::replicated::Kind;
 use super::select::Select;
@@ -75,7 +75,8 @@ impl History {
     ) -> Result<TableSnapshot, HistoryError> {
         // It waits here, where it holds no transaction and no lock.
         let turn = slot::place(self.turns.of(kind), &self.asker).await?;
-        let replicated = self.read_there(async |replicated| {
+        let replicated = self.read_there(async |replicated, attempt| {
+            let kind = (kind, attempt);
             let read = replicated.snapshot(self, kind, &turn, patience, table, select);
             Box::pin(read).await
         });
@@ -378,7 +379,7 @@ pub struct TableSnapshot {
     patience: Duration,
     explain: Explain,
     /// Where it is read; none: the primary.
-    replica: Option<Replica>,
+    replica: Option<(Replica, Attempt)>,
 }
 
 impl TableSnapshot {
@@ -389,7 +390,7 @@ impl TableSnapshot {
         cursor: Cursor,
         table: &Table,
         patience: Duration,
-        replica: &Replica,
+        (replica, attempt): (&Replica, Attempt),
     ) -> Self {
         Self {
             slot,
@@ -399,7 +400,7 @@ impl TableSnapshot {
             table: table.clone(),
             patience,
             explain: replica.explain().clone(),
-            replica: Some(replica.clone()),
+            replica: Some((replica.clone(), attempt)),
         }
     }
 
@@ -421,8 +422,8 @@ impl TableSnapshot {
         let row = timeout(self.patience, self.rows.next(self.slot.client())).await;
         let row = row.map_err(|_| HistoryError::Away("the table's rows do not come".into()))?;
         // What has gone out already can't be taken back. The client begins anew, and then the replica rests.
-        if let (Some(replica), Err(error)) = (&self.replica, &row) {
-            replica.failed(&Unused::of(error));
+        if let (Some((replica, attempt)), Err(error)) = (&self.replica, &row) {
+            replica.failed(*attempt, &Unused::of(error));
         }
         let denied = |e| denied(&e, &self.table, &self.explain);
         self.last = row.map_err(denied)?;

@@ -22,8 +22,8 @@ use tokio_postgres::Client;
 
 use crate::config::Server;
 use crate::limits::{
-    HISTORY_WAIT_MAX, REPLICA_CONNECT_MAX, REPLICA_FLUSH_AFTER, REPLICA_LOOK_FIRST,
-    REPLICA_LOOK_LONGEST, REPLICA_WAIT_MAX,
+    HISTORY_WAIT_MAX, REPLICA_CONNECT_MAX, REPLICA_FLUSH_AFTER, REPLICA_LOCK_MAX,
+    REPLICA_LOOK_FIRST, REPLICA_LOOK_LONGEST, REPLICA_WAIT_MAX,
 };
 use crate::metrics::{Metrics, ReplicaLabel};
 
@@ -40,6 +40,7 @@ mod place;
 
 use lsn::Lsn;
 pub(super) use need::{Need, flush};
+pub(super) use pause::Attempt;
 use pause::Pause;
 pub(super) use place::Seen;
 
@@ -136,7 +137,7 @@ impl Replica {
         }))
     }
 
-    /// `size` connections to it, set up as `session` says.
+    /// `size` connections to it, set up as `session` says, but with the patience of a replica for locks.
     ///
     /// # Errors
     /// If there are no roots to check its certificate with.
@@ -150,6 +151,11 @@ impl Replica {
             wait: Some(HISTORY_WAIT_MAX),
             create: Some(REPLICA_CONNECT_MAX),
             recycle: Some(REPLICA_CONNECT_MAX),
+        };
+        // A lock that the replica replays lasts as long as the transaction of the primary that took it, and the primary may serve.
+        let session = Session {
+            lock: REPLICA_LOCK_MAX,
+            ..session
         };
         driven::pool(
             &self.0.server,
@@ -166,33 +172,33 @@ impl Replica {
         &self.0.explain
     }
 
-    /// Whether a read may try it now. Who is told so says what came of it: [`Self::served`] or [`Self::failed`].
-    pub fn is_due(&self) -> bool {
-        let is_due = self.0.pause.is_over(Instant::now());
-        if !is_due {
+    /// A read may try it now; none while it rests. The read says what came of it: [`Self::served`] or [`Self::failed`].
+    pub fn attempt(&self) -> Option<Attempt> {
+        let attempt = self.0.pause.attempt(Instant::now());
+        if attempt.is_none() {
             self.count("resting");
         }
-        is_due
+        attempt
     }
 
     /// It served a read.
-    pub fn served(&self) {
+    pub fn served(&self, attempt: Attempt) {
         self.count("replica");
-        if self.0.pause.works() {
+        if self.0.pause.works(attempt) {
             self.0.metrics.replica_up.set(1);
             log::info!("replica used again place={}", self.place());
         }
     }
 
     /// It did not, and the primary does.
-    pub fn failed(&self, why: &Unused) {
+    pub fn failed(&self, attempt: Attempt, why: &Unused) {
         self.count(why.label());
         if matches!(why, Unused::Failed(_)) {
             // The next read may be of another table.
             return log::debug!("replica refuses a read reason=\"{}\"", why.why());
         }
-        self.0.metrics.replica_up.set(0);
-        if self.0.pause.fails(Instant::now(), why.label()) {
+        if self.0.pause.fails(attempt, Instant::now(), why.label()) {
+            self.0.metrics.replica_up.set(0);
             log::warn!(
                 "replica not used, reads go to the primary place={} kind={} reason=\"{}\"",
                 self.place(),

@@ -1,15 +1,14 @@
 //! What the primary says before a read of the replica, and after it.
 
-use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
 
 use crate::feed::{Cursor, Epoch, Snapshot};
-use crate::limits::{REPLICA_AHEAD_MAX, REPLICA_BETWEEN_MAX};
+use crate::limits::REPLICA_BETWEEN_MAX;
 
 use super::super::connect::{self, ConnectError};
 use super::super::log::decode::Xid8;
 use super::super::log::read::{Explain, NOW};
-use super::{Lsn, Seen, Unused, looks};
+use super::{Lsn, Seen, Unused};
 
 /// Where the primary is: a snapshot, which log, and how far its WAL goes, all of it behind that snapshot, so that every commit which the
 /// snapshot sees is before the place in the WAL; and how far of that is on disk. Last, a row of the log that shows whether the replica has
@@ -71,50 +70,48 @@ impl Need {
         self.flushed < self.written
     }
 
-    /// The cursor of what a snapshot of the replica sees, once the primary, reached by `client`, sees all of it as well.
+    /// What the primary saw, and what a snapshot of the replica sees beyond it.
     ///
     /// # Errors
-    /// [`Unused::Ahead`] if it does not in time; [`Unused::Behind`] if too much has happened in between.
+    /// [`Unused::Behind`] if too much has happened in between.
+    pub fn and(&self, seen: &Seen) -> Result<Snapshot, Unused> {
+        let both = self.snapshot.clone();
+        let both = both.and_seen(seen.beyond(), REPLICA_BETWEEN_MAX);
+        both.ok_or(Unused::Behind)
+    }
+
+    /// The cursor of `both` parts of the place, if the primary, reached by `client`, sees all of it by now.
+    ///
+    /// # Errors
+    /// [`Unused::Behind`] if some of it was thrown away meanwhile, or if the primary does not answer.
     pub async fn cursor(
         &self,
         client: &Client,
         explain: &Explain,
-        seen: &Seen,
-    ) -> Result<Cursor, Unused> {
-        let both = self.snapshot.clone();
-        let both = both.and_seen(seen.beyond(), REPLICA_BETWEEN_MAX);
-        let both = both.ok_or(Unused::Behind)?;
+        both: &Snapshot,
+    ) -> Result<Option<Cursor>, Unused> {
         let failed = |e: ConnectError| Unused::Failed(e.to_string());
-        let deadline = Instant::now() + REPLICA_AHEAD_MAX;
-        for delay in looks() {
-            let now = async {
-                let row = client.query_one(NOW, &[]).await;
-                row.map_err(|e| explain.error(&e))
-            };
-            let row = connect::soon("newest", now).await.map_err(failed)?;
-            if !self.is_of(row.get(2)) {
-                return Err(Unused::Unfit("the log has become another one".into()));
-            }
-            let now = Snapshot::parse(row.get(0));
-            if now.is_some_and(|now| now.covers(&both)) {
-                let newest = row.get::<_, Option<Xid8>>(1).map_or(0, |xid| xid.0);
-                let is_pruned = self.is_pruned(client, explain).await.map_err(failed)?;
-                let epoch = Epoch::of(&self.identity);
-                return match is_pruned {
-                    // What was thrown away of it may be missing from what was seen.
-                    true => Err(Unused::Behind),
-                    false => Ok(Cursor {
-                        epoch,
-                        snapshot: both.up_to(newest),
-                    }),
-                };
-            }
-            if Instant::now() >= deadline {
-                break;
-            }
-            sleep(delay).await;
+        let now = async {
+            let row = client.query_one(NOW, &[]).await;
+            row.map_err(|e| explain.error(&e))
+        };
+        let row = connect::soon("newest", now).await.map_err(failed)?;
+        if !self.is_of(row.get(2)) {
+            return Err(Unused::Unfit("the log has become another one".into()));
         }
-        Err(Unused::Ahead)
+        let now = Snapshot::parse(row.get(0));
+        if !now.is_some_and(|now| now.covers(both)) {
+            return Ok(None);
+        }
+        let newest = row.get::<_, Option<Xid8>>(1).map_or(0, |xid| xid.0);
+        match self.is_pruned(client, explain).await.map_err(failed)? {
+            // What was thrown away of it may be missing from what was seen.
+            true => Err(Unused::Behind),
+            false => Ok(Some(Cursor {
+                epoch: Epoch::of(&self.identity),
+                snapshot: both.clone().up_to(newest),
+            })),
+        }
     }
 
     async fn is_pruned(&self, client: &Client, explain: &Explain) -> Result<bool, ConnectError> {

@@ -34,20 +34,21 @@ pub(super) type Found = (Cursor, Row);
 pub(super) async fn read(pool: &Pool, read: &Read) -> Option<Found> {
     let there = pool.replicated()?;
     // By its key a row is found sooner than the primary says where it is.
-    if read.is_of_one() || !there.replica().is_due() {
+    if read.is_of_one() {
         return None;
     }
     // What does not fit the table is told by the read of the primary.
     let statement = read.statement(false).ok()?;
+    let attempt = there.replica().attempt()?;
     let work = Box::pin(run(pool, there, read, &statement));
     let done = timeout(REPLICA_REQUEST_MAX, work).await;
     match done.unwrap_or_else(|_| Err(Unused::Failed("the read takes too long".into()))) {
         Ok(found) => {
-            there.replica().served();
+            there.replica().served(attempt);
             Some(found)
         }
         Err(why) => {
-            there.replica().failed(&why);
+            there.replica().failed(attempt, &why);
             None
         }
     }

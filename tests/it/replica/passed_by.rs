@@ -210,3 +210,41 @@ async fn a_read_that_conflicts_with_recovery_begins_anew_on_the_primary() {
     assert_eq!(rows.len(), 300);
     assert!(reads(app, "conflict").await + reads(app, "away").await > 0.0);
 }
+
+#[actix_web::test]
+async fn a_read_does_not_wait_for_a_lock_that_the_replica_replays() {
+    let pair = Pair::start().await;
+    pair.app.execute(TABLE).await;
+    known(&pair.app).await;
+    used_again(&pair.app, "p").await;
+    let before = reads(&pair.app, "failed").await;
+    let locker = connect(&pair.primary.config("plank")).await;
+    locker
+        .batch_execute(
+            "begin; lock table p in access exclusive mode; insert into p values (99, 99)",
+        )
+        .await
+        .unwrap();
+    let standby = pair.standby_sql().await;
+    until("the replica has replayed the lock", async || {
+        let held = "select count(*) from pg_locks where relation = 'p'::regclass and mode = 'AccessExclusiveLock'";
+        let row = standby.query_one(held, &[]).await.unwrap();
+        row.get::<_, i64>(0) == 1
+    })
+    .await;
+    let mut client = pair.app.ws("/ws?table=p&snapshot=1").await;
+    client.expect("welcome").await;
+    until(
+        "the primary is asked, which is locked as well",
+        async || reads(&pair.app, "failed").await > before,
+    )
+    .await;
+    locker.batch_execute("commit").await.unwrap();
+    let (rows, _) = client.snapshot().await;
+    assert_eq!(rows.len(), 21);
+    assert_eq!(
+        pair.app.metric("plank_replica_up").await,
+        1.0,
+        "other tables are not locked"
+    );
+}
