@@ -155,6 +155,7 @@ pub struct Metrics {
     pub backplane_on: Gauge,
     pub backplane_reader: Gauge,
     pub backplane_followed: Gauge,
+    pub backplane_held_bytes: Gauge,
     pub backplane_left: Counter,
     pub backplane_appended_bytes: Counter,
     backplane_appends: Family<AppendLabel, Counter>,
@@ -220,6 +221,7 @@ impl Default for Metrics {
             backplane_on: Gauge::default(),
             backplane_reader: Gauge::default(),
             backplane_followed: Gauge::default(),
+            backplane_held_bytes: Gauge::default(),
             backplane_left: Counter::default(),
             backplane_appended_bytes: Counter::default(),
             backplane_appends: Family::default(),
@@ -335,6 +337,11 @@ impl Default for Metrics {
             "plank_backplane_followed",
             "1 while this node follows the stream of the backplane, 0 while it reads the log itself",
             m.backplane_followed.clone(),
+        );
+        r.register(
+            "plank_backplane_held_bytes",
+            "Bytes of the parts of a message of the backplane that is not whole yet",
+            m.backplane_held_bytes.clone(),
         );
         r.register(
             "plank_backplane_left",

@@ -60,6 +60,12 @@ impl Chain {
         })
     }
 
+    /// Whether the follower has more than a message tells, and so learns nothing of the end of the log from it.
+    pub fn is_beyond(&self, message: &Message) -> bool {
+        let at = &self.at.snapshot;
+        at.covers(&message.next) && !message.next.covers(at)
+    }
+
     /// What to do with the next message of the stream.
     pub fn take(&mut self, message: Message) -> Step {
         let from = match &message.from {

@@ -1,8 +1,8 @@
-//! The bytes of a message. It is sealed with the key of the log, so what plank has not written is never taken for a change,
-//! and cut into parts that NATS takes.
+//! The bytes of a message. It is cut into parts that NATS takes, and each part is sealed with the key of the log: what plank
+//! has not written is never taken for a change, and never held until more of it comes.
 //!
-//! A part: `plk1`, the log, the writer, the number of the message, the number of the part and of all parts, bytes. The bytes
-//! of all parts are the body and its seal. Numbers are little endian, lengths LEB128.
+//! A part: `plk2`, the log, the writer, the number of the message, the number of the part and of all parts, bytes of the body,
+//! the seal of all that. Numbers are little endian, lengths LEB128.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,17 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::feed::{EPOCH_BYTES, Epoch, LogOp, LogRow, RowId, SEAL_BYTES, Snapshot};
-use crate::limits::{BACKPLANE_ANSWERS_MAX, BACKPLANE_MESSAGE_BYTES_MAX};
+use crate::limits::{BACKPLANE_ANSWERS_MAX, BACKPLANE_HELD_BYTES_MAX, BACKPLANE_MESSAGE_BYTES_MAX};
+use crate::metrics::Metrics;
 use crate::trace::TraceParent;
 
 use super::message::{Message, Origin};
 
-const MAGIC: &[u8; 4] = b"plk1";
+const MAGIC: &[u8; 4] = b"plk2";
 /// Of the head of a part.
-pub const HEAD_BYTES: usize = 4 + EPOCH_BYTES + 8 + 8 + 4 + 4;
+const HEAD_BYTES: usize = 4 + EPOCH_BYTES + 8 + 8 + 4 + 4;
+/// Of a part, beside the bytes of the body.
+pub const FRAME_BYTES: usize = HEAD_BYTES + SEAL_BYTES;
 
 /// Not a message of this log, or cut off, or altered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,12 +48,16 @@ pub struct Head {
 }
 
 impl Head {
-    /// Takes the head off a part.
+    /// The head of a part that a reader of this log has written, and its bytes of the body.
     ///
     /// # Errors
-    /// If it has none.
-    pub fn read(bytes: &[u8]) -> Result<(Self, &[u8]), Broken> {
-        let mut input = Input(bytes);
+    /// If it is not such a part, as its seal says.
+    pub fn read<'a>(part: &'a [u8], epoch: &Epoch) -> Result<(Self, &'a [u8]), Broken> {
+        let (sealed, seal) = part.split_last_chunk::<SEAL_BYTES>().ok_or(Broken)?;
+        if !epoch.is_sealed(&[sealed], seal) {
+            return Err(Broken);
+        }
+        let mut input = Input(sealed);
         if input.take(MAGIC.len())? != MAGIC {
             return Err(Broken);
         }
@@ -61,25 +68,40 @@ impl Head {
             part: u32::from_le_bytes(input.array()?),
             parts: u32::from_le_bytes(input.array()?),
         };
-        match head.part < head.parts {
+        match head.part < head.parts && head.log == epoch.id() {
             true => Ok((head, input.0)),
             false => Err(Broken),
         }
     }
 
-    fn write(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(HEAD_BYTES);
+    /// Whether it can stand on a stream behind `before`: a reader writes no part twice. What others repeat can't.
+    pub fn may_follow(&self, before: &Self) -> bool {
+        self.writer != before.writer || (self.count, self.part) > (before.count, before.part)
+    }
+
+    fn write(&self, piece: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(FRAME_BYTES + piece.len());
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&self.log);
         out.extend_from_slice(&self.writer.to_le_bytes());
         out.extend_from_slice(&self.count.to_le_bytes());
         out.extend_from_slice(&self.part.to_le_bytes());
         out.extend_from_slice(&self.parts.to_le_bytes());
+        out.extend_from_slice(piece);
         out
+    }
+
+    /// A whole part.
+    fn seal(&self, piece: &[u8], epoch: &Epoch) -> Bytes {
+        let mut part = self.write(piece);
+        let seal = epoch.seal(&[&part]);
+        // A node seals with the identity that it has read itself.
+        part.extend_from_slice(&seal.unwrap_or_default());
+        Bytes::from(part)
     }
 }
 
-/// The parts of a message, each of at most `part_bytes_max`, which is more than [`HEAD_BYTES`]. `count` is its number among those
+/// The parts of a message, each of at most `part_bytes_max`, which is more than [`FRAME_BYTES`]. `count` is its number among those
 /// of its writer.
 ///
 /// # Errors
@@ -96,10 +118,7 @@ pub fn encode(
     }
     let mut body = Vec::with_capacity(bytes + 64 * (message.rows.len() + 1));
     put_message(&mut body, message);
-    let seal = epoch.seal(&[&sealed_head(message.writer, count), &body]);
-    // A node seals with the identity that it has read itself.
-    body.extend_from_slice(&seal.unwrap_or_default());
-    let size = part_bytes_max.saturating_sub(HEAD_BYTES).max(1);
+    let size = part_bytes_max.saturating_sub(FRAME_BYTES).max(1);
     let parts = u32::try_from(body.len().div_ceil(size)).map_err(|_| TooLarge)?;
     let mut head = Head {
         log: epoch.id(),
@@ -109,39 +128,69 @@ pub fn encode(
         parts,
     };
     let part = |piece: &[u8]| {
-        let mut out = head.write();
-        out.extend_from_slice(piece);
+        let part = head.seal(piece, epoch);
         head.part += 1;
-        Bytes::from(out)
+        part
     };
     Ok(body.chunks(size).map(part).collect())
 }
 
-/// Puts the parts of messages together. One per follower.
-#[derive(Debug, Default)]
+/// Puts the parts of messages together. One per follower. It holds parts of one message at a time, at most
+/// [`BACKPLANE_HELD_BYTES_MAX`] bytes.
+#[derive(Debug)]
 pub struct Assembler {
+    epoch: Epoch,
+    metrics: Arc<Metrics>,
     /// The head of the last part, while more are to come.
     head: Option<Head>,
     bytes: Vec<u8>,
+    /// How many of them the metric has.
+    counted: i64,
     /// A first part has been seen. What comes before is the end of a message that began earlier.
     has_begun: bool,
 }
 
 impl Assembler {
+    /// For parts of a log.
+    pub fn new(epoch: &Epoch, metrics: &Arc<Metrics>) -> Self {
+        Self {
+            epoch: *epoch,
+            metrics: metrics.clone(),
+            head: None,
+            bytes: Vec::new(),
+            counted: 0,
+            has_begun: false,
+        }
+    }
+
     /// Takes the next part; the message, when it is whole.
     ///
     /// # Errors
     /// If it is not one of the log's readers.
-    pub fn take(&mut self, part: &[u8], epoch: &Epoch) -> Result<Option<Message>, Broken> {
-        let (head, bytes) = Head::read(part)?;
-        if head.log != epoch.id() {
-            return Err(Broken);
+    pub fn take(&mut self, part: &[u8]) -> Result<Option<Message>, Broken> {
+        let taken = self.take_part(part);
+        if self.head.is_none() {
+            // What a large one took is given back, also where a reader has ended in the middle of it.
+            self.bytes = Vec::new();
         }
+        self.count_held();
+        taken
+    }
+
+    /// A node may have two of these: each counts its own part of the sum.
+    fn count_held(&mut self) {
+        let held = i64::try_from(self.bytes.len()).unwrap_or(i64::MAX);
+        let more = held - std::mem::replace(&mut self.counted, held);
+        self.metrics.backplane_held_bytes.inc_by(more);
+    }
+
+    fn take_part(&mut self, part: &[u8]) -> Result<Option<Message>, Broken> {
         let before = self.head.take();
+        let (head, bytes) = Head::read(part, &self.epoch)?;
         if head.part == 0 {
             // A reader that has ended in the middle of one leaves it as it is.
             self.has_begun = true;
-            self.bytes.clear();
+            self.bytes = Vec::new();
         } else {
             let continues = |before: Head| {
                 let part = before.part + 1;
@@ -153,7 +202,8 @@ impl Assembler {
                 _ => return Err(Broken),
             }
         }
-        if self.bytes.len() + bytes.len() > 2 * BACKPLANE_MESSAGE_BYTES_MAX {
+        if self.bytes.len() + bytes.len() > BACKPLANE_HELD_BYTES_MAX {
+            self.metrics.limit("backplane_held");
             return Err(Broken);
         }
         self.bytes.extend_from_slice(bytes);
@@ -161,22 +211,15 @@ impl Assembler {
             self.head = Some(head);
             return Ok(None);
         }
-        // What a large one took is given back.
-        let whole = std::mem::take(&mut self.bytes);
-        let (body, seal) = whole.split_last_chunk::<SEAL_BYTES>().ok_or(Broken)?;
-        let sealed = sealed_head(head.writer, head.count);
-        if !epoch.is_sealed(&[&sealed, body], seal) {
-            return Err(Broken);
-        }
-        take_message(body, head.writer).map(Some)
+        take_message(&self.bytes, head.writer).map(Some)
     }
 }
 
-fn sealed_head(writer: u64, count: u64) -> [u8; 16] {
-    let mut head = [0; 16];
-    head[..8].copy_from_slice(&writer.to_le_bytes());
-    head[8..].copy_from_slice(&count.to_le_bytes());
-    head
+impl Drop for Assembler {
+    fn drop(&mut self) {
+        self.bytes = Vec::new();
+        self.count_held();
+    }
 }
 
 fn put_message(out: &mut Vec<u8>, message: &Message) {

@@ -18,30 +18,38 @@ use tokio::time::timeout;
 use crate::config::{Backplane, Login};
 use crate::feed::{EPOCH_BYTES, Epoch, SEAL_BYTES};
 use crate::limits::{
-    BACKPLANE_ACK_MAX, BACKPLANE_CONNECT_MAX, BACKPLANE_HEADER_BYTES, BACKPLANE_HISTORY,
-    BACKPLANE_PART_BYTES_MAX, BACKPLANE_PULL_MAX, WINDOW_BYTES_MAX,
+    BACKPLANE_ACK_MAX, BACKPLANE_AGAIN_FIRST, BACKPLANE_AGAIN_LONGEST, BACKPLANE_CONNECT_MAX,
+    BACKPLANE_HEADER_BYTES, BACKPLANE_HISTORY, BACKPLANE_PART_BYTES_MAX, BACKPLANE_PULL_MAX,
+    BACKPLANE_WAITING_MAX, WINDOW_BYTES_MAX,
 };
 
-use super::codec::HEAD_BYTES;
+use super::codec::FRAME_BYTES;
+use super::retry::Retry;
 
 /// Without an answer to a ping for twice this long, the connection is made anew.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Between two attempts to reach one of the servers.
-const RECONNECT_DELAY: Duration = Duration::from_millis(250);
-
 /// A consumer of which nothing is heard is forgotten by NATS after this long.
 const CONSUMER_KEPT: Duration = Duration::from_secs(30);
 
+/// Of a stream that plank has made.
+pub(super) const DESCRIPTION: &str = "changes of PostgreSQL, for the nodes of plank";
+
+/// The name of each stream begins with it.
+pub(super) const NAME_PREFIX: &str = "plank_";
+
 /// How many servers keep the stream, where there are as many.
 const REPLICAS: usize = 3;
+
+/// What the stream takes as one message, with its headers.
+const MESSAGE_BYTES_MAX: i32 = (BACKPLANE_PART_BYTES_MAX + BACKPLANE_HEADER_BYTES) as i32;
 
 /// NATS is away, or says no. The text is for people and has no secret in it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct LinkError(pub String);
 
-fn away(what: &str, error: &dyn std::error::Error) -> LinkError {
+pub(super) fn away(what: &str, error: &dyn std::error::Error) -> LinkError {
     let mut text = format!("NATS: {what}: {error}");
     let mut source = error.source();
     while let Some(cause) = source {
@@ -54,7 +62,7 @@ fn away(what: &str, error: &dyn std::error::Error) -> LinkError {
     LinkError(text)
 }
 
-fn silent(what: &str) -> LinkError {
+pub(super) fn silent(what: &str) -> LinkError {
     LinkError(format!("NATS does not answer ({what})"))
 }
 
@@ -76,7 +84,7 @@ pub enum AppendError {
 #[derive(Clone, Debug)]
 pub struct Link {
     client: Client,
-    context: Context,
+    pub(super) context: Context,
 }
 
 impl Link {
@@ -90,7 +98,10 @@ impl Link {
             .connection_timeout(BACKPLANE_CONNECT_MAX)
             .request_timeout(Some(BACKPLANE_CONNECT_MAX))
             .ping_interval(PING_INTERVAL)
-            .reconnect_delay_callback(|_| RECONNECT_DELAY)
+            .subscription_capacity(BACKPLANE_WAITING_MAX)
+            .reconnect_delay_callback(|failures| {
+                Retry::new(BACKPLANE_AGAIN_FIRST, BACKPLANE_AGAIN_LONGEST).after(failures)
+            })
             .event_callback(|event| async move { log::debug!("nats event=\"{event}\"") });
         if let Some(ca) = &config.ca {
             options = options.add_root_certificates(ca.clone()).require_tls(true);
@@ -164,10 +175,12 @@ impl Link {
         for replicas in [REPLICAS, 1] {
             let wanted = Config {
                 name: names.stream.clone(),
-                description: Some("changes of PostgreSQL, for the nodes of plank".into()),
+                description: Some(DESCRIPTION.into()),
                 subjects: vec![names.log.clone()],
                 max_age: config.age,
                 max_bytes: config.bytes,
+                // What is larger is of others: a follower holds some messages at a time.
+                max_message_size: MESSAGE_BYTES_MAX,
                 max_messages: -1,
                 max_messages_per_subject: -1,
                 max_consumers: -1,
@@ -225,7 +238,7 @@ impl Names {
             .collect();
         debug_assert_eq!(hex.len(), 2 * EPOCH_BYTES);
         Self {
-            stream: format!("plank_{hex}"),
+            stream: format!("{NAME_PREFIX}{hex}"),
             log: format!("plank_log.{hex}"),
             ask: format!("plank_ask.{hex}"),
         }
@@ -363,7 +376,7 @@ impl LogStream {
     pub fn part_bytes_max(&self) -> usize {
         let takes = self.link.client.max_payload();
         let rest = takes.saturating_sub(BACKPLANE_HEADER_BYTES.min(takes / 2));
-        rest.clamp(HEAD_BYTES + 64, BACKPLANE_PART_BYTES_MAX)
+        rest.clamp(FRAME_BYTES + 64, BACKPLANE_PART_BYTES_MAX)
     }
 
     /// The messages from a number on, as they come.

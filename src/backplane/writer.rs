@@ -8,15 +8,16 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::feed::{Epoch, LogRow, Snapshot};
-use crate::limits::{BACKPLANE_ANSWERS_MAX, BACKPLANE_APPEND_MAX, BACKPLANE_BEAT};
+use crate::limits::{
+    BACKPLANE_AGAIN_FIRST, BACKPLANE_AGAIN_LONGEST, BACKPLANE_ANSWERS_MAX, BACKPLANE_APPEND_MAX,
+    BACKPLANE_BEAT,
+};
 use crate::metrics::Metrics;
 
 use super::codec::{Assembler, Head, TooLarge, encode};
 use super::link::{AppendError, LinkError, LogStream};
 use super::message::{Message, Origin};
-
-/// Between two attempts to append.
-const AGAIN: Duration = Duration::from_millis(100);
+use super::retry::Retry;
 
 /// What nodes have asked. The reader answers with the batch of the read that began after the question.
 #[derive(Debug, Default)]
@@ -93,6 +94,8 @@ pub struct Writer {
     batch: u64,
     /// The next part of the batch.
     number: u32,
+    /// Where the batch leads of which a part was appended.
+    open: Option<Snapshot>,
     /// The last message of the stream.
     sequence: u64,
     /// The end of the last whole batch.
@@ -116,7 +119,7 @@ impl Writer {
         metrics: Arc<Metrics>,
     ) -> Result<(Self, Option<Snapshot>), LinkError> {
         let sequence = stream.tail().await?.sequence;
-        let place = last_batch(&stream, &epoch, sequence).await?;
+        let place = last_batch(&stream, &epoch, &metrics, sequence).await?;
         let writer = Self {
             stream,
             epoch,
@@ -124,6 +127,7 @@ impl Writer {
             count: 0,
             batch: 0,
             number: 0,
+            open: None,
             sequence,
             at: place.clone(),
             appended: Instant::now(),
@@ -182,14 +186,16 @@ impl Writer {
                 ..self.message(from, next.clone())
             };
             match self.append(message).await? {
-                Ok(()) => {}
+                Ok(()) => {
+                    self.number += 1;
+                    self.open = Some(next.clone());
+                }
                 Err(TooLarge) => {
                     self.metrics.limit("backplane_message");
                     self.is_left_out = true;
                 }
             }
         }
-        self.number += 1;
         if !last {
             return Ok(());
         }
@@ -200,19 +206,37 @@ impl Writer {
         Ok(())
     }
 
-    /// Says that the reader is there, unless something was said a moment ago, or a batch is under way. `behind`: for how long it
-    /// has not stood at the end of the log.
+    /// Says that the reader is there, unless something was said a moment ago: with an empty batch, or within a batch with an empty
+    /// part of it, for PostgreSQL may take its time with the next rows. `behind`: for how long it has not stood at the end of the log.
     ///
     /// # Errors
     /// If it can't be appended.
     pub async fn beat(&mut self, behind: Duration) -> Result<(), LinkError> {
-        if self.number > 0 || self.appended.elapsed() < BACKPLANE_BEAT {
+        let Some(at) = self.at.clone() else {
+            return Ok(());
+        };
+        if self.appended.elapsed() < BACKPLANE_BEAT {
             return Ok(());
         }
-        match self.at.clone() {
-            Some(at) => self.part(Vec::new(), &at, true, 0, behind).await,
-            None => Ok(()),
+        let (next, last) = match self.open.clone() {
+            Some(next) => (next, false),
+            None => (at.clone(), true),
+        };
+        if last {
+            self.next_batch();
         }
+        let message = Message {
+            number: self.number,
+            last,
+            behind,
+            ..self.message(Ok(at), next)
+        };
+        let appended = self.append(message).await?;
+        appended.map_err(|e| LinkError(e.to_string()))?;
+        if !last {
+            self.number += 1;
+        }
+        Ok(())
     }
 
     fn next_batch(&mut self) {
@@ -221,7 +245,7 @@ impl Writer {
 
     fn end_batch(&mut self, next: &Snapshot) {
         self.at = Some(next.clone());
-        (self.number, self.is_left_out) = (0, false);
+        (self.number, self.open, self.is_left_out) = (0, None, false);
     }
 
     fn message(&self, from: Result<Snapshot, Origin>, next: Snapshot) -> Message {
@@ -263,6 +287,7 @@ impl Writer {
     /// Appends one, and finds out what became of it when nothing was heard.
     async fn append_part(&mut self, part: bytes::Bytes) -> Result<(), LinkError> {
         let until = Instant::now() + BACKPLANE_APPEND_MAX;
+        let mut retry = Retry::new(BACKPLANE_AGAIN_FIRST, BACKPLANE_AGAIN_LONGEST);
         loop {
             let appended = self.stream.append(part.clone(), self.sequence).await;
             let error = match appended {
@@ -281,7 +306,7 @@ impl Writer {
             if matches!(error, AppendError::Refused) {
                 let tail = self.stream.tail().await?.sequence;
                 let last = self.stream.get(tail).await?;
-                let is_own = last.is_some_and(|(payload, _)| is_same(&payload, &part));
+                let is_own = last.is_some_and(|(payload, _)| payload == part);
                 if !is_own {
                     return Err(LinkError("another reader writes to the stream".into()));
                 }
@@ -292,16 +317,8 @@ impl Writer {
             if Instant::now() >= until {
                 return Err(LinkError(error.to_string()));
             }
-            sleep(AGAIN).await;
+            sleep(retry.failed()).await;
         }
-    }
-}
-
-/// Whether two parts are the same one.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    match (Head::read(a), Head::read(b)) {
-        (Ok((a, _)), Ok((b, _))) => a == b,
-        _ => false,
     }
 }
 
@@ -309,6 +326,7 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
 async fn last_batch(
     stream: &LogStream,
     epoch: &Epoch,
+    metrics: &Arc<Metrics>,
     last: u64,
 ) -> Result<Option<Snapshot>, LinkError> {
     let mut sequence = last;
@@ -316,7 +334,7 @@ async fn last_batch(
         let Some((payload, _)) = stream.get(sequence).await? else {
             return Ok(None);
         };
-        let Ok((head, _)) = Head::read(&payload) else {
+        let Ok((head, _)) = Head::read(&payload, epoch) else {
             return Ok(None);
         };
         let first = sequence.saturating_sub(head.part.into());
@@ -325,12 +343,12 @@ async fn last_batch(
             sequence = first.saturating_sub(1);
             continue;
         }
-        let mut assembler = Assembler::default();
+        let mut assembler = Assembler::new(epoch, metrics);
         for at in first.max(1)..=sequence {
             let Some((payload, _)) = stream.get(at).await? else {
                 return Ok(None);
             };
-            match assembler.take(&payload, epoch) {
+            match assembler.take(&payload) {
                 Err(_) => return Ok(None),
                 Ok(None) => {}
                 Ok(Some(message)) if message.last => return Ok(Some(message.next)),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::backplane::Writer;
 use crate::backplane::link::Tail;
+use crate::backplane::{Retry, Writer};
 
 use crate::feed::bell::{Bell, Step};
 use crate::feed::{Cursor, Epoch, LogOp, LogRow, Rest};
@@ -24,7 +24,7 @@ use crate::wire::message::ResetReason;
 
 use super::found::Found;
 use super::sink::Sink;
-use super::stream;
+use super::way_back::{self, way_back};
 use super::{Listener, ResumePoint, Settings};
 use crate::actor::message::{Chunk, Live};
 use crate::actor::poll_request::PollRequest;
@@ -48,6 +48,8 @@ pub(super) struct Follower {
     /// How many nudges the last read has answered.
     answered: u64,
     unmarked: Unmarked,
+    /// Before the first look at the stream, see [`way_back`].
+    returns: Retry,
     pub(super) was_live: bool,
 }
 
@@ -99,6 +101,7 @@ impl Follower {
             busy: Duration::ZERO,
             answered: 0,
             unmarked: Unmarked::default(),
+            returns: listener.returns.clone(),
             was_live: false,
         }
     }
@@ -127,6 +130,7 @@ impl Follower {
             busy: Duration::ZERO,
             answered: 0,
             unmarked: Unmarked::default(),
+            returns: way_back::returns(),
             was_live: false,
         }
     }
@@ -134,7 +138,9 @@ impl Follower {
     /// When to leave the log for the stream.
     fn way_back(&self, epoch: Epoch) -> WayBack {
         match (&self.sink, &self.settings.backplane) {
-            (Sink::Hub(_), Some(config)) => Box::pin(stream::way_back(config.clone(), epoch)),
+            (Sink::Hub(_), Some(config)) => {
+                Box::pin(way_back(config.clone(), epoch, self.returns.clone()))
+            }
             _ => Box::pin(std::future::pending()),
         }
     }
@@ -219,7 +225,9 @@ impl Follower {
                     }
                     () = sleep(PING_INTERVAL) => {
                         reader.ping().await?;
-                        self.metrics.listener_lag_seconds.set(0.0);
+                        if self.sink.is_hub() {
+                            self.metrics.listener_lag_seconds.set(0.0);
+                        }
                         self.health.set_caught_up();
                     }
                     () = sleep_until(safety) => {
@@ -228,7 +236,10 @@ impl Follower {
                     }
                 },
             }
-            self.metrics.bell_armed.set(self.bell.is_armed().into());
+            // What the reader of the backplane does is not what this node's listener does.
+            if self.sink.is_hub() {
+                self.metrics.bell_armed.set(self.bell.is_armed().into());
+            }
         }
     }
 

@@ -8,11 +8,14 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::sync::watch;
 
+use crate::backplane::Retry;
 use crate::backplane::link::Tail;
 use crate::config::{Backplane, Server};
 use crate::feed::{Cursor, Rest};
 use crate::health::{Health, Part};
-use crate::limits::{RECONNECT_FIRST, RECONNECT_LONGEST, RECONNECT_REFUSED_LONGEST};
+use crate::limits::{
+    BACKPLANE_LEAVE_SPREAD, RECONNECT_FIRST, RECONNECT_LONGEST, RECONNECT_REFUSED_LONGEST,
+};
 use crate::metrics::Metrics;
 use crate::store::{ConnectError, History, Pool};
 use crate::wire::message::ResetReason;
@@ -27,6 +30,7 @@ mod found;
 pub mod publish;
 mod sink;
 mod stream;
+mod way_back;
 
 use follower::{Ended, Follower};
 use stream::{Left, StreamFollower};
@@ -82,6 +86,8 @@ pub struct Listener {
     fatal: watch::Sender<Option<String>>,
     place: ResumePoint,
     source: Source,
+    /// Returns to the stream that did not last.
+    returns: Retry,
     attempt: u32,
     /// The last attempt met something that does not pass by itself.
     is_refused: bool,
@@ -113,6 +119,7 @@ impl Listener {
             health,
             fatal,
             place: ResumePoint::default(),
+            returns: way_back::returns(),
             attempt: 0,
             is_refused: false,
             following: None,
@@ -127,7 +134,7 @@ impl Listener {
         }
     }
 
-    /// The stream of the backplane. When that fails the log is read at once; the hub learns nothing of it.
+    /// The stream of the backplane. When that fails the log is read; the hub learns nothing of it.
     fn follow_stream(&mut self, ctx: &mut Context<Self>) {
         let follower = StreamFollower::new(self);
         let follow = async move {
@@ -138,15 +145,20 @@ impl Listener {
         let following = follow
             .into_actor(self)
             .map(|(follower, left), listener, ctx| {
-                listener.place = follower.place;
+                listener.place = follower.place.clone();
                 listener.place.tail = None;
+                if follower.was_steady() {
+                    listener.returns.worked();
+                }
                 listener.source = Source::Log;
                 match left {
                     Left::Broken(error) => listener.lost(&error, ctx),
                     Left::Stream(why) => {
                         listener.metrics.backplane_left.inc();
                         log::warn!("listener leaves the stream for the log reason=\"{why}\"");
-                        listener.follow(ctx);
+                        let later =
+                            ctx.run_later(way_back::apart(), |listener, ctx| listener.follow(ctx));
+                        listener.following = Some(later);
                     }
                 }
             });
@@ -172,6 +184,8 @@ impl Listener {
                     Ok(Ended::Back(tail)) => {
                         listener.metrics.bell_armed.set(0);
                         listener.place.tail = Some(tail);
+                        // Until it has lasted.
+                        let _ = listener.returns.failed();
                         listener.source = Source::Stream;
                         listener.follow(ctx);
                     }

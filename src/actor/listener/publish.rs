@@ -5,22 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::{interval, sleep};
+use tokio::time::{Instant, interval, sleep};
 
 use crate::actor::poll_request::PollRequest;
-use crate::backplane::link::Questions;
+use crate::backplane::link::{LogStream, Questions};
 use crate::backplane::writer::Asked;
-use crate::backplane::{Link, Writer};
+use crate::backplane::{Link, Retry, Writer};
 use crate::config::Backplane;
 use crate::feed::Cursor;
 use crate::health::Health;
-use crate::limits::{BACKPLANE_BEAT, BACKPLANE_STAND_AGAIN};
+use crate::limits::{
+    BACKPLANE_BEAT, BACKPLANE_LEFTOVER_AGE, BACKPLANE_STAND_FIRST, BACKPLANE_STAND_LONGEST,
+    BACKPLANE_STEADY, RECONNECT_REFUSED_LONGEST,
+};
 use crate::metrics::Metrics;
 use crate::store::ConnectError;
 use crate::store::reading::Turn;
 
 use super::Settings;
-use super::follower::Follower;
+use super::follower::{Follower, Never};
 
 /// Stands for reader for ever.
 pub async fn run(settings: Settings, metrics: Arc<Metrics>, health: Arc<Health>) {
@@ -28,8 +31,11 @@ pub async fn run(settings: Settings, metrics: Arc<Metrics>, health: Arc<Health>)
         return std::future::pending().await;
     };
     let mut told = String::new();
+    let mut retry = Retry::new(BACKPLANE_STAND_FIRST, BACKPLANE_STAND_LONGEST);
     loop {
-        let why = Box::pin(read(&settings, &config, &metrics, &health)).await;
+        let mut since = None;
+        let error = Box::pin(read(&settings, &config, &metrics, &health, &mut since)).await;
+        let why = error.to_string();
         let has_read = metrics.backplane_reader.set(0) == 1;
         health.set_reader(false);
         // A database that is away says the same all the time.
@@ -37,17 +43,28 @@ pub async fn run(settings: Settings, metrics: Arc<Metrics>, health: Arc<Health>)
             log::warn!("this node does not read for the backplane reason=\"{why}\"");
             told = why;
         }
-        sleep(BACKPLANE_STAND_AGAIN.mul_f64(1.0 + fastrand::f64())).await;
+        if since.is_some_and(|since: Instant| since.elapsed() >= BACKPLANE_STEADY) {
+            retry.worked();
+        }
+        // A wrong password that is sent all the time may lock the role.
+        let delay = match error {
+            ConnectError::Fatal(_) | ConnectError::Data(_) => {
+                retry.failed_within(RECONNECT_REFUSED_LONGEST)
+            }
+            _ => retry.failed(),
+        };
+        sleep(delay).await;
     }
 }
 
-/// Reads until it can't go on; why.
+/// Reads until it can't go on; why. `since` gets the moment at which it begins.
 async fn read(
     settings: &Settings,
     config: &Backplane,
     metrics: &Arc<Metrics>,
     health: &Health,
-) -> String {
+    since: &mut Option<Instant>,
+) -> ConnectError {
     let ended = async {
         let mut turn = Turn::wait(&settings.database).await?;
         let epoch = turn.epoch().await?;
@@ -56,11 +73,12 @@ async fn read(
         let stream = link.make(&epoch, config).await.map_err(away)?;
         let (asked, poll_request) = (Arc::<Asked>::default(), Arc::<PollRequest>::default());
         let questions = stream.questions().await.map_err(away)?;
-        let name = stream.name().to_owned();
+        let (name, own) = (stream.name().to_owned(), stream.clone());
         let begun = Writer::begin(stream, epoch, asked.clone(), metrics.clone()).await;
         let (writer, place) = begun.map_err(away)?;
         let writer = Arc::new(Mutex::new(writer));
         metrics.backplane_reader.set(1);
+        *since = Some(Instant::now());
         health.set_reader(true);
         log::info!("this node reads for the backplane stream={name}");
         let place = place.map(|snapshot| Cursor { epoch, snapshot });
@@ -80,12 +98,21 @@ async fn read(
                 Err(ConnectError::Away("NATS: the connection has ended".into()))
             }
             error = beat(&writer, &progress) => Err(away(error)),
+            never = tidy(&link, &own) => match never {},
         }
     };
     match ended.await {
-        Ok(()) => "the log has ended".into(),
-        Err(error) => error.to_string(),
+        Ok(()) => ConnectError::Away("the log has ended".into()),
+        Err(error) => error,
     }
+}
+
+/// Removes streams of which no reader is left; nothing waits for it.
+async fn tidy(link: &Link, own: &LogStream) -> Never {
+    if let Err(error) = link.remove_leftovers(own, BACKPLANE_LEFTOVER_AGE).await {
+        log::debug!("streams without a reader stay reason=\"{error}\"");
+    }
+    std::future::pending().await
 }
 
 /// Looks at the log when a node asks for it.

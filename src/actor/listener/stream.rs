@@ -2,7 +2,6 @@
 //! how many nodes there are. What does not continue what the hub has it leaves to the log.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout_at};
@@ -12,24 +11,20 @@ use crate::actor::message::{Chunk, Live};
 use crate::actor::poll_request::PollRequest;
 use crate::actor::refresh_request::{RefreshRequest, Touched};
 use crate::backplane::codec::{Assembler, Head};
-use crate::backplane::link::{LogStream, Received, Tail};
-use crate::backplane::{Chain, Follow, Link, LinkError, Message, Origin, Step};
-use crate::config::Backplane;
+use crate::backplane::link::{LogStream, Tail};
+use crate::backplane::{Chain, Link, LinkError, Message, Origin, Step};
 use crate::feed::{Cursor, Epoch};
 use crate::health::Health;
 use crate::limits::{
-    BACKPLANE_ASK_AGAIN, BACKPLANE_BEAT, BACKPLANE_RETURN_INTERVAL, BACKPLANE_SILENCE_MAX,
-    POLL_REQUEST_INTERVAL_MIN,
+    BACKPLANE_ASK_AGAIN, BACKPLANE_SILENCE_MAX, BACKPLANE_STEADY, POLL_REQUEST_INTERVAL_MIN,
 };
 use crate::metrics::Metrics;
 use crate::store::{ConnectError, log as store_log};
 use crate::wire::message::ResetReason;
 
 use super::sink::tell;
+use super::way_back::{again, begin_again};
 use super::{Listener, ResumePoint, Settings};
-
-/// Between two attempts to find the stream again, while there is patience.
-const AGAIN: Duration = Duration::from_millis(100);
 
 /// See the module's documentation.
 pub(super) struct StreamFollower {
@@ -47,7 +42,7 @@ pub(super) struct StreamFollower {
     /// The same, as the hub knows it.
     told: u64,
     touched: Touched,
-    is_live: bool,
+    live_since: Option<Instant>,
 }
 
 /// Why the stream is left for the log.
@@ -70,7 +65,7 @@ impl From<ConnectError> for Left {
     }
 }
 
-fn left(why: impl ToString) -> Left {
+pub(super) fn left(why: impl ToString) -> Left {
     Left::Stream(why.to_string())
 }
 
@@ -99,8 +94,14 @@ impl StreamFollower {
             answered: 0,
             told: 0,
             touched: Touched::default(),
-            is_live: false,
+            live_since: None,
         }
+    }
+
+    /// Whether it has followed for so long that what ended it is not a part of a row of failures.
+    pub(super) fn was_steady(&self) -> bool {
+        self.live_since
+            .is_some_and(|since| since.elapsed() >= BACKPLANE_STEADY)
     }
 
     /// Until the log has to be read.
@@ -131,15 +132,12 @@ impl StreamFollower {
             tail,
             mut chain,
         } = begin;
-        if chain.is_some() {
-            self.go_live();
-        }
-        let mut assembler = Assembler::default();
+        let mut assembler = Assembler::new(&epoch, &self.metrics);
         let mut messages = stream.follow(from).await?;
         let (mut next, mut heard) = (from, Instant::now());
         let mut last = None;
-        let mut again = interval(BACKPLANE_ASK_AGAIN);
-        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ask_again = interval(BACKPLANE_ASK_AGAIN);
+        ask_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Not within the branch: messages are taken one at a time, and do not wait for it.
         let mut ask_after = Instant::now();
         loop {
@@ -147,37 +145,44 @@ impl StreamFollower {
                 received = timeout_at(heard + silence, messages.next()) => match received {
                     Err(_) => return Err(left(format!("nothing was heard for {} s", silence.as_secs()))),
                     Ok(Ok(received)) => {
-                        heard = Instant::now();
                         // Before the very first message some may have been thrown away.
                         if chain.is_some() && received.sequence != next {
                             return Err(left("messages are missing on the stream"));
                         }
                         next = received.sequence + 1;
-                        last = Head::read(&received.payload).ok().map(|(head, _)| head);
                         let (sequence, pending) = (received.sequence, received.pending);
-                        if let Some(message) = take(&mut assembler, received, &epoch)? {
-                            let behind = message.behind;
-                            self.hear(&mut chain, message, &epoch).await?;
-                            // A hub that takes its time is no silence.
+                        let head = part_of(&received.payload, &epoch, last)?;
+                        last = Some(head);
+                        let Some(message) = assembler.take(&received.payload).map_err(left)? else {
                             heard = Instant::now();
-                            if pending == 0 {
-                                self.health.set_caught_up_before(behind);
-                            }
-                            if !self.is_live && chain.is_some() && sequence > tail.sequence {
-                                self.go_live();
-                            }
+                            continue;
+                        };
+                        // It says nothing of what comes behind this node.
+                        let is_old = chain.as_ref().is_some_and(|chain| chain.is_beyond(&message));
+                        let behind = message.behind;
+                        self.hear(&mut chain, message, &epoch).await?;
+                        if is_old {
+                            continue;
+                        }
+                        // Only now: a hub that takes its time is no silence.
+                        heard = Instant::now();
+                        if pending == 0 {
+                            self.health.set_caught_up_before(behind);
+                        }
+                        if self.live_since.is_none() && chain.is_some() && sequence > tail.sequence {
+                            self.go_live();
                         }
                     }
                     Ok(Err(error)) => {
                         log::debug!("stream interrupted reason=\"{error}\"");
-                        messages = begin_again(&stream, (next, last), tail, heard + silence).await?;
+                        messages = begin_again(&stream, &epoch, (next, last), tail, heard + silence).await?;
                     }
                 },
                 () = async { sleep_until(ask_after).await; self.poll_request.heard().await } => {
                     ask_after = Instant::now() + POLL_REQUEST_INTERVAL_MIN;
                     self.ask(&stream).await?;
                 }
-                _ = again.tick() => if self.poll_request.asked() > self.answered {
+                _ = ask_again.tick() => if self.poll_request.asked() > self.answered {
                     self.ask(&stream).await?;
                 },
             }
@@ -206,6 +211,7 @@ impl StreamFollower {
             return Ok((stream, begin));
         }
         let until = Instant::now() + BACKPLANE_SILENCE_MAX;
+        let mut retry = again();
         let stream = loop {
             if let Some(stream) = link.find(epoch).await? {
                 break stream;
@@ -213,7 +219,7 @@ impl StreamFollower {
             if Instant::now() >= until {
                 return Err(left("there is no stream, and no reader that makes one"));
             }
-            sleep(AGAIN).await;
+            sleep(retry.failed()).await;
         };
         let tail = stream.tail().await?;
         let begin = Begin {
@@ -226,7 +232,7 @@ impl StreamFollower {
 
     /// The hub has what the stream has, or what the log had a moment ago.
     fn go_live(&mut self) {
-        self.is_live = true;
+        self.live_since = Some(Instant::now());
         self.metrics.listener_up.set(1);
         self.metrics.backplane_followed.set(1);
         self.health.set_reads_log(false);
@@ -351,76 +357,13 @@ impl StreamFollower {
     }
 }
 
-fn take(
-    assembler: &mut Assembler,
-    received: Received,
-    epoch: &Epoch,
-) -> Result<Option<Message>, Left> {
-    assembler.take(&received.payload, epoch).map_err(left)
-}
-
-/// NATS was away for a moment, and does not know this follower any more. It may not know the last message any more either: it
-/// acknowledges one before that is on disk.
-async fn begin_again(
-    stream: &LogStream,
-    (next, last): (u64, Option<Head>),
-    tail: Tail,
-    until: Instant,
-) -> Result<Follow, Left> {
-    loop {
-        sleep(AGAIN).await;
-        let again = async {
-            let now = stream.tail().await?;
-            if now.made != tail.made || now.sequence + 1 < next {
-                return Ok(None);
-            }
-            if last.is_some() {
-                let kept = stream.get(next - 1).await?;
-                let kept =
-                    kept.and_then(|(payload, _)| Head::read(&payload).ok().map(|(head, _)| head));
-                if kept != last {
-                    return Ok(None);
-                }
-            }
-            Ok::<_, LinkError>(Some(stream.follow(next).await?))
-        };
-        match again.await {
-            Ok(Some(messages)) => return Ok(messages),
-            Ok(None) => return Err(left("the stream was made anew")),
-            Err(error) if Instant::now() >= until => return Err(error.into()),
-            Err(_) => {}
+/// The head of a part that a reader has written, behind what was read last.
+fn part_of(payload: &[u8], epoch: &Epoch, last: Option<Head>) -> Result<Head, Left> {
+    let (head, _) = Head::read(payload, epoch).map_err(left)?;
+    match last {
+        Some(last) if !head.may_follow(&last) => {
+            Err(left("a message of the stream has come again"))
         }
+        _ => Ok(head),
     }
-}
-
-/// Resolves when the stream of a log can be followed, with its end at that moment. Who reads the log after that has all that is
-/// on the stream up to there.
-pub(super) async fn way_back(config: Arc<Backplane>, epoch: Epoch) -> Tail {
-    loop {
-        // Spread, so that a reader that has just come is not asked by all at once.
-        let apart = BACKPLANE_RETURN_INTERVAL.mul_f64(1.0 + fastrand::f64());
-        sleep(apart).await;
-        match Box::pin(look(&config, &epoch)).await {
-            Ok(Some(tail)) => return tail,
-            Ok(None) => {}
-            Err(error) => log::debug!("stream not back reason=\"{error}\""),
-        }
-    }
-}
-
-/// Where the stream ends, if a reader writes to it.
-async fn look(config: &Backplane, epoch: &Epoch) -> Result<Option<Tail>, LinkError> {
-    let link = Link::connect(config, "node").await?;
-    let Some(stream) = link.find(epoch).await? else {
-        return Ok(None);
-    };
-    let before = stream.tail().await?;
-    for _ in 0..3 {
-        sleep(BACKPLANE_BEAT).await;
-        let now = stream.tail().await?;
-        if now.made == before.made && now.sequence > before.sequence {
-            return Ok(Some(now));
-        }
-    }
-    Ok(None)
 }

@@ -4,6 +4,7 @@ mod away;
 mod exact;
 mod follow;
 mod hostile;
+mod stream;
 mod ways;
 
 use crate::support::nats::Nats;
