@@ -194,6 +194,51 @@ async fn without_a_backplane_nothing_is_said_to_nats() {
 }
 
 #[actix_web::test]
+async fn vacuum_and_analyze_of_the_whole_database_do_not_wait_for_the_reader() {
+    let Some(nats) = Nats::start("vacuum beside a reader").await else {
+        return;
+    };
+    let nodes = nodes(&nats, 0).await;
+    let held = "select count(*) from pg_locks where relation = 'plank.reading'::regclass and mode = 'ExclusiveLock' and granted";
+    let row = nodes[0].sql.query_one(held, &[]).await.unwrap();
+    assert_eq!(row.get::<_, i64>(0), 1, "the reader has its lock");
+    for sql in ["analyze", "vacuum", "vacuum (analyze)"] {
+        within(sql, nodes[0].sql.batch_execute(sql)).await.unwrap();
+    }
+    assert_eq!(nodes[0].metric("plank_backplane_reader").await, 1.0);
+}
+
+#[actix_web::test]
+async fn questions_of_a_crowd_do_not_hold_up_the_stream() {
+    let Some(nats) = Nats::start("questions beside changes").await else {
+        return;
+    };
+    let nodes = nodes(&nats, 1).await;
+    let mut client = nodes[1].subscribed("items").await;
+    let mut asker = nodes[1].subscribed("items").await;
+    // Each has a cursor that its node has not reached yet, so each is a question, while messages come all the time.
+    for round in 0..15 {
+        for i in 0..20 {
+            let sql = format!("insert into items (name) values ('{round} {i}')");
+            nodes[0].execute(&sql).await;
+            let cursor = nodes[0].sql.query_one("select plank.cursor()", &[]).await;
+            let cursor: String = cursor.unwrap().get(0);
+            let id = i.to_string();
+            asker
+                .send(json!({"type": "ping", "id": id, "cursor": cursor}))
+                .await;
+        }
+        let mut pongs = 0;
+        while pongs < 20 {
+            let message = asker.next().await.unwrap();
+            pongs += i32::from(message["type"] == "pong");
+        }
+    }
+    assert_eq!(client.changes(300).await[299]["row"]["name"], "14 19");
+    assert_eq!(nodes[1].metric("plank_backplane_left_total").await, 0.0);
+}
+
+#[actix_web::test]
 async fn doctor_says_what_it_finds_of_the_stream() {
     let Some(nats) = Nats::start("plank doctor and a backplane").await else {
         return;
