@@ -13,9 +13,7 @@ use crate::backplane::link::Tail;
 use crate::config::{Backplane, Server};
 use crate::feed::{Cursor, Rest};
 use crate::health::{Health, Part};
-use crate::limits::{
-    BACKPLANE_LEAVE_SPREAD, RECONNECT_FIRST, RECONNECT_LONGEST, RECONNECT_REFUSED_LONGEST,
-};
+use crate::limits::{RECONNECT_FIRST, RECONNECT_LONGEST, RECONNECT_REFUSED_LONGEST};
 use crate::metrics::Metrics;
 use crate::store::{ConnectError, History, Pool};
 use crate::wire::message::ResetReason;

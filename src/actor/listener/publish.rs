@@ -109,7 +109,8 @@ async fn read(
 
 /// Removes streams of which no reader is left; nothing waits for it.
 async fn tidy(link: &Link, own: &LogStream) -> Never {
-    if let Err(error) = link.remove_leftovers(own, BACKPLANE_LEFTOVER_AGE).await {
+    let removed = Box::pin(link.remove_leftovers(own, BACKPLANE_LEFTOVER_AGE)).await;
+    if let Err(error) = removed {
         log::debug!("streams without a reader stay reason=\"{error}\"");
     }
     std::future::pending().await

@@ -199,7 +199,7 @@ async fn vacuum_and_analyze_of_the_whole_database_do_not_wait_for_the_reader() {
         return;
     };
     let nodes = nodes(&nats, 0).await;
-    let held = "select count(*) from pg_locks where relation = 'plank.reading'::regclass and mode = 'ExclusiveLock' and granted";
+    let held = "select count(*) from pg_locks where relation = 'plank.reading'::regclass and mode = 'ExclusiveLock' and granted and database = (select oid from pg_database where datname = current_database())";
     let row = nodes[0].sql.query_one(held, &[]).await.unwrap();
     assert_eq!(row.get::<_, i64>(0), 1, "the reader has its lock");
     for sql in ["analyze", "vacuum", "vacuum (analyze)"] {
