@@ -7,6 +7,9 @@ use super::{follows, nodes, reads_the_log};
 use crate::support::nats::Nats;
 use crate::support::{TestApp, until};
 
+/// What is made of the last message, by its name.
+type Way<'a> = (&'a str, &'a dyn Fn(&[u8]) -> Vec<u8>);
+
 /// Appends to the stream what `make` makes of its last message; the reader appends at the same time, and one of both is refused.
 async fn intrude(nats: &Nats, node: &TestApp, make: impl Fn(&[u8]) -> Vec<u8>) {
     let identity = node.sql.query_one("select plank.identity()", &[]).await;
@@ -39,7 +42,7 @@ async fn a_forged_part_of_many_and_a_message_that_comes_again_send_nodes_to_the_
         part
     };
     let again = |last: &[u8]| last.to_vec();
-    let ways: [(&str, &dyn Fn(&[u8]) -> Vec<u8>); 2] = [("forged", &forged), ("again", &again)];
+    let ways: [Way; 2] = [("forged", &forged), ("again", &again)];
     for (what, way) in ways {
         let before = nodes[1].metric("plank_backplane_left_total").await;
         intrude(&nats, &nodes[0], way).await;
