@@ -3625,7 +3625,7 @@ CREATE FUNCTION plank.query_pause(every interval, owed interval) RETURNS interva
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  select greatest(every, 20 * (owed - interval '0.5 s'));
+  select greatest(every, 30 * (owed - interval '0.2 s'));
 $$;
 
 
@@ -4242,7 +4242,7 @@ begin
   outcome := 'refreshed';
   changed := made.gone + made.changed + made.came;
   update plank.live_query x set place = here, began = now_at, took = clock_timestamp() - now_at,
-    owed = greatest(q.owed - (now_at - q.began) / 20, '0') + (clock_timestamp() - now_at), failures = 0, problem = null, retry = null,
+    owed = greatest(q.owed - (now_at - q.began) / 30, '0') + (clock_timestamp() - now_at), failures = 0, problem = null, retry = null,
     rows = q.rows - made.gone + made.came where x.name = q.name
     returning ceil(extract(epoch from now_at + plank.query_pause(x.every, x.owed) - clock_timestamp()) * 1000) into wait_ms;
   if verify then differs := plank.query_differs(name); end if;

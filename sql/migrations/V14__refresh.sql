@@ -2,11 +2,11 @@
 -- state of the base tables, writes only what differs into the result, and notes the place up to which it has seen all changes.
 -- Servers call plank.refresh; the row in plank.live_query is the lock that lets one refresh a query at a time.
 
--- From the beginning of a refresh until the next one may begin. Refreshes of a query take a twentieth of the time at most, so that a dear
+-- From the beginning of a refresh until the next one may begin. Refreshes of a query take a thirtieth of the time at most, so that a dear
 -- query is late itself and leaves the processors to writers. A fifth of a second is free: a query that rarely has something to do is never late.
--- owed: what its refreshes took, less a twentieth of the time that has passed.
+-- owed: what its refreshes took, less a thirtieth of the time that has passed.
 create function plank.query_pause(every interval, owed interval) returns interval language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select greatest(every, 20 * (owed - interval '0.2 s'));
+  select greatest(every, 30 * (owed - interval '0.2 s'));
 $$;
 
 -- Which values of the columns of a scope the changes since the place of a query have: an array of arrays as text, in the order of the
@@ -163,7 +163,7 @@ begin
   outcome := 'refreshed';
   changed := made.gone + made.changed + made.came;
   update plank.live_query x set place = here, began = now_at, took = clock_timestamp() - now_at,
-    owed = greatest(q.owed - (now_at - q.began) / 20, '0') + (clock_timestamp() - now_at), failures = 0, problem = null, retry = null,
+    owed = greatest(q.owed - (now_at - q.began) / 30, '0') + (clock_timestamp() - now_at), failures = 0, problem = null, retry = null,
     rows = q.rows - made.gone + made.came where x.name = q.name
     returning ceil(extract(epoch from now_at + plank.query_pause(x.every, x.owed) - clock_timestamp()) * 1000) into wait_ms;
   if verify then differs := plank.query_differs(name); end if;

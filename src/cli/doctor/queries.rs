@@ -52,7 +52,7 @@ fn judge(report: &mut Report, states: &[QueryState]) {
                     time(state.pause_s),
                     time(state.every_s)
                 ),
-                "a query that takes long is run less often: its refreshes take a twentieth of the time at most",
+                "a query that takes long is run less often: its refreshes take a thirtieth of the time at most",
                 "an index, a scope, or fewer rows make it faster; see docs/LIVE-QUERIES.md",
             );
         }
