@@ -4205,7 +4205,9 @@ begin
       into asked, held, params from part;
     -- It follows from the comparison of keys. It tells the planner that these are few rows: by itself it takes a
     -- function to give a thousand, and reads all of a large result.
-    is_few := format(' and t.%1$I = any (array(select %1$I from n))', q.key[1]);
+    -- An array of arrays would be one of their elements.
+    is_few := (select case when y.typcategory <> 'A' then format(' and t.%1$I = any (array(select %1$I from n))', q.key[1]) else '' end
+      from pg_attribute a join pg_type y on y.oid = a.atttypid where a.attrelid = q.rel and a.attname = q.key[1]);
     if asked is null then
       asked := format('select * from (%s) q where false', q.query);
       held := 'false';

@@ -1,8 +1,8 @@
 //! With a scope only the rows that a change concerns are computed anew, and the result is the same.
 
 use super::{BOARD, Followed, refreshes, shop, truth, watch};
-use crate::support::Cluster;
 use crate::support::cluster::connect;
+use crate::support::{Cluster, TestApp};
 
 const SCOPE: &str =
     ", every => '10ms', scope => '{\"orders\":\"id\",\"customers\":{\"id\":\"customer_id\"}}'";
@@ -133,6 +133,56 @@ async fn scoped_refresh_reads_only_rows_of_its_scope() {
         );
         sql.batch_execute("commit").await.unwrap();
     }
+}
+
+#[actix_web::test]
+async fn scoped_refresh_takes_keys_of_any_type() {
+    let app = TestApp::start().await;
+    let keys = [
+        ("text", "'a'"),
+        ("int[]", "'{1,2}'"),
+        ("text[]", "'{\"a\",null}'"),
+        ("numeric", "1.50"),
+        ("timestamptz", "'2026-12-01 04:00:00+02'"),
+        ("bytea", r"'\xff00'"),
+        ("int4range", "'[1,4)'"),
+        ("jsonb", r#"'{"a": 1}'"#),
+        ("mood", "'good'"),
+        ("small", "3"),
+        ("smalls", "'{3,4}'"),
+    ];
+    app.execute("create type mood as enum ('bad', 'good'); create domain small as int check (value < 10); create domain smalls as int[]")
+        .await;
+    for (n, (kind, value)) in keys.into_iter().enumerate() {
+        let table = format!(
+            "create table part{n} (id int primary key, own {kind}, n int); insert into part{n} values (1, {value}, 0), (2, null, 0); \
+             select plank.watch('part{n}')"
+        );
+        app.execute(&table).await;
+        let (name, query) = (
+            format!("by{n}"),
+            format!("select own, id, n from part{n} where own is not null"),
+        );
+        let scope = format!(", every => '10ms', scope => '{{\"part{n}\":\"id\"}}'");
+        watch(&app, &name, &query, "own,id", &scope).await;
+        let mut followed = Followed::start(&app, &name).await;
+        for statement in [
+            format!("update part{n} set n = n + 1"),
+            format!("insert into part{n} values (3, {value}, 7)"),
+            format!("delete from part{n} where id = 1"),
+        ] {
+            app.execute(&statement).await;
+            followed.settle().await;
+            assert_eq!(
+                followed.rows(),
+                truth(&app, &query).await,
+                "{kind}: {statement}"
+            );
+        }
+        let failures = format!("plank_query_failures_total{{query=\"{name}\"}}");
+        assert_eq!(app.metric(&failures).await, 0.0, "{kind}");
+    }
+    app.stop().await.unwrap();
 }
 
 #[actix_web::test]
