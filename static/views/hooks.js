@@ -13,6 +13,8 @@ export function useModal() {
     const before = document.activeElement;
     element.showModal();
     return () => {
+      // The event of this comes later, when another dialog may be open already: it is not for that one.
+      if (element.open) element.addEventListener("close", (closed) => closed.stopImmediatePropagation(), { capture: true, once: true });
       element.close();
       // A button that was disabled while it had the focus has lost it, and the browser gives it back to nothing.
       before?.focus({ preventScroll: true });
