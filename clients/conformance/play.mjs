@@ -17,6 +17,9 @@ const PLAYERS = 12;
 /** A broken client has failed when it does not do by then what a whole one does at once. */
 const BROKEN_STEP_MAX_MS = 6_000;
 
+/** How often a script is played with a broken client until it notices. */
+const BROKEN_PLAYS = 5;
+
 const CASES = new URL("cases/", import.meta.url);
 
 async function cases(only) {
@@ -70,15 +73,18 @@ async function caught({ script, file, from, to }, sources, command) {
     const source = await readFile(path, "utf8");
     if (source.split(from).length !== 2) throw new Error(`${file} does not have exactly one ${JSON.stringify(from)}`);
     await writeFile(path, source.replace(from, () => to));
-    const player = new Player(command, { PLANK_CLIENT: copy, PYTHONPATH: copy });
-    try {
-      await player.ready();
-      await play(script, player, BROKEN_STEP_MAX_MS);
-    } catch (error) {
-      if (error instanceof Broken && !player.ended) return error.message;
-      throw error;
-    } finally {
-      player.stop();
+    // Pieces that a script sends one after another may come together on a busy machine, where a client that can't join them does well.
+    for (let played = 0; played < BROKEN_PLAYS; played += 1) {
+      const player = new Player(command, { PLANK_CLIENT: copy, PYTHONPATH: copy });
+      try {
+        await player.ready();
+        await play(script, player, BROKEN_STEP_MAX_MS);
+      } catch (error) {
+        if (error instanceof Broken && !player.ended) return error.message;
+        throw error;
+      } finally {
+        player.stop();
+      }
     }
     throw new Error("the script does not notice");
   } finally {

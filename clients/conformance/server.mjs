@@ -118,7 +118,7 @@ class EventStream {
     const event = Buffer.from(this.#event(message));
     for (let at = 0; at < event.length; at += bytes) {
       await new Promise((resolve) => this.#response.write(event.subarray(at, at + bytes), resolve));
-      await new Promise(setImmediate);
+      await new Promise((resolve) => setTimeout(resolve, 1));
     }
   }
 
