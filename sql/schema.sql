@@ -2470,7 +2470,7 @@ declare
 begin
   for part in select distinct s->>'result' from jsonb_array_elements(scope) s where s->>'result' <> key[1] loop
     begin
-      execute format('create index on %s (%I)', rel, part);
+      execute format('create index on %s using hash (%I)', rel, part);
     exception when undefined_object then null;
     end;
   end loop;
@@ -3625,7 +3625,7 @@ CREATE FUNCTION plank.query_pause(every interval, owed interval) RETURNS interva
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  select greatest(every, 30 * (owed - interval '0.2 s'));
+  select greatest(every, least(30 * (owed - interval '0.2 s'), interval '30 s'));
 $$;
 
 

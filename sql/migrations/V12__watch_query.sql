@@ -128,14 +128,15 @@ begin
   return rel::regclass;
 end $$;
 
--- The columns of a scope find rows of a result. The first of the key has an index already; a type without an order gets none.
+-- The columns of a scope find rows of a result. The first of the key has an index already; a type that has no hash gets none.
+-- A hash, since long values do not fit into a tree.
 create function plank.index_scope(rel regclass, key name[], scope jsonb) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   part name;
 begin
   for part in select distinct s->>'result' from jsonb_array_elements(scope) s where s->>'result' <> key[1] loop
     begin
-      execute format('create index on %s (%I)', rel, part);
+      execute format('create index on %s using hash (%I)', rel, part);
     exception when undefined_object then null;
     end;
   end loop;

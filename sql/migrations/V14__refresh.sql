@@ -6,7 +6,7 @@
 -- query is late itself and leaves the processors to writers. A fifth of a second is free: a query that rarely has something to do is never late.
 -- owed: what its refreshes took, less a thirtieth of the time that has passed.
 create function plank.query_pause(every interval, owed interval) returns interval language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select greatest(every, 30 * (owed - interval '0.2 s'));
+  select greatest(every, least(30 * (owed - interval '0.2 s'), interval '30 s'));
 $$;
 
 -- Which values of the columns of a scope the changes since the place of a query have: an array of arrays as text, in the order of the
