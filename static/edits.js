@@ -137,7 +137,7 @@ export class Edits {
     }
     for (const { key } of entries) this.#lay(key, values, { state: "written" });
     setTimeout(() => entries.forEach(({ key }) => this.heard(key)), WRITTEN_MAX_MS);
-    this.#keep(...entries.map(({ row }, at) => ({ op: "update", key: this.keyOf(row), values: before[at] })));
+    this.#keep(...entries.map(({ row }, at) => ({ op: "update", key: this.keyOf({ ...row, ...values }), values: before[at] })));
   }
 
   #lay(key, values, cell) {
