@@ -62,7 +62,7 @@ async fn scoped_refresh_gives_the_same_as_a_whole_one() {
     app.stop().await.unwrap();
 }
 
-/// What it reads is counted in its own transaction, in a database that nobody else refreshes.
+/// Counts what a refresh reads, in its own transaction. No server runs in this database.
 #[actix_web::test]
 async fn scoped_refresh_reads_only_rows_of_its_scope() {
     const ORDERS: u64 = 20_000;
